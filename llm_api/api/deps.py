@@ -1,0 +1,54 @@
+"""What the routes need from the service, said as protocols: `services.Services` fulfils them."""
+
+from collections.abc import Sequence
+from typing import Annotated, Protocol, cast
+
+from fastapi import Depends, Request
+
+from llm_api.api.mapping.generation import GenerationDefaults
+from llm_api.core.llm.backend import Backend, ModelCard
+
+
+class ModelCatalog(Protocol):
+    """The models that can be asked for by name."""
+
+    def cards(self) -> Sequence[ModelCard]: ...
+
+    def resolve(self, name: str) -> Backend:
+        """The backend that serves this id or alias. Raises ModelNotFoundError."""
+        ...
+
+
+class ApiServices(Protocol):
+    """What `app.state.services` has to offer. `started_at` is in Unix seconds."""
+
+    @property
+    def models(self) -> ModelCatalog: ...
+
+    @property
+    def default_max_tokens(self) -> int: ...
+
+    @property
+    def default_temperature(self) -> float: ...
+
+    @property
+    def started_at(self) -> float: ...
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a generation would be accepted now."""
+        ...
+
+
+def get_services(request: Request) -> ApiServices:
+    """The services of the running application."""
+    return cast(ApiServices, request.app.state.services)
+
+
+def get_defaults(services: "Services") -> GenerationDefaults:
+    """The settings that mapping needs, as plain values."""
+    return GenerationDefaults(services.default_max_tokens, services.default_temperature)
+
+
+Services = Annotated[ApiServices, Depends(get_services)]
+Defaults = Annotated[GenerationDefaults, Depends(get_defaults)]

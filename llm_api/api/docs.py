@@ -1,0 +1,41 @@
+"""The API's documentation page. Its scripts are served from here: it works without internet."""
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+DOCS_PATH = "/docs"
+ASSETS_PATH = "/docs/assets"
+
+DESCRIPTION = """
+A language model on this machine, spoken to as OpenAI's API is: with the official SDK, LangChain
+or curl. Set the client's base URL to this server's `/v1`; any API key will do.
+"""
+TAGS = [
+    {"name": "Chat", "description": "Conversations, by the model's own chat template."},
+    {"name": "Completions", "description": "Raw text to continue, without a chat template."},
+    {"name": "Models", "description": "What can be asked for by name."},
+    {"name": "Health", "description": "For people and for load balancers."},
+]
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get(DOCS_PATH)
+async def docs(request: Request) -> HTMLResponse:
+    """Swagger UI over `/openapi.json`."""
+    return get_swagger_ui_html(
+        openapi_url=request.app.openapi_url,
+        title=request.app.title,
+        swagger_js_url=f"{ASSETS_PATH}/swagger-ui-bundle.js",
+        swagger_css_url=f"{ASSETS_PATH}/swagger-ui.css",
+        swagger_favicon_url=f"{ASSETS_PATH}/favicon.png",
+        swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
+    )
+
+
+def add_docs(app: FastAPI) -> None:
+    """Serve the page and, out of the package `fastapi-offline`, its assets. Mutates `app`."""
+    app.include_router(router)
+    app.mount(ASSETS_PATH, StaticFiles(packages=[("fastapi_offline", "static")]))

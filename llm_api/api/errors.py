@@ -1,0 +1,166 @@
+"""The only place that knows HTTP statuses: every error becomes the envelope here.
+
+Covers core errors, request validation, 404 and 405, and (through the middleware) bugs.
+A message never holds the text of an internal exception, and is bounded in length.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from llm_api.api.disconnect import ClientLeftError
+from llm_api.api.models.errors import ErrorBody, ErrorEnvelope
+from llm_api.api.validation import describe_validation
+from llm_api.core.errors import (
+    GenerationError,
+    InvalidRequestError,
+    LLMAPIError,
+    ModelNotFoundError,
+    OverloadedError,
+    UnavailableError,
+)
+
+MAX_MESSAGE_CHARACTERS = 1000
+UNAVAILABLE_RETRY_SECONDS = 2.0
+NO_RETRY: Mapping[str, str] = {"x-should-retry": "false"}
+_CLIENT_CLOSED_REQUEST = 499  # nginx's number; nobody is left to read it
+
+_STATUSES: Mapping[type[LLMAPIError], tuple[int, str]] = {
+    InvalidRequestError: (400, "invalid_request_error"),
+    ModelNotFoundError: (404, "invalid_request_error"),
+    OverloadedError: (429, "rate_limit_error"),
+    UnavailableError: (503, "server_error"),
+    GenerationError: (500, "server_error"),
+    LLMAPIError: (500, "server_error"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as the wire sees it."""
+
+    status: int
+    type: str
+    message: str
+    code: str | None = None
+    param: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The envelope's JSON text."""
+        return ErrorEnvelope(
+            error=ErrorBody(
+                message=presentable(self.message),
+                type=self.type,
+                param=None if self.param is None else presentable(self.param),
+                code=self.code,
+            )
+        ).to_json()
+
+    def to_response(self) -> Response:
+        """The envelope as an HTTP answer."""
+        return Response(
+            self.to_json(), self.status, dict(self.headers), media_type="application/json"
+        )
+
+
+INTERNAL_FAILURE = Failure(
+    500,
+    "server_error",
+    "The server failed on this request; its log says why, under the id in x-request-id.",
+    "internal_error",
+    headers=NO_RETRY,
+)
+
+
+def presentable(text: str) -> str:
+    """Text that fits into an answer: bounded, and without lone surrogates. Pure."""
+    if len(text) > MAX_MESSAGE_CHARACTERS:
+        text = text[: MAX_MESSAGE_CHARACTERS - 1] + "…"
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def describe(error: LLMAPIError) -> Failure:
+    """The status, type and headers of a core error. Pure."""
+    known = next(kind for kind in type(error).__mro__ if kind in _STATUSES)
+    status, type_ = _STATUSES[known]
+    return Failure(status, type_, error.message, error.code, error.param, _headers(error, known))
+
+
+def _headers(error: LLMAPIError, known: type[LLMAPIError]) -> Mapping[str, str]:
+    if isinstance(error, OverloadedError):
+        return _retry_after(error.retry_after_seconds)
+    if isinstance(error, UnavailableError):
+        return _retry_after(UNAVAILABLE_RETRY_SECONDS)
+    return NO_RETRY if known is LLMAPIError else {}
+
+
+def _retry_after(seconds: float) -> Mapping[str, str]:
+    return {
+        "retry-after": str(max(1, math.ceil(seconds))),
+        "retry-after-ms": str(max(1, math.ceil(seconds * 1000))),
+    }
+
+
+def describe_http(error: HTTPException, method: str, path: str) -> Failure:
+    """What Starlette raises by itself: 404 and 405 foremost. Pure."""
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            message, code = f"Unknown request URL: {method} {path}.", "unknown_url"
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            message, code = f"Not allowed to {method} on {path}.", "method_not_supported"
+        case status:
+            message, code = HTTPStatus(status).phrase + ".", "http_error"
+    type_ = "server_error" if error.status_code >= 500 else "invalid_request_error"
+    return Failure(error.status_code, type_, message, code, headers=error.headers or {})
+
+
+class RequestRefusedError(Exception):
+    """A request refused by the HTTP layer itself, with its failure ready."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Make every error that a route raises speak the envelope. Mutates `app`."""
+    handlers: Mapping[type[Exception], Any] = {
+        LLMAPIError: _on_core_error,
+        RequestValidationError: _on_validation_error,
+        HTTPException: _on_http_error,
+        RequestRefusedError: _on_refusal,
+        ClientLeftError: _on_client_left,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def _on_core_error(_: Request, error: LLMAPIError) -> Response:
+    return describe(error).to_response()
+
+
+async def _on_validation_error(_: Request, error: RequestValidationError) -> Response:
+    problem = describe_validation(error.errors(), error.body)
+    return Failure(
+        400, "invalid_request_error", problem.message, problem.code, problem.param
+    ).to_response()
+
+
+async def _on_http_error(request: Request, error: HTTPException) -> Response:
+    return describe_http(error, request.method, request.url.path).to_response()
+
+
+async def _on_refusal(_: Request, error: RequestRefusedError) -> Response:
+    return error.failure.to_response()
+
+
+async def _on_client_left(_request: Request, _error: ClientLeftError) -> Response:
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)

@@ -1,0 +1,90 @@
+"""Reading a JSON body: strictly, within bounds, and before FastAPI looks at it.
+
+Covers: the content type (a web page on another origin can send `text/plain` without asking,
+and `application/json` only with the server's leave), size, depth, NaN, lone surrogates, broken
+UTF-8, and bodies that are no object. Does not cover: who may send it.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
+
+from llm_api.api.errors import Failure, RequestRefusedError
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+LARGE_BODY_BYTES = 64 * 1024
+"""From here on, parsing takes longer than the event loop should wait (about 1 ms)."""
+
+
+class StrictJSONRequest(Request):
+    """A request whose `json()` is a JSON object, or a refusal. Reads the body once."""
+
+    _body_bytes: bytes | None = None
+    _parsed: dict[str, Any] | None = None
+
+    async def body(self) -> bytes:
+        """The whole body. Raises RequestRefusedError beyond MAX_BODY_BYTES."""
+        if self._body_bytes is None:
+            received = bytearray()
+            async for part in self.stream():
+                received += part
+                if len(received) > MAX_BODY_BYTES:
+                    raise _refusal(413, "request_too_large", _TOO_LARGE)
+            self._body_bytes = bytes(received)
+        return self._body_bytes
+
+    async def json(self) -> dict[str, Any]:
+        """The body's JSON object. Raises RequestRefusedError."""
+        if self._parsed is None:
+            self._check_content_type()
+            self._parsed = await _parse(await self.body())
+        return self._parsed
+
+    def _check_content_type(self) -> None:
+        media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise _refusal(415, "unsupported_content_type", _WRONG_CONTENT_TYPE)
+
+
+class JSONBodyRoute(APIRoute):
+    """A route that takes a JSON object and refuses anything else in the envelope."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler FastAPI would use, behind a strict reading of the body."""
+        handle = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            strict_request = StrictJSONRequest(request.scope, request.receive)
+            # Read here: inside its own handler FastAPI turns whatever goes wrong into one 400.
+            await strict_request.json()
+            return await handle(strict_request)
+
+        return strictly
+
+
+async def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        if len(body) < LARGE_BODY_BYTES:
+            parsed = from_json(body, allow_inf_nan=False)
+        else:
+            parsed = await asyncio.to_thread(from_json, body, allow_inf_nan=False)
+    except ValueError as error:
+        # The parser's message holds a reason and a position, and nothing of the body.
+        raise _refusal(
+            400, "invalid_json", f"The request body is not valid JSON: {error}."
+        ) from error
+    if not isinstance(parsed, dict):
+        raise _refusal(400, "invalid_type", "The request body must be a JSON object.")
+    return parsed
+
+
+_TOO_LARGE = f"The request body must not be larger than {MAX_BODY_BYTES} bytes."
+_WRONG_CONTENT_TYPE = "Send the request body with the header 'Content-Type: application/json'."
+
+
+def _refusal(status: int, code: str, message: str) -> RequestRefusedError:
+    return RequestRefusedError(Failure(status, "invalid_request_error", message, code))

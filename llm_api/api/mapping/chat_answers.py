@@ -1,0 +1,120 @@
+"""Chat, domain to wire: the whole answer, and the chunks of a streamed one. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llm_api.api.mapping.answers import AnswerHead, token_text, wire_logprob, wire_usage
+from llm_api.api.models.chat import (
+    AnswerMessage,
+    ChatChoice,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatCompletionRequest,
+    ChoiceLogprobs,
+    ChunkChoice,
+    Delta,
+    TokenLogprob,
+    TopLogprob,
+)
+from llm_api.core.llm.collect import Completion, total_usage
+from llm_api.core.llm.types import Finished, SampledLogprob, TextDelta, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswerWriter:
+    """Writes the answer to one chat request."""
+
+    head: AnswerHead
+    request: ChatCompletionRequest
+
+    def whole(self, completions: Sequence[Completion]) -> ChatCompletion:
+        """The answer that is not streamed."""
+        answer = ChatCompletion(
+            id=self.head.id,
+            object="chat.completion",
+            created=self.head.created,
+            model=self.head.model,
+            choices=[self._choice(index, item) for index, item in enumerate(completions)],
+            usage=wire_usage(
+                total_usage([item.finished for item in completions], len(completions))
+            ),
+            system_fingerprint=self.head.system_fingerprint,
+        )
+        if self.request.service_tier is not None:
+            answer.service_tier = "default"
+        return answer
+
+    def opening(self, index: int) -> ChatCompletionChunk:
+        """The first chunk of a choice: who speaks."""
+        return self._chunk([self._chunk_choice(index, Delta(role="assistant", content=""))])
+
+    def delta(self, index: int, delta: TextDelta) -> ChatCompletionChunk:
+        """More text of a choice."""
+        choice = self._chunk_choice(index, Delta(content=delta.text))
+        choice.logprobs = self._logprobs(delta.logprobs)
+        return self._chunk([choice])
+
+    def closing(self, index: int, finished: Finished) -> ChatCompletionChunk:
+        """The last chunk of a choice: why it ended."""
+        choice = self._chunk_choice(index, Delta())
+        choice.finish_reason = finished.reason
+        return self._chunk([choice])
+
+    def usage(self, usage: Usage) -> ChatCompletionChunk | None:
+        """The last chunk of all, if it was asked for."""
+        if not self.request.includes_usage:
+            return None
+        chunk = self._chunk([])
+        chunk.usage = wire_usage(usage)
+        return chunk
+
+    def _choice(self, index: int, completion: Completion) -> ChatChoice:
+        return ChatChoice(
+            index=index,
+            message=AnswerMessage(role="assistant", content=completion.text, refusal=None),
+            logprobs=self._logprobs(completion.logprobs),
+            finish_reason=completion.finished.reason,
+        )
+
+    def _chunk(self, choices: list[ChunkChoice]) -> ChatCompletionChunk:
+        chunk = ChatCompletionChunk(
+            id=self.head.id,
+            object="chat.completion.chunk",
+            created=self.head.created,
+            model=self.head.model,
+            choices=choices,
+            system_fingerprint=self.head.system_fingerprint,
+        )
+        # Assignment marks a field as set, and only set fields are sent: `usage: null` belongs on
+        # every chunk if usage was asked for, and on none otherwise.
+        if self.request.service_tier is not None:
+            chunk.service_tier = "default"
+        if self.request.includes_usage:
+            chunk.usage = None
+        return chunk
+
+    @staticmethod
+    def _chunk_choice(index: int, delta: Delta) -> ChunkChoice:
+        return ChunkChoice(index=index, delta=delta, logprobs=None, finish_reason=None)
+
+    def _logprobs(self, sampled: Sequence[SampledLogprob]) -> ChoiceLogprobs | None:
+        if not self.request.logprobs:
+            return None
+        return ChoiceLogprobs(content=[_token_logprob(item) for item in sampled], refusal=None)
+
+
+def _token_logprob(sampled: SampledLogprob) -> TokenLogprob:
+    chosen = sampled.chosen
+    return TokenLogprob(
+        token=token_text(chosen.data),
+        logprob=wire_logprob(chosen.logprob),
+        bytes=list(chosen.data),
+        top_logprobs=[
+            TopLogprob(
+                token=token_text(candidate.data),
+                logprob=wire_logprob(candidate.logprob),
+                bytes=list(candidate.data),
+            )
+            for candidate in sampled.top
+        ],
+    )

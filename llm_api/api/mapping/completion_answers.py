@@ -1,0 +1,124 @@
+"""Legacy completions, domain to wire: the whole answer, and the chunks of a streamed one."""
+
+from codecs import getincrementaldecoder
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from llm_api.api.mapping.answers import AnswerHead, token_text, wire_logprob, wire_usage
+from llm_api.api.mapping.completions import to_prompts
+from llm_api.api.models import completions as wire
+from llm_api.core.llm.collect import Completion, total_usage
+from llm_api.core.llm.types import Finished, FinishReason, SampledLogprob, TextDelta, TextPrompt
+from llm_api.core.llm.types import Usage as DomainUsage
+
+
+class TextOffsets:
+    """Counts the characters of one choice's text, token by token. Holds a half character back."""
+
+    def __init__(self) -> None:
+        self._decoder = getincrementaldecoder("utf-8")(errors="replace")
+        self._offset = 0
+
+    def advance(self, data: bytes) -> int:
+        """Where this token's text begins. Mutates."""
+        start = self._offset
+        self._offset += len(self._decoder.decode(data))
+        return start
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionAnswerWriter:
+    """Writes the answer to one legacy request. Keeps the text offsets of streamed choices."""
+
+    head: AnswerHead
+    request: wire.CompletionRequest
+    _offsets: dict[int, TextOffsets] = field(default_factory=dict)
+
+    def whole(self, completions: Sequence[Completion]) -> wire.Completion:
+        """The answer that is not streamed."""
+        answer = self._answer(
+            [
+                self._choice(
+                    index, self._echo(index) + item.text, item.finished.reason, item.logprobs
+                )
+                for index, item in enumerate(completions)
+            ]
+        )
+        finished = [item.finished for item in completions]
+        answer.usage = wire_usage(total_usage(finished, self.request.choices_per_prompt))
+        return answer
+
+    def opening(self, index: int) -> wire.Completion | None:
+        """The echoed prompt, if it was asked for."""
+        return self._chunk([self._choice(index, self._echo(index))]) if self.request.echo else None
+
+    def delta(self, index: int, delta: TextDelta) -> wire.Completion:
+        """More text of a choice."""
+        return self._chunk([self._choice(index, delta.text, None, delta.logprobs)])
+
+    def closing(self, index: int, finished: Finished) -> wire.Completion:
+        """The last chunk of a choice: why it ended."""
+        return self._chunk([self._choice(index, "", finished.reason)])
+
+    def usage(self, usage: DomainUsage) -> wire.Completion | None:
+        """The last chunk of all, if it was asked for."""
+        if not self.request.includes_usage:
+            return None
+        chunk = self._chunk([])
+        chunk.usage = wire_usage(usage)
+        return chunk
+
+    def _echo(self, index: int) -> str:
+        if not self.request.echo:
+            return ""
+        prompt = to_prompts(self.request.prompt)[index // self.request.choices_per_prompt]
+        # Token prompts have no text here: the request mapping refuses to echo them.
+        return prompt.text if isinstance(prompt, TextPrompt) else ""
+
+    def _answer(self, choices: list[wire.CompletionChoice]) -> wire.Completion:
+        return wire.Completion(
+            id=self.head.id,
+            object="text_completion",
+            created=self.head.created,
+            model=self.head.model,
+            choices=choices,
+            system_fingerprint=self.head.system_fingerprint,
+        )
+
+    def _chunk(self, choices: list[wire.CompletionChoice]) -> wire.Completion:
+        chunk = self._answer(choices)
+        if self.request.includes_usage:
+            chunk.usage = None  # assigned, hence sent: null until the last chunk
+        return chunk
+
+    def _choice(
+        self,
+        index: int,
+        text: str,
+        reason: FinishReason | None = None,
+        sampled: Sequence[SampledLogprob] = (),
+    ) -> wire.CompletionChoice:
+        has_logprobs = self.request.logprobs is not None and (text or sampled)
+        return wire.CompletionChoice(
+            index=index,
+            text=text,
+            logprobs=self._logprobs(index, sampled) if has_logprobs else None,
+            finish_reason=reason,
+        )
+
+    def _logprobs(self, index: int, sampled: Sequence[SampledLogprob]) -> wire.LegacyLogprobs:
+        offsets = self._offsets.setdefault(index, TextOffsets())
+        return wire.LegacyLogprobs(
+            text_offset=[offsets.advance(item.chosen.data) for item in sampled],
+            token_logprobs=[wire_logprob(item.chosen.logprob) for item in sampled],
+            tokens=[token_text(item.chosen.data) for item in sampled],
+            top_logprobs=[_candidates(item) for item in sampled],
+        )
+
+
+def _candidates(sampled: SampledLogprob) -> dict[str, float]:
+    """Text to log-probability, the chosen token always among them, likeliest first."""
+    candidates: dict[str, float] = {}
+    for candidate in (*sampled.top, sampled.chosen):
+        candidates.setdefault(token_text(candidate.data), wire_logprob(candidate.logprob))
+    return candidates

@@ -1,0 +1,86 @@
+"""Wire to domain, for what chat and legacy completions share. Pure."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from llm_api.api.models.generation import GenerationParameters
+from llm_api.core.errors import InvalidRequestError, UnsupportedParameterError
+from llm_api.core.llm.types import Sampling
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationDefaults:
+    """What a request gets that does not say it itself."""
+
+    max_tokens: int
+    temperature: float
+
+
+def refuse(param: str, reason: str) -> None:
+    """Raise UnsupportedParameterError: `param` would change the answer and is not honoured."""
+    raise UnsupportedParameterError(f"The parameter '{param}' {reason}", param=param)
+
+
+def same_meaning(
+    name: str, value: Value | None, other_name: str, other: Value | None
+) -> Value | None:
+    """The value of a parameter that has two names. Raises InvalidRequestError if they differ."""
+    if value is not None and other is not None and value != other:
+        raise InvalidRequestError(
+            f"'{name}' and '{other_name}' mean the same and have different values; send one.",
+            param=other_name,
+        )
+    return other if value is None else value
+
+
+def check_stream_options(request: GenerationParameters) -> None:
+    """Raises InvalidRequestError for options without a stream, or options not available."""
+    options = request.stream_options
+    if options is None:
+        return
+    if not request.is_streamed:
+        raise InvalidRequestError(
+            "'stream_options' is only allowed when 'stream' is true.", param="stream_options"
+        )
+    if options.include_obfuscation:
+        refuse("stream_options.include_obfuscation", "is not available: chunks are not padded.")
+
+
+def to_stop(request: GenerationParameters) -> tuple[str, ...]:
+    """The stop strings, without repetitions."""
+    stop = request.stop
+    if stop is None:
+        return ()
+    return (stop,) if isinstance(stop, str) else tuple(dict.fromkeys(stop))
+
+
+def to_sampling(
+    request: GenerationParameters, defaults: GenerationDefaults, choice: int
+) -> Sampling:
+    """The sampling of choice number `choice` of a prompt; its seed is `seed + choice`."""
+    off = Sampling()
+    repeat_penalty = same_meaning(
+        "repeat_penalty", request.repeat_penalty, "repetition_penalty", request.repetition_penalty
+    )
+    bias = request.logit_bias or {}
+    return Sampling(
+        temperature=_or(request.temperature, defaults.temperature),
+        top_p=_or(request.top_p, off.top_p),
+        top_k=max(_or(request.top_k, off.top_k), 0),
+        min_p=_or(request.min_p, off.min_p),
+        typical_p=_or(request.typical_p, off.typical_p),
+        repeat_penalty=_or(repeat_penalty, off.repeat_penalty),
+        presence_penalty=_or(request.presence_penalty, off.presence_penalty),
+        frequency_penalty=_or(request.frequency_penalty, off.frequency_penalty),
+        logit_bias=tuple((int(token), value) for token, value in bias.items()),
+        seed=None if request.seed is None else request.seed + choice,
+        mirostat=_or(request.mirostat, off.mirostat),
+        mirostat_tau=_or(request.mirostat_tau, off.mirostat_tau),
+        mirostat_eta=_or(request.mirostat_eta, off.mirostat_eta),
+    )
+
+
+def _or(value: Value | None, default: Value) -> Value:
+    return default if value is None else value

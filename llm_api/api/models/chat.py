@@ -1,0 +1,208 @@
+"""The chat completions resource: its request, its answer, its stream."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Discriminator, Field, JsonValue, StringConstraints, Tag
+
+from llm_api.api.models.base import (
+    DEFAULT_MODEL_EXAMPLE,
+    AnswerModel,
+    RequestModel,
+    at_most,
+    at_most_nested,
+    text_or_list,
+)
+from llm_api.api.models.generation import GenerationParameters, NotAvailable
+from llm_api.api.models.usage import CompletionUsage
+
+MetadataKey = Annotated[str, StringConstraints(max_length=64)]
+MetadataValue = Annotated[str, StringConstraints(max_length=512)]
+
+
+class ContentPart(RequestModel):
+    """A part of a message. Only text can be read by this server's models."""
+
+    type: Literal["text", "image_url", "input_audio", "file", "refusal"]
+    text: str | None = Field(default=None, description="Required in a text part.")
+    image_url: NotAvailable = None
+    input_audio: NotAvailable = None
+    file: NotAvailable = None
+    refusal: NotAvailable = None
+
+
+Content = Annotated[
+    Annotated[str, Tag("text")]
+    | Annotated[
+        list[ContentPart], Field(min_length=1, max_length=1024, fail_fast=True), Tag("list")
+    ],
+    Discriminator(
+        text_or_list,
+        custom_error_type="invalid_type",
+        custom_error_message="Input should be a string or a list of content parts",
+    ),
+]
+
+
+class ChatMessage(RequestModel):
+    """One turn. `developer` is read as `system`; text parts are joined."""
+
+    role: Literal["developer", "system", "user", "assistant", "tool", "function"]
+    content: Content | None = Field(default=None, examples=["Say hello in one word."])
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    refusal: NotAvailable = None
+    annotations: NotAvailable = None
+    audio: NotAvailable = None
+    tool_calls: NotAvailable = None
+    function_call: NotAvailable = None
+    tool_call_id: NotAvailable = None
+
+
+class ResponseFormat(RequestModel):
+    """The form of the answer. Only `text` is available yet."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: NotAvailable = None
+
+
+class ChatCompletionRequest(GenerationParameters):
+    """A conversation to continue."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": DEFAULT_MODEL_EXAMPLE,
+                    "messages": [{"role": "user", "content": "Say hello in one sentence."}],
+                    "max_completion_tokens": 64,
+                }
+            ]
+        }
+    )
+
+    messages: Annotated[list[ChatMessage], Field(fail_fast=True)] = Field(
+        min_length=1, max_length=4096
+    )
+    max_completion_tokens: int | None = Field(
+        default=None, ge=1, le=2**31 - 1, description="Default: the server's setting."
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=1, le=2**31 - 1, description="Older name of `max_completion_tokens`."
+    )
+    logprobs: bool | None = Field(default=None, description="Log-probability of each token.")
+    top_logprobs: int | None = Field(
+        default=None, ge=0, le=20, description="Likeliest candidates to list. With `logprobs`."
+    )
+    response_format: ResponseFormat | None = Field(default=None)
+    reasoning_effort: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        default=None, description="Only for models whose chat template knows it."
+    )
+    chat_template_kwargs: Annotated[dict[str, JsonValue], at_most_nested(1024)] | None = Field(
+        default=None,
+        description="Extension. Variables for the model's chat template.",
+        examples=[{"enable_thinking": False}],
+    )
+    modalities: Annotated[list[str], Field(fail_fast=True)] | None = Field(
+        default=None, description='Only `["text"]`.'
+    )
+    service_tier: str | None = Field(default=None, description="`auto` or `default`.")
+    store: bool | None = Field(default=None, description="Only `false`: nothing is stored.")
+    metadata: Annotated[dict[MetadataKey, MetadataValue], at_most(16)] | None = Field(
+        default=None, description="Accepted; changes nothing."
+    )
+    safety_identifier: str | None = Field(default=None, description="Accepted; changes nothing.")
+    prompt_cache_key: str | None = Field(
+        default=None, description="A hint. Common prefixes are found without it."
+    )
+    prediction: dict[str, Any] | None = Field(
+        default=None, description="A hint for speed. Never changes the answer."
+    )
+    parallel_tool_calls: bool | None = Field(default=None, description="Without tools: no effect.")
+    tools: NotAvailable = Field(default=None, description="Not available yet: refused.")
+    tool_choice: NotAvailable = Field(default=None, description='Only `"none"` yet.')
+    functions: NotAvailable = Field(default=None, description="Not available yet: refused.")
+    function_call: NotAvailable = Field(default=None, description='Only `"none"` yet.')
+    audio: NotAvailable = Field(default=None, description="Not available: refused.")
+    web_search_options: NotAvailable = Field(default=None, description="Not available: refused.")
+    moderation: NotAvailable = Field(default=None, description="Not available: refused.")
+    prompt_cache_options: NotAvailable = Field(default=None, description="Not available: refused.")
+    prompt_cache_retention: NotAvailable = Field(
+        default=None, description="Not available: refused."
+    )
+    verbosity: NotAvailable = Field(default=None, description="Not available: refused.")
+
+
+class TopLogprob(AnswerModel):
+    """One candidate. `bytes` are the token's, which need not be whole characters."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None
+
+
+class TokenLogprob(AnswerModel):
+    """The chosen token, and the likeliest candidates in descending order."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None
+    top_logprobs: list[TopLogprob]
+
+
+class ChoiceLogprobs(AnswerModel):
+    content: list[TokenLogprob] | None
+    refusal: list[TokenLogprob] | None
+
+
+class AnswerMessage(AnswerModel):
+    role: Literal["assistant"]
+    content: str | None
+    refusal: str | None
+
+
+class ChatChoice(AnswerModel):
+    index: int
+    message: AnswerMessage
+    logprobs: ChoiceLogprobs | None
+    finish_reason: Literal["stop", "length"]
+
+
+class ChatCompletion(AnswerModel):
+    """A whole answer."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int = Field(description="Unix seconds.")
+    model: str
+    choices: list[ChatChoice]
+    usage: CompletionUsage
+    service_tier: str | None = Field(default=None, description="Present if it was asked for.")
+    system_fingerprint: str
+
+
+class Delta(AnswerModel):
+    """What a chunk adds to its choice's message."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str = ""
+
+
+class ChunkChoice(AnswerModel):
+    index: int
+    delta: Delta
+    logprobs: ChoiceLogprobs | None
+    finish_reason: Literal["stop", "length"] | None
+
+
+class ChatCompletionChunk(AnswerModel):
+    """One frame of a streamed answer."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int = Field(description="Unix seconds, the same in every chunk.")
+    model: str
+    choices: list[ChunkChoice]
+    service_tier: str | None = Field(default=None, description="Present if it was asked for.")
+    system_fingerprint: str
+    usage: CompletionUsage | None = Field(
+        default=None, description="Present with `stream_options.include_usage`; null until the end."
+    )

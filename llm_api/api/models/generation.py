@@ -1,0 +1,113 @@
+"""The request fields that chat and legacy completions share: sampling, length, streaming."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, StringConstraints, Tag
+
+from llm_api.api.models.base import (
+    DEFAULT_MODEL_EXAMPLE,
+    ModelName,
+    RequestModel,
+    at_most,
+    text_or_list,
+)
+
+MAX_CHOICES = 16
+
+StopString = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+TokenIdText = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
+Bias = Annotated[float, Field(ge=-100, le=100)]
+
+
+Stop = Annotated[
+    Annotated[StopString, Tag("text")]
+    | Annotated[list[StopString], Field(max_length=4, fail_fast=True), Tag("list")],
+    Discriminator(
+        text_or_list,
+        custom_error_type="invalid_type",
+        custom_error_message="Input should be a string or a list of up to 4 strings",
+    ),
+]
+
+
+class StreamOptions(RequestModel):
+    """How a stream is written."""
+
+    include_usage: bool | None = Field(
+        default=None, description="Send one more chunk with the usage before `[DONE]`."
+    )
+    include_obfuscation: bool | None = Field(
+        default=None, description="Padding of chunks. Only `false` is available: it is refused."
+    )
+
+
+class GenerationParameters(RequestModel):
+    """What steers a generation, whatever the form of its prompt. Null means absent."""
+
+    model: ModelName = Field(
+        description="A model's id or alias, as `GET /v1/models` lists them.",
+        examples=[DEFAULT_MODEL_EXAMPLE],
+    )
+    n: int | None = Field(
+        default=None, ge=1, le=MAX_CHOICES, description="Answers per prompt. Default 1."
+    )
+    stop: Stop | None = Field(
+        default=None, description="Up to 4 strings that end the answer; they are not part of it."
+    )
+    seed: int | None = Field(
+        default=None,
+        ge=-(2**63),
+        le=2**63 - 1,
+        description="Makes the answer repeatable. Choice i of a request uses `seed + i`.",
+    )
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="0 is greedy. Default: the server's setting."
+    )
+    top_p: float | None = Field(
+        default=None, gt=0, le=1, description="Nucleus sampling. Default 1: off."
+    )
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    logit_bias: Annotated[dict[TokenIdText, Bias], at_most(1024)] | None = Field(
+        default=None,
+        description="Token id to bias, -100 (never) to 100.",
+        examples=[{"42": -100}],
+    )
+    stream: bool | None = Field(default=None, description="Answer with server-sent events.")
+    stream_options: StreamOptions | None = Field(default=None, description="Only with `stream`.")
+    user: str | None = Field(default=None, description="Accepted; changes nothing.")
+
+    top_k: int | None = Field(
+        default=None, ge=-1, le=2**31 - 1, description="Extension. 0 or -1: off, the default."
+    )
+    min_p: float | None = Field(default=None, ge=0, le=1, description="Extension. 0: off.")
+    typical_p: float | None = Field(default=None, gt=0, le=1, description="Extension. 1: off.")
+    repeat_penalty: float | None = Field(
+        default=None, gt=0, le=10, description="Extension. 1: off."
+    )
+    repetition_penalty: float | None = Field(
+        default=None, gt=0, le=10, description="Extension. Another name for `repeat_penalty`."
+    )
+    mirostat: Literal[0, 1, 2] | None = Field(default=None, description="Extension. 0: off.")
+    mirostat_tau: float | None = Field(default=None, ge=0, le=100, description="Extension.")
+    mirostat_eta: float | None = Field(default=None, ge=0, le=1, description="Extension.")
+    ignore_eos: bool | None = Field(
+        default=None, description="Extension. Go on past the model's end of text."
+    )
+
+    @property
+    def is_streamed(self) -> bool:
+        return bool(self.stream)
+
+    @property
+    def includes_usage(self) -> bool:
+        """Whether the stream ends in a usage chunk."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    @property
+    def choices_per_prompt(self) -> int:
+        return self.n or 1
+
+
+NotAvailable = Any
+"""The type of a field that is declared only to be refused with a sentence of its own."""

@@ -1,0 +1,43 @@
+"""Chat completions: `POST /v1/chat/completions`."""
+
+import time
+from uuid import uuid4
+
+from fastapi import APIRouter, Request, Response
+
+from llm_api.api.answers import Generation, answer
+from llm_api.api.deps import Defaults, Services
+from llm_api.api.json_body import JSONBodyRoute
+from llm_api.api.mapping.answers import AnswerHead, fingerprint
+from llm_api.api.mapping.chat import to_chat_requests
+from llm_api.api.mapping.chat_answers import ChatAnswerWriter
+from llm_api.api.models.chat import ChatCompletion, ChatCompletionRequest
+from llm_api.api.routes.responses import streamable
+
+router = APIRouter(prefix="/v1", tags=["Chat"], route_class=JSONBodyRoute)
+
+
+@router.post(
+    "/chat/completions",
+    summary="Continue a conversation",
+    response_model=ChatCompletion,
+    responses=streamable("The answer, or with `stream` its chunks."),
+)
+async def create_chat_completion(
+    request: Request, body: ChatCompletionRequest, services: Services, defaults: Defaults
+) -> Response:
+    """Answer the last turn of a conversation, in the form of OpenAI's API.
+
+    A parameter that changes meaning is honoured or refused by name; none is ignored.
+    """
+    backend = services.models.resolve(body.model)
+    requests = to_chat_requests(body, defaults)
+    head = AnswerHead(
+        id=f"chatcmpl-{uuid4().hex}",
+        created=int(time.time()),
+        model=backend.card.id,
+        system_fingerprint=fingerprint(request.app.version, backend.card.id),
+    )
+    generation = Generation(backend, requests, body.choices_per_prompt)
+    writer = ChatAnswerWriter(head, body)
+    return await answer(request, generation, writer, is_streamed=body.is_streamed)

@@ -1,0 +1,40 @@
+"""Legacy completions: `POST /v1/completions`."""
+
+import time
+from uuid import uuid4
+
+from fastapi import APIRouter, Request, Response
+
+from llm_api.api.answers import Generation, answer
+from llm_api.api.deps import Defaults, Services
+from llm_api.api.json_body import JSONBodyRoute
+from llm_api.api.mapping.answers import AnswerHead, fingerprint
+from llm_api.api.mapping.completion_answers import CompletionAnswerWriter
+from llm_api.api.mapping.completions import to_completion_requests
+from llm_api.api.models.completions import Completion, CompletionRequest
+from llm_api.api.routes.responses import streamable
+
+router = APIRouter(prefix="/v1", tags=["Completions"], route_class=JSONBodyRoute)
+
+
+@router.post(
+    "/completions",
+    summary="Continue a text",
+    response_model=Completion,
+    responses=streamable("The answer, or with `stream` its chunks."),
+)
+async def create_completion(
+    request: Request, body: CompletionRequest, services: Services, defaults: Defaults
+) -> Response:
+    """Continue raw text or token ids, in the form of OpenAI's older API."""
+    backend = services.models.resolve(body.model)
+    requests = to_completion_requests(body, defaults)
+    head = AnswerHead(
+        id=f"cmpl-{uuid4().hex}",
+        created=int(time.time()),
+        model=backend.card.id,
+        system_fingerprint=fingerprint(request.app.version, backend.card.id),
+    )
+    generation = Generation(backend, requests, body.choices_per_prompt)
+    writer = CompletionAnswerWriter(head, body)
+    return await answer(request, generation, writer, is_streamed=body.is_streamed)

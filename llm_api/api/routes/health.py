@@ -1,0 +1,41 @@
+"""Health: is the process alive, and would it answer a question now."""
+
+import time
+
+from fastapi import APIRouter, Request, Response
+
+from llm_api.api.deps import Services
+from llm_api.api.models.health import Health, Readiness
+
+SERVICE_NAME = "llm_api"
+
+router = APIRouter(tags=["Health"])
+
+
+@router.get("/health", summary="Is the server alive?")
+async def health(request: Request, services: Services) -> Health:
+    """Answers at once while the process lives, whatever the models do."""
+    return Health(
+        status="healthy",
+        service=SERVICE_NAME,
+        version=request.app.version,
+        models=[card.id for card in services.models.cards()],
+        uptime_seconds=round(max(0.0, time.time() - services.started_at), 3),
+    )
+
+
+@router.get(
+    "/health/ready",
+    summary="Would a generation be accepted?",
+    responses={503: {"model": Readiness, "description": "Not yet, or not any more."}},
+)
+async def ready(services: Services, response: Response) -> Readiness:
+    """200 when the model answers, 503 with `Retry-After` before."""
+    is_ready = services.is_ready
+    if not is_ready:
+        response.status_code = 503
+        response.headers["retry-after"] = "1"
+    return Readiness(
+        status="ready" if is_ready else "not_ready",
+        models=[card.id for card in services.models.cards()],
+    )

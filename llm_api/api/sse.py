@@ -1,0 +1,76 @@
+"""Server-sent events in OpenAI's dialect. Knows frames and connections, not their content.
+
+A stream ends in one of two ways: `data: [DONE]`, or an error frame and nothing after it.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.types import Message, Receive, Scope, Send
+
+from llm_api.api.errors import Failure, describe
+from llm_api.api.models.base import AnswerModel
+from llm_api.core.errors import UnavailableError
+
+DONE_FRAME = b"data: [DONE]\n\n"
+DEFAULT_PING_SECONDS = 15.0
+
+
+def frame(model: AnswerModel) -> bytes:
+    """One event."""
+    return b"data: " + model.to_json().encode() + b"\n\n"
+
+
+def error_frame(failure: Failure) -> bytes:
+    """The event that says the answer was cut short."""
+    return b"data: " + failure.to_json().encode() + b"\n\n"
+
+
+def _ping() -> ServerSentEvent:
+    return ServerSentEvent(comment="ping", sep="\n")
+
+
+class EventStream(EventSourceResponse):
+    """Sends frames, with keep-alive comments between them, until their end or the client's.
+
+    `source` is what the frames are made of: it is closed in every case, even if the client left
+    before the first frame was asked for.
+    """
+
+    def __init__(
+        self,
+        frames: AsyncGenerator[bytes, None],
+        source: AsyncGenerator[Any, None],
+        ping_seconds: float = DEFAULT_PING_SECONDS,
+    ) -> None:
+        super().__init__(
+            frames,
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+            sep="\n",
+            ping_message_factory=_ping,
+        )
+        self.ping_interval = ping_seconds
+        self._frames = frames
+        self._source = source
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the stream. If the server stops under it, say so instead of just ending."""
+        is_complete = False
+
+        async def watching(message: Message) -> None:
+            nonlocal is_complete
+            is_complete = message["type"].endswith("body") and not message.get("more_body", False)
+            await send(message)
+
+        try:
+            await super().__call__(scope, receive, watching)
+            if not is_complete:  # the client left, and reads nothing; or the server is stopping
+                stopping = error_frame(describe(UnavailableError("The server is stopping.")))
+                await send({"type": "http.response.body", "body": stopping, "more_body": False})
+        finally:
+            with anyio.CancelScope(shield=True):
+                async with aclosing(self._source), aclosing(self._frames):
+                    pass

@@ -1,0 +1,79 @@
+"""A model in this very process as the other side of a conversation.
+
+The model lives on an event loop in a thread of its own; the terminal stays synchronous.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from llm_api.cli.conversation import Answer
+from llm_api.config.settings import Settings
+from llm_api.core.llm.backend import Backend
+from llm_api.core.llm.types import (
+    ChatPrompt,
+    Event,
+    Finished,
+    GenerationRequest,
+    Message,
+    Sampling,
+    Started,
+    TextDelta,
+)
+from llm_api.services import open_services
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTalker:
+    """Talks to `backend`, which runs on the loop behind `portal`."""
+
+    portal: BlockingPortal
+    backend: Backend
+    max_tokens: int
+    sampling: Sampling
+
+    def answer(self, messages: Sequence[Message]) -> Answer:
+        request = GenerationRequest(ChatPrompt(tuple(messages)), self.max_tokens, self.sampling)
+        events: SimpleQueue[Event | Exception] = SimpleQueue()
+        generation = self.portal.start_task_soon(_generate, self.backend, request, events)
+        try:
+            while True:
+                match events.get():
+                    case Started():
+                        continue
+                    case TextDelta(text):
+                        yield text
+                    case Finished(reason):
+                        return reason
+                    case Exception() as error:
+                        raise error
+        finally:
+            generation.cancel()
+            wait([generation])
+
+
+@contextmanager
+def local_talker(settings: Settings) -> Iterator[LocalTalker]:
+    """Load the model that the settings choose, and free it at the end. Raises LLMAPIError."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(open_services(settings)) as services,
+    ):
+        portal.call(services.model.wait)
+        sampling = Sampling(temperature=settings.temperature)
+        yield LocalTalker(portal, services.model, settings.max_tokens, sampling)
+
+
+async def _generate(
+    backend: Backend, request: GenerationRequest, events: "SimpleQueue[Event | Exception]"
+) -> None:
+    try:
+        async with aclosing(backend.generate(request)) as stream:
+            async for event in stream:
+                events.put(event)
+    except Exception as error:  # noqa: BLE001 - handed on whole: the terminal's thread raises it
+        events.put(error)

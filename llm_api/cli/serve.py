@@ -1,0 +1,64 @@
+"""`llm-api serve`: options that override settings, and the server."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llm_api.cli.terminal import harmless, notes
+
+if TYPE_CHECKING:
+    from llm_api.main import Greeting
+
+EXAMPLES = """Examples:
+
+- `llm-api serve`
+
+- `llm-api serve --model-path ~/models/qwen.gguf --port 9000`
+
+- `MODEL_REPO_ID=owner/name MODEL_FILENAME=model.gguf llm-api serve`
+"""
+
+HostOption = Annotated[str | None, typer.Option(help="Address to listen on [HOST].")]
+PortOption = Annotated[int | None, typer.Option(help="Port; 0 takes a free one [PORT].")]
+ModelPathOption = Annotated[
+    Path | None, typer.Option("--model-path", "-m", help="A GGUF file to serve [MODEL_PATH].")
+]
+ContextOption = Annotated[
+    int | None, typer.Option(help="Tokens of prompt and answer together [CONTEXT_LENGTH].")
+]
+LogLevelOption = Annotated[
+    str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR [LOG_LEVEL].")
+]
+
+
+def serve(
+    host: HostOption = None,
+    port: PortOption = None,
+    model_path: ModelPathOption = None,
+    context_length: ContextOption = None,
+    log_level: LogLevelOption = None,
+) -> None:
+    """Serve a model on http://127.0.0.1:8000, or where you say. Ctrl-C stops the server.
+
+    An option wins over the environment variable in brackets, that over a line in `.env`.
+    """
+    from llm_api.config.settings import load_settings
+
+    settings = load_settings(
+        host=host,
+        port=port,
+        model_path=model_path,
+        context_length=context_length,
+        log_level=log_level,
+    )
+    from llm_api.main import serve as run_server
+
+    run_server(settings, _greet)
+
+
+def _greet(greeting: "Greeting") -> None:
+    """The one line that a started server ends in."""
+    hello = f'llm-api chat --url {greeting.url} "Hello!"'
+    line = f"{greeting.url} serves {harmless(greeting.model)}. Say hello: {hello}"
+    notes().print(line, markup=False, soft_wrap=True)

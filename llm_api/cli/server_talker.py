@@ -1,0 +1,104 @@
+"""A running server as the other side of a conversation, over the OpenAI protocol."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from llm_api.cli.conversation import Answer
+from llm_api.core.errors import GenerationError, InvalidRequestError, UnavailableError
+from llm_api.core.llm.types import JSON, Message
+
+# The server sends a comment every few seconds of silence: only a dead one is quiet for so long.
+_TIMEOUT = httpx2.Timeout(10, read=120)
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTalker:
+    """Talks to the model `model` of the server behind `client`."""
+
+    client: httpx2.Client
+    model: str
+    options: Mapping[str, JSON]
+
+    def answer(self, messages: Sequence[Message]) -> Answer:
+        turns = [{"role": turn.role, "content": turn.content} for turn in messages]
+        body = {"model": self.model, "messages": turns, "stream": True, **self.options}
+        with (
+            _explained(self.client),
+            self.client.sse("/v1/chat/completions", method="POST", json=body) as source,
+        ):
+            if source.response.is_error:
+                source.response.read()
+                raise _refusal(source.response)
+            reason: str | None = None
+            for event in source:
+                if event.data == "[DONE]":
+                    return reason
+                chunk: dict[str, Any] = json.loads(event.data)
+                if chunk.get("error"):
+                    raise GenerationError(str(chunk["error"].get("message")))
+                for choice in chunk["choices"]:
+                    if text := choice["delta"].get("content"):
+                        yield text
+                    reason = choice.get("finish_reason") or reason
+        raise GenerationError("The server ended the answer before it was complete.")
+
+
+@contextmanager
+def server_talker(
+    url: str, model: str | None, options: Mapping[str, JSON]
+) -> Iterator[ServerTalker]:
+    """Connect to a server; `model` None takes the first that it serves.
+
+    Raises UnavailableError if no server answers there.
+    """
+    try:
+        base = httpx2.URL(url.rstrip("/").removesuffix("/v1"))
+    except httpx2.InvalidURL as error:
+        raise InvalidRequestError(f"{url} is no URL: {error}.") from error
+    if base.scheme not in ("http", "https") or not base.host:
+        raise InvalidRequestError(f"{url} is no URL; write it like http://127.0.0.1:8000.")
+    # A proxy from the environment cannot reach this machine's loopback.
+    with httpx2.Client(
+        base_url=base, timeout=_TIMEOUT, trust_env=base.host not in _LOOPBACK
+    ) as client:
+        yield ServerTalker(client, model or _first_model(client), options)
+
+
+def _first_model(client: httpx2.Client) -> str:
+    with _explained(client):
+        response = client.get("/v1/models")
+        if response.is_error:
+            raise _refusal(response)
+        return str(response.json()["data"][0]["id"])
+
+
+def _refusal(response: httpx2.Response) -> InvalidRequestError | GenerationError:
+    try:
+        message = str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        message = f"{response.url} answered {response.status_code} {response.reason_phrase}."
+    return GenerationError(message) if response.is_server_error else InvalidRequestError(message)
+
+
+@contextmanager
+def _explained(client: httpx2.Client) -> Iterator[None]:
+    """Turn what the connection did into one sentence of ours."""
+    try:
+        yield
+    except httpx2.ConnectError as error:
+        raise UnavailableError(
+            f"No server answers at {client.base_url}; start one with `make run` or "
+            f"`llm-api serve`, or talk to a model without one: `llm-api chat --local`."
+        ) from error
+    except httpx2.HTTPError as error:
+        raise GenerationError(
+            f"The connection to {client.base_url} failed: {str(error) or type(error).__name__}."
+        ) from error
+    except (httpx2.SSEError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise GenerationError(f"{client.base_url} does not speak the OpenAI protocol.") from error

@@ -1,0 +1,193 @@
+"""Every setting, validated once, frozen. The only reader of the environment and of `.env`.
+
+Knows names, types and ranges; does not know what the values are used for.
+"""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from llm_api.config.problems import explain
+from llm_api.core.errors import LLMAPIError
+
+
+class ConfigurationError(LLMAPIError):
+    """A setting is wrong. `str(error)` is one line that names the environment variable."""
+
+    code = "configuration_invalid"
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _split(value: object) -> object:
+    """Distinct names out of a comma-separated list, in its order."""
+    if not isinstance(value, str):
+        return value
+    return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+
+
+def _expand_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error
+
+
+Text = Annotated[str, Field(min_length=1)]
+HomePath = Annotated[Path, AfterValidator(_expand_home)]
+Names = Annotated[tuple[Text, ...], NoDecode, BeforeValidator(_split)]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
+]
+BackendName = Annotated[Literal["llama"], BeforeValidator(_lower)]
+
+
+class Settings(BaseSettings):
+    """What `load_settings` returns. A field's environment name is its name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        str_strip_whitespace=True,
+        protected_namespaces=(),
+    )
+
+    RESERVED: ClassVar[frozenset[str]] = frozenset(
+        {
+            "qdrant_host",
+            "qdrant_port",
+            "qdrant_use_memory",
+            "embedding_model_name",
+            "embedding_dimension",
+            "rag_top_k",
+            "rag_score_threshold",
+            "log_file",
+        }
+    )
+
+    model_repo_id: Text | None = Field(
+        default=None, description="Hugging Face repository of the model; needs `MODEL_FILENAME`."
+    )
+    model_filename: Text | None = Field(
+        default=None, description="The GGUF file to fetch from `MODEL_REPO_ID`."
+    )
+    model_path: HomePath | None = Field(
+        default=None,
+        description="A GGUF file on this machine. With no model named: the default model.",
+    )
+    model_aliases: Names = Field(
+        default=(), description="Further names the model answers to, separated by commas."
+    )
+    models_dir: HomePath = Field(
+        default=Path("models"), description="Where fetched models are kept."
+    )
+    llm_backend: BackendName = Field(default="llama", description="The engine that generates text.")
+    context_length: int = Field(
+        default=2048, ge=64, description="Tokens a prompt and its answer may take together."
+    )
+    max_tokens: int = Field(
+        default=256, ge=1, description="Tokens of an answer when the request does not say."
+    )
+    temperature: float = Field(
+        default=0.2, ge=0, le=2, description="Sampling temperature when the request does not say."
+    )
+    n_threads: int | None = Field(
+        default=None, ge=1, description="Threads that compute. Unset: one per physical core."
+    )
+    parallel: int = Field(default=8, ge=1, description="Requests generated at the same time.")
+    max_queue: int = Field(
+        default=64, ge=0, description="Requests that may wait; one more is answered 429."
+    )
+    host: Text = Field(
+        default="127.0.0.1", description="Address to listen on. There is no access control yet."
+    )
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
+    )
+    sse_ping_seconds: int = Field(
+        default=15,
+        ge=1,
+        description="Silence in a stream after which a keep-alive comment is sent.",
+    )
+    log_level: LogLevel = Field(
+        default="INFO", description="`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`."
+    )
+    log_file: HomePath = Field(default=Path("logs/log.jsonl"), description="The request log.")
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="Must stay unset: keys cannot be checked yet, so the server refuses to start.",
+    )
+    qdrant_host: Text | None = Field(default=None, description="Host of the vector store.")
+    qdrant_port: int = Field(default=6333, ge=1, le=65535, description="Port of the vector store.")
+    qdrant_use_memory: bool = Field(default=False, description="Keep the vector store in memory.")
+    embedding_model_name: Text = Field(
+        default="all-MiniLM-L6-v2", description="The embedding model."
+    )
+    embedding_dimension: int | None = Field(
+        default=None, ge=1, description="Length of the vectors. Unset: the embedding model's own."
+    )
+    rag_top_k: int = Field(default=3, ge=1, description="Chunks retrieved for a question.")
+    rag_score_threshold: float | None = Field(
+        default=None, allow_inf_nan=False, description="Chunks that score lower are left out."
+    )
+
+    @model_validator(mode="after")
+    def _combinations(self) -> "Settings":
+        """What a single field cannot see. Each message is the whole line."""
+        if self.api_key is not None:
+            raise ValueError(
+                "API_KEY is set, but this version cannot check keys yet: "
+                "unset it, and keep the server on loopback"
+            )
+        if self.model_path is not None and (self.model_repo_id or self.model_filename):
+            raise ValueError(
+                "MODEL_PATH: must be unset when MODEL_REPO_ID or MODEL_FILENAME is set, "
+                "or the reverse"
+            )
+        if self.model_repo_id is not None and self.model_filename is None:
+            raise ValueError("MODEL_FILENAME: must be set, since MODEL_REPO_ID is")
+        if self.model_filename is not None and self.model_repo_id is None:
+            raise ValueError("MODEL_REPO_ID: must be set, since MODEL_FILENAME is")
+        return self
+
+    def without_effect(self) -> tuple[str, ...]:
+        """Environment names of settings that were given but that this version does not use yet."""
+        return tuple(sorted(name.upper() for name in self.model_fields_set & self.RESERVED))
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from `overrides`, then the environment, then `.env`, then the defaults.
+
+    An override of None counts as not given. Raises `ConfigurationError`; TypeError for an
+    override that is no setting. Secret values are in no message and no chained error.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if unknown := given.keys() - Settings.model_fields.keys():
+        raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        message = explain(error.errors()[0], Settings.model_fields)
+    except OSError as error:
+        message = f".env: cannot be read: {error.strerror}"
+    # Outside the handlers, because a chained ValidationError carries the values, secrets included.
+    raise ConfigurationError(message)

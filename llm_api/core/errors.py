@@ -1,0 +1,68 @@
+"""Every error the core raises. Knows no HTTP: statuses live in `api/errors.py` alone.
+
+LLMAPIError
+├── InvalidRequestError            the caller must change the request
+│   ├── UnsupportedParameterError  a parameter that would change meaning, and is not honoured
+│   └── ContextLengthExceededError the prompt leaves no room for one generated token
+├── ModelNotFoundError             no model of that name is served
+├── OverloadedError                the queue is full; try again after a while
+├── UnavailableError               the model is not loaded (yet), or the server is stopping
+├── GenerationError                the engine failed under this request; a retry may succeed
+├── ModelFileError                 a model file is absent, truncated or no GGUF
+└── DownloadError                  a model could not be fetched
+"""
+
+from typing import ClassVar
+
+
+class LLMAPIError(Exception):
+    """Base of the tree. `str(error)` is one sentence that says what to do."""
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class InvalidRequestError(LLMAPIError):
+    code = "invalid_request"
+
+
+class UnsupportedParameterError(InvalidRequestError):
+    code = "unsupported_parameter"
+
+
+class ContextLengthExceededError(InvalidRequestError):
+    code = "context_length_exceeded"
+
+
+class ModelNotFoundError(LLMAPIError):
+    code = "model_not_found"
+
+
+class OverloadedError(LLMAPIError):
+    """Carries `retry_after_seconds`, an estimate from measured speed."""
+
+    code = "queue_full"
+
+    def __init__(self, message: str, *, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UnavailableError(LLMAPIError):
+    code = "model_unavailable"
+
+
+class GenerationError(LLMAPIError):
+    code = "generation_failed"
+
+
+class ModelFileError(LLMAPIError):
+    code = "model_file_invalid"
+
+
+class DownloadError(LLMAPIError):
+    code = "download_failed"

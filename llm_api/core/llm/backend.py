@@ -1,0 +1,38 @@
+"""The one seam between the server and whatever generates text."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Protocol
+
+from llm_api.core.llm.types import Event, GenerationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What can be said of a model without running it. `created` is in Unix seconds."""
+
+    id: str
+    created: int
+    owned_by: str
+    context_length: int
+    aliases: tuple[str, ...] = ()
+
+
+class Backend(Protocol):
+    """Generates text with one model."""
+
+    @property
+    def card(self) -> ModelCard: ...
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        """Answer one request: `Started`, any number of deltas, `Finished`.
+
+        Raises before `Started` whatever the caller must know in order to change the request
+        (`InvalidRequestError`, `OverloadedError`, `UnavailableError`), and `GenerationError`
+        at any moment. Closing the generator aborts the work before the next engine step.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Free the model. Requests still running end with `UnavailableError`. Idempotent."""
+        ...

@@ -1,0 +1,184 @@
+"""The local model: prompt encoding, the engine and the output machine behind one Backend."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.encode import PromptEncoder
+from llm_api.core.llm.engine.engine import Engine, TokenEvent, TokenRequest
+from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
+from llm_api.core.llm.engine.llama_runner import ContextOptions, LlamaRunner
+from llm_api.core.llm.engine.runner import DrawingRules
+from llm_api.core.llm.engine.scheduler import Scheduler, SchedulerLimits
+from llm_api.core.llm.engine.slots import SlotTable
+from llm_api.core.llm.output.machine import OutputMachine
+from llm_api.core.llm.template import FALLBACK_TEMPLATE, ChatTemplate
+from llm_api.core.llm.tokenizer import Tokenizer
+from llm_api.core.llm.types import (
+    Event,
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    Started,
+    Usage,
+)
+
+log = logging.getLogger(__name__)
+
+STEP_TOKENS = 512
+"""Rows of one decode call: llama.cpp's own default for a physical batch."""
+
+PREFILL_TOKENS_BESIDE_DECODES = 128
+
+IDLE_SLOTS = 8
+"""Slots beyond the parallel ones, to keep prefixes of finished requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaOptions:
+    """How many requests share the engine, and how much room each has.
+
+    `parallel` requests of `context_length` tokens run together, `max_queue` more wait.
+    """
+
+    context_length: int
+    parallel: int
+    max_queue: int
+    threads: int
+
+
+class LlamaBackend:
+    """Generates with one GGUF model. Made by `open_llama`."""
+
+    def __init__(
+        self,
+        card: ModelCard,
+        tokenizer: Tokenizer,
+        encoder: PromptEncoder,
+        engine: Engine,
+        end_tokens: frozenset[int],
+    ) -> None:
+        self._card = card
+        self._tokenizer = tokenizer
+        self._encoder = encoder
+        self._engine = engine
+        self._end_tokens = end_tokens
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        prompt = await asyncio.to_thread(self._encoder.encode, request.prompt)
+        self._check_bias(request)
+        if request.max_tokens == 0:
+            yield Started(len(prompt))
+            yield Finished("length", Usage(len(prompt), 0))
+            return
+        async with self._engine.run(self._token_request(request, prompt)) as tokens:
+            yield Started(len(prompt))
+            answer = _Answer(self._tokenizer, request, len(prompt))
+            async with aclosing(answer.events(tokens)) as events:
+                async for event in events:
+                    yield event
+
+    async def aclose(self) -> None:
+        await self._engine.aclose()
+
+    def _token_request(self, request: GenerationRequest, prompt: list[int]) -> TokenRequest:
+        banned = self._end_tokens if request.ignore_eos else frozenset()
+        return TokenRequest(
+            prompt=tuple(prompt),
+            limit=min(len(prompt) + request.max_tokens, self._card.context_length),
+            rules=DrawingRules(request.sampling, request.top_logprobs, banned),
+            end_tokens=self._end_tokens,
+            scope=request.scope,
+        )
+
+    def _check_bias(self, request: GenerationRequest) -> None:
+        size = self._tokenizer.vocabulary_size
+        for token, _ in request.sampling.logit_bias:
+            if not 0 <= token < size:
+                raise InvalidRequestError(
+                    f"Token {token} is not in the model's vocabulary of {size}.",
+                    param="logit_bias",
+                )
+
+
+class _Answer:
+    """Turns the tokens of one request into its events."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, request: GenerationRequest, prompt_tokens: int
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._machine = OutputMachine(request.stop)
+        self._prompt_tokens = prompt_tokens
+        self._completion_tokens = 0
+
+    async def events(self, tokens: AsyncGenerator[TokenEvent, None]) -> AsyncGenerator[Event, None]:
+        async for token_event in tokens:
+            if (drawn := token_event.drawn) is not None:
+                self._completion_tokens += 1
+                data = self._tokenizer.piece(drawn.token)
+                if (delta := self._machine.feed(data, drawn.logprob)) is not None:
+                    yield delta
+            if self._machine.has_stopped:
+                yield self._finished("stop", token_event)
+                return
+            if token_event.finish_reason is not None:
+                if (delta := self._machine.flush()) is not None:
+                    yield delta
+                yield self._finished(token_event.finish_reason, token_event)
+
+    def _finished(self, reason: FinishReason, last: TokenEvent) -> Finished:
+        usage = Usage(self._prompt_tokens, self._completion_tokens, last.cached_tokens)
+        return Finished(reason, usage, last.timings)
+
+
+async def open_llama(path: Path, card: ModelCard, options: LlamaOptions) -> LlamaBackend:
+    """Load a model in a thread and start its engine. Raises ModelFileError."""
+    model, runner = await asyncio.to_thread(_load, path, card, options)
+    template = ChatTemplate(
+        model.chat_template or FALLBACK_TEMPLATE,
+        bos_text=model.bos_text,
+        eos_text=model.eos_text,
+        control_texts=model.control_texts,
+    )
+    limits = SchedulerLimits(
+        options.parallel, STEP_TOKENS, PREFILL_TOKENS_BESIDE_DECODES, runner.can_trim
+    )
+    slots = SlotTable(options.parallel + IDLE_SLOTS, runner.cell_count)
+    engine = Engine(
+        Scheduler(slots, limits),
+        runner,
+        capacity=options.parallel + options.max_queue,
+        parallel=options.parallel,
+    )
+    encoder = PromptEncoder(model, template, card.context_length)
+    return LlamaBackend(card, model, encoder, engine, model.end_tokens)
+
+
+def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[LlamaModel, LlamaRunner]:
+    model = LlamaModel(path, ModelOptions())
+    if model.chat_template is None:
+        log.warning("%s has no chat template: conversations are laid out as ChatML", path.name)
+    if card.context_length > model.training_context:
+        log.warning(
+            "CONTEXT_LENGTH %d is more than the %d tokens that %s was trained on",
+            card.context_length,
+            model.training_context,
+            path.name,
+        )
+    context = ContextOptions(
+        kv_tokens=options.context_length * options.parallel,
+        slots=options.parallel + IDLE_SLOTS,
+        step_tokens=STEP_TOKENS,
+        threads=options.threads,
+    )
+    return model, LlamaRunner(model, context)

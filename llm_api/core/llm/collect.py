@@ -1,0 +1,70 @@
+"""The fold: a non-streaming answer is what its stream adds up to. Defined here, once."""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from llm_api.core.errors import GenerationError
+from llm_api.core.llm.choices import ChoiceEvent
+from llm_api.core.llm.types import Finished, SampledLogprob, Started, TextDelta, Usage
+
+
+@dataclass(slots=True)
+class Choice:
+    """One answer, growing while its events arrive."""
+
+    text: list[str] = field(default_factory=list)
+    logprobs: list[SampledLogprob] = field(default_factory=list)
+    finished: Finished | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole answer."""
+
+    text: str
+    logprobs: tuple[SampledLogprob, ...]
+    finished: Finished
+
+
+async def collect(events: AsyncIterator[ChoiceEvent], choices: int) -> list[Completion]:
+    """Fold a stream of `choices` answers, in the order of their index.
+
+    Raises GenerationError if the stream ends before every choice has finished.
+    """
+    folding = [Choice() for _ in range(choices)]
+    async for choice_event in events:
+        choice = folding[choice_event.index]
+        match choice_event.event:
+            case Started():
+                pass
+            case TextDelta(text, logprobs):
+                choice.text.append(text)
+                choice.logprobs.extend(logprobs)
+            case Finished() as finished:
+                choice.finished = finished
+            case other:
+                assert_never(other)
+    return [_complete(choice) for choice in folding]
+
+
+def _complete(choice: Choice) -> Completion:
+    if choice.finished is None:
+        raise GenerationError("The answer ended before it was complete; try again.")
+    return Completion("".join(choice.text), tuple(choice.logprobs), choice.finished)
+
+
+def total_usage(finished: Iterable[Finished], choices_per_prompt: int = 1) -> Usage:
+    """Usage of one HTTP request, from its choices in the order of their index. Pure.
+
+    A prompt asked for several choices is counted once, with the tokens that its first choice
+    found cached; what was generated is counted for each.
+    """
+    usages = [item.usage for item in finished]
+    prompts = usages[::choices_per_prompt]
+    return Usage(
+        prompt_tokens=sum(usage.prompt_tokens for usage in prompts),
+        completion_tokens=sum(usage.completion_tokens for usage in usages),
+        cached_tokens=sum(usage.cached_tokens for usage in prompts),
+        reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
+    )

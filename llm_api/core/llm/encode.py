@@ -1,0 +1,77 @@
+"""From a prompt to token ids: template, then vocabulary. Refuses what does not fit, never cuts."""
+
+from typing import assert_never
+
+from llm_api.core.errors import ContextLengthExceededError, InvalidRequestError
+from llm_api.core.llm.template import ChatTemplate, Segment
+from llm_api.core.llm.tokenizer import Tokenizer
+from llm_api.core.llm.types import ChatPrompt, Prompt, TextPrompt, TokenPrompt
+
+
+class PromptEncoder:
+    """Encodes prompts for one model. Thread-safe; a call takes up to a second for long text."""
+
+    def __init__(self, tokenizer: Tokenizer, template: ChatTemplate, context_length: int) -> None:
+        self._tokenizer = tokenizer
+        self._template = template
+        self._context_length = context_length
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Token ids, at least one, with room for one more in the context.
+
+        Raises ContextLengthExceededError, or InvalidRequestError for an empty prompt, ids out
+        of the vocabulary, or a conversation that the template refuses.
+        """
+        match prompt:
+            case ChatPrompt():
+                tokens = self._encode_segments(self._template.render(prompt), "messages")
+            case TextPrompt(text):
+                tokens = self._encode_segments([Segment(text, is_literal=True)], "prompt")
+            case TokenPrompt(ids):
+                self._check_ids(ids)
+                tokens = list(ids)
+            case other:
+                assert_never(other)
+        param = "messages" if isinstance(prompt, ChatPrompt) else "prompt"
+        if not tokens:
+            raise InvalidRequestError("The prompt is empty.", param=param)
+        if len(tokens) >= self._context_length:
+            raise self._too_long(f"{len(tokens)} tokens", param)
+        return tokens
+
+    def _encode_segments(self, segments: list[Segment], param: str) -> list[int]:
+        # What cannot fit however well it tokenises is refused without tokenising it.
+        size = sum(len(segment.text.encode()) for segment in segments)
+        if (least := size // self._tokenizer.longest_token) >= self._context_length:
+            raise self._too_long(f"more than {least} tokens", param)
+        tokens: list[int] = []
+        for position, segment in enumerate(segments):
+            tokens += self._tokenizer.tokenize(
+                segment.text,
+                add_special=position == 0 and not self._has_bos(segment),
+                parse_special=not segment.is_literal,
+            )
+        return tokens
+
+    def _has_bos(self, segment: Segment) -> bool:
+        """Whether the template has written the BOS token that the vocabulary would add."""
+        bos = self._tokenizer.bos_text
+        is_written = not segment.is_literal and bool(bos) and segment.text.startswith(bos)
+        return self._tokenizer.adds_bos and is_written
+
+    def _check_ids(self, ids: tuple[int, ...]) -> None:
+        size = self._tokenizer.vocabulary_size
+        for position, token in enumerate(ids):
+            if not 0 <= token < size:
+                raise InvalidRequestError(
+                    f"Token {token} at position {position} is not in the model's vocabulary"
+                    f" of {size}.",
+                    param="prompt",
+                )
+
+    def _too_long(self, length: str, param: str) -> ContextLengthExceededError:
+        return ContextLengthExceededError(
+            f"This model's maximum context length is {self._context_length} tokens, answer"
+            f" included, and the prompt has {length}. Shorten it, or raise CONTEXT_LENGTH.",
+            param=param,
+        )

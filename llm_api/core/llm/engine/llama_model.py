@@ -1,0 +1,110 @@
+"""One loaded GGUF model: its weights, its vocabulary and what its file says of it."""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from llm_api.core.errors import ModelFileError
+from llm_api.core.llm.engine.llama_library import load_library
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """`gpu_layers` -1 puts every layer that fits on a GPU, where llama.cpp was built for one."""
+
+    gpu_layers: int = -1
+
+
+class LlamaModel:
+    """Weights and vocabulary. The vocabulary's methods are thread-safe, as llama.cpp's are."""
+
+    def __init__(self, path: Path, options: ModelOptions) -> None:
+        """Map the file. Blocks for as long as that takes. Raises ModelFileError."""
+        self._library = load_library()
+        params = self._library.llama_model_default_params()
+        params.n_gpu_layers = options.gpu_layers
+        self.handle = self._library.llama_model_load_from_file(str(path).encode(), params)
+        if not self.handle:
+            raise ModelFileError(
+                f"llama.cpp cannot load {path}: the file is damaged, or of an architecture that"
+                " this version does not know. Fetch it again, or choose another model."
+            )
+        self._vocab = self._library.llama_model_get_vocab(self.handle)
+        self.vocabulary_size: int = self._library.llama_vocab_n_tokens(self._vocab)
+        self.training_context: int = self._library.llama_model_n_ctx_train(self.handle)
+        self.end_tokens = frozenset(
+            token
+            for token in range(self.vocabulary_size)
+            if self._library.llama_vocab_is_eog(self._vocab, token)
+        )
+        self.adds_bos: bool = self._library.llama_vocab_get_add_bos(self._vocab)
+        self.bos_text = self._token_text(self._library.llama_vocab_bos(self._vocab))
+        self.eos_text = self._token_text(self._library.llama_vocab_eos(self._vocab))
+        texts = [self._token_text(token) for token in range(self.vocabulary_size)]
+        self.longest_token = max(len(text.encode()) for text in texts)
+        self.control_texts = self._find_control_texts(texts)
+        self.chat_template = self._read_chat_template()
+        self._pieces: dict[int, bytes] = {}
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Token ids of `text`.
+
+        `add_special` lets the model add BOS or EOS as it is made to; `parse_special` turns the
+        texts of control tokens into these tokens.
+        """
+        data = text.encode()
+        capacity = len(data) + 8
+        while True:
+            buffer = (ctypes.c_int32 * capacity)()
+            count = self._library.llama_tokenize(
+                self._vocab, data, len(data), buffer, capacity, add_special, parse_special
+            )
+            if count >= 0:
+                return buffer[:count]
+            capacity = -count
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for; none for a control token. Need not be whole UTF-8."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._render(token, special=False)
+        return piece
+
+    def token_bytes(self, token: int) -> bytes:
+        """As `piece`, but a control token shows its text."""
+        return self.piece(token) or self._render(token, special=True)
+
+    def close(self) -> None:
+        """Free the weights. Contexts made from them are freed before. Idempotent."""
+        if self.handle:
+            self._library.llama_model_free(self.handle)
+            self.handle = None
+
+    def _render(self, token: int, *, special: bool) -> bytes:
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = self._library.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+
+    def _token_text(self, token: int) -> str:
+        if token < 0:
+            return ""
+        text: bytes = self._library.llama_vocab_get_text(self._vocab, token)
+        return text.decode("utf-8", "replace")
+
+    def _find_control_texts(self, texts: Sequence[str]) -> frozenset[str]:
+        """Texts that become control tokens where special tokens are parsed."""
+        control = self._library.LLAMA_TOKEN_ATTR_CONTROL | self._library.LLAMA_TOKEN_ATTR_UNKNOWN
+        return frozenset(
+            text
+            for token, text in enumerate(texts)
+            if text and self._library.llama_vocab_get_attr(self._vocab, token) & control
+        )
+
+    def _read_chat_template(self) -> str | None:
+        template: bytes | None = self._library.llama_model_chat_template(self.handle, None)
+        return template.decode("utf-8", "replace") if template else None

@@ -1,0 +1,164 @@
+"""The runner on llama.cpp: one context, one unified KV buffer, one batch reused by every step."""
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_api.core.errors import ModelFileError
+from llm_api.core.llm.engine.llama_library import load_library
+from llm_api.core.llm.engine.llama_model import LlamaModel
+from llm_api.core.llm.engine.plan import CopyPrefix, KvOperation, Span, StepPlan, TrimSlot
+from llm_api.core.llm.engine.runner import DecodeError, DrawingRules, Drawn, NoRoomError
+from llm_api.core.llm.engine.sampling import Sampler, logits_view, logprobs
+
+# Return values of llama_decode, from llama.h.
+_DECODED = 0
+_NO_KV_SLOT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOptions:
+    """`kv_tokens` cells in total, shared by `slots` sequences; at most `step_tokens` a step."""
+
+    kv_tokens: int
+    slots: int
+    step_tokens: int
+    threads: int
+
+
+class LlamaRunner:
+    """Executes step plans. Every call comes from one thread, from `execute` on."""
+
+    def __init__(self, model: LlamaModel, options: ContextOptions) -> None:
+        """Allocate the KV buffer. Raises ModelFileError where there is not enough memory."""
+        self._library = load_library()
+        self._model = model
+        self._options = options
+        self._context = self._library.llama_init_from_model(model.handle, self._params(options))
+        if not self._context:
+            raise ModelFileError(
+                f"There is not enough memory for {options.kv_tokens} tokens of context:"
+                " lower CONTEXT_LENGTH or PARALLEL."
+            )
+        self._memory = self._library.llama_get_memory(self._context)
+        self.cell_count: int = self._library.llama_n_ctx(self._context)
+        self._batch = Batch(self._library, options.step_tokens)
+        self._samplers: dict[int, tuple[Sampler, DrawingRules]] = {}
+        self.can_trim = self._warm_up()
+
+    def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
+        window = self._options.kv_tokens
+        sampler = Sampler(rules, prompt, self._model.vocabulary_size, window)
+        self._samplers[sequence_id] = sampler, rules
+
+    def close(self, sequence_id: int) -> None:
+        if (opened := self._samplers.pop(sequence_id, None)) is not None:
+            opened[0].close()
+
+    def execute(self, plan: StepPlan) -> dict[int, Drawn]:
+        for operation in plan.kv_operations:
+            self._apply(operation)
+        rows = self._batch.fill(plan.spans)
+        result = self._library.llama_decode(self._context, self._batch.struct)
+        if result == _NO_KV_SLOT:
+            raise NoRoomError
+        if result != _DECODED:
+            raise DecodeError(f"llama_decode returned {result}")
+        return {sequence_id: self._draw(sequence_id, row) for sequence_id, row in rows.items()}
+
+    def shut_down(self) -> None:
+        for sequence_id in list(self._samplers):
+            self.close(sequence_id)
+        if self._context:
+            self._library.llama_free(self._context)
+            self._context = None
+            self._model.close()
+
+    def _params(self, options: ContextOptions) -> Any:
+        params = self._library.llama_context_default_params()
+        params.n_ctx = options.kv_tokens
+        params.n_batch = options.step_tokens
+        params.n_ubatch = options.step_tokens
+        params.n_seq_max = options.slots
+        params.n_outputs_max = options.slots
+        params.n_threads = options.threads
+        params.n_threads_batch = options.threads
+        params.kv_unified = True
+        params.swa_full = True  # a prefix of a sliding-window model can be cut only in a full one
+        params.no_perf = True
+        return params
+
+    def _warm_up(self) -> bool:
+        """Decode two tokens, so that the first request finds warm buffers; then cut one off.
+
+        Returns whether this model's KV can be cut at all: recurrent ones cannot.
+        """
+        span = Span(sequence_id=0, slot=0, start=0, tokens=(0, 0), samples=True)
+        self._batch.fill((span,))
+        if self._library.llama_decode(self._context, self._batch.struct) != _DECODED:
+            raise ModelFileError("llama.cpp cannot compute this model: it failed on two tokens.")
+        self._library.llama_synchronize(self._context)
+        can_trim: bool = self._library.llama_memory_seq_rm(self._memory, 0, 1, -1)
+        self._library.llama_memory_clear(self._memory, True)
+        return can_trim
+
+    def _apply(self, operation: KvOperation) -> None:
+        match operation:
+            case CopyPrefix(source, target, length):
+                self._library.llama_memory_seq_cp(self._memory, source, target, 0, length)
+            case TrimSlot(slot, length):
+                if not self._library.llama_memory_seq_rm(self._memory, slot, length, -1):
+                    raise DecodeError(f"slot {slot} cannot be cut at {length}")
+
+    def _draw(self, sequence_id: int, row: int) -> Drawn:
+        sampler, rules = self._samplers[sequence_id]
+        token = sampler.draw(self._context, row)
+        if rules.top_logprobs is None:
+            return Drawn(token)
+        logits = logits_view(self._library, self._context, row, self._model.vocabulary_size)
+        top = rules.top_logprobs
+        return Drawn(token, logprobs(logits, token, top, self._model.token_bytes))
+
+
+class Batch:
+    """A `llama_batch` over numpy arrays of its own, filled anew for each step."""
+
+    def __init__(self, library: Any, capacity: int) -> None:
+        self._tokens = np.zeros(capacity, dtype=np.int32)
+        self._positions = np.zeros(capacity, dtype=np.int32)
+        self._outputs = np.zeros(capacity, dtype=np.int8)
+        # Each row belongs to one sequence: llama.cpp wants a pointer to that single id.
+        self._sequences = np.zeros(capacity, dtype=np.int32)
+        self._counts = np.ones(capacity, dtype=np.int32)
+        self._pointers = self._sequences.ctypes.data + 4 * np.arange(capacity, dtype=np.uintp)
+        arrays: dict[str, NDArray[Any]] = {
+            "token": self._tokens,
+            "pos": self._positions,
+            "n_seq_id": self._counts,
+            "seq_id": self._pointers,
+            "logits": self._outputs,
+        }
+        self.struct = library.llama_batch()
+        types = dict(library.llama_batch._fields_)
+        for name, array in arrays.items():
+            setattr(self.struct, name, ctypes.cast(array.ctypes.data, types[name]))
+
+    def fill(self, spans: tuple[Span, ...]) -> dict[int, int]:
+        """Lay the spans out row by row. Returns the row to draw from, by sequence id."""
+        rows: dict[int, int] = {}
+        start = 0
+        for span in spans:
+            end = start + len(span.tokens)
+            self._tokens[start:end] = span.tokens
+            self._positions[start:end] = range(span.start, span.start + len(span.tokens))
+            self._sequences[start:end] = span.slot
+            self._outputs[start:end] = 0
+            if span.samples:
+                self._outputs[end - 1] = 1
+                rows[span.sequence_id] = end - 1
+            start = end
+        self.struct.n_tokens = start
+        return rows

@@ -1,0 +1,46 @@
+"""What one engine step does, as values: the scheduler writes it, a runner executes it."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPrefix:
+    """Let the empty slot `target` share the first `length` positions of `source`."""
+
+    source: int
+    target: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrimSlot:
+    """Drop everything in `slot` from position `length` on. Length 0 empties it."""
+
+    slot: int
+    length: int
+
+
+KvOperation: TypeAlias = CopyPrefix | TrimSlot
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Consecutive tokens of one sequence to decode at positions `start`, `start + 1`, ...
+
+    With `samples` set the span reaches the sequence's end: a token is drawn behind it.
+    """
+
+    sequence_id: int
+    slot: int
+    start: int
+    tokens: tuple[int, ...]
+    samples: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """KV operations in their order, then the spans that one decode call computes together."""
+
+    kv_operations: tuple[KvOperation, ...] = ()
+    spans: tuple[Span, ...] = ()

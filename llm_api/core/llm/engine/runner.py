@@ -1,0 +1,55 @@
+"""What the engine asks of whatever computes: the seam that makes it testable without a model."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from llm_api.core.llm.engine.plan import StepPlan
+from llm_api.core.llm.types import SampledLogprob, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A sampled token, and its log-probabilities where the request asked for them."""
+
+    token: int
+    logprob: SampledLogprob | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DrawingRules:
+    """How the tokens of one sequence are drawn. `banned` are never drawn."""
+
+    sampling: Sampling
+    top_logprobs: int | None = None
+    banned: frozenset[int] = frozenset()
+
+
+class NoRoomError(Exception):
+    """llama.cpp found no KV cells for the batch. Its memory is as before the call."""
+
+
+class DecodeError(Exception):
+    """The batch could not be computed. The KV of its slots is undefined."""
+
+
+class Runner(Protocol):
+    """Owns the KV buffer and one sampler per sequence. Called by the engine's thread alone."""
+
+    def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
+        """Make the sequence's sampler; it knows the prompt for the repetition penalty."""
+        ...
+
+    def close(self, sequence_id: int) -> None:
+        """Free the sequence's sampler. Its KV is the plan's affair. Idempotent."""
+        ...
+
+    def execute(self, plan: StepPlan) -> dict[int, Drawn]:
+        """Apply the KV operations, decode all spans, draw for those that sample. Blocks.
+
+        Raises NoRoomError or DecodeError; the KV operations have been applied in both cases.
+        """
+        ...
+
+    def shut_down(self) -> None:
+        """Free everything. No call may follow. Idempotent."""
+        ...

@@ -1,0 +1,306 @@
+"""What the next step computes. Data in, data out: no thread, no text, no llama.cpp.
+
+`add` / `abort` / `plan() -> StepPlan` / `commit(plan, sampled)`, or `fail(plan)` where the plan
+could not be executed. The engine thread alone calls it. DESIGN.md beside this file has the
+invariants; the numbered cases below are those of `_place`.
+
+Where an admitted sequence goes:
+
+1. its longest resident prefix is all that an idle slot holds: it takes the slot over;
+2. all but the answer (the same request again): it takes the slot over and drops the answer;
+3. an empty slot is left: the prefix is shared into it, the source stays as it is;
+4. no empty slot: the least recently used idle slot is given up, and 3 holds; where that slot is
+   the source itself, the sequence takes it over and drops what lies behind the prefix.
+
+Where the KV of a model cannot be cut (`can_trim` False), only 1 reuses anything.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from llm_api.core.llm.engine.fair_queue import FairQueue
+from llm_api.core.llm.engine.plan import CopyPrefix, KvOperation, Span, StepPlan, TrimSlot
+from llm_api.core.llm.engine.sequence import Sequence
+from llm_api.core.llm.engine.slots import PrefixMatch, Slot, SlotTable, common_prefix_length
+from llm_api.core.llm.types import FinishReason
+
+WORTH_WAITING_FOR = 32
+"""Tokens of prefix that make it worth waiting until another sequence has computed them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerLimits:
+    """What a step may do.
+
+    `step_tokens` bounds its rows, `prefill_tokens_beside_decodes` those of prompts while other
+    sequences decode, so that running streams keep flowing.
+    """
+
+    parallel: int
+    step_tokens: int
+    prefill_tokens_beside_decodes: int
+    can_trim: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step meant for one sequence: a token of its answer, its end, or both."""
+
+    sequence: Sequence
+    token: int | None
+    finish_reason: FinishReason | None
+
+
+class Scheduler:
+    """Decides admission, prefix sharing, chunking, eviction and preemption."""
+
+    def __init__(self, slots: SlotTable, limits: SchedulerLimits) -> None:
+        self._slots = slots
+        self._limits = limits
+        self._waiting = FairQueue()
+        self._running: dict[int, Sequence] = {}
+        self._operations: list[KvOperation] = []
+        self._is_admission_held = False
+        self.preemption_count = 0
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._running or self._waiting)
+
+    @property
+    def running_count(self) -> int:
+        return len(self._running)
+
+    @property
+    def waiting_count(self) -> int:
+        return len(self._waiting)
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence. Its limit must fit the KV buffer: refusing is the caller's part."""
+        self._waiting.append(sequence)
+
+    def abort(self, sequence: Sequence) -> None:
+        """Forget a sequence. Its slot is free for the next plan and stays reusable."""
+        if sequence.id in self._running:
+            self._stop(sequence)
+        else:
+            self._waiting.remove(sequence)
+
+    def plan(self) -> StepPlan:
+        """The next step. Empty spans only when there is no work."""
+        self._admit()
+        while True:
+            spans = self._spans()
+            if self._make_room(sum(len(span.tokens) for span in spans)):
+                break
+            self._preempt_youngest()
+        for span in spans:
+            self._slots.append(self._slots[span.slot], span.tokens)
+        operations, self._operations = tuple(self._operations), []
+        return StepPlan(operations, tuple(spans))
+
+    def commit(self, plan: StepPlan, sampled: Mapping[int, int]) -> list[Outcome]:
+        """Take in the tokens drawn for the spans that sample. Keyed by sequence id."""
+        self._is_admission_held = False
+        outcomes = []
+        for span in plan.spans:
+            sequence = self._running[span.sequence_id]
+            sequence.computed += len(span.tokens)
+            if span.samples:
+                outcomes.append(self._extend(sequence, sampled[sequence.id]))
+        return outcomes
+
+    def fail(self, plan: StepPlan) -> list[Sequence]:
+        """End the sequences of a plan whose decode failed; their slots are emptied.
+
+        The operations that empty them are part of the next plan.
+        """
+        self._is_admission_held = False
+        failed = [self._running[span.sequence_id] for span in plan.spans]
+        for sequence in failed:
+            slot = self._stop(sequence)
+            self._trim(slot, 0)
+        return failed
+
+    def retry(self, plan: StepPlan) -> bool:
+        """Take back a plan for which llama.cpp found no room; the next plan wants less.
+
+        Evicts an idle prefix, else preempts the youngest sequence, which is not admitted again
+        before a step has succeeded. False where neither is left.
+        """
+        for span in plan.spans:
+            self._slots.trim(self._slots[span.slot], span.start)  # llama.cpp has done the same
+        if self._evict_one():
+            return True
+        if len(self._running) < 2:
+            return False
+        self._preempt_youngest()
+        self._is_admission_held = True
+        return True
+
+    def check_integrity(self) -> None:
+        """Raise AssertionError unless every sequence owns its slot and no cell is lost."""
+        self._slots.check_integrity()
+        for sequence in self._running.values():
+            slot = self._slots[_owned(sequence)]
+            if slot.owner != sequence.id or len(slot.tokens) != sequence.computed:
+                raise AssertionError(f"sequence {sequence.id} and slot {slot.index} disagree")
+        if len(self._running) > self._limits.parallel:
+            raise AssertionError("more sequences run than may")
+
+    # Admission
+
+    def _admit(self) -> None:
+        if self._is_admission_held or not self._waiting:
+            return
+        running_per_scope = Counter(sequence.scope for sequence in self._running.values())
+        for sequence in self._waiting.in_order(running_per_scope):
+            if len(self._running) >= self._limits.parallel:
+                return
+            match = self._slots.longest_prefix(sequence.tokens[:-1], sequence.scope)
+            if self._is_being_computed(sequence, match.length if match else 0):
+                continue
+            if self._running and not self._has_room_for(sequence, match):
+                return
+            self._waiting.remove(sequence)
+            self._place(sequence, match)
+
+    def _is_being_computed(self, sequence: Sequence, resident: int) -> bool:
+        """Whether a running prefill will soon hold much more of this prompt than is resident."""
+        if not self._limits.can_trim:
+            return False
+        return any(
+            other.pending > 1
+            and other.scope == sequence.scope
+            and common_prefix_length(other.tokens, sequence.tokens[:-1])
+            >= max(resident, other.computed) + WORTH_WAITING_FOR
+            for other in self._running.values()
+        )
+
+    def _has_room_for(self, sequence: Sequence, match: PrefixMatch | None) -> bool:
+        """Whether its prompt fits beside the prompts still being computed."""
+        promised = sum(other.pending for other in self._running.values())
+        wanted = len(sequence.tokens)
+        if match is not None and not match.slot.is_idle:
+            wanted -= match.length  # already pinned by the one it is shared with
+        return self._slots.pinned_cell_count() + promised + wanted <= self._slots.cell_count
+
+    def _place(self, sequence: Sequence, match: PrefixMatch | None) -> None:
+        slot, length = self._prepare_slot(match)
+        self._slots.claim(slot, sequence.id, sequence.scope, sequence.prompt_length)
+        sequence.slot, sequence.computed = slot.index, length
+        if not sequence.was_admitted:
+            sequence.cached, sequence.was_admitted = length, True
+        self._running[sequence.id] = sequence
+
+    def _prepare_slot(self, match: PrefixMatch | None) -> tuple[Slot, int]:
+        """A slot that holds the prefix, or as much of it as can be had, and nothing else."""
+        source, length = (match.slot, match.length) if match else (None, 0)
+        if source is not None and source.is_idle and self._may_take_over(source, length):
+            self._trim(source, length)  # 2; nothing to do in case 1
+            return source, length
+        spare = next(self._slots.idle())
+        if not self._limits.can_trim:
+            self._trim(spare, 0)
+            return spare, 0
+        if spare is source:
+            self._trim(spare, length)  # 4, the source itself
+            return spare, length
+        self._trim(spare, 0)  # 4; nothing to do in case 3
+        if source is not None:
+            self._operations.append(CopyPrefix(source.index, spare.index, length))
+            self._slots.share(source, spare, length)
+        return spare, length
+
+    def _may_take_over(self, source: Slot, length: int) -> bool:
+        behind_prompt = self._limits.can_trim and length >= source.prompt_length - 1
+        return length == len(source.tokens) or behind_prompt
+
+    # Steps
+
+    def _spans(self) -> list[Span]:
+        """Every decode, then prefill chunks, oldest first, within the budget.
+
+        The last token of a prompt is left to a decode step, so that it is computed by the same
+        kernels whether the tokens before it were computed just now or found resident: a repeated
+        request gets the same logits to the last bit (DESIGN.md, "Arithmetic").
+        """
+        decodes = [item for item in self._running.values() if item.pending == 1]
+        prefills = sorted(
+            (item for item in self._running.values() if item.pending > 1), key=lambda item: item.id
+        )
+        budget = self._limits.step_tokens - len(decodes)
+        if decodes:
+            budget = min(budget, self._limits.prefill_tokens_beside_decodes)
+        spans = [_span(sequence, 1) for sequence in decodes]
+        for sequence in prefills:
+            if budget <= 0:
+                break
+            span = _span(sequence, min(sequence.pending - 1, budget))
+            budget -= len(span.tokens)
+            spans.append(span)
+        return spans
+
+    def _extend(self, sequence: Sequence, token: int) -> Outcome:
+        sequence.tokens.append(token)
+        if token in sequence.end_tokens:
+            self._stop(sequence)
+            return Outcome(sequence, None, "stop")
+        if len(sequence.tokens) >= sequence.limit:
+            self._stop(sequence)
+            return Outcome(sequence, token, "length")
+        return Outcome(sequence, token, None)
+
+    # Room
+
+    def _make_room(self, cells: int) -> bool:
+        """Evict idle prefixes, least recently used first, until `cells` are free."""
+        while self._slots.free_cell_count < cells:
+            if not self._evict_one():
+                return False
+        return True
+
+    def _evict_one(self) -> bool:
+        for slot in self._slots.idle():
+            if slot.tokens:
+                self._trim(slot, 0)
+                return True
+        return False
+
+    def _preempt_youngest(self) -> None:
+        """Send the sequence that came last back to the queue; it is computed again later."""
+        youngest = max(self._running.values(), key=lambda sequence: sequence.id)
+        self._stop(youngest)
+        youngest.computed = 0
+        self._waiting.append_first(youngest)
+        self.preemption_count += 1
+
+    def _stop(self, sequence: Sequence) -> Slot:
+        del self._running[sequence.id]
+        slot = self._slots[_owned(sequence)]
+        sequence.slot = None
+        self._slots.release(slot)
+        return slot
+
+    def _trim(self, slot: Slot, length: int) -> None:
+        if len(slot.tokens) > length:
+            self._operations.append(TrimSlot(slot.index, length))
+            self._slots.trim(slot, length)
+
+
+def _span(sequence: Sequence, length: int) -> Span:
+    start = sequence.computed
+    return Span(
+        sequence_id=sequence.id,
+        slot=_owned(sequence),
+        start=start,
+        tokens=tuple(sequence.tokens[start : start + length]),
+        samples=start + length == len(sequence.tokens),
+    )
+
+
+def _owned(sequence: Sequence) -> int:
+    if sequence.slot is None:
+        raise AssertionError(f"sequence {sequence.id} runs without a slot")
+    return sequence.slot

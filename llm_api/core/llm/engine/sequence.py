@@ -1,0 +1,38 @@
+"""One request inside the engine: its tokens, and how far they are computed. No text."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """A prompt growing into an answer. Owned and mutated by the scheduler alone.
+
+    ```
+    0          cached            computed           prompt_length      len(tokens) <= limit
+    [ shared   | computed here   | pending: no KV yet ...... | output ...)
+    ```
+
+    A sequence prefills while more than one token is pending, and decodes while exactly one is:
+    the token sampled last, whose KV the next step computes.
+    """
+
+    id: int
+    tokens: list[int]
+    prompt_length: int
+    limit: int
+    """Total tokens, prompt included, at which the answer is cut with reason "length"."""
+    end_tokens: frozenset[int] = frozenset()
+    scope: str = ""
+    slot: int | None = None
+    computed: int = 0
+    cached: int = 0
+    was_admitted: bool = False
+
+    @property
+    def pending(self) -> int:
+        """Tokens whose KV is still to be computed. At least 1 until the sequence ends."""
+        return len(self.tokens) - self.computed
+
+    @property
+    def output_length(self) -> int:
+        return len(self.tokens) - self.prompt_length

@@ -1,0 +1,152 @@
+"""The vocabulary of generation: what is asked for, and the events that answer it. Pure values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, Union
+
+JSON: TypeAlias = Union[bool, int, float, str, list["JSON"], dict[str, "JSON"], None]
+
+Role: TypeAlias = Literal["system", "user", "assistant"]
+FinishReason: TypeAlias = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation. `content` is plain text: control tokens in it stay text."""
+
+    role: Role
+    content: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompt:
+    """A conversation for the model's own chat template.
+
+    `variables` are handed to the template by name (`enable_thinking`, `reasoning_effort`).
+    """
+
+    messages: tuple[Message, ...]
+    variables: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TextPrompt:
+    """Raw text to continue. Control tokens in it stay text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrompt:
+    """Token ids of the model's own vocabulary to continue."""
+
+    tokens: tuple[int, ...]
+
+
+Prompt: TypeAlias = ChatPrompt | TextPrompt | TokenPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen. The defaults switch every filter off.
+
+    Ranges are validated at the border. `temperature` 0 is exactly greedy. `seed` None draws
+    a fresh one. A `logit_bias` of -100 or less bans the token, as OpenAI documents.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    typical_p: float = 1.0
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    seed: int | None = None
+    mirostat: Literal[0, 1, 2] = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One prompt, one answer. Several choices are several requests (`choices.fan_out`).
+
+    `top_logprobs` None asks for no log-probabilities, 0 for the chosen token's alone.
+    `scope` names who may share computed prefixes with this request: the API key's identity.
+    """
+
+    prompt: Prompt
+    max_tokens: int
+    sampling: Sampling = field(default_factory=Sampling)
+    stop: tuple[str, ...] = ()
+    top_logprobs: int | None = None
+    ignore_eos: bool = False
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """Natural-log probability of one candidate under the model's own distribution.
+
+    `data` are the token's bytes, which need not be whole UTF-8 characters.
+    """
+
+    data: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class SampledLogprob:
+    """The chosen token, and the most likely candidates in descending order."""
+
+    chosen: TokenLogprob
+    top: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts. `cached_tokens` of the prompt were shared, not computed."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds a request spent waiting, computing its prompt, and generating."""
+
+    queue_seconds: float = 0.0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The request was admitted: what can be refused has been. Always the first event."""
+
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More of the answer: whole characters. `logprobs` are those of the tokens that end here."""
+
+    text: str
+    logprobs: tuple[SampledLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is complete. Always the last event; a stream without it was cut."""
+
+    reason: FinishReason
+    usage: Usage
+    timings: Timings = field(default_factory=Timings)
+
+
+Event: TypeAlias = Started | TextDelta | Finished

@@ -1,0 +1,120 @@
+"""The map of the service: settings in, application out, and the process that serves it."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from ipaddress import ip_address
+from typing import TypeAlias
+
+import uvicorn
+from fastapi import FastAPI
+
+from llm_api.api.wiring import create_api
+from llm_api.config.settings import Settings
+from llm_api.services import Services, find_model, open_services
+
+log = logging.getLogger(__name__)
+
+OnLoad: TypeAlias = Callable[[Services, Exception | None], None]
+
+DRAIN_SECONDS = 10
+"""How long running answers may go on once the server is told to stop."""
+
+
+def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
+    """The whole application. Opens nothing until it is started.
+
+    `on_load` is called once, on the event loop, when the model has been loaded or has failed to:
+    then with the error.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+        async with open_services(settings) as services:
+            app.state.services = services
+            watch = asyncio.create_task(_watch(services, on_load))
+            yield
+            watch.cancel()
+
+    return create_api(lifespan, version=version("llm_api"), ping_seconds=settings.sse_ping_seconds)
+
+
+async def _watch(services: Services, on_load: OnLoad | None) -> None:
+    error = None
+    try:
+        await services.model.wait()
+    except Exception as failure:  # noqa: BLE001 - whatever it is, it must not go unseen
+        error = failure
+    if on_load is not None:
+        on_load(services, error)
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """Where the server is reached, and what it serves, now that it answers."""
+
+    url: str
+    model: str
+
+
+def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
+    """Serve until a signal ends it; call `greet` once the model answers. Blocks.
+
+    Raises ModelFileError or DownloadError where the model cannot be found or loaded. Where the
+    address is taken, uvicorn says so and ends the process with status 1.
+    """
+    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    _warn(settings)
+    settings = settings.model_copy(update={"model_path": find_model(settings)})
+    failures: list[Exception] = []
+
+    def on_load(services: Services, error: Exception | None) -> None:
+        if error is None:
+            greet(_greeting(server, services))
+        else:
+            failures.append(error)
+            server.should_exit = True
+
+    config = uvicorn.Config(
+        create_app(settings, on_load),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    server.run()
+    if failures:
+        raise failures[0]
+
+
+def _warn(settings: Settings) -> None:
+    if names := settings.without_effect():
+        log.warning("without effect in this version: %s", ", ".join(names))
+    if not _is_loopback(settings.host):
+        log.warning("HOST %s: anyone who reaches this address can use the model", settings.host)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _greeting(server: uvicorn.Server, services: Services) -> Greeting:
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return Greeting(url, services.model.card.id)
+
+
+if __name__ == "__main__":
+    from llm_api.cli import main
+
+    sys.argv.insert(1, "serve")
+    main()

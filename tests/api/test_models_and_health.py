@@ -1,0 +1,113 @@
+"""Models, health and the documentation."""
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from openai.types import Model
+
+from tests.fakes import ALIAS, CARD, MODEL_ID, FakeBackend, FakeModels, FakeServices
+
+
+async def test_models_are_listed_in_the_official_shape(client: httpx2.AsyncClient) -> None:
+    body = (await client.get("/v1/models")).json()
+    assert body["object"] == "list"
+    [model] = body["data"]
+    Model.model_validate(model, strict=True)
+    assert model == {
+        "id": MODEL_ID,
+        "object": "model",
+        "created": 1_700_000_000,
+        "owned_by": "llm_api",
+        "aliases": [ALIAS],
+        "context_length": 2048,
+    }
+
+
+@pytest.mark.parametrize("name", ["acme/tiny", "acme%2Ftiny", "acme%2ftiny"])
+async def test_a_model_id_may_contain_a_slash(
+    client: httpx2.AsyncClient, services: FakeServices, name: str
+) -> None:
+    card = type(CARD)(id="acme/tiny", created=1, owned_by="acme", context_length=8)
+    services.models = FakeModels([FakeBackend(card=card)])
+    response = await client.get(f"/v1/models/{name}")
+    assert response.status_code == 200
+    assert response.json()["id"] == "acme/tiny"
+
+
+async def test_a_model_is_found_by_its_alias(client: httpx2.AsyncClient) -> None:
+    assert (await client.get(f"/v1/models/{ALIAS}")).json()["id"] == MODEL_ID
+
+
+@pytest.mark.parametrize("name", ["nope", "", "%ED%A0%80", "%00", "a" * 5000])
+async def test_an_unknown_model_is_not_found(client: httpx2.AsyncClient, name: str) -> None:
+    response = await client.get(f"/v1/models/{name}")
+    assert response.status_code == 404
+    error = response.json()["error"]
+    assert error["code"] == "model_not_found"
+    assert len(error["message"]) <= 1000
+
+
+async def test_health_says_what_runs(client: httpx2.AsyncClient) -> None:
+    body = (await client.get("/health")).json()
+    assert body.pop("uptime_seconds") > 0
+    assert body == {
+        "status": "healthy",
+        "service": "llm_api",
+        "version": "0.0.test",
+        "models": [MODEL_ID],
+    }
+
+
+async def test_readiness_follows_the_model(
+    client: httpx2.AsyncClient, services: FakeServices
+) -> None:
+    response = await client.get("/health/ready")
+    assert (response.status_code, response.json()["status"]) == (200, "ready")
+
+    services.is_ready = False
+    response = await client.get("/health/ready")
+    assert (response.status_code, response.json()["status"]) == (503, "not_ready")
+    assert response.headers["retry-after"] == "1"
+    assert (await client.get("/health")).status_code == 200
+
+
+async def test_the_docs_load_nothing_from_elsewhere(client: httpx2.AsyncClient) -> None:
+    page = (await client.get("/docs")).text
+    assert "https://" not in page
+    for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"):
+        assert f"/docs/assets/{name}" in page
+        assert len((await client.get(f"/docs/assets/{name}")).content) > 500
+
+
+def schema_of(app: FastAPI) -> dict[str, Any]:
+    return app.openapi()
+
+
+def test_the_docs_declare_the_envelope_and_no_422(app: FastAPI) -> None:
+    text = json.dumps(schema_of(app))
+    assert "HTTPValidationError" not in text
+    for path in ("/v1/chat/completions", "/v1/completions", "/v1/models"):
+        [operation] = schema_of(app)["paths"][path].values()
+        assert operation["summary"]
+        assert operation["tags"]
+        assert "ErrorEnvelope" in json.dumps(operation["responses"]["4XX"])
+        assert "ErrorEnvelope" in json.dumps(operation["responses"]["5XX"])
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/v1/chat/completions", "ChatCompletionRequest"),
+        ("/v1/completions", "CompletionRequest"),
+    ],
+)
+async def test_the_examples_of_the_docs_run(
+    client: httpx2.AsyncClient, app: FastAPI, path: str, model: str
+) -> None:
+    examples = schema_of(app)["components"]["schemas"][model]["examples"]
+    assert examples
+    for example in examples:
+        assert (await client.post(path, json=example)).status_code == 200

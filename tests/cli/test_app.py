@@ -1,0 +1,110 @@
+import signal
+import socket
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from llm_api.cli.app import app
+from llm_api.core.llm.model_files import DEFAULT_MODEL_FILENAME
+from tests.cli.command import environment, llm_api
+from tests.core.llm.tiny_gguf import gguf_bytes, write_gguf
+
+
+@pytest.mark.parametrize(
+    ("arguments", "teaches"),
+    [
+        ([], "llm-api serve"),
+        (["serve"], "--model-path ~/models/qwen.gguf"),
+        (["chat"], "llm-api chat"),
+        (["models"], "llm-api models pull"),
+        (["models", "list"], "llm-api models list"),
+        (["models", "pull"], "HF_TOKEN"),
+        (["models", "remove"], "owner--name/model.gguf"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_every_command_explains_itself_with_an_example(
+    arguments: list[str], teaches: str, flag: str
+) -> None:
+    result = CliRunner().invoke(app, [*arguments, flag], env={"COLUMNS": "120"})
+    assert result.exit_code == 0
+    assert teaches in result.output
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "--version")
+    assert (done.returncode, done.stdout) == (0, f"llm-api {version('llm_api')}\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["serve"], ["chat", "hello"], ["models", "list"]])
+def test_a_bad_setting_ends_any_command_with_one_line_that_names_it(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    done = llm_api(tmp_path, *arguments, PORT="eighty")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "PORT" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["serve"], ["chat", "--local", "hello"]])
+def test_a_truncated_model_ends_in_one_line(tmp_path: Path, arguments: list[str]) -> None:
+    path = write_gguf(tmp_path / "cut.gguf", gguf_bytes()[:-1])
+    done = llm_api(tmp_path, *arguments, MODEL_PATH=str(path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert f"{path} is truncated" in done.stderr
+
+
+def test_an_option_wins_over_the_environment(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "serve", "--model-path", "absent.gguf", MODEL_PATH="other.gguf")
+    assert done.returncode == 1
+    assert "no model file at absent.gguf" in done.stderr
+
+
+def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "sevre")
+    assert done.returncode == 2
+    assert "sevre" in done.stderr
+
+
+def test_a_model_that_cannot_be_fetched_ends_in_one_line(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        done = llm_api(
+            tmp_path,
+            MODEL_REPO_ID="owner/name",
+            MODEL_FILENAME="m.gguf",
+            HF_ENDPOINT=endpoint,
+        )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert f"could not be fetched from {endpoint}" in done.stderr
+
+
+def test_a_started_server_says_its_address_its_model_and_how_to_greet_it(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "llm_api", "serve", "--port", "0", "--log-level", "ERROR"],
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        url = line.split()[0]
+        assert line == (
+            f"{url} serves {DEFAULT_MODEL_FILENAME.removesuffix('.gguf')}. "
+            f'Say hello: llm-api chat --url {url} "Hello!"\n'
+        )
+        said = llm_api(tmp_path, "chat", "--url", url, "--max-tokens", "3", "Hello!")
+        assert said.returncode == 0, said.stderr
+        assert said.stdout.strip()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)

@@ -1,0 +1,220 @@
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from llm_api.core.llm.model_files import default_model_path
+from tests.cli.chat_server import ChatServer, running_chat_server
+from tests.cli.command import environment, llm_api
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    with running_chat_server() as server:
+        yield server
+
+
+def roles_and_texts(body: dict[str, list[dict[str, str]]]) -> list[tuple[str, str]]:
+    return [(message["role"], message["content"]) for message in body["messages"]]
+
+
+def test_one_prompt_is_answered_and_nothing_else_is_printed(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    done = llm_api(tmp_path, "chat", "--url", server.url, "Hi")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Hello.\n", "")
+    (body,) = server.asked
+    assert body["model"] == "tiny"
+    assert body["stream"] is True
+    assert "max_tokens" not in body
+    assert "temperature" not in body
+
+
+def test_options_reach_the_server(server: ChatServer, tmp_path: Path) -> None:
+    options = ["--system", "Be brief.", "--max-tokens", "7", "--temperature", "0", "--model", "m"]
+    llm_api(tmp_path, "chat", "--url", f"{server.url}/v1", *options, "Hi")
+    (body,) = server.asked
+    assert (body["model"], body["max_tokens"], body["temperature"]) == ("m", 7, 0)
+    assert roles_and_texts(body) == [("system", "Be brief."), ("user", "Hi")]
+
+
+def test_each_piped_line_is_a_turn_of_one_conversation_until_it_is_reset(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    lines = "One\n\nTwo\n/reset\nThree\n/exit\nNever\n"
+    done = llm_api(tmp_path, "chat", "--url", server.url, stdin=lines)
+    assert (done.returncode, done.stdout) == (0, "Hello.\n" * 3)
+    assert [roles_and_texts(body) for body in server.asked] == [
+        [("user", "One")],
+        [("user", "One"), ("assistant", "Hello."), ("user", "Two")],
+        [("user", "Three")],
+    ]
+
+
+def test_the_server_is_found_by_the_settings(server: ChatServer, tmp_path: Path) -> None:
+    port = server.url.rpartition(":")[2]
+    done = llm_api(tmp_path, "chat", "Hi", HOST="0.0.0.0", PORT=port)  # noqa: S104 - a listener's
+    assert done.stdout == "Hello.\n"
+
+
+def test_a_proxy_in_the_environment_does_not_hide_this_machine(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    done = llm_api(tmp_path, "chat", "--url", server.url, "Hi", HTTP_PROXY="http://127.0.0.1:9")
+    assert done.stdout == "Hello.\n"
+
+
+def test_without_a_server_one_line_says_how_to_start_one(tmp_path: Path) -> None:
+    with running_chat_server() as stopped:
+        pass
+    done = llm_api(tmp_path, "chat", "--url", stopped.url, "Hi")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert all(word in done.stderr for word in (stopped.url, "make run", "llm-api serve"))
+
+
+def test_an_error_in_mid_stream_is_shown_after_what_was_said(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    server.error_frame = "The engine failed."
+    done = llm_api(tmp_path, "chat", "--url", server.url, "Hi")
+    assert (done.returncode, done.stdout) == (1, "Hello.\n")
+    assert done.stderr == "Error: The engine failed.\n"
+
+
+def test_a_stream_that_just_ends_is_an_error(server: ChatServer, tmp_path: Path) -> None:
+    server.is_cut = True
+    done = llm_api(tmp_path, "chat", "--url", server.url, "Hi")
+    assert done.returncode == 1
+    assert "before it was complete" in done.stderr
+
+
+def test_a_refusal_is_shown_in_the_servers_words(server: ChatServer, tmp_path: Path) -> None:
+    server.refusal = "Too long."
+    done = llm_api(tmp_path, "chat", "--url", server.url, "Hi")
+    assert (done.returncode, done.stderr) == (1, "Error: Too long.\n")
+
+
+def test_an_answer_cut_at_the_limit_says_so(server: ChatServer, tmp_path: Path) -> None:
+    server.finish_reason = "length"
+    done = llm_api(tmp_path, "chat", "--url", server.url, "Hi")
+    assert done.stdout == "Hello.\n"
+    assert "--max-tokens" in done.stderr
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://"])
+def test_what_is_no_url_is_refused(tmp_path: Path, url: str) -> None:
+    done = llm_api(tmp_path, "chat", "--url", url, "Hi")
+    assert done.returncode == 1
+    assert "is no URL" in done.stderr
+
+
+def test_a_local_model_takes_no_url(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "chat", "--local", "--url", "http://127.0.0.1:1", "Hi")
+    assert done.returncode == 2
+
+
+def test_a_local_model_answers_in_this_process(tmp_path: Path) -> None:
+    options = ["--max-tokens", "8", "--temperature", "0"]
+    lines = "Say hello.\nSay hello again.\n"
+    done = llm_api(
+        tmp_path, "chat", "--model-path", str(default_model_path()), *options, stdin=lines
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Hello")
+    assert len(done.stdout.splitlines()) >= 2
+
+
+class Terminal:
+    """A person at a terminal in which a command runs."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", descriptor: int) -> None:
+        self.process = process
+        self._descriptor = descriptor
+        self._seen = ""
+
+    def types(self, keys: str) -> None:
+        os.write(self._descriptor, keys.encode())
+
+    def until(self, text: str) -> str:
+        """Wait until the text appears; return everything new up to it."""
+        deadline = time.monotonic() + 20
+        while text not in self._seen:
+            assert time.monotonic() < deadline, self._seen
+            self._seen += os.read(self._descriptor, 4096).decode()
+        before, _, self._seen = self._seen.partition(text)
+        return before
+
+
+@contextmanager
+def terminal(folder: Path, *arguments: str) -> Iterator[Terminal]:
+    parent, child = pty.openpty()
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-m", "llm_api", *arguments],
+        cwd=folder,
+        env=environment(TERM="dumb"),
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        start_new_session=True,
+    )
+    os.close(child)
+    try:
+        yield Terminal(process, parent)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(parent)
+
+
+def test_ctrl_c_stops_the_answer_and_ctrl_d_the_program(server: ChatServer, tmp_path: Path) -> None:
+    server.is_endless = True
+    with terminal(tmp_path, "chat", "--url", server.url) as person:
+        person.until("> ")
+        person.types("Hi\n")
+        person.until("Hello....")
+        os.kill(person.process.pid, signal.SIGINT)
+        person.until("stopped")
+        assert server.gone.wait(2)
+        server.is_endless = False
+        person.until("> ")
+        person.types("Again\n")
+        person.until("Hello.")
+        person.until("> ")
+        os.kill(person.process.pid, signal.SIGINT)
+        person.until("/exit or Ctrl-D leaves")
+        person.until("> ")
+        person.types("\x04")
+        assert person.process.wait(10) == 0
+    assert [role for role, _ in roles_and_texts(server.asked[1])] == ["user", "assistant", "user"]
+
+
+def test_an_error_does_not_end_a_conversation_at_the_terminal(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    server.refusal = "Not now."
+    with terminal(tmp_path, "chat", "--url", server.url) as person:
+        person.until("> ")
+        person.types("Hi\n")
+        person.until("Error: Not now.")
+        server.refusal = None
+        person.until("> ")
+        person.types("Hi\n")
+        person.until("Hello.")
+        person.until("> ")
+        person.types("/exit\n")
+        assert person.process.wait(10) == 0
+    assert roles_and_texts(server.asked[1]) == [("user", "Hi")]
+
+
+def test_a_model_cannot_control_the_terminal(server: ChatServer, tmp_path: Path) -> None:
+    server.pieces = ["\x1b]0;owned\x07", "done"]
+    with terminal(tmp_path, "chat", "--url", server.url, "Hi") as person:
+        assert "\x1b" not in person.until("done")

@@ -1,0 +1,204 @@
+import traceback
+from pathlib import Path
+
+import pytest
+
+from llm_api.config.settings import ConfigurationError, Settings, load_settings
+
+NOT_UTF8 = b"\xff\xfe"
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting in the environment, and no `.env` in the working directory."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def refusal(**overrides: object) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(**overrides)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [
+        ("model_repo_id", None),
+        ("model_filename", None),
+        ("model_path", None),
+        ("model_aliases", ()),
+        ("models_dir", Path("models")),
+        ("llm_backend", "llama"),
+        ("context_length", 2048),
+        ("max_tokens", 256),
+        ("temperature", 0.2),
+        ("n_threads", None),
+        ("parallel", 8),
+        ("max_queue", 64),
+        ("host", "127.0.0.1"),
+        ("port", 8000),
+        ("sse_ping_seconds", 15),
+        ("log_level", "INFO"),
+        ("log_file", Path("logs/log.jsonl")),
+        ("api_key", None),
+        ("qdrant_host", None),
+        ("qdrant_port", 6333),
+        ("qdrant_use_memory", False),
+        ("embedding_model_name", "all-MiniLM-L6-v2"),
+        ("embedding_dimension", None),
+        ("rag_top_k", 3),
+        ("rag_score_threshold", None),
+    ],
+)
+def test_default(name: str, default: object) -> None:
+    assert getattr(load_settings(), name) == default
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("PORT", "0", 0),
+        ("PORT", "65535", 65535),
+        ("CONTEXT_LENGTH", "64", 64),
+        ("MAX_TOKENS", "1", 1),
+        ("TEMPERATURE", "0", 0.0),
+        ("TEMPERATURE", "2", 2.0),
+        ("MAX_QUEUE", "0", 0),
+        ("LOG_LEVEL", "debug", "DEBUG"),
+        ("LLM_BACKEND", "Llama", "llama"),
+        (
+            "MODEL_ALIASES",
+            "gpt-4o-mini, gpt-3.5-turbo,,gpt-4o-mini",
+            ("gpt-4o-mini", "gpt-3.5-turbo"),
+        ),
+        ("MODEL_PATH", "~/x.gguf", Path.home() / "x.gguf"),
+        ("QDRANT_USE_MEMORY", "true", True),
+        ("RAG_SCORE_THRESHOLD", "-0.5", -0.5),
+        ("HOST", " ::1 ", "::1"),
+    ],
+)
+def test_environment_is_read(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, value: object
+) -> None:
+    monkeypatch.setenv(name, text)
+    assert getattr(load_settings(), name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("PORT", "abc", "PORT: must be a whole number between 0 and 65535, not 'abc'"),
+        ("PORT", "65536", "PORT: must be a whole number between 0 and 65535, not '65536'"),
+        ("PORT", "-1", "PORT: must be a whole number between 0 and 65535, not '-1'"),
+        ("CONTEXT_LENGTH", "63", "CONTEXT_LENGTH: must be a whole number, at least 64, not '63'"),
+        ("MAX_TOKENS", "0", "MAX_TOKENS: must be a whole number, at least 1, not '0'"),
+        ("TEMPERATURE", "nan", "TEMPERATURE: must be a number between 0 and 2, not 'nan'"),
+        ("TEMPERATURE", "2.1", "TEMPERATURE: must be a number between 0 and 2, not '2.1'"),
+        ("N_THREADS", "auto", "N_THREADS: must be a whole number, at least 1, not 'auto'"),
+        (
+            "LOG_LEVEL",
+            "loud",
+            "LOG_LEVEL: must be DEBUG or INFO or WARNING or ERROR or CRITICAL, not 'LOUD'",
+        ),
+        ("LLM_BACKEND", "vLLM", "LLM_BACKEND: must be llama, not 'vllm'"),
+        ("HOST", "  ", "HOST: must be a text that is not empty, not '  '"),
+        ("MODEL_PATH", "~nobody-x/m", "MODEL_PATH: must be a path, not '~nobody-x/m'"),
+        ("QDRANT_USE_MEMORY", "maybe", "QDRANT_USE_MEMORY: must be true or false, not 'maybe'"),
+        ("RAG_SCORE_THRESHOLD", "inf", "RAG_SCORE_THRESHOLD: must be a number, not 'inf'"),
+        ("MODEL_REPO_ID", "a/b", "MODEL_FILENAME: must be set, since MODEL_REPO_ID is"),
+        ("MODEL_FILENAME", "m.gguf", "MODEL_REPO_ID: must be set, since MODEL_FILENAME is"),
+        (
+            "API_KEY",
+            "sesame",
+            (
+                "API_KEY is set, but this version cannot check keys yet: "
+                "unset it, and keep the server on loopback"
+            ),
+        ),
+    ],
+)
+def test_bad_value_is_refused_in_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, line: str
+) -> None:
+    monkeypatch.setenv(name, text)
+    assert refusal() == line
+
+
+@pytest.mark.parametrize("other", ["MODEL_REPO_ID", "MODEL_FILENAME"])
+def test_model_path_excludes_a_repository(monkeypatch: pytest.MonkeyPatch, other: str) -> None:
+    monkeypatch.setenv("MODEL_PATH", "model.gguf")
+    monkeypatch.setenv(other, "x")
+    assert refusal().startswith("MODEL_PATH: must be unset when")
+
+
+def test_repository_and_file_name_go_together() -> None:
+    settings = load_settings(model_repo_id="a/b", model_filename="m.gguf")
+    assert (settings.model_repo_id, settings.model_filename) == ("a/b", "m.gguf")
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_empty_value_counts_as_unset(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name.upper(), "")
+    assert load_settings() == Settings()
+    assert name not in load_settings().model_fields_set
+
+
+def test_override_wins_over_environment_and_environment_over_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path(".env").write_text("PORT=1\nMAX_TOKENS=2\nTEMPERATURE=1\n")
+    monkeypatch.setenv("PORT", "3")
+    monkeypatch.setenv("MAX_TOKENS", "4")
+    settings = load_settings(port=5, temperature=None)
+    assert (settings.port, settings.max_tokens, settings.temperature) == (5, 4, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"PORTS=1", "PORTS: unknown setting in .env; did you mean PORT?"),
+        (
+            b"SOME_TOKEN=x",
+            (
+                "SOME_TOKEN: unknown setting in .env; "
+                "what is meant for other programs belongs in the shell"
+            ),
+        ),
+        (NOT_UTF8, ".env: is not UTF-8 text"),
+    ],
+)
+def test_bad_file_is_refused(content: bytes, line: str) -> None:
+    Path(".env").write_bytes(content)
+    assert refusal() == line
+
+
+def test_secret_is_neither_shown_nor_chained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "sesame")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert "sesame" not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__context__ is None
+
+
+def test_long_bad_value_is_shortened() -> None:
+    assert len(refusal(port="x" * 10_000)) < 200
+
+
+def test_unknown_override_is_a_programming_error() -> None:
+    with pytest.raises(TypeError, match="no such setting: prot"):
+        load_settings(prot=1)
+
+
+def test_settings_are_frozen() -> None:
+    settings = load_settings()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 1
+
+
+def test_reserved_settings_that_were_given_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QDRANT_HOST", "vectors")
+    monkeypatch.setenv("MAX_TOKENS", "9")
+    assert load_settings(rag_top_k=2).without_effect() == ("QDRANT_HOST", "RAG_TOP_K")
+    assert Settings.model_fields.keys() >= Settings.RESERVED

@@ -1,0 +1,46 @@
+"""Fixtures that every part of the tree may use: the API in front of a fake backend."""
+
+from collections.abc import AsyncGenerator, Iterator
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from llm_api.api.wiring import create_api
+from tests.fakes import FakeBackend, FakeModels, FakeServices
+from tests.live import live_server
+
+FAKE_PING_SECONDS = 0.1
+
+
+@pytest.fixture
+def backend() -> FakeBackend:
+    return FakeBackend()
+
+
+@pytest.fixture
+def services(backend: FakeBackend) -> FakeServices:
+    return FakeServices(FakeModels([backend]))
+
+
+@pytest.fixture
+def app(services: FakeServices) -> FastAPI:
+    """The API over `backend`. Its keep-alive comments come often."""
+    app = create_api(version="0.0.test", ping_seconds=FAKE_PING_SECONDS)
+    app.state.services = services
+    return app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncGenerator[httpx2.AsyncClient, None]:
+    """Talks to `app` in this process: for what needs no socket."""
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://fake") as client:
+        yield client
+
+
+@pytest.fixture
+def base_url(app: FastAPI) -> Iterator[str]:
+    """`app` behind a real socket: for streams, disconnects and SDKs."""
+    with live_server(app) as url:
+        yield url

@@ -1,0 +1,87 @@
+"""A runner without a model: it keeps a KV buffer in lists and draws from a rule.
+
+It checks what llama.cpp would: a slot is extended at its end only, a copy goes into an empty slot,
+a step fits the buffer. The token drawn depends on everything resident in the slot, so that a wrong
+prefix gives a wrong text.
+"""
+
+from collections.abc import Callable
+
+from llm_api.core.llm.engine.plan import CopyPrefix, StepPlan, TrimSlot
+from llm_api.core.llm.engine.runner import DecodeError, DrawingRules, Drawn
+
+
+def next_token(resident: list[int]) -> int:
+    """A token from 100 to 1099 that depends on every token before it."""
+    value = 7
+    for token in resident:
+        value = (value * 31 + token) % 1000003
+    return 100 + value % 1000
+
+
+def expected_answer(prompt: list[int], length: int) -> list[int]:
+    """What any correct engine generates for this prompt with the fake runner."""
+    tokens = list(prompt)
+    for _ in range(length):
+        tokens.append(next_token(tokens))
+    return tokens[len(prompt) :]
+
+
+class FakeRunner:
+    """Executes plans on lists. `before_step` may raise what llama.cpp might."""
+
+    def __init__(
+        self, slot_count: int, before_step: Callable[[StepPlan], None] = lambda plan: None
+    ) -> None:
+        self.kv: list[list[int]] = [[] for _ in range(slot_count)]
+        self.before_step = before_step
+        self.open_samplers: set[int] = set()
+        self.plans: list[StepPlan] = []
+        self.is_shut_down = False
+
+    def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
+        assert sequence_id not in self.open_samplers
+        self.open_samplers.add(sequence_id)
+
+    def close(self, sequence_id: int) -> None:
+        self.open_samplers.discard(sequence_id)
+
+    def execute(self, plan: StepPlan) -> dict[int, Drawn]:
+        self.plans.append(plan)
+        for operation in plan.kv_operations:
+            match operation:
+                case CopyPrefix(source, target, length):
+                    assert not self.kv[target], "a copy needs an empty slot"
+                    assert length <= len(self.kv[source]), "a copy of what is not computed"
+                    self.kv[target] = self.kv[source][:length]
+                case TrimSlot(slot, length):
+                    del self.kv[slot][length:]
+        self.before_step(plan)
+        drawn = {}
+        for span in plan.spans:
+            assert span.start == len(self.kv[span.slot]), "a span must follow what is resident"
+            self.kv[span.slot].extend(span.tokens)
+            if span.samples:
+                drawn[span.sequence_id] = Drawn(next_token(self.kv[span.slot]))
+        return drawn
+
+    def shut_down(self) -> None:
+        self.is_shut_down = True
+
+    @property
+    def computed_tokens(self) -> int:
+        return sum(len(span.tokens) for plan in self.plans for span in plan.spans)
+
+
+def fail_once(error: Exception) -> Callable[[StepPlan], None]:
+    """A `before_step` that raises at the first step alone."""
+    errors = [error]
+
+    def raise_first(plan: StepPlan) -> None:
+        if errors:
+            raise errors.pop()
+
+    return raise_first
+
+
+__all__ = ["DecodeError", "FakeRunner", "expected_answer", "fail_once", "next_token"]

@@ -1,0 +1,415 @@
+"""Events in, plans out; and a random walk that must never lose a cell, a sequence or a token."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from llm_api.core.llm.engine.plan import CopyPrefix, StepPlan, TrimSlot
+from llm_api.core.llm.engine.scheduler import Outcome, Scheduler, SchedulerLimits
+from llm_api.core.llm.engine.sequence import Sequence
+from llm_api.core.llm.engine.slots import SlotTable
+from tests.core.llm.engine.fake_runner import FakeRunner, expected_answer, next_token
+
+END = 55
+
+
+class Bench:
+    """A scheduler with a fake runner, stepped by hand."""
+
+    def __init__(
+        self,
+        *,
+        parallel: int = 4,
+        slots: int = 6,
+        cells: int = 1000,
+        step_tokens: int = 64,
+        beside: int = 16,
+        can_trim: bool = True,
+    ) -> None:
+        limits = SchedulerLimits(parallel, step_tokens, beside, can_trim)
+        self.table = SlotTable(slots, cells)
+        self.scheduler = Scheduler(self.table, limits)
+        self.runner = FakeRunner(slots)
+        self.answers: dict[int, list[int]] = {}
+        self.reasons: dict[int, str] = {}
+        self._next_id = 0
+
+    def add(self, prompt: list[int], length: int = 4, scope: str = "") -> Sequence:
+        sequence = Sequence(
+            self._next_id,
+            list(prompt),
+            len(prompt),
+            len(prompt) + length,
+            frozenset({END}),
+            scope,
+        )
+        self._next_id += 1
+        self.answers[sequence.id] = []
+        self.scheduler.add(sequence)
+        return sequence
+
+    def step(self) -> StepPlan:
+        plan = self.scheduler.plan()
+        drawn = self.runner.execute(plan)
+        outcomes = self.scheduler.commit(plan, {key: one.token for key, one in drawn.items()})
+        self.scheduler.check_integrity()
+        for outcome in outcomes:
+            self._record(outcome)
+        return plan
+
+    def _record(self, outcome: Outcome) -> None:
+        if outcome.token is not None:
+            self.answers[outcome.sequence.id].append(outcome.token)
+        if outcome.finish_reason is not None:
+            self.reasons[outcome.sequence.id] = outcome.finish_reason
+
+    def run(self, limit: int = 10_000) -> None:
+        for _ in range(limit):
+            if not self.scheduler.has_work:
+                return
+            assert self.step().spans, "work, but nothing to do"
+        raise AssertionError("the work does not end")
+
+
+def spans_of(plan: StepPlan) -> list[tuple[int, int, int, bool]]:
+    return [(s.sequence_id, s.start, len(s.tokens), s.samples) for s in plan.spans]
+
+
+def prompt_of(length: int, seed: int = 0) -> list[int]:
+    return [(seed * 7919 + position * 13) % 50 for position in range(length)]
+
+
+def test_a_prompt_is_computed_then_decoded_token_by_token() -> None:
+    bench = Bench()
+    bench.add([1, 2, 3], length=3)
+    assert spans_of(bench.step()) == [(0, 0, 2, False)]
+    assert spans_of(bench.step()) == [(0, 2, 1, True)]
+    assert spans_of(bench.step()) == [(0, 3, 1, True)]
+    assert spans_of(bench.step()) == [(0, 4, 1, True)]
+    assert bench.reasons == {0: "length"}
+    assert bench.answers[0] == expected_answer([1, 2, 3], 3)
+
+
+def test_sequences_join_and_leave_the_batch_at_every_step() -> None:
+    bench = Bench()
+    bench.add([1, 2, 3], length=3)
+    bench.step()
+    bench.add([9, 8], length=1)
+    assert spans_of(bench.step()) == [(0, 2, 1, True), (1, 0, 1, False)]
+    assert spans_of(bench.step()) == [(0, 3, 1, True), (1, 1, 1, True)]
+    assert spans_of(bench.step()) == [(0, 4, 1, True)]
+    assert bench.reasons == {0: "length", 1: "length"}
+
+
+def test_a_long_prompt_is_computed_in_chunks_beside_running_decodes() -> None:
+    bench = Bench(step_tokens=64, beside=16)
+    bench.add(prompt_of(4), length=20)
+    bench.step()
+    bench.add(prompt_of(40, seed=1))
+    assert spans_of(bench.step()) == [(0, 3, 1, True), (1, 0, 16, False)]
+    assert spans_of(bench.step()) == [(0, 4, 1, True), (1, 16, 16, False)]
+    assert spans_of(bench.step()) == [(0, 5, 1, True), (1, 32, 7, False)]
+    assert spans_of(bench.step()) == [(0, 6, 1, True), (1, 39, 1, True)]
+
+
+def test_without_decodes_a_prompt_takes_the_whole_step() -> None:
+    bench = Bench(step_tokens=64, beside=16)
+    bench.add(prompt_of(100))
+    assert spans_of(bench.step()) == [(0, 0, 64, False)]
+
+
+def test_an_end_token_ends_the_answer_and_is_no_part_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    draws = iter([70, END])
+    monkeypatch.setattr(
+        "tests.core.llm.engine.fake_runner.next_token", lambda resident: next(draws)
+    )
+    bench.add([1, 2], length=9)
+    bench.run()
+    assert bench.answers[0] == [70]
+    assert bench.reasons == {0: "stop"}
+
+
+def test_a_finished_conversation_is_continued_in_its_own_slot() -> None:
+    bench = Bench()
+    bench.add([1, 2, 3], length=3)
+    bench.run()
+    resident = [1, 2, 3, *bench.answers[0][:2]]
+    follow_up = bench.add([*resident, 40, 41])
+    plan = bench.step()
+    assert plan.kv_operations == ()
+    assert spans_of(plan) == [(1, 5, 1, False)]
+    assert follow_up.cached == 5
+
+
+def test_the_last_prompt_token_is_always_computed() -> None:
+    bench = Bench()
+    bench.add([1, 2, 3], length=1)
+    bench.run()
+    again = bench.add([1, 2, 3], length=1)
+    bench.run()
+    assert again.cached == 2
+    assert bench.answers[1] == bench.answers[0]
+
+
+def test_the_same_request_again_takes_the_slot_over_and_drops_the_answer() -> None:
+    bench = Bench()
+    bench.add([1, 2, 3], length=9)
+    bench.run()
+    bench.add([1, 2, 3], length=9)
+    plan = bench.step()
+    assert plan.kv_operations == (TrimSlot(slot=0, length=2),)
+    assert spans_of(plan) == [(1, 2, 1, True)]
+
+
+def test_a_prefix_is_shared_with_a_sequence_still_running() -> None:
+    bench = Bench()
+    shared = prompt_of(40)
+    bench.add([*shared, 1], length=30)
+    bench.step()
+    bench.add([*shared, 2])
+    plan = bench.step()
+    assert plan.kv_operations == (CopyPrefix(source=0, target=1, length=40),)
+    assert spans_of(plan) == [(0, 40, 1, True), (1, 40, 1, True)]
+
+
+def test_requests_that_arrive_together_wait_for_one_prefill() -> None:
+    bench = Bench(parallel=4, step_tokens=50)
+    shared = prompt_of(200)
+    for last in range(4):
+        bench.add([*shared, 60 + last], length=2)
+    bench.run()
+    assert bench.runner.computed_tokens == 201 + 3 * 1 + 4 * 1
+    for last in range(4):
+        assert bench.answers[last] == expected_answer([*shared, 60 + last], 2)
+
+
+def test_a_short_common_prefix_is_not_waited_for() -> None:
+    bench = Bench()
+    bench.add([*prompt_of(8), *prompt_of(100, seed=1)])
+    bench.add([*prompt_of(8), *prompt_of(30, seed=2)])
+    assert [span.sequence_id for span in bench.step().spans] == [0]
+    assert bench.scheduler.running_count == 2
+
+
+def test_the_waiting_go_on_when_the_one_they_wait_for_is_aborted() -> None:
+    bench = Bench(step_tokens=16)
+    shared = prompt_of(100)
+    first = bench.add([*shared, 1])
+    bench.add([*shared, 2])
+    bench.step()
+    assert bench.scheduler.running_count == 1
+    bench.scheduler.abort(first)
+    bench.run()
+    assert bench.answers[1] == expected_answer([*shared, 2], 4)
+
+
+def test_nothing_crosses_from_one_scope_to_another() -> None:
+    bench = Bench()
+    prompt = prompt_of(60)
+    bench.add(prompt, scope="alice")
+    bench.run()
+    stranger = bench.add(prompt, scope="bob")
+    bench.run()
+    again = bench.add(prompt, scope="alice")
+    bench.run()
+    assert (stranger.cached, again.cached) == (0, 59)
+
+
+def test_the_slot_of_another_scope_is_emptied_before_it_is_used() -> None:
+    bench = Bench(parallel=1, slots=1)
+    bench.add(prompt_of(30), scope="alice", length=1)
+    bench.run()
+    bench.add(prompt_of(30), scope="bob", length=1)
+    assert bench.step().kv_operations == (TrimSlot(slot=0, length=0),)
+
+
+def test_an_idle_prefix_longer_than_the_match_is_kept_when_a_slot_is_free() -> None:
+    bench = Bench()
+    bench.add([*prompt_of(40), 1, 2, 3], length=1)
+    bench.run()
+    bench.add([*prompt_of(40), 9], length=1)
+    assert bench.step().kv_operations == (CopyPrefix(source=0, target=1, length=40),)
+
+
+def test_without_a_free_slot_the_least_recently_used_one_is_given_up() -> None:
+    bench = Bench(parallel=2, slots=2)
+    for seed in (1, 2):
+        bench.add(prompt_of(20, seed), length=1)
+        bench.run()
+    bench.add(prompt_of(20, seed=3), length=1)
+    assert bench.step().kv_operations == (TrimSlot(slot=0, length=0),)
+
+
+def test_the_only_slot_left_is_cut_at_the_common_prefix() -> None:
+    bench = Bench(parallel=1, slots=1)
+    bench.add([*prompt_of(20), 1, 2], length=1)
+    bench.run()
+    bench.add([*prompt_of(20), 9], length=1)
+    plan = bench.step()
+    assert plan.kv_operations == (TrimSlot(slot=0, length=20),)
+    assert spans_of(plan) == [(1, 20, 1, True)]
+
+
+def test_a_kv_that_cannot_be_cut_is_reused_whole_or_not_at_all() -> None:
+    bench = Bench(can_trim=False)
+    bench.add(prompt_of(40), length=2)
+    bench.run()
+    resident = [*prompt_of(40), bench.answers[0][0]]
+    extended = bench.add([*resident, 1, 2], length=1)
+    bench.run()
+    partial = bench.add([*prompt_of(40), 3], length=1)
+    bench.run()
+    assert (extended.cached, partial.cached) == (41, 0)
+    trims = [
+        operation
+        for plan in bench.runner.plans
+        for operation in plan.kv_operations
+        if not (isinstance(operation, TrimSlot) and operation.length == 0)
+    ]
+    assert trims == []
+    assert bench.answers[2] == expected_answer([*prompt_of(40), 3], 1)
+
+
+def test_idle_prefixes_are_evicted_when_the_room_is_needed() -> None:
+    bench = Bench(cells=60)
+    bench.add(prompt_of(40), length=1)
+    bench.run()
+    bench.add(prompt_of(50, seed=1), length=4)
+    bench.run()
+    assert bench.answers[1] == expected_answer(prompt_of(50, seed=1), 4)
+    assert bench.scheduler.preemption_count == 0
+
+
+def test_the_youngest_is_preempted_and_resumes_with_the_same_text() -> None:
+    bench = Bench(cells=64, parallel=3)
+    for seed in range(3):
+        bench.add(prompt_of(16, seed), length=30)
+    bench.run()
+    assert bench.scheduler.preemption_count > 0
+    for seed in range(3):
+        assert bench.answers[seed] == expected_answer(prompt_of(16, seed), 30)
+    assert set(bench.reasons.values()) == {"length"}
+
+
+def test_a_preempted_sequence_reports_what_it_found_cached_at_first() -> None:
+    bench = Bench(cells=64, parallel=2)
+    bench.add(prompt_of(20), length=40)
+    young = bench.add(prompt_of(20, seed=1), length=30)
+    bench.run()
+    assert bench.scheduler.preemption_count > 0
+    assert young.cached == 0
+
+
+def test_an_aborted_sequence_frees_its_slot_and_leaves_its_prefix() -> None:
+    bench = Bench(parallel=1)
+    first = bench.add(prompt_of(30), length=50)
+    bench.step()
+    bench.scheduler.abort(first)
+    assert not bench.scheduler.has_work
+    again = bench.add([*prompt_of(30), 1], length=1)
+    bench.run()
+    assert again.cached == 29, "all that had been computed"
+
+
+def test_a_waiting_sequence_can_be_aborted() -> None:
+    bench = Bench(parallel=1)
+    bench.add(prompt_of(10))
+    waiting = bench.add(prompt_of(10, seed=1))
+    bench.step()
+    bench.scheduler.abort(waiting)
+    bench.run()
+    assert bench.answers[waiting.id] == []
+
+
+def test_a_failed_step_ends_its_sequences_and_empties_their_slots() -> None:
+    bench = Bench(parallel=2)
+    doomed = bench.add(prompt_of(10))
+    plan = bench.scheduler.plan()
+    assert bench.scheduler.fail(plan) == [doomed]
+    bench.scheduler.check_integrity()
+    assert bench.table.free_cell_count == bench.table.cell_count
+    bench.add(prompt_of(10))
+    assert TrimSlot(0, 0) in bench.step().kv_operations
+
+
+def test_no_room_found_by_llama_cpp_evicts_then_preempts_then_gives_up() -> None:
+    bench = Bench(parallel=2)
+    bench.add(prompt_of(12, seed=5), length=1)
+    bench.run()  # leaves an idle prefix
+    bench.add(prompt_of(10))
+    bench.add(prompt_of(10, seed=1))
+    assert bench.scheduler.retry(bench.scheduler.plan())
+    assert bench.scheduler.running_count == 2
+    assert bench.scheduler.retry(bench.scheduler.plan())
+    plan = bench.scheduler.plan()
+    assert [span.sequence_id for span in plan.spans] == [1]
+    assert not bench.scheduler.retry(plan)
+
+
+def test_what_llama_cpp_found_no_room_for_is_computed_in_the_end() -> None:
+    bench = Bench(parallel=2)
+    bench.add(prompt_of(10), length=5)
+    bench.add(prompt_of(10, seed=1), length=5)
+    bench.scheduler.retry(bench.scheduler.plan())
+    assert len(bench.step().spans) == 1
+    bench.run()
+    assert [len(answer) for answer in bench.answers.values()] == [5, 5]
+
+
+def test_admission_is_fair_between_scopes() -> None:
+    bench = Bench(parallel=2)
+    for seed in range(3):
+        bench.add(prompt_of(5, seed), scope="crowd")
+    bench.add(prompt_of(5, seed=9), scope="newcomer")
+    assert [span.sequence_id for span in bench.step().spans] == [0, 3]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_random_walk_keeps_every_invariant_and_every_text(seed: int) -> None:
+    rng = random.Random(seed)
+    can_trim = seed % 4 != 3
+    bench = Bench(parallel=4, slots=7, cells=160, step_tokens=24, beside=8, can_trim=can_trim)
+    live: list[Sequence] = []
+    prompts: dict[int, list[int]] = {}
+    aborted: set[int] = set()
+
+    def add() -> None:
+        stem = prompt_of(rng.choice([0, 5, 20, 50]), seed=rng.randrange(3))
+        prompt = [*stem, *(rng.randrange(50) for _ in range(rng.randrange(1, 30)))]
+        sequence = bench.add(prompt, length=rng.randrange(1, 60), scope=rng.choice("ab"))
+        prompts[sequence.id] = prompt
+        live.append(sequence)
+
+    def abort() -> None:
+        candidates = [item for item in live if item.id not in bench.reasons.keys() | aborted]
+        if candidates:
+            sequence = rng.choice(candidates)
+            aborted.add(sequence.id)
+            bench.scheduler.abort(sequence)
+            bench.scheduler.check_integrity()
+
+    def step() -> None:
+        if bench.scheduler.has_work:
+            assert bench.step().spans
+
+    actions: list[Callable[[], None]] = [add, abort, step]
+    for _ in range(1500):
+        rng.choices(actions, weights=[2, 0.5, 10])[0]()
+    bench.run()
+    for sequence in live:
+        answer = bench.answers[sequence.id]
+        full = expected_answer(prompts[sequence.id], sequence.limit - sequence.prompt_length)
+        if sequence.id in aborted:
+            assert answer == full[: len(answer)]
+        else:
+            assert answer == full
+    assert bench.scheduler.preemption_count > 0
+    assert len(bench.reasons) + len(aborted) == len(live)
+
+
+def test_the_fake_runner_notices_a_wrong_prefix() -> None:
+    assert next_token([1, 2, 3]) != next_token([1, 9, 3])

@@ -1,0 +1,102 @@
+"""From prompts to token ids, over a vocabulary of single characters."""
+
+import pytest
+
+from llm_api.core.errors import ContextLengthExceededError, InvalidRequestError
+from llm_api.core.llm.encode import PromptEncoder
+from llm_api.core.llm.template import ChatTemplate
+from llm_api.core.llm.types import ChatPrompt, Message, TextPrompt, TokenPrompt
+
+BOS, START = 1, 2
+CONTROL = {"<s>": BOS, "<start>": START}
+
+
+class LetterTokenizer:
+    """One token a character (its code point), and two control tokens."""
+
+    vocabulary_size = 1000
+    longest_token = 7
+    bos_text = "<s>"
+    eos_text = ""
+    control_texts = frozenset(CONTROL)
+
+    def __init__(self, *, adds_bos: bool = True) -> None:
+        self.adds_bos = adds_bos
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        tokens = [BOS] if add_special and self.adds_bos else []
+        while text:
+            control = next((name for name in CONTROL if text.startswith(name)), None)
+            if parse_special and control is not None:
+                tokens.append(CONTROL[control])
+                text = text.removeprefix(control)
+            else:
+                tokens.append(ord(text[0]))
+                text = text[1:]
+        return tokens
+
+    def piece(self, token: int) -> bytes:
+        return chr(token).encode()
+
+
+def encoder(template: str, *, adds_bos: bool = True, context: int = 64) -> PromptEncoder:
+    tokenizer = LetterTokenizer(adds_bos=adds_bos)
+    chat_template = ChatTemplate(
+        template,
+        bos_text=tokenizer.bos_text,
+        eos_text=tokenizer.eos_text,
+        control_texts=tokenizer.control_texts,
+    )
+    return PromptEncoder(tokenizer, chat_template, context)
+
+
+def chat(text: str) -> ChatPrompt:
+    return ChatPrompt((Message("user", text),))
+
+
+def test_the_template_s_control_texts_become_tokens_and_the_message_s_do_not() -> None:
+    tokens = encoder("<start>{{ messages[0].content }}").encode(chat("a<start>"))
+    assert tokens == [BOS, START, ord("a"), *map(ord, "<start>")]
+
+
+@pytest.mark.parametrize(("template", "adds_bos"), [("<s>x", True), ("x", True), ("<s>x", False)])
+def test_there_is_exactly_one_bos(template: str, adds_bos: bool) -> None:
+    assert encoder(template, adds_bos=adds_bos).encode(chat("")) == [BOS, ord("x")]
+
+
+def test_raw_text_is_not_parsed_for_control_tokens() -> None:
+    assert encoder("").encode(TextPrompt("<s>")) == [BOS, *map(ord, "<s>")]
+
+
+def test_token_ids_are_taken_as_they_are() -> None:
+    assert encoder("").encode(TokenPrompt((5, 6, 7))) == [5, 6, 7]
+
+
+@pytest.mark.parametrize("token", [-1, 1000, 2**40])
+def test_ids_out_of_the_vocabulary_are_refused_by_position(token: int) -> None:
+    with pytest.raises(InvalidRequestError, match="position 1"):
+        encoder("").encode(TokenPrompt((5, token)))
+
+
+def test_an_empty_prompt_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="empty"):
+        encoder("", adds_bos=False).encode(TextPrompt(""))
+
+
+def test_a_prompt_must_leave_room_for_one_token() -> None:
+    within = encoder("", context=10).encode(TextPrompt("x" * 8))
+    assert len(within) == 9
+    with pytest.raises(ContextLengthExceededError, match="10 tokens"):
+        encoder("", context=10).encode(TextPrompt("x" * 9))
+
+
+def test_what_cannot_fit_is_refused_without_tokenising_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unexpected(*args: object, **options: object) -> list[int]:
+        raise AssertionError("tokenised")
+
+    monkeypatch.setattr(LetterTokenizer, "tokenize", unexpected)
+    for prompt in (TextPrompt("x" * 1000), chat("x" * 1000)):
+        with pytest.raises(ContextLengthExceededError):
+            encoder("{{ messages[0].content }}", context=10).encode(prompt)

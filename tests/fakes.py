@@ -1,0 +1,125 @@
+"""A backend that plays a script, and services around it. For tests of whatever sits in front."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from llm_api.core.errors import ModelNotFoundError
+from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.types import (
+    Event,
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    SampledLogprob,
+    Started,
+    TextDelta,
+    TokenLogprob,
+    Usage,
+)
+
+MODEL_ID = "SmolLM2-135M-Instruct.Q4_1"
+ALIAS = "default"
+
+CARD = ModelCard(
+    id=MODEL_ID,
+    created=1_700_000_000,
+    owned_by="llm_api",
+    context_length=2048,
+    aliases=(ALIAS,),
+)
+
+Step: TypeAlias = Event | float | Exception
+"""An event to yield, seconds to wait, or an error to raise."""
+
+Script: TypeAlias = Callable[[GenerationRequest], Sequence[Step]]
+
+
+def spoken(
+    *texts: str, reason: FinishReason = "stop", prompt_tokens: int = 5, pause_seconds: float = 0
+) -> list[Step]:
+    """A script that says these texts, one token each, with a pause before each."""
+    steps: list[Step] = [Started(prompt_tokens)]
+    for text in texts:
+        steps += [float(pause_seconds), TextDelta(text)] if pause_seconds else [TextDelta(text)]
+    return [*steps, Finished(reason, Usage(prompt_tokens, len(texts), cached_tokens=2))]
+
+
+def sampled(data: bytes, logprob: float = -0.5, *others: tuple[bytes, float]) -> SampledLogprob:
+    """A token with its log-probability; the candidates are itself and `others`."""
+    chosen = TokenLogprob(data, logprob)
+    return SampledLogprob(chosen, (chosen, *(TokenLogprob(*other) for other in others)))
+
+
+def hello(_: GenerationRequest) -> Sequence[Step]:
+    return spoken("Hello", " world", "!")
+
+
+def endless(_: GenerationRequest) -> Sequence[Step]:
+    return spoken(*["more "] * 10_000, pause_seconds=0.02)
+
+
+@dataclass
+class FakeBackend:
+    """Plays `script` for every request.
+
+    Remembers the requests, which of them ran to the end of the script, and which were closed
+    from outside before that.
+    """
+
+    script: Script = hello
+    card: ModelCard = CARD
+    requests: list[GenerationRequest] = field(default_factory=list)
+    aborted: list[GenerationRequest] = field(default_factory=list)
+    completed: list[GenerationRequest] = field(default_factory=list)
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        self.requests.append(request)
+        is_over = False
+        try:
+            for step in self.script(request):
+                match step:
+                    case Exception():
+                        is_over = True
+                        raise step
+                    case float():
+                        await asyncio.sleep(step)
+                    case event:
+                        yield event
+            is_over = True
+            self.completed.append(request)
+        finally:
+            if not is_over:
+                self.aborted.append(request)
+
+    async def aclose(self) -> None:
+        """Nothing to free."""
+
+
+@dataclass
+class FakeModels:
+    backends: Sequence[Backend]
+
+    def cards(self) -> list[ModelCard]:
+        return [backend.card for backend in self.backends]
+
+    def resolve(self, name: str) -> Backend:
+        for backend in self.backends:
+            if name in (backend.card.id, *backend.card.aliases):
+                return backend
+        known = ", ".join(card.id for card in self.cards())
+        raise ModelNotFoundError(
+            f"The model `{name}` does not exist or you do not have access to it. "
+            f"This server has: {known}.",
+            param="model",
+        )
+
+
+@dataclass
+class FakeServices:
+    models: FakeModels
+    default_max_tokens: int = 256
+    default_temperature: float = 0.2
+    started_at: float = 1_700_000_000.0
+    is_ready: bool = True

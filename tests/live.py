@@ -1,0 +1,41 @@
+"""A real uvicorn on a free port of this machine, for what in-process transports hide."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+STARTUP_SECONDS = 60
+
+
+@contextmanager
+def live_server(app: FastAPI) -> Iterator[str]:
+    """Serve `app` in a thread of its own, lifespan included. Yields the base URL."""
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="live-server")
+    thread.start()
+    try:
+        wait_until(lambda: server.started or not thread.is_alive(), STARTUP_SECONDS)
+        if not server.started:
+            raise RuntimeError("the server did not start")
+        host, port = server.servers[0].sockets[0].getsockname()
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def wait_until(is_true: Callable[[], bool], seconds: float = 2.0) -> float:
+    """Wait for a claim to become true; the seconds that took. Raises AssertionError if not."""
+    began = time.monotonic()
+    while not is_true():
+        if time.monotonic() - began > seconds:
+            raise AssertionError(f"not true within {seconds} seconds")
+        time.sleep(0.005)
+    return time.monotonic() - began

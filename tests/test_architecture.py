@@ -1,0 +1,243 @@
+"""The import laws: which way imports run, which module may open a heavy library, and no cycles.
+
+Looks at source text only, so imports inside functions and under `TYPE_CHECKING` count as well.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+PACKAGE: Final = "llm_api"
+SOURCE: Final = Path(__file__).parent.parent / PACKAGE
+
+# Who may not import what. A name covers everything below it.
+FORBIDDEN: Final[Mapping[str, tuple[str, ...]]] = {
+    "llm_api.core": (
+        "llm_api.api",
+        "llm_api.config",
+        "llm_api.services",
+        "llm_api.main",
+        "llm_api.cli",
+        "fastapi",
+        "starlette",
+        "sse_starlette",
+        "pydantic_settings",
+    ),
+    "llm_api.api": ("llm_api.main", "llm_api.cli"),
+    "llm_api.services": ("llm_api.api", "llm_api.main", "llm_api.cli"),
+    "llm_api.config": ("llm_api.api", "llm_api.services", "llm_api.main", "llm_api.cli"),
+    "llm_api.core.llm": (
+        "llm_api.core.chat",
+        "llm_api.core.rag",
+        "llm_api.core.embeddings",
+        "llm_api.core.functions",
+    ),
+}
+
+# Heavy libraries, and the only modules that import them.
+DOORS: Final[Mapping[str, frozenset[str]]] = {
+    "llama_cpp": frozenset(f"llm_api.core.llm.engine.{name}" for name in ("llama_library",)),
+    "huggingface_hub": frozenset({"llm_api.core.llm.model_download"}),
+}
+
+# Reading the environment is the settings' business alone.
+ENVIRONMENT: Final = ("os.environ", "os.environb", "os.getenv")
+MAY_READ_ENVIRONMENT: Final = "llm_api.config.settings"
+
+
+def read_modules(source: Path) -> dict[str, ast.Module]:
+    """Dotted name -> syntax tree of every module under a package folder."""
+    modules = {}
+    for path in sorted(source.rglob("*.py")):
+        parts = path.relative_to(source.parent).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        modules[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return modules
+
+
+def imported_names(tree: ast.Module) -> Iterator[str]:
+    """Every absolute dotted name a module imports: `from a import b` yields `a` and `a.b`.
+
+    Covers `import_module("a")` and `__import__("a")` where the name is written out; not names
+    that are computed.
+    """
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in names)
+            case ast.ImportFrom():
+                yield "."
+            case ast.Call(
+                func=ast.Name(id="import_module" | "__import__")
+                | ast.Attribute(attr="import_module"),
+                args=[ast.Constant(value=str(module)), *_],
+            ):
+                yield module
+            case _:
+                pass
+
+
+def without_main_block(tree: ast.Module) -> ast.Module:
+    """The module as others import it: `if __name__ == "__main__"` never runs then."""
+    body = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'")
+    ]
+    return ast.Module(body, tree.type_ignores)
+
+
+def environment_reads(tree: ast.Module) -> set[str]:
+    attributes = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return (attributes | set(imported_names(tree))) & set(ENVIRONMENT)
+
+
+def is_below(name: str, ancestor: str) -> bool:
+    return name == ancestor or name.startswith(f"{ancestor}.")
+
+
+def violations(modules: Mapping[str, ast.Module]) -> list[str]:
+    """Every broken law as `module: what it does`."""
+    found = []
+    for module, tree in modules.items():
+        names = set(imported_names(tree))
+        banned = {
+            prefix
+            for ancestor, prefixes in FORBIDDEN.items()
+            if is_below(module, ancestor)
+            for prefix in prefixes
+        } | {library for library, doors in DOORS.items() if module not in doors}
+        found += [
+            f"{module}: imports {prefix}"
+            for prefix in sorted(banned)
+            if any(is_below(name, prefix) for name in names)
+        ]
+        if "." in names:
+            found.append(f"{module}: imports relatively")
+        if module != MAY_READ_ENVIRONMENT and environment_reads(tree):
+            found.append(f"{module}: reads the environment")
+    return found
+
+
+def cycle(modules: Mapping[str, ast.Module]) -> list[str]:
+    """One import cycle as a path that ends where it began, or nothing."""
+    graph = {
+        module: {
+            name
+            for name in imported_names(without_main_block(tree))
+            if name in modules and name != module
+        }
+        for module, tree in modules.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_every_module_keeps_the_laws() -> None:
+    assert violations(read_modules(SOURCE)) == []
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    assert cycle(read_modules(SOURCE)) == []
+
+
+def test_the_whole_package_is_read() -> None:
+    assert {PACKAGE, "llm_api.config.settings", "llm_api.core.errors"} <= read_modules(
+        SOURCE
+    ).keys()
+
+
+def fake_package(folder: Path, files: Mapping[str, str]) -> dict[str, ast.Module]:
+    source = folder / PACKAGE
+    for name, text in files.items():
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return read_modules(source)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "broken"),
+    [
+        ("core/a.py", "import fastapi", ["llm_api.core.a: imports fastapi"]),
+        ("core/__init__.py", "import fastapi.x", ["llm_api.core: imports fastapi"]),
+        ("core/a.py", "from starlette.types import X", ["llm_api.core.a: imports starlette"]),
+        ("core/a.py", "from llm_api import api", ["llm_api.core.a: imports llm_api.api"]),
+        (
+            "core/b/a.py",
+            "def f():\n    from llm_api.config.settings import Settings",
+            ["llm_api.core.b.a: imports llm_api.config"],
+        ),
+        (
+            "core/a.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import llm_api.cli",
+            ["llm_api.core.a: imports llm_api.cli"],
+        ),
+        (
+            "core/llm/a.py",
+            "import llm_api.core.rag.x",
+            ["llm_api.core.llm.a: imports llm_api.core.rag"],
+        ),
+        ("services.py", "import llm_api.api.deps", ["llm_api.services: imports llm_api.api"]),
+        ("api/a.py", "import llm_api.main", ["llm_api.api.a: imports llm_api.main"]),
+        ("cli.py", "import llama_cpp", ["llm_api.cli: imports llama_cpp"]),
+        ("cli.py", "from llama_cpp import x", ["llm_api.cli: imports llama_cpp"]),
+        ("a.py", "import_module('llama_cpp')", ["llm_api.a: imports llama_cpp"]),
+        ("a.py", "importlib.import_module('llama_cpp.x')", ["llm_api.a: imports llama_cpp"]),
+        ("main.py", "import huggingface_hub.errors", ["llm_api.main: imports huggingface_hub"]),
+        ("api/a.py", "from . import b", ["llm_api.api.a: imports relatively"]),
+        ("cli.py", "import os\nx = os.environ['A']", ["llm_api.cli: reads the environment"]),
+        ("cli.py", "from os import getenv", ["llm_api.cli: reads the environment"]),
+    ],
+)
+def test_broken_law_is_found(tmp_path: Path, file: str, text: str, broken: list[str]) -> None:
+    assert violations(fake_package(tmp_path, {file: text})) == broken
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("core/a.py", "import fastapi_like, os.path"),
+        ("core/llm/engine/llama_library.py", "import llama_cpp"),
+        ("core/llm/model_download.py", "from huggingface_hub import x"),
+        ("api/a.py", "import fastapi\nfrom llm_api.core.chat import y\nimport llm_api.services"),
+        ("config/settings.py", "import os\nos.environ"),
+        ("core/a.py", "text = 'import fastapi'"),
+    ],
+)
+def test_lawful_module_is_left_alone(tmp_path: Path, file: str, text: str) -> None:
+    assert violations(fake_package(tmp_path, {file: text})) == []
+
+
+def test_cycle_is_found_through_functions_and_packages(tmp_path: Path) -> None:
+    files = {
+        "a.py": "from llm_api import b",
+        "b.py": "def f():\n    from llm_api.sub.c import x",
+        "sub/c.py": "import llm_api.a",
+    }
+    found = cycle(fake_package(tmp_path, files))
+    assert set(found) == {"llm_api.a", "llm_api.b", "llm_api.sub.c"}
+    assert found[0] == found[-1]
+
+
+def test_what_runs_only_as_a_program_is_no_cycle(tmp_path: Path) -> None:
+    files = {
+        "main.py": 'if __name__ == "__main__":\n    import llm_api.cli',
+        "cli.py": "import llm_api.main",
+    }
+    assert cycle(fake_package(tmp_path, files)) == []
+
+
+def test_shared_dependency_is_no_cycle(tmp_path: Path) -> None:
+    files = {"a.py": "import llm_api.b, llm_api.c", "b.py": "import llm_api.c", "c.py": ""}
+    assert cycle(fake_package(tmp_path, files)) == []
