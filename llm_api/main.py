@@ -13,6 +13,7 @@ from typing import TypeAlias
 import uvicorn
 from fastapi import FastAPI
 
+from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
 from llm_api.config.settings import Settings
 from llm_api.services import Services, find_model, open_services
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 OnLoad: TypeAlias = Callable[[Services, Exception | None], None]
 
 DRAIN_SECONDS = 10
-"""How long running answers may go on once the server is told to stop."""
+"""How long answers that are not streamed may go on once the server is told to stop."""
 
 
 def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
@@ -35,7 +36,7 @@ def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         async with open_services(settings) as services:
-            app.state.services = services
+            set_services(app, services)
             watch = asyncio.create_task(_watch(services, on_load))
             yield
             watch.cancel()

@@ -26,6 +26,7 @@ class Services:
     default_temperature: float
     started_at: float
 
+    @property
     def is_ready(self) -> bool:
         """Whether the model answers."""
         return self.model.is_ready

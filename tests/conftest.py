@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
 from tests.fakes import FakeBackend, FakeModels, FakeServices
 from tests.live import live_server
@@ -27,7 +28,7 @@ def services(backend: FakeBackend) -> FakeServices:
 def app(services: FakeServices) -> FastAPI:
     """The API over `backend`. Its keep-alive comments come often."""
     app = create_api(version="0.0.test", ping_seconds=FAKE_PING_SECONDS)
-    app.state.services = services
+    set_services(app, services)
     return app
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Protocol, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
 
 from llm_api.api.mapping.generation import GenerationDefaults
 from llm_api.core.llm.backend import Backend, ModelCard
@@ -38,6 +38,11 @@ class ApiServices(Protocol):
     def is_ready(self) -> bool:
         """Whether a generation would be accepted now."""
         ...
+
+
+def set_services(app: FastAPI, services: ApiServices) -> None:
+    """Give the application what its routes are served from."""
+    app.state.services = services
 
 
 def get_services(request: Request) -> ApiServices:

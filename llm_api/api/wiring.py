@@ -15,7 +15,7 @@ from llm_api.api.sse import DEFAULT_PING_SECONDS
 
 
 class Lifespan(Protocol):
-    """Opens the services at the start, sets `app.state.services`, and closes them at the end."""
+    """Opens the services at the start, calls `set_services`, and closes them at the end."""
 
     def __call__(self, app: FastAPI, /) -> AbstractAsyncContextManager[None]: ...
 
@@ -28,8 +28,7 @@ def create_api(
 ) -> FastAPI:
     """The application without its services: routes, errors, middleware, documentation.
 
-    Before the first request somebody has to set `app.state.services`, an `ApiServices`:
-    the `lifespan`, or a test.
+    Before the first request somebody has to call `set_services`: the `lifespan`, or a test.
     """
     app = FastAPI(
         title="llm_api",

@@ -1,5 +1,7 @@
 """`llm-api serve`: options that override settings, and the server."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,6 +61,15 @@ def serve(
 
 def _greet(greeting: "Greeting") -> None:
     """The one line that a started server ends in."""
-    hello = f'llm-api chat --url {greeting.url} "Hello!"'
+    hello = f'{_own_name()} chat --url {greeting.url} "Hello!"'
     line = f"{greeting.url} serves {harmless(greeting.model)}. Say hello: {hello}"
     notes().print(line, markup=False, soft_wrap=True)
+
+
+def _own_name() -> str:
+    """`llm-api` as it can be typed here: with its path where it is not on the PATH."""
+    if shutil.which("llm-api"):
+        return "llm-api"
+    script = Path(sys.executable).with_name("llm-api")
+    here = Path.cwd()
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)

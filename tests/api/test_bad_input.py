@@ -116,7 +116,7 @@ CHAT_TABLE: list[tuple[dict[str, object], str, str]] = [
     ({"temperature": 2.1}, "temperature", "invalid_value"),
     ({"temperature": -0.1}, "temperature", "invalid_value"),
     ({"temperature": [1]}, "temperature", "invalid_type"),
-    ({"top_p": 0}, "top_p", "invalid_value"),
+    ({"top_p": -0.1}, "top_p", "invalid_value"),
     ({"top_p": 1.01}, "top_p", "invalid_value"),
     ({"n": 0}, "n", "invalid_value"),
     ({"n": 17}, "n", "invalid_value"),

@@ -64,7 +64,7 @@ class GenerationParameters(RequestModel):
         default=None, ge=0, le=2, description="0 is greedy. Default: the server's setting."
     )
     top_p: float | None = Field(
-        default=None, gt=0, le=1, description="Nucleus sampling. Default 1: off."
+        default=None, ge=0, le=1, description="Nucleus sampling. Default 1: off."
     )
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)

@@ -7,8 +7,9 @@ from types import ModuleType
 
 log = logging.getLogger("llama.cpp")
 
-# llama.cpp's INFO lines are a page of details for each model: worth reading when debugging.
-_LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
+# By ggml_log_level. llama.cpp's details and warnings speak to its developers: they are worth
+# reading when debugging.
+_LEVELS = {4: logging.ERROR}
 
 
 @functools.cache

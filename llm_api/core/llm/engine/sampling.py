@@ -78,7 +78,8 @@ def _choice(library: Any, sampling: Sampling, vocabulary_size: int) -> list[Any]
     """Filters, temperature and draw; a lone arg-max where the temperature is 0."""
     if sampling.temperature == 0:
         return [library.llama_sampler_init_greedy()]
-    seed = sampling.seed if sampling.seed is not None else secrets.randbits(32)
+    # llama.cpp reads the largest 32-bit number as "draw a seed": no seed of ours becomes that.
+    seed = (secrets.randbits(32) if sampling.seed is None else sampling.seed) % 0xFFFFFFFF
     temperature = library.llama_sampler_init_temp(sampling.temperature)
     if sampling.mirostat == 1:
         draw = library.llama_sampler_init_mirostat(

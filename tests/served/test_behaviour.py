@@ -1,0 +1,157 @@
+"""What a client sees of a working server: health, disconnects, bad input, streams on the wire."""
+
+import json
+import threading
+import time
+from statistics import median
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.live import wait_until
+from tests.served.conftest import MODEL
+
+LONG = {
+    "model": MODEL,
+    "prompt": "Once upon a time",
+    "max_tokens": 900,
+    "ignore_eos": True,
+}
+
+
+def tokens_of(http: httpx2.Client, prompt: str) -> float:
+    """Seconds for one token: how long the engine takes when it is free."""
+    began = time.monotonic()
+    http.post("/v1/completions", json={"model": MODEL, "prompt": prompt, "max_tokens": 1})
+    return time.monotonic() - began
+
+
+def is_idle(http: httpx2.Client) -> bool:
+    """Whether all four places are free: four one-token answers at once come quickly."""
+    return max(tokens_of(http, f"probe {time.monotonic()}") for _ in range(2)) < 0.1
+
+
+def test_health_answers_at_once_while_a_generation_runs(http: httpx2.Client) -> None:
+    running = threading.Thread(target=lambda: http.post("/v1/completions", json=LONG))
+    running.start()
+    time.sleep(0.3)
+    seconds = []
+    with httpx2.Client(base_url=http.base_url) as other:
+        for _ in range(30):
+            began = time.monotonic()
+            response = other.get("/health")
+            seconds.append(time.monotonic() - began)
+            assert response.json()["status"] == "healthy"
+        assert running.is_alive(), "the generation was still running"
+    assert median(seconds) < 0.05
+    running.join()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_disconnect_stops_the_generation_within_two_seconds(
+    served_url: str, stream: bool
+) -> None:
+    # Five long generations on four places: with the clients gone, a short request that comes
+    # after them is answered at once; without, it would wait for all of them.
+    clients = [httpx2.Client(base_url=served_url, timeout=0.5) for _ in range(5)]
+
+    def leave_early(client: httpx2.Client) -> None:
+        try:
+            with client.stream("POST", "/v1/completions", json={**LONG, "stream": stream}) as told:
+                for _ in told.iter_lines():
+                    break
+        except httpx2.TimeoutException:
+            pass
+        finally:
+            client.close()
+
+    threads = [threading.Thread(target=leave_early, args=(client,)) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with httpx2.Client(base_url=served_url, timeout=30) as http:
+        wait_until(lambda: is_idle(http), seconds=2)
+
+
+def test_a_stream_on_the_wire_is_frames_and_done(http: httpx2.Client) -> None:
+    body = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "Hi"}],
+        "stream": True,
+        "max_tokens": 5,
+    }
+    response = http.post("/v1/chat/completions", json=body)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert response.headers["x-request-id"].startswith("req_")
+    frames = response.text.split("\n\n")
+    assert frames[-2:] == ["data: [DONE]", ""]
+    chunks = [json.loads(frame.removeprefix("data: ")) for frame in frames[:-2]]
+    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert chunks[-1]["choices"][0]["delta"] == {}
+    assert chunks[-1]["choices"][0]["finish_reason"] == "length"
+    assert all(chunk["choices"][0]["finish_reason"] is None for chunk in chunks[:-1])
+
+
+def chat_body(**fields: object) -> bytes:
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "x"}], **fields}
+    return json.dumps(body).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "param"),
+    [
+        (b"not json", None),
+        (b"[]", None),
+        (b"null", None),
+        (b"[" * 100_000, None),
+        (b'{"model": "m", "messages": ' + b"[" * 100_000, None),
+        (chat_body(messages=[]), "messages"),
+        (chat_body(messages=[{"role": "king", "content": "x"}]), "messages[0].role"),
+        (chat_body(max_tokens=-1), "max_tokens"),
+        (chat_body(temperature="hot"), "temperature"),
+        (chat_body(temperature=float("nan")), None),
+        (chat_body(messages=[{"role": "user", "content": "\ud800"}]), None),
+        (chat_body(messages=[{"role": "user", "content": "long " * 200_000}]), "messages"),
+    ],
+)
+def test_bad_input_is_refused_quickly_and_the_server_stays_well(
+    http: httpx2.Client, content: bytes, param: str | None
+) -> None:
+    began = time.monotonic()
+    response = http.post(
+        "/v1/chat/completions", content=content, headers={"content-type": "application/json"}
+    )
+    assert time.monotonic() - began < 1
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["param"] == param
+    assert http.get("/health/ready").status_code == 200
+
+
+def test_the_documentation_is_served_without_the_internet(http: httpx2.Client) -> None:
+    page = http.get("/docs").text
+    assert "http://" not in page.replace(str(http.base_url), "")
+    assert "https://" not in page
+
+
+def examples_of(operation: dict[str, Any], schema: dict[str, Any]) -> list[Any]:
+    """The examples of an operation's request body, which stand with its schema."""
+    content = operation.get("requestBody", {}).get("content", {})
+    reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+    component = schema["components"]["schemas"].get(reference.rpartition("/")[2], {})
+    return list(component.get("examples", []))
+
+
+def test_every_example_of_the_documentation_runs(http: httpx2.Client) -> None:
+    schema = http.get("/openapi.json").json()
+    ran = 0
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            for example in examples_of(operation, schema):
+                response = http.request(method, path, json=example)
+                assert response.status_code == 200, (path, example, response.text)
+                ran += 1
+    assert ran >= 2
