@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -117,5 +116,4 @@ def _greeting(server: uvicorn.Server, services: Services) -> Greeting:
 if __name__ == "__main__":
     from llm_api.cli import main
 
-    sys.argv.insert(1, "serve")
     main()

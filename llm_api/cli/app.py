@@ -30,22 +30,23 @@ app.command(epilog=CHAT_EXAMPLES)(chat)
 app.add_typer(models, name="models")
 
 
+_OWN_OPTIONS = {"-h", "--help", "--version", "--install-completion", "--show-completion"}
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"llm-api {version('llm_api')}")
         raise typer.Exit
 
 
-@app.callback(invoke_without_command=True)
-def _serve_by_default(
-    context: typer.Context,
+@app.callback()
+def _options(
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version."),
     ] = False,
 ) -> None:
-    if context.invoked_subcommand is None:
-        serve()
+    """The options of `llm-api` itself."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     None means the arguments of this process.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in _OWN_OPTIONS):
+        arguments = ["serve", *arguments]
     # Imported late: pydantic takes longer than `--help` should.
     from llm_api.config.settings import ConfigurationError
 

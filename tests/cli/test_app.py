@@ -109,3 +109,17 @@ def test_a_started_server_says_its_address_its_model_and_how_to_greet_it(tmp_pat
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("module", ["llm_api", "llm_api.main"])
+def test_without_a_command_the_options_are_those_of_serve(tmp_path: Path, module: str) -> None:
+    done = subprocess.run(  # noqa: S603 - our own module
+        [sys.executable, "-m", module, "--port", "70000"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: PORT:")
