@@ -11,6 +11,7 @@ from llm_api.config.settings import Settings
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
 from llm_api.core.llm.backends.loading import LoadingBackend
+from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.llm.model_files import resolve_model
 from llm_api.core.llm.registry import ModelRegistry
 from llm_api.core.utils.cpu import physical_cores
@@ -65,6 +66,17 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services, None]:
         parallel=settings.parallel,
         max_queue=settings.max_queue,
         threads=settings.n_threads or physical_cores(),
+        kv_tokens=settings.kv_tokens,
+        shares_prefixes_publicly=settings.public_prefixes,
+        flash_attention=settings.flash_attention,
+        kv_cache_type=settings.kv_cache_type,
+        model=ModelOptions(
+            gpu_layers=settings.gpu_layers,
+            main_gpu=settings.main_gpu,
+            tensor_split=settings.tensor_split,
+            use_mmap=settings.mmap,
+            use_mlock=settings.mlock,
+        ),
     )
     model = LoadingBackend(card, open_llama(model_path, card, options))
     models = ModelRegistry([model])

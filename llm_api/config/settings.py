@@ -41,6 +41,11 @@ def _split(value: object) -> object:
     return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
 
 
+def _split_all(value: object) -> object:
+    """Every item of a comma-separated list, in its order."""
+    return tuple(value.split(",")) if isinstance(value, str) else value
+
+
 def _expand_home(path: Path) -> Path:
     try:
         return path.expanduser()
@@ -54,6 +59,13 @@ Names = Annotated[tuple[Text, ...], NoDecode, BeforeValidator(_split)]
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
 ]
+Shares = Annotated[
+    tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...],
+    NoDecode,
+    BeforeValidator(_split_all),
+]
+FlashAttention = Annotated[Literal["auto", "on", "off"], BeforeValidator(_lower)]
+KvCacheType = Annotated[Literal["f16", "q8_0", "q4_0"], BeforeValidator(_lower)]
 BackendName = Annotated[Literal["llama"], BeforeValidator(_lower)]
 
 
@@ -110,13 +122,43 @@ class Settings(BaseSettings):
     temperature: float = Field(
         default=0.2, ge=0, le=2, description="Sampling temperature when the request does not say."
     )
-    n_threads: int | None = Field(
-        default=None, ge=1, description="Threads that compute. Unset: one per physical core."
+    parallel: int = Field(
+        default=8, ge=1, le=128, description="Requests generated at the same time."
     )
-    parallel: int = Field(default=8, ge=1, description="Requests generated at the same time.")
+    kv_tokens: int | None = Field(
+        default=None,
+        ge=64,
+        description="Tokens the KV buffer holds for all requests together, cached prefixes"
+        " included. Unset: `CONTEXT_LENGTH` for each of `PARALLEL`.",
+    )
     max_queue: int = Field(
         default=64, ge=0, description="Requests that may wait; one more is answered 429."
     )
+    public_prefixes: bool = Field(
+        default=False,
+        description="Share computed prefixes between API keys too. A request then shows by its"
+        " speed that another key has asked the same.",
+    )
+    n_threads: int | None = Field(
+        default=None, ge=1, description="Threads that compute. Unset: one per physical core."
+    )
+    gpu_layers: int = Field(
+        default=-1, ge=-1, description="Layers computed on the GPU; -1: all that fit."
+    )
+    main_gpu: int = Field(
+        default=0, ge=0, description="The GPU that holds what is not split between GPUs."
+    )
+    tensor_split: Shares = Field(
+        default=(), description="Share of the model on each GPU, such as `3,1`. Unset: by memory."
+    )
+    flash_attention: FlashAttention = Field(
+        default="auto", description="Flash attention: `auto`, `on` or `off`."
+    )
+    kv_cache_type: KvCacheType = Field(
+        default="f16", description="Precision of the KV buffer: `f16`, `q8_0` or `q4_0`."
+    )
+    mmap: bool = Field(default=True, description="Map the model file instead of reading it.")
+    mlock: bool = Field(default=False, description="Keep the model in memory, never swapped out.")
     host: Text = Field(
         default="127.0.0.1", description="Address to listen on. There is no access control yet."
     )

@@ -4,15 +4,20 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from llm_api.core.errors import InvalidRequestError
+from llm_api.core.errors import InvalidRequestError, ModelFileError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.encode import PromptEncoder
 from llm_api.core.llm.engine.engine import Engine, TokenEvent, TokenRequest
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
-from llm_api.core.llm.engine.llama_runner import ContextOptions, LlamaRunner
+from llm_api.core.llm.engine.llama_runner import (
+    ContextOptions,
+    FlashAttention,
+    KvCacheType,
+    LlamaRunner,
+)
 from llm_api.core.llm.engine.runner import DrawingRules
 from llm_api.core.llm.engine.scheduler import Scheduler, SchedulerLimits
 from llm_api.core.llm.engine.slots import SlotTable
@@ -43,13 +48,20 @@ IDLE_SLOTS = 8
 class LlamaOptions:
     """How many requests share the engine, and how much room each has.
 
-    `parallel` requests of `context_length` tokens run together, `max_queue` more wait.
+    `parallel` requests of `context_length` tokens run together, `max_queue` more wait. They
+    share `kv_tokens` of room; None is enough for all of them, less makes them take turns.
+    Prefixes are shared within one scope only, unless publicly.
     """
 
     context_length: int
     parallel: int
     max_queue: int
     threads: int
+    kv_tokens: int | None = None
+    shares_prefixes_publicly: bool = False
+    flash_attention: FlashAttention = "auto"
+    kv_cache_type: KvCacheType = "f16"
+    model: ModelOptions = field(default_factory=ModelOptions)
 
 
 class LlamaBackend:
@@ -62,8 +74,10 @@ class LlamaBackend:
         encoder: PromptEncoder,
         engine: Engine,
         end_tokens: frozenset[int],
+        options: LlamaOptions,
     ) -> None:
         self._card = card
+        self._options = options
         self._tokenizer = tokenizer
         self._encoder = encoder
         self._engine = engine
@@ -97,7 +111,7 @@ class LlamaBackend:
             limit=min(len(prompt) + request.max_tokens, self._card.context_length),
             rules=DrawingRules(request.sampling, request.top_logprobs, banned),
             end_tokens=self._end_tokens,
-            scope=request.scope,
+            scope="" if self._options.shares_prefixes_publicly else request.scope,
         )
 
     def _check_bias(self, request: GenerationRequest) -> None:
@@ -161,11 +175,17 @@ async def open_llama(path: Path, card: ModelCard, options: LlamaOptions) -> Llam
         parallel=options.parallel,
     )
     encoder = PromptEncoder(model, template, card.context_length)
-    return LlamaBackend(card, model, encoder, engine, model.end_tokens)
+    return LlamaBackend(card, model, encoder, engine, model.end_tokens, options)
 
 
 def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[LlamaModel, LlamaRunner]:
-    model = LlamaModel(path, ModelOptions())
+    kv_tokens = options.kv_tokens or options.context_length * options.parallel
+    if kv_tokens < options.context_length:
+        raise ModelFileError(
+            f"KV_TOKENS {kv_tokens} is less than the {options.context_length} of CONTEXT_LENGTH:"
+            " no request of full length would fit."
+        )
+    model = LlamaModel(path, options.model)
     if model.chat_template is None:
         log.warning("%s has no chat template: conversations are laid out as ChatML", path.name)
     if card.context_length > model.training_context:
@@ -176,9 +196,11 @@ def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[LlamaMode
             path.name,
         )
     context = ContextOptions(
-        kv_tokens=options.context_length * options.parallel,
+        kv_tokens=kv_tokens,
         slots=options.parallel + IDLE_SLOTS,
         step_tokens=STEP_TOKENS,
         threads=options.threads,
+        flash_attention=options.flash_attention,
+        kv_cache_type=options.kv_cache_type,
     )
     return model, LlamaRunner(model, context)

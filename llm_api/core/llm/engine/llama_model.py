@@ -4,6 +4,7 @@ import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.engine.llama_library import load_library
@@ -11,9 +12,17 @@ from llm_api.core.llm.engine.llama_library import load_library
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """`gpu_layers` -1 puts every layer that fits on a GPU, where llama.cpp was built for one."""
+    """Where the weights go. The GPU options mean something where llama.cpp was built for one.
+
+    `gpu_layers` -1 puts every layer that fits on a GPU. `tensor_split` are relative shares of
+    each GPU, empty for llama.cpp's own choice by memory.
+    """
 
     gpu_layers: int = -1
+    main_gpu: int = 0
+    tensor_split: tuple[float, ...] = ()
+    use_mmap: bool = True
+    use_mlock: bool = False
 
 
 class LlamaModel:
@@ -22,8 +31,7 @@ class LlamaModel:
     def __init__(self, path: Path, options: ModelOptions) -> None:
         """Map the file. Blocks for as long as that takes. Raises ModelFileError."""
         self._library = load_library()
-        params = self._library.llama_model_default_params()
-        params.n_gpu_layers = options.gpu_layers
+        params = _params(self._library, options)
         self.handle = self._library.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
             raise ModelFileError(
@@ -108,3 +116,25 @@ class LlamaModel:
     def _read_chat_template(self) -> str | None:
         template: bytes | None = self._library.llama_model_chat_template(self.handle, None)
         return template.decode("utf-8", "replace") if template else None
+
+
+def _params(library: Any, options: ModelOptions) -> Any:
+    """A `llama_model_params`. Raises ModelFileError for shares that no GPU can have."""
+    params = library.llama_model_default_params()
+    params.n_gpu_layers = options.gpu_layers
+    params.main_gpu = options.main_gpu
+    if options.tensor_split:
+        devices = library.llama_max_devices()
+        if len(options.tensor_split) > devices:
+            raise ModelFileError(
+                f"TENSOR_SPLIT names {len(options.tensor_split)} GPUs, llama.cpp knows {devices}."
+            )
+        # ctypes keeps the array alive with the structure that points to it.
+        params.tensor_split = (ctypes.c_float * devices)(*options.tensor_split)
+    params.load_mode = {
+        (False, False): library.LLAMA_LOAD_MODE_NONE,
+        (True, False): library.LLAMA_LOAD_MODE_MMAP,
+        (False, True): library.LLAMA_LOAD_MODE_MLOCK,
+        (True, True): library.LLAMA_LOAD_MODE_MMAP_MLOCK,
+    }[options.use_mmap, options.use_mlock]
+    return params

@@ -2,7 +2,7 @@
 
 import ctypes
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +19,23 @@ _DECODED = 0
 _NO_KV_SLOT = 1
 
 
+FlashAttention: TypeAlias = Literal["auto", "on", "off"]
+KvCacheType: TypeAlias = Literal["f16", "q8_0", "q4_0"]
+
+
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
-    """`kv_tokens` cells in total, shared by `slots` sequences; at most `step_tokens` a step."""
+    """`kv_tokens` cells in total, shared by `slots` sequences; at most `step_tokens` a step.
+
+    llama.cpp refuses a quantised V without flash attention.
+    """
 
     kv_tokens: int
     slots: int
     step_tokens: int
     threads: int
+    flash_attention: FlashAttention = "auto"
+    kv_cache_type: KvCacheType = "f16"
 
 
 class LlamaRunner:
@@ -40,8 +49,9 @@ class LlamaRunner:
         self._context = self._library.llama_init_from_model(model.handle, self._params(options))
         if not self._context:
             raise ModelFileError(
-                f"There is not enough memory for {options.kv_tokens} tokens of context:"
-                " lower CONTEXT_LENGTH or PARALLEL."
+                f"llama.cpp cannot make a context of {options.kv_tokens} tokens: lower"
+                " CONTEXT_LENGTH, PARALLEL or KV_TOKENS if memory is short; KV_CACHE_TYPE"
+                f" {options.kv_cache_type} may need FLASH_ATTENTION."
             )
         self._memory = self._library.llama_get_memory(self._context)
         self.cell_count: int = self._library.llama_n_ctx(self._context)
@@ -86,6 +96,16 @@ class LlamaRunner:
         params.n_outputs_max = options.slots
         params.n_threads = options.threads
         params.n_threads_batch = options.threads
+        params.flash_attn_type = {
+            "auto": self._library.LLAMA_FLASH_ATTN_TYPE_AUTO,
+            "on": self._library.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+            "off": self._library.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        }[options.flash_attention]
+        params.type_k = params.type_v = {
+            "f16": self._library.GGML_TYPE_F16,
+            "q8_0": self._library.GGML_TYPE_Q8_0,
+            "q4_0": self._library.GGML_TYPE_Q4_0,
+        }[options.kv_cache_type]
         params.kv_unified = True
         params.swa_full = True  # a prefix of a sliding-window model can be cut only in a full one
         params.no_perf = True

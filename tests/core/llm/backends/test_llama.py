@@ -12,12 +12,14 @@ import pytest_asyncio
 from llm_api.core.errors import (
     ContextLengthExceededError,
     InvalidRequestError,
+    ModelFileError,
     UnsupportedParameterError,
 )
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.llama import LlamaBackend, LlamaOptions, open_llama
 from llm_api.core.llm.choices import fan_out
 from llm_api.core.llm.collect import Completion, collect
+from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.llm.model_files import default_model_path
 from llm_api.core.llm.types import (
     ChatPrompt,
@@ -37,10 +39,12 @@ CONTEXT = 512
 GREEDY = Sampling(temperature=0)
 
 
+OPTIONS = LlamaOptions(CONTEXT, parallel=4, max_queue=64, threads=2)
+
+
 @asynccontextmanager
-async def open_backend() -> AsyncGenerator[LlamaBackend, None]:
+async def open_backend(options: LlamaOptions = OPTIONS) -> AsyncGenerator[LlamaBackend, None]:
     card = ModelCard("default", 0, "tests", CONTEXT)
-    options = LlamaOptions(CONTEXT, parallel=4, max_queue=64, threads=2)
     backend = await open_llama(default_model_path(), card, options)
     try:
         yield backend
@@ -296,3 +300,51 @@ async def test_many_mixed_requests_do_not_cross(backend: LlamaBackend) -> None:
     await complete(backend, ask("Still there?", max_tokens=2))
     backend._engine._scheduler.check_integrity()
     assert not backend._engine._scheduler.has_work
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        replace(OPTIONS, kv_cache_type="q8_0"),
+        replace(OPTIONS, flash_attention="off"),
+        replace(OPTIONS, model=ModelOptions(use_mmap=False)),
+        replace(OPTIONS, model=ModelOptions(use_mlock=True, tensor_split=(1.0,))),
+    ],
+)
+async def test_every_hardware_setting_answers(options: LlamaOptions) -> None:
+    prompt = TextPrompt("The capital of France is the city of")
+    async with open_backend(options) as backend:
+        [answer] = await complete(backend, GenerationRequest(prompt, 8, GREEDY))
+    assert "Paris" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (replace(OPTIONS, kv_tokens=CONTEXT - 1), "KV_TOKENS"),
+        (replace(OPTIONS, kv_cache_type="q4_0", flash_attention="off"), "FLASH_ATTENTION"),
+        (replace(OPTIONS, model=ModelOptions(tensor_split=(1.0,) * 500)), "TENSOR_SPLIT"),
+    ],
+)
+async def test_a_hardware_setting_that_cannot_be_is_named(
+    options: LlamaOptions, named: str
+) -> None:
+    with pytest.raises(ModelFileError, match=named):
+        await open_llama(default_model_path(), ModelCard("m", 0, "tests", CONTEXT), options)
+
+
+async def test_public_prefixes_are_shared_between_scopes() -> None:
+    request = ask("Something that one key asks, and then another.")
+    async with open_backend(replace(OPTIONS, shares_prefixes_publicly=True)) as backend:
+        await complete(backend, replace(request, scope="alice"))
+        [stranger] = await complete(backend, replace(request, scope="bob"))
+    assert stranger.finished.usage.cached_tokens > 0
+
+
+async def test_little_room_makes_requests_take_turns_and_all_are_answered() -> None:
+    requests = [replace(ask(f"Count from {n}.", max_tokens=120), ignore_eos=True) for n in range(6)]
+    async with open_backend(replace(OPTIONS, kv_tokens=CONTEXT)) as backend:
+        answers = await complete(backend, *requests)
+        assert backend._engine._scheduler.preemption_count > 0
+        backend._engine._scheduler.check_integrity()
+    assert [answer.finished.usage.completion_tokens for answer in answers] == [120] * 6
