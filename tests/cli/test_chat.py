@@ -1,5 +1,6 @@
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -146,11 +147,29 @@ class Terminal:
     def until(self, text: str) -> str:
         """Wait until the text appears; return everything new up to it."""
         deadline = time.monotonic() + 20
-        while text not in self._seen:
+        while not self._sees(text, 0.5):
             assert time.monotonic() < deadline, self._seen
-            self._seen += os.read(self._descriptor, 4096).decode()
         before, _, self._seen = self._seen.partition(text)
         return before
+
+    def interrupts_until(self, text: str) -> None:
+        """Press Ctrl-C until the text appears.
+
+        At a prompt, one that comes just before the program begins to read is noticed with the
+        next key only.
+        """
+        deadline = time.monotonic() + 20
+        while text not in self._seen:
+            assert time.monotonic() < deadline, self._seen
+            os.kill(self.process.pid, signal.SIGINT)
+            self._sees(text, 0.5)
+        self._seen = self._seen.partition(text)[2]
+
+    def _sees(self, text: str, seconds: float) -> bool:
+        """Read what is there now, or comes within these seconds; whether the text is in it."""
+        if text not in self._seen and select.select([self._descriptor], [], [], seconds)[0]:
+            self._seen += os.read(self._descriptor, 4096).decode()
+        return text in self._seen
 
 
 @contextmanager
@@ -188,8 +207,7 @@ def test_ctrl_c_stops_the_answer_and_ctrl_d_the_program(server: ChatServer, tmp_
         person.types("Again\n")
         person.until("Hello.")
         person.until("> ")
-        os.kill(person.process.pid, signal.SIGINT)
-        person.until("/exit or Ctrl-D leaves")
+        person.interrupts_until("/exit or Ctrl-D leaves")
         person.until("> ")
         person.types("\x04")
         assert person.process.wait(10) == 0
