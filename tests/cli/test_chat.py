@@ -146,9 +146,7 @@ class Terminal:
 
     def until(self, text: str) -> str:
         """Wait until the text appears; return everything new up to it."""
-        deadline = time.monotonic() + 20
-        while not self._sees(text, 0.5):
-            assert time.monotonic() < deadline, self._seen
+        assert self._sees(text, 20), self._seen
         before, _, self._seen = self._seen.partition(text)
         return before
 
@@ -158,17 +156,18 @@ class Terminal:
         At a prompt, one that comes just before the program begins to read is noticed with the
         next key only.
         """
-        deadline = time.monotonic() + 20
-        while text not in self._seen:
-            assert time.monotonic() < deadline, self._seen
+        for _ in range(10):
             os.kill(self.process.pid, signal.SIGINT)
-            self._sees(text, 0.5)
-        self._seen = self._seen.partition(text)[2]
+            if self._sees(text, 2):
+                break
+        self.until(text)
 
     def _sees(self, text: str, seconds: float) -> bool:
-        """Read what is there now, or comes within these seconds; whether the text is in it."""
-        if text not in self._seen and select.select([self._descriptor], [], [], seconds)[0]:
-            self._seen += os.read(self._descriptor, 4096).decode()
+        """Read for up to these seconds; whether the text has appeared."""
+        deadline = time.monotonic() + seconds
+        while text not in self._seen and (left := deadline - time.monotonic()) > 0:
+            if select.select([self._descriptor], [], [], left)[0]:
+                self._seen += os.read(self._descriptor, 4096).decode()
         return text in self._seen
 
 
