@@ -19,7 +19,11 @@ from llm_api.core.llm.engine.llama_runner import (
     LlamaRunner,
 )
 from llm_api.core.llm.engine.runner import DrawingRules
-from llm_api.core.llm.engine.scheduler import Scheduler, SchedulerLimits
+from llm_api.core.llm.engine.scheduler import (
+    DRAFTING_STEP_TOKENS,
+    Scheduler,
+    SchedulerLimits,
+)
 from llm_api.core.llm.engine.slots import SlotTable
 from llm_api.core.llm.output.machine import OutputMachine
 from llm_api.core.llm.template import FALLBACK_TEMPLATE, ChatTemplate
@@ -44,13 +48,20 @@ IDLE_SLOTS = 8
 """Slots beyond the parallel ones, to keep prefixes of finished requests."""
 
 
+DRAFT_TOKENS = 8
+
+DRAFTING_PAYS_BELOW = 0.25
+"""Row cost under which a draft is worth its rows though half of it is rejected."""
+
+
 @dataclass(frozen=True, slots=True)
 class LlamaOptions:
     """How many requests share the engine, and how much room each has.
 
     `parallel` requests of `context_length` tokens run together, `max_queue` more wait. They
     share `kv_tokens` of room; None is enough for all of them, less makes them take turns.
-    Prefixes are shared within one scope only, unless publicly.
+    Prefixes are shared within one scope only, unless publicly. Up to `draft_tokens` are drafted
+    ahead for an answer that repeats its context; None drafts where it pays on this machine.
     """
 
     context_length: int
@@ -59,6 +70,7 @@ class LlamaOptions:
     threads: int
     kv_tokens: int | None = None
     shares_prefixes_publicly: bool = False
+    draft_tokens: int | None = None
     flash_attention: FlashAttention = "auto"
     kv_cache_type: KvCacheType = "f16"
     model: ModelOptions = field(default_factory=ModelOptions)
@@ -165,7 +177,11 @@ async def open_llama(path: Path, card: ModelCard, options: LlamaOptions) -> Llam
         control_texts=model.control_texts,
     )
     limits = SchedulerLimits(
-        options.parallel, STEP_TOKENS, PREFILL_TOKENS_BESIDE_DECODES, runner.can_trim
+        options.parallel,
+        STEP_TOKENS,
+        PREFILL_TOKENS_BESIDE_DECODES,
+        runner.can_trim,
+        _draft_tokens(options, runner),
     )
     slots = SlotTable(options.parallel + IDLE_SLOTS, runner.cell_count)
     engine = Engine(
@@ -176,6 +192,12 @@ async def open_llama(path: Path, card: ModelCard, options: LlamaOptions) -> Llam
     )
     encoder = PromptEncoder(model, template, card.context_length)
     return LlamaBackend(card, model, encoder, engine, model.end_tokens, options)
+
+
+def _draft_tokens(options: LlamaOptions, runner: LlamaRunner) -> int:
+    if options.draft_tokens is not None:
+        return options.draft_tokens
+    return DRAFT_TOKENS if runner.row_cost < DRAFTING_PAYS_BELOW else 0
 
 
 def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[LlamaModel, LlamaRunner]:
@@ -199,6 +221,7 @@ def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[LlamaMode
         kv_tokens=kv_tokens,
         slots=options.parallel + IDLE_SLOTS,
         step_tokens=STEP_TOKENS,
+        outputs=max(options.parallel + IDLE_SLOTS, DRAFTING_STEP_TOKENS),
         threads=options.threads,
         flash_attention=options.flash_attention,
         kv_cache_type=options.kv_cache_type,

@@ -246,7 +246,8 @@ class Engine:
             log.exception("a step of %d sequences failed", len(plan.spans))
             self._fail(plan)
         else:
-            outcomes = self._scheduler.commit(plan, {key: one.token for key, one in drawn.items()})
+            tokens = {key: [one.token for one in several] for key, several in drawn.items()}
+            outcomes = self._scheduler.commit(plan, tokens)
             now = self._clock()
             self._deliver([self._event(outcome, drawn, now) for outcome in outcomes])
 
@@ -255,13 +256,14 @@ class Engine:
             job = self._jobs[span.sequence_id]
             job.admitted = job.admitted or self._clock()
 
-    def _event(self, outcome: Outcome, drawn: dict[int, Drawn], now: float) -> _Delivery:
+    def _event(self, outcome: Outcome, drawn: dict[int, list[Drawn]], now: float) -> _Delivery:
+        """The event of an outcome, which is about the next token drawn for its sequence."""
         sequence = outcome.sequence
         job = self._jobs[sequence.id]
         job.first_token = job.first_token or now
         if outcome.finish_reason is not None:
             self._forget(sequence)
-        one = drawn[sequence.id] if outcome.token is not None else None
+        one = drawn[sequence.id].pop(0) if outcome.token is not None else None
         return job, TokenEvent(one, outcome.finish_reason, sequence.cached, job.timings(now))
 
     def _fail(self, plan: StepPlan) -> None:

@@ -1,6 +1,8 @@
 """The runner on llama.cpp: one context, one unified KV buffer, one batch reused by every step."""
 
 import ctypes
+import math
+import time
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -27,19 +29,26 @@ KvCacheType: TypeAlias = Literal["f16", "q8_0", "q4_0"]
 class ContextOptions:
     """`kv_tokens` cells in total, shared by `slots` sequences; at most `step_tokens` a step.
 
+    `outputs` bounds the rows of a step from which a token is drawn; at least `slots`.
     llama.cpp refuses a quantised V without flash attention.
     """
 
     kv_tokens: int
     slots: int
     step_tokens: int
+    outputs: int
     threads: int
     flash_attention: FlashAttention = "auto"
     kv_cache_type: KvCacheType = "f16"
 
 
 class LlamaRunner:
-    """Executes step plans. Every call comes from one thread, from `execute` on."""
+    """Executes step plans. Every call comes from one thread, from `execute` on.
+
+    `can_trim`: whether this model's KV can be cut. `row_cost`: what one more row adds to a step,
+    as a part of what a step of one row takes; near 0 where memory is the limit, near 1 where
+    arithmetic is.
+    """
 
     def __init__(self, model: LlamaModel, options: ContextOptions) -> None:
         """Allocate the KV buffer. Raises ModelFileError where there is not enough memory."""
@@ -57,7 +66,8 @@ class LlamaRunner:
         self.cell_count: int = self._library.llama_n_ctx(self._context)
         self._batch = Batch(self._library, options.step_tokens)
         self._samplers: dict[int, tuple[Sampler, DrawingRules]] = {}
-        self.can_trim = self._warm_up()
+        self.can_trim = self._can_trim()
+        self.row_cost = self._measure_row_cost()
 
     def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
         window = self._options.kv_tokens
@@ -68,16 +78,20 @@ class LlamaRunner:
         if (opened := self._samplers.pop(sequence_id, None)) is not None:
             opened[0].close()
 
-    def execute(self, plan: StepPlan) -> dict[int, Drawn]:
+    def execute(self, plan: StepPlan) -> dict[int, list[Drawn]]:
         for operation in plan.kv_operations:
             self._apply(operation)
-        rows = self._batch.fill(plan.spans)
+        first_rows = self._batch.fill(plan.spans)
         result = self._library.llama_decode(self._context, self._batch.struct)
         if result == _NO_KV_SLOT:
             raise NoRoomError
         if result != _DECODED:
             raise DecodeError(f"llama_decode returned {result}")
-        return {sequence_id: self._draw(sequence_id, row) for sequence_id, row in rows.items()}
+        return {
+            span.sequence_id: self._draw_along(span, row)
+            for span, row in zip(plan.spans, first_rows, strict=True)
+            if span.samples
+        }
 
     def shut_down(self) -> None:
         for sequence_id in list(self._samplers):
@@ -93,7 +107,7 @@ class LlamaRunner:
         params.n_batch = options.step_tokens
         params.n_ubatch = options.step_tokens
         params.n_seq_max = options.slots
-        params.n_outputs_max = options.slots
+        params.n_outputs_max = options.outputs
         params.n_threads = options.threads
         params.n_threads_batch = options.threads
         params.flash_attn_type = {
@@ -111,19 +125,33 @@ class LlamaRunner:
         params.no_perf = True
         return params
 
-    def _warm_up(self) -> bool:
-        """Decode two tokens, so that the first request finds warm buffers; then cut one off.
+    def _can_trim(self) -> bool:
+        """Whether a part of a sequence can be cut off: recurrent models refuse."""
+        self._decode_for_nothing(rows=2)
+        can_trim: bool = self._library.llama_memory_seq_rm(self._memory, 0, 1, -1)
+        self._library.llama_memory_clear(self._memory, True)
+        return can_trim
 
-        Returns whether this model's KV can be cut at all: recurrent ones cannot.
+    def _measure_row_cost(self) -> float:
+        """The best of three steps of nine rows against the best of three of one row.
+
+        Also warms up: the first request finds graphs and buffers in place.
         """
-        span = Span(sequence_id=0, slot=0, start=0, tokens=(0, 0), samples=True)
+        rows = min(9, self._options.outputs)
+        seconds = {1: math.inf, rows: math.inf}
+        for count in (1, rows) * 3:
+            began = time.perf_counter()
+            self._decode_for_nothing(count)
+            seconds[count] = min(seconds[count], time.perf_counter() - began)
+            self._library.llama_memory_clear(self._memory, True)
+        return (seconds[rows] / seconds[1] - 1) / max(1, rows - 1)
+
+    def _decode_for_nothing(self, rows: int) -> None:
+        span = Span(0, slot=0, start=0, tokens=(0,) * rows, samples=True, drafted=rows - 1)
         self._batch.fill((span,))
         if self._library.llama_decode(self._context, self._batch.struct) != _DECODED:
             raise ModelFileError("llama.cpp cannot compute this model: it failed on two tokens.")
         self._library.llama_synchronize(self._context)
-        can_trim: bool = self._library.llama_memory_seq_rm(self._memory, 0, 1, -1)
-        self._library.llama_memory_clear(self._memory, True)
-        return can_trim
 
     def _apply(self, operation: KvOperation) -> None:
         match operation:
@@ -132,6 +160,16 @@ class LlamaRunner:
             case TrimSlot(slot, length):
                 if not self._library.llama_memory_seq_rm(self._memory, slot, length, -1):
                     raise DecodeError(f"slot {slot} cannot be cut at {length}")
+
+    def _draw_along(self, span: Span, row: int) -> list[Drawn]:
+        """Draw from `row`, and on from the rows of the draft while it is what was drawn."""
+        drawn = [self._draw(span.sequence_id, row)]
+        for draft in span.tokens[len(span.tokens) - span.drafted :]:
+            if drawn[-1].token != draft:
+                break
+            row += 1
+            drawn.append(self._draw(span.sequence_id, row))
+        return drawn
 
     def _draw(self, sequence_id: int, row: int) -> Drawn:
         sampler, rules = self._samplers[sequence_id]
@@ -166,19 +204,19 @@ class Batch:
         for name, array in arrays.items():
             setattr(self.struct, name, ctypes.cast(array.ctypes.data, types[name]))
 
-    def fill(self, spans: tuple[Span, ...]) -> dict[int, int]:
-        """Lay the spans out row by row. Returns the row to draw from, by sequence id."""
-        rows: dict[int, int] = {}
+    def fill(self, spans: tuple[Span, ...]) -> list[int]:
+        """Lay the spans out row by row. Returns the first row to draw from, for each span."""
+        rows = []
         start = 0
         for span in spans:
             end = start + len(span.tokens)
             self._tokens[start:end] = span.tokens
             self._positions[start:end] = range(span.start, span.start + len(span.tokens))
             self._sequences[start:end] = span.slot
-            self._outputs[start:end] = 0
-            if span.samples:
-                self._outputs[end - 1] = 1
-                rows[span.sequence_id] = end - 1
+            first = end - 1 - span.drafted
+            self._outputs[start:first] = 0
+            self._outputs[first:end] = span.samples
+            rows.append(first)
             start = end
         self.struct.n_tokens = start
         return rows

@@ -28,7 +28,9 @@ KvOperation: TypeAlias = CopyPrefix | TrimSlot
 class Span:
     """Consecutive tokens of one sequence to decode at positions `start`, `start + 1`, ...
 
-    With `samples` set the span reaches the sequence's end: a token is drawn behind it.
+    With `samples` set the span reaches the sequence's end: a token is drawn behind it. The last
+    `drafted` tokens are guesses: a token is drawn behind the one before them, and, as long as the
+    guesses are what was drawn, behind each of them.
     """
 
     sequence_id: int
@@ -36,6 +38,7 @@ class Span:
     start: int
     tokens: tuple[int, ...]
     samples: bool
+    drafted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

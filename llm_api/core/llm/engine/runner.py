@@ -43,9 +43,10 @@ class Runner(Protocol):
         """Free the sequence's sampler. Its KV is the plan's affair. Idempotent."""
         ...
 
-    def execute(self, plan: StepPlan) -> dict[int, Drawn]:
+    def execute(self, plan: StepPlan) -> dict[int, list[Drawn]]:
         """Apply the KV operations, decode all spans, draw for those that sample. Blocks.
 
+        By sequence id: one token, and one more for each drafted token that was drawn as well.
         Raises NoRoomError or DecodeError; the KV operations have been applied in both cases.
         """
         ...

@@ -16,14 +16,18 @@ Where the KV of a model cannot be cut (`can_trim` False), only 1 reuses anything
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
+from llm_api.core.llm.engine.drafting import PromptLookup
 from llm_api.core.llm.engine.fair_queue import FairQueue
 from llm_api.core.llm.engine.plan import CopyPrefix, KvOperation, Span, StepPlan, TrimSlot
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import PrefixMatch, Slot, SlotTable, common_prefix_length
 from llm_api.core.llm.types import FinishReason
+
+DRAFTING_STEP_TOKENS = 32
+"""Rows of a step up to which drafts are added: beyond, a row costs more than it may save."""
 
 WORTH_WAITING_FOR = 32
 """Tokens of prefix that make it worth waiting until another sequence has computed them."""
@@ -34,13 +38,15 @@ class SchedulerLimits:
     """What a step may do.
 
     `step_tokens` bounds its rows, `prefill_tokens_beside_decodes` those of prompts while other
-    sequences decode, so that running streams keep flowing.
+    sequences decode, so that running streams keep flowing. `draft_tokens` bounds what is drafted
+    for one sequence; 0 switches drafting off, as does a KV that cannot be cut.
     """
 
     parallel: int
     step_tokens: int
     prefill_tokens_beside_decodes: int
     can_trim: bool = True
+    draft_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,8 @@ class Scheduler:
         self._operations: list[KvOperation] = []
         self._is_admission_held = False
         self.preemption_count = 0
+        self.drafted_tokens = 0
+        self.accepted_tokens = 0
 
     @property
     def has_work(self) -> bool:
@@ -90,25 +98,34 @@ class Scheduler:
     def plan(self) -> StepPlan:
         """The next step. Empty spans only when there is no work."""
         self._admit()
-        while True:
-            spans = self._spans()
-            if self._make_room(sum(len(span.tokens) for span in spans)):
-                break
-            self._preempt_youngest()
+        spans = self._spans(with_drafts=True)
+        while not self._make_room(sum(len(span.tokens) for span in spans)):
+            if not any(span.drafted for span in spans):
+                self._preempt_youngest()
+            spans = self._spans(with_drafts=False)
         for span in spans:
             self._slots.append(self._slots[span.slot], span.tokens)
         operations, self._operations = tuple(self._operations), []
         return StepPlan(operations, tuple(spans))
 
-    def commit(self, plan: StepPlan, sampled: Mapping[int, int]) -> list[Outcome]:
-        """Take in the tokens drawn for the spans that sample. Keyed by sequence id."""
+    def commit(self, plan: StepPlan, drawn: Mapping[int, list[int]]) -> list[Outcome]:
+        """Take in the tokens drawn for the spans that sample, by sequence id.
+
+        The outcomes are in the order of the spans, those of one sequence in that of its tokens.
+        """
         self._is_admission_held = False
-        outcomes = []
+        outcomes: list[Outcome] = []
         for span in plan.spans:
             sequence = self._running[span.sequence_id]
             sequence.computed += len(span.tokens)
             if span.samples:
-                outcomes.append(self._extend(sequence, sampled[sequence.id]))
+                tokens = drawn[sequence.id]
+                self._take_back(sequence, span.drafted - (len(tokens) - 1))
+                if sequence.lookup is not None and span.drafted:
+                    sequence.lookup.learn(span.drafted, len(tokens) - 1)
+                    self.drafted_tokens += span.drafted
+                    self.accepted_tokens += len(tokens) - 1
+                outcomes += self._extend(sequence, tokens)
         return outcomes
 
     def fail(self, plan: StepPlan) -> list[Sequence]:
@@ -192,6 +209,8 @@ class Scheduler:
         sequence.slot, sequence.computed = slot.index, length
         if not sequence.was_admitted:
             sequence.cached, sequence.was_admitted = length, True
+        if sequence.lookup is None and self._limits.draft_tokens and self._limits.can_trim:
+            sequence.lookup = PromptLookup(sequence.tokens, self._limits.draft_tokens)
         self._running[sequence.id] = sequence
 
     def _prepare_slot(self, match: PrefixMatch | None) -> tuple[Slot, int]:
@@ -219,7 +238,7 @@ class Scheduler:
 
     # Steps
 
-    def _spans(self) -> list[Span]:
+    def _spans(self, *, with_drafts: bool) -> list[Span]:
         """Every decode, then prefill chunks, oldest first, within the budget.
 
         The last token of a prompt is left to a decode step, so that it is computed by the same
@@ -234,6 +253,8 @@ class Scheduler:
         if decodes:
             budget = min(budget, self._limits.prefill_tokens_beside_decodes)
         spans = [_span(sequence, 1) for sequence in decodes]
+        if with_drafts and not prefills:
+            spans = self._with_drafts(decodes, spans)
         for sequence in prefills:
             if budget <= 0:
                 break
@@ -242,15 +263,37 @@ class Scheduler:
             spans.append(span)
         return spans
 
-    def _extend(self, sequence: Sequence, token: int) -> Outcome:
-        sequence.tokens.append(token)
-        if token in sequence.end_tokens:
-            self._stop(sequence)
-            return Outcome(sequence, None, "stop")
-        if len(sequence.tokens) >= sequence.limit:
-            self._stop(sequence)
-            return Outcome(sequence, token, "length")
-        return Outcome(sequence, token, None)
+    def _with_drafts(self, decodes: list[Sequence], spans: list[Span]) -> list[Span]:
+        """Add what each sequence has drafted, within a step that stays small."""
+        room = DRAFTING_STEP_TOKENS - len(spans)
+        extended = []
+        for sequence, span in zip(decodes, spans, strict=True):
+            left = sequence.limit - len(sequence.tokens) - 1
+            draft = sequence.lookup.draft(min(room, left)) if sequence.lookup is not None else ()
+            room -= len(draft)
+            extended.append(replace(span, tokens=span.tokens + draft, drafted=len(draft)))
+        return extended
+
+    def _take_back(self, sequence: Sequence, rejected: int) -> None:
+        """Drop the KV of drafted tokens that were not drawn."""
+        if rejected:
+            sequence.computed -= rejected
+            self._trim(self._slots[_owned(sequence)], sequence.computed)
+
+    def _extend(self, sequence: Sequence, tokens: list[int]) -> Iterator[Outcome]:
+        for token in tokens:
+            sequence.tokens.append(token)
+            if token in sequence.end_tokens:
+                self._stop(sequence)
+                yield Outcome(sequence, None, "stop")
+                return
+            if len(sequence.tokens) >= sequence.limit:
+                self._stop(sequence)
+                yield Outcome(sequence, token, "length")
+                return
+            if sequence.lookup is not None:
+                sequence.lookup.append(token)
+            yield Outcome(sequence, token, None)
 
     # Room
 

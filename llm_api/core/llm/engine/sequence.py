@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from llm_api.core.llm.engine.drafting import PromptLookup
+
 
 @dataclass(slots=True, eq=False)
 class Sequence:
@@ -27,6 +29,7 @@ class Sequence:
     computed: int = 0
     cached: int = 0
     was_admitted: bool = False
+    lookup: PromptLookup | None = None
 
     @property
     def pending(self) -> int:

@@ -39,7 +39,7 @@ CONTEXT = 512
 GREEDY = Sampling(temperature=0)
 
 
-OPTIONS = LlamaOptions(CONTEXT, parallel=4, max_queue=64, threads=2)
+OPTIONS = LlamaOptions(CONTEXT, parallel=4, max_queue=64, threads=2, draft_tokens=0)
 
 
 @asynccontextmanager
@@ -348,3 +348,32 @@ async def test_little_room_makes_requests_take_turns_and_all_are_answered() -> N
         assert backend._engine._scheduler.preemption_count > 0
         backend._engine._scheduler.check_integrity()
     assert [answer.finished.usage.completion_tokens for answer in answers] == [120] * 6
+
+
+async def test_drafting_changes_the_speed_and_not_the_text() -> None:
+    words = "red, green, blue, yellow, white, black, orange, purple, "
+    request = GenerationRequest(TextPrompt(words * 3), 40, GREEDY, ignore_eos=True, top_logprobs=1)
+    answers = []
+    accepted = []
+    for draft_tokens in (0, 8):
+        async with open_backend(replace(OPTIONS, draft_tokens=draft_tokens)) as backend:
+            answers += await complete(backend, request)
+            backend._engine._scheduler.check_integrity()
+            accepted.append(backend._engine._scheduler.accepted_tokens)
+    assert accepted[0] == 0
+    assert accepted[1] > 20
+    assert answers[0].text == answers[1].text
+    assert answers[0].logprobs == answers[1].logprobs
+    assert answers[0].finished.usage == answers[1].finished.usage
+
+
+async def test_drafting_does_not_change_what_a_seed_draws() -> None:
+    sampling = Sampling(temperature=0.7, seed=3)
+    words = "one two three four five six seven eight nine ten "
+    request = GenerationRequest(TextPrompt(words * 3), 40, sampling, ignore_eos=True)
+    texts = []
+    for draft_tokens in (0, 8):
+        async with open_backend(replace(OPTIONS, draft_tokens=draft_tokens)) as backend:
+            [answer] = await complete(backend, request)
+            texts.append(answer.text)
+    assert texts[0] == texts[1]

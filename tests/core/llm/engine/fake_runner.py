@@ -35,6 +35,7 @@ class FakeRunner:
     ) -> None:
         self.kv: list[list[int]] = [[] for _ in range(slot_count)]
         self.before_step = before_step
+        self.draw: Callable[[list[int]], int] = next_token
         self.open_samplers: set[int] = set()
         self.plans: list[StepPlan] = []
         self.is_shut_down = False
@@ -46,7 +47,7 @@ class FakeRunner:
     def close(self, sequence_id: int) -> None:
         self.open_samplers.discard(sequence_id)
 
-    def execute(self, plan: StepPlan) -> dict[int, Drawn]:
+    def execute(self, plan: StepPlan) -> dict[int, list[Drawn]]:
         self.plans.append(plan)
         for operation in plan.kv_operations:
             match operation:
@@ -57,12 +58,24 @@ class FakeRunner:
                 case TrimSlot(slot, length):
                     del self.kv[slot][length:]
         self.before_step(plan)
-        drawn = {}
+        drawn: dict[int, list[Drawn]] = {}
         for span in plan.spans:
             assert span.start == len(self.kv[span.slot]), "a span must follow what is resident"
-            self.kv[span.slot].extend(span.tokens)
+            resident = self.kv[span.slot]
+            resident.extend(span.tokens)
             if span.samples:
-                drawn[span.sequence_id] = Drawn(next_token(self.kv[span.slot]))
+                draft = span.tokens[len(span.tokens) - span.drafted :]
+                drawn[span.sequence_id] = self._draw_along(resident, draft)
+        return drawn
+
+    def _draw_along(self, resident: list[int], draft: tuple[int, ...]) -> list[Drawn]:
+        verified = resident[: len(resident) - len(draft)]
+        drawn = [Drawn(self.draw(verified))]
+        for token in draft:
+            if drawn[-1].token != token:
+                break
+            verified.append(token)
+            drawn.append(Drawn(self.draw(verified)))
         return drawn
 
     def shut_down(self) -> None:

@@ -26,8 +26,9 @@ class Bench:
         step_tokens: int = 64,
         beside: int = 16,
         can_trim: bool = True,
+        draft: int = 0,
     ) -> None:
-        limits = SchedulerLimits(parallel, step_tokens, beside, can_trim)
+        limits = SchedulerLimits(parallel, step_tokens, beside, can_trim, draft)
         self.table = SlotTable(slots, cells)
         self.scheduler = Scheduler(self.table, limits)
         self.runner = FakeRunner(slots)
@@ -52,7 +53,8 @@ class Bench:
     def step(self) -> StepPlan:
         plan = self.scheduler.plan()
         drawn = self.runner.execute(plan)
-        outcomes = self.scheduler.commit(plan, {key: one.token for key, one in drawn.items()})
+        tokens = {key: [one.token for one in several] for key, several in drawn.items()}
+        outcomes = self.scheduler.commit(plan, tokens)
         self.scheduler.check_integrity()
         for outcome in outcomes:
             self._record(outcome)
@@ -119,14 +121,10 @@ def test_without_decodes_a_prompt_takes_the_whole_step() -> None:
     assert spans_of(bench.step()) == [(0, 0, 64, False)]
 
 
-def test_an_end_token_ends_the_answer_and_is_no_part_of_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_end_token_ends_the_answer_and_is_no_part_of_it() -> None:
     bench = Bench()
     draws = iter([70, END])
-    monkeypatch.setattr(
-        "tests.core.llm.engine.fake_runner.next_token", lambda resident: next(draws)
-    )
+    bench.runner.draw = lambda resident: next(draws)
     bench.add([1, 2], length=9)
     bench.run()
     assert bench.answers[0] == [70]
@@ -368,11 +366,67 @@ def test_admission_is_fair_between_scopes() -> None:
     assert [span.sequence_id for span in bench.step().spans] == [0, 3]
 
 
+def cyclic(resident: list[int]) -> int:
+    """A model that repeats the prompt's first five tokens for ever."""
+    return resident[len(resident) % 5]
+
+
+def test_a_draft_is_verified_in_one_step() -> None:
+    bench = Bench(draft=4)
+    bench.runner.draw = cyclic
+    bench.add([1, 2, 3, 4, 5, 1, 2, 3, 4, 5], length=12)
+    bench.run()
+    assert bench.answers[0] == [1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 2]
+    drafted = [span.drafted for plan in bench.runner.plans for span in plan.spans]
+    assert drafted == [0, 2, 4, 3], "prefill, then longer drafts, within the limit"
+    assert (bench.scheduler.drafted_tokens, bench.scheduler.accepted_tokens) == (9, 9)
+
+
+def test_a_wrong_draft_leaves_nothing_behind() -> None:
+    bench = Bench(draft=4)
+    prompt = [1, 2, 3, 4, 5, 1, 2, 3]
+    bench.add(prompt, length=6)
+    bench.step()
+    assert bench.step().spans[0].drafted == 2
+    bench.run()
+    assert bench.answers[0] == expected_answer(prompt, 6)
+    assert bench.scheduler.accepted_tokens == 0
+
+
+def test_an_end_token_within_a_draft_ends_the_answer() -> None:
+    bench = Bench(draft=4)
+    bench.runner.draw = cyclic
+    bench.add([1, 2, END, 4, 5, 1, 2, END, 4, 5], length=12)
+    bench.run()
+    assert (bench.answers[0], bench.reasons[0]) == ([1, 2], "stop")
+
+
+def test_drafts_are_the_first_to_go_when_room_is_short() -> None:
+    bench = Bench(draft=8, cells=28, parallel=2)
+    bench.runner.draw = cyclic
+    for _ in range(2):
+        bench.add([1, 2, 3, 4, 5, 1, 2, 3, 4, 5], length=4, scope=str(_))
+    bench.run()
+    assert bench.scheduler.preemption_count == 0
+    assert bench.answers[0] == bench.answers[1] == [1, 2, 3, 4]
+
+
+def test_a_kv_that_cannot_be_cut_is_not_drafted_for() -> None:
+    bench = Bench(draft=4, can_trim=False)
+    bench.runner.draw = cyclic
+    bench.add([1, 2, 3, 4, 5, 1, 2, 3, 4, 5], length=6)
+    bench.run()
+    assert bench.scheduler.drafted_tokens == 0
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_random_walk_keeps_every_invariant_and_every_text(seed: int) -> None:
     rng = random.Random(seed)
     can_trim = seed % 4 != 3
-    bench = Bench(parallel=4, slots=7, cells=160, step_tokens=24, beside=8, can_trim=can_trim)
+    bench = Bench(
+        parallel=4, slots=7, cells=160, step_tokens=24, beside=8, can_trim=can_trim,
+        draft=4 * (seed % 2),
+    )  # fmt: skip
     live: list[Sequence] = []
     prompts: dict[int, list[int]] = {}
     aborted: set[int] = set()
