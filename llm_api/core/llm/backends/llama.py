@@ -42,7 +42,9 @@ log = logging.getLogger(__name__)
 STEP_TOKENS = 512
 """Rows of one decode call: llama.cpp's own default for a physical batch."""
 
-PREFILL_TOKENS_BESIDE_DECODES = 128
+STEP_TOKENS_BESIDE_DECODES = 63
+"""Rows of a step while answers stream. Small, so that a long prompt does not make them stutter, and
+below 64, so that llama.cpp computes them with the attention kernel that it uses without company."""
 
 IDLE_SLOTS = 8
 """Slots beyond the parallel ones, to keep prefixes of finished requests."""
@@ -179,7 +181,7 @@ async def open_llama(path: Path, card: ModelCard, options: LlamaOptions) -> Llam
     limits = SchedulerLimits(
         options.parallel,
         STEP_TOKENS,
-        PREFILL_TOKENS_BESIDE_DECODES,
+        STEP_TOKENS_BESIDE_DECODES,
         runner.can_trim,
         _draft_tokens(options, runner),
     )

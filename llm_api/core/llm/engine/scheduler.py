@@ -29,6 +29,9 @@ from llm_api.core.llm.types import FinishReason
 DRAFTING_STEP_TOKENS = 32
 """Rows of a step up to which drafts are added: beyond, a row costs more than it may save."""
 
+LEAST_PREFILL = 16
+"""Rows for prompts in a step, whatever else is in it."""
+
 WORTH_WAITING_FOR = 32
 """Tokens of prefix that make it worth waiting until another sequence has computed them."""
 
@@ -37,14 +40,14 @@ WORTH_WAITING_FOR = 32
 class SchedulerLimits:
     """What a step may do.
 
-    `step_tokens` bounds its rows, `prefill_tokens_beside_decodes` those of prompts while other
+    `step_tokens` bounds its rows, `step_tokens_beside_decodes` those of a step in which other
     sequences decode, so that running streams keep flowing. `draft_tokens` bounds what is drafted
     for one sequence; 0 switches drafting off, as does a KV that cannot be cut.
     """
 
     parallel: int
     step_tokens: int
-    prefill_tokens_beside_decodes: int
+    step_tokens_beside_decodes: int
     can_trim: bool = True
     draft_tokens: int = 0
 
@@ -249,9 +252,10 @@ class Scheduler:
         prefills = sorted(
             (item for item in self._running.values() if item.pending > 1), key=lambda item: item.id
         )
-        budget = self._limits.step_tokens - len(decodes)
+        budget = self._limits.step_tokens
         if decodes:
-            budget = min(budget, self._limits.prefill_tokens_beside_decodes)
+            budget = self._limits.step_tokens_beside_decodes - len(decodes)
+            budget = max(budget, LEAST_PREFILL)  # however many decode, prompts go on
         spans = [_span(sequence, 1) for sequence in decodes]
         if with_drafts and not prefills:
             spans = self._with_drafts(decodes, spans)

@@ -24,7 +24,7 @@ class Bench:
         slots: int = 6,
         cells: int = 1000,
         step_tokens: int = 64,
-        beside: int = 16,
+        beside: int = 17,
         can_trim: bool = True,
         draft: int = 0,
     ) -> None:
@@ -105,7 +105,7 @@ def test_sequences_join_and_leave_the_batch_at_every_step() -> None:
 
 
 def test_a_long_prompt_is_computed_in_chunks_beside_running_decodes() -> None:
-    bench = Bench(step_tokens=64, beside=16)
+    bench = Bench(step_tokens=64, beside=17)
     bench.add(prompt_of(4), length=20)
     bench.step()
     bench.add(prompt_of(40, seed=1))
@@ -115,8 +115,18 @@ def test_a_long_prompt_is_computed_in_chunks_beside_running_decodes() -> None:
     assert spans_of(bench.step()) == [(0, 6, 1, True), (1, 39, 1, True)]
 
 
+def test_prompts_go_on_however_many_decode() -> None:
+    bench = Bench(parallel=30, slots=31, step_tokens=64, beside=17)
+    for seed in range(29):
+        bench.add(prompt_of(2, seed), length=50, scope=str(seed))
+    bench.step()
+    bench.add(prompt_of(40, seed=99), scope="late")
+    plan = bench.step()
+    assert spans_of(plan)[-1] == (29, 0, 16, False)
+
+
 def test_without_decodes_a_prompt_takes_the_whole_step() -> None:
-    bench = Bench(step_tokens=64, beside=16)
+    bench = Bench(step_tokens=64, beside=17)
     bench.add(prompt_of(100))
     assert spans_of(bench.step()) == [(0, 0, 64, False)]
 
