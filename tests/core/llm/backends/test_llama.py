@@ -278,28 +278,45 @@ async def test_leaving_early_stops_the_generation(backend: LlamaBackend) -> None
     scheduler.check_integrity()
 
 
-async def test_many_mixed_requests_do_not_cross(backend: LlamaBackend) -> None:
-    """Some finish, some are abandoned; every finished one answers its own nonce."""
+async def abandon(backend: LlamaBackend, nonce: int) -> None:
+    """Ask for a long answer, and leave at its first word."""
+    request = replace(ask(f"Story {nonce}", max_tokens=300), ignore_eos=True)
+    async with aclosing(backend.generate(request)) as events:
+        async for event in events:
+            if isinstance(event, TextDelta):
+                return
 
-    async def echo(nonce: int) -> None:
-        prompt = TextPrompt(f"{nonce} {nonce} {nonce} {nonce} {nonce} {nonce}")
-        request = GenerationRequest(prompt, 6, GREEDY, ignore_eos=True)
-        [answer] = await complete(backend, request)
-        assert str(nonce) in answer.text.replace(" ", "") or answer.text.split()[0] in str(nonce)
 
-    async def abandon(nonce: int) -> None:
-        request = replace(ask(f"Story {nonce}", max_tokens=300), ignore_eos=True)
-        async with aclosing(backend.generate(request)) as events:
-            async for event in events:
-                if isinstance(event, TextDelta):
-                    return
-
-    await asyncio.gather(
-        *(echo(nonce) for nonce in range(701, 721)), *(abandon(nonce) for nonce in range(20))
-    )
+async def assert_idle_and_intact(backend: LlamaBackend) -> None:
     await complete(backend, ask("Still there?", max_tokens=2))
     backend._engine._scheduler.check_integrity()
     assert not backend._engine._scheduler.has_work
+    assert backend._engine._jobs == {}
+
+
+async def test_fifty_mixed_requests_do_not_cross(backend: LlamaBackend) -> None:
+    """One choice, two choices, abandoned; each finished one continues its own nonce alone."""
+    nonces = range(701, 731)
+
+    async def echo(nonce: int, choices: int) -> None:
+        prompt = TextPrompt(", ".join([str(nonce)] * 8) + ",")
+        request = GenerationRequest(prompt, 8, GREEDY, ignore_eos=True)
+        for answer in await complete(backend, *[request] * choices):
+            foreign = {str(other) for other in nonces} - {str(nonce)}
+            assert not [other for other in foreign if other in answer.text]
+            assert str(nonce) in answer.text
+
+    await asyncio.gather(
+        *(echo(nonce, 1 + nonce % 2) for nonce in nonces),
+        *(abandon(backend, nonce) for nonce in range(20)),
+    )
+    await assert_idle_and_intact(backend)
+
+
+async def test_a_hundred_abandoned_streams_leave_an_idle_engine(backend: LlamaBackend) -> None:
+    for wave in range(2):
+        await asyncio.gather(*(abandon(backend, 50 * wave + place) for place in range(50)))
+    await assert_idle_and_intact(backend)
 
 
 @pytest.mark.parametrize(
