@@ -15,10 +15,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet 
 PACKAGES_HINT := on Debian or Ubuntu: sudo apt-get install -y build-essential python3-venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt type clean
+.PHONY: help setup run test lint fmt type bench bench-peers clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.runtime ## Create .venv with all it takes to run, the default model included
 
@@ -38,6 +38,12 @@ fmt: $(VENV)/.dev ## Format, and fix what can be fixed
 
 type: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
+
+bench: $(VENV)/.runtime ## Compare speed with llama.cpp's servers; ARGS="--help" says how
+	@$(BIN)/python -m scripts.bench $(ARGS)
+
+bench-peers: $(VENV)/.runtime ## Build the servers that bench compares with, once; about 10 minutes
+	@$(BIN)/python -m scripts.bench.build_peers
 
 clean: ## Remove .venv and caches; downloaded models stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist

@@ -14,8 +14,9 @@ from fastapi import FastAPI
 
 from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
+from llm_api.config.chosen_models import choose_models
 from llm_api.config.settings import Settings
-from llm_api.services import Services, find_model, open_services
+from llm_api.services import Services, find_models, open_services
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +29,14 @@ DRAIN_SECONDS = 10
 def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
     """The whole application. Opens nothing until it is started.
 
-    `on_load` is called once, on the event loop, when the model has been loaded or has failed to:
-    then with the error.
+    `on_load` is called once, on the event loop, when every model that is loaded at the start has
+    been, or one has failed to: then with the error. Raises ConfigurationError for a models file.
     """
+    chosen = choose_models(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        async with open_services(settings) as services:
+        async with open_services(chosen) as services:
             set_services(app, services)
             watch = asyncio.create_task(_watch(services, on_load))
             yield
@@ -46,7 +48,7 @@ def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
 async def _watch(services: Services, on_load: OnLoad | None) -> None:
     error = None
     try:
-        await services.model.wait()
+        await services.models.load_startup_models()
     except Exception as failure:  # noqa: BLE001 - whatever it is, it must not go unseen
         error = failure
     if on_load is not None:
@@ -58,18 +60,19 @@ class Greeting:
     """Where the server is reached, and what it serves, now that it answers."""
 
     url: str
-    model: str
+    models: tuple[str, ...]
 
 
 def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
-    """Serve until a signal ends it; call `greet` once the model answers. Blocks.
+    """Serve until a signal ends it; call `greet` once the models answer. Blocks.
 
-    Raises ModelFileError or DownloadError where the model cannot be found or loaded. Where the
-    address is taken, uvicorn says so and ends the process with status 1.
+    Raises ModelFileError or DownloadError where a model cannot be found or, at the start, loaded;
+    ConfigurationError for a bad models file. Where the address is taken, uvicorn says so and ends
+    the process with status 1.
     """
     logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
     _warn(settings)
-    settings = settings.model_copy(update={"model_path": find_model(settings)})
+    find_models(choose_models(settings))  # fetched, or refused, before anything listens
     failures: list[Exception] = []
 
     def on_load(services: Services, error: Exception | None) -> None:
@@ -110,7 +113,7 @@ def _is_loopback(host: str) -> bool:
 def _greeting(server: uvicorn.Server, services: Services) -> Greeting:
     host, port = server.servers[0].sockets[0].getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    return Greeting(url, services.model.card.id)
+    return Greeting(url, tuple(card.id for card in services.models.cards()))
 
 
 if __name__ == "__main__":

@@ -5,15 +5,21 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
-from llm_api.config.settings import Settings
-from llm_api.core.llm.backend import ModelCard
+from llm_api.config.chosen_models import ChosenModel, ChosenModels
+from llm_api.config.settings import ConfigurationError, Settings
+from llm_api.core.errors import DownloadError, ModelFileError
+from llm_api.core.llm.backend import GenerationDefaults, ModelCard
 from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
-from llm_api.core.llm.backends.loading import LoadingBackend
 from llm_api.core.llm.engine.llama_model import ModelOptions
+from llm_api.core.llm.keeper import KeptModel
+from llm_api.core.llm.memory_estimate import resident_bytes
 from llm_api.core.llm.model_files import resolve_model
+from llm_api.core.llm.model_parts import read_model
 from llm_api.core.llm.registry import ModelRegistry
+from llm_api.core.llm.residency import ResidencyLimits
+from llm_api.core.utils.byte_size import format_bytes
 from llm_api.core.utils.cpu import physical_cores
 
 
@@ -22,46 +28,75 @@ class Services:
     """What the API is served from. `started_at` is in Unix seconds."""
 
     models: ModelRegistry
-    model: LoadingBackend
-    default_max_tokens: int
-    default_temperature: float
     started_at: float
 
     @property
     def is_ready(self) -> bool:
-        """Whether the model answers."""
-        return self.model.is_ready
+        """Whether every model that is loaded at the start answers."""
+        return self.models.is_ready
 
 
-def find_model(settings: Settings) -> Path:
-    """The verified GGUF file that the settings mean, fetched first if it has to be. Blocks.
+def find_models(chosen: ChosenModels) -> list[KeptModel]:
+    """The models on their verified files, fetched first if they have to be. Blocks.
 
-    Raises ModelFileError or DownloadError.
+    Raises ModelFileError or DownloadError where there is no such file, ConfigurationError where
+    models are larger than the memory they may take.
     """
-    return resolve_model(
-        model_path=settings.model_path,
-        repo_id=settings.model_repo_id,
-        filename=settings.model_filename,
-        models_dir=settings.models_dir,
-    )
+    models = [_find_model(model) for model in chosen.models]
+    if chosen.memory_bytes is not None:
+        _check_room(chosen, models, chosen.memory_bytes)
+    return models
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncGenerator[Services, None]:
-    """Find the model, fetch it first if it has to be, start loading it; free it on exit.
+async def open_services(chosen: ChosenModels) -> AsyncGenerator[Services, None]:
+    """Find the models, fetch them first if they have to be; free them on exit.
 
-    Does not wait for the load: `services.model.wait()` does, and raises what it raised.
-    Raises ModelFileError or DownloadError where there is no such file.
+    Loads none: `services.models.load_startup_models()` does, and raises what a load raised.
+    Raises what `find_models` raises.
     """
-    model_path = await asyncio.to_thread(find_model, settings)
+    found = await asyncio.to_thread(find_models, chosen)
+    limits = ResidencyLimits(chosen.memory_bytes, chosen.idle_seconds)
+    models = ModelRegistry(found, limits)
+    try:
+        yield Services(models=models, started_at=time.time())
+    finally:
+        await models.aclose()
+
+
+def _find_model(chosen: ChosenModel) -> KeptModel:
+    settings = chosen.settings
+    try:
+        path = resolve_model(
+            model_path=settings.model_path,
+            repo_id=settings.model_repo_id,
+            filename=settings.model_filename,
+            models_dir=settings.models_dir,
+        )
+        file = read_model(path)
+    except (ModelFileError, DownloadError) as error:
+        if chosen.place:
+            raise type(error)(f"{chosen.place}: {error.message}") from error
+        raise
     card = ModelCard(
-        id=model_path.stem,
-        created=int(model_path.stat().st_mtime),
+        id=chosen.name or path.stem,
+        created=int(path.stat().st_mtime),
         owned_by="llm_api",
         context_length=settings.context_length,
         aliases=settings.model_aliases,
+        defaults=GenerationDefaults(settings.max_tokens, settings.temperature),
     )
-    options = LlamaOptions(
+    kv_tokens = settings.kv_tokens or settings.context_length * settings.parallel
+    return KeptModel(
+        card,
+        partial(open_llama, path, card, _llama_options(settings)),
+        resident_bytes(file, kv_tokens=kv_tokens, kv_cache_type=settings.kv_cache_type),
+        chosen.loads_at_startup,
+    )
+
+
+def _llama_options(settings: Settings) -> LlamaOptions:
+    return LlamaOptions(
         context_length=settings.context_length,
         parallel=settings.parallel,
         max_queue=settings.max_queue,
@@ -78,15 +113,21 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services, None]:
             use_mlock=settings.mlock,
         ),
     )
-    model = LoadingBackend(card, open_llama(model_path, card, options))
-    models = ModelRegistry([model])
-    try:
-        yield Services(
-            models=models,
-            model=model,
-            default_max_tokens=settings.max_tokens,
-            default_temperature=settings.temperature,
-            started_at=time.time(),
+
+
+def _check_room(chosen: ChosenModels, models: list[KeptModel], memory_bytes: int) -> None:
+    """Raises ConfigurationError where a model could never be loaded, or not all at the start."""
+    room = format_bytes(memory_bytes)
+    for choice, model in zip(chosen.models, models, strict=True):
+        if model.size_bytes > memory_bytes:
+            raise ConfigurationError(
+                f"{choice.place or 'MODEL_MEMORY'}: {model.card.id} needs about"
+                f" {format_bytes(model.size_bytes)} of memory, and models may take {room};"
+                " lower context_length, parallel or kv_tokens, or allow more"
+            )
+    at_startup = sum(model.size_bytes for model in models if model.loads_at_startup)
+    if at_startup > memory_bytes:
+        raise ConfigurationError(
+            f"the models that are loaded at the start need about {format_bytes(at_startup)} of"
+            f" memory, and models may take {room}; load fewer of them, or allow more"
         )
-    finally:
-        await models.aclose()

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.residency import ModelState
 from llm_api.core.llm.types import (
     Event,
     Finished,
@@ -100,9 +101,13 @@ class FakeBackend:
 @dataclass
 class FakeModels:
     backends: Sequence[Backend]
+    states: dict[str, ModelState] = field(default_factory=dict)
 
     def cards(self) -> list[ModelCard]:
         return [backend.card for backend in self.backends]
+
+    def state(self, model_id: str) -> ModelState:
+        return self.states.get(model_id, "loaded")
 
     def resolve(self, name: str) -> Backend:
         for backend in self.backends:
@@ -119,7 +124,5 @@ class FakeModels:
 @dataclass
 class FakeServices:
     models: FakeModels
-    default_max_tokens: int = 256
-    default_temperature: float = 0.2
     started_at: float = 1_700_000_000.0
     is_ready: bool = True

@@ -42,6 +42,7 @@ FORBIDDEN: Final[Mapping[str, tuple[str, ...]]] = {
 DOORS: Final[Mapping[str, frozenset[str]]] = {
     "llama_cpp": frozenset(f"llm_api.core.llm.engine.{name}" for name in ("llama_library",)),
     "huggingface_hub": frozenset({"llm_api.core.llm.model_download"}),
+    "yaml": frozenset({"llm_api.config.yaml_text"}),
 }
 
 # Reading the environment is the settings' business alone.

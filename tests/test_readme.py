@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from llm_api.config.chosen_models import choose_models
 from llm_api.config.documentation import env_example, settings_table
+from llm_api.config.models_file import ModelEntry
 from llm_api.config.settings import Settings, load_settings
 
 ROOT = Path(__file__).parent.parent
@@ -42,6 +44,22 @@ def test_env_example_uncommented_is_accepted_and_changes_nothing(
     assert settings.model_dump() == {
         name: field.default for name, field in Settings.model_fields.items()
     }
+
+
+def test_example_of_several_models_is_accepted(tmp_path: Path) -> None:
+    [example] = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    file = tmp_path / "models.yaml"
+    file.write_text(example, encoding="utf-8")
+    chosen = choose_models(Settings(config_file=file))
+    assert len(chosen.models) == 3
+    assert (chosen.idle_seconds, chosen.memory_bytes) == (600, 8_000_000_000)
+    assert [model.loads_at_startup for model in chosen.models] == [True, False, False]
+    keys = set(ModelEntry.model_fields)
+    assert {key for key in keys if not re.search(rf"\b{key}\b", block_of_several_models())} == set()
+
+
+def block_of_several_models() -> str:
+    return README.partition("## Several models")[2].partition("\n## ")[0]
 
 
 def test_make_targets_that_documents_name_exist() -> None:

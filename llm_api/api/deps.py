@@ -5,14 +5,18 @@ from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, FastAPI, Request
 
-from llm_api.api.mapping.generation import GenerationDefaults
 from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.residency import ModelState
 
 
 class ModelCatalog(Protocol):
     """The models that can be asked for by name."""
 
     def cards(self) -> Sequence[ModelCard]: ...
+
+    def state(self, model_id: str) -> ModelState:
+        """Whether the model of this id, which exists, is in memory."""
+        ...
 
     def resolve(self, name: str) -> Backend:
         """The backend that serves this id or alias. Raises ModelNotFoundError."""
@@ -24,12 +28,6 @@ class ApiServices(Protocol):
 
     @property
     def models(self) -> ModelCatalog: ...
-
-    @property
-    def default_max_tokens(self) -> int: ...
-
-    @property
-    def default_temperature(self) -> float: ...
 
     @property
     def started_at(self) -> float: ...
@@ -50,10 +48,4 @@ def get_services(request: Request) -> ApiServices:
     return cast(ApiServices, request.app.state.services)
 
 
-def get_defaults(services: "Services") -> GenerationDefaults:
-    """The settings that mapping needs, as plain values."""
-    return GenerationDefaults(services.default_max_tokens, services.default_temperature)
-
-
 Services = Annotated[ApiServices, Depends(get_services)]
-Defaults = Annotated[GenerationDefaults, Depends(get_defaults)]

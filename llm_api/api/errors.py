@@ -98,7 +98,8 @@ def _headers(error: LLMAPIError, known: type[LLMAPIError]) -> Mapping[str, str]:
     if isinstance(error, OverloadedError):
         return _retry_after(error.retry_after_seconds)
     if isinstance(error, UnavailableError):
-        return _retry_after(UNAVAILABLE_RETRY_SECONDS)
+        seconds = error.retry_after_seconds
+        return _retry_after(UNAVAILABLE_RETRY_SECONDS if seconds is None else seconds)
     return NO_RETRY if known is LLMAPIError else {}
 
 

@@ -30,12 +30,18 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a ser
 def chat(  # noqa: PLR0913, PLR0917 - typer reads the options from the parameters
     prompt: Annotated[str | None, typer.Argument(help="Say only this, and leave.")] = None,
     url: Annotated[str | None, typer.Option(help="The server [http://HOST:PORT].")] = None,
-    model: Annotated[str | None, typer.Option(help="Name of a model that the server has.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Name of a model that the server, or the file, has.")
+    ] = None,
     local: Annotated[
         bool, typer.Option("--local", help="Load the model that the settings choose; no server.")
     ] = False,
     model_path: Annotated[
         Path | None, typer.Option("--model-path", "-m", help="Load this GGUF file; no server.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="Load --model, or the first, of this YAML file; no server."),
     ] = None,
     system: Annotated[str | None, typer.Option("--system", "-s", help="System message.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer.")] = None,
@@ -50,17 +56,23 @@ def chat(  # noqa: PLR0913, PLR0917 - typer reads the options from the parameter
     """
     from llm_api.config.settings import load_settings
 
-    is_local = local or model_path is not None
-    if is_local and (url is not None or model is not None):
-        raise typer.BadParameter("--url and --model are for a server, not for a local model.")
-    settings = load_settings(model_path=model_path, max_tokens=max_tokens, temperature=temperature)
+    is_local = local or model_path is not None or config is not None
+    if is_local and url is not None:
+        raise typer.BadParameter("--url is for a server, not for a local model.")
+    settings = load_settings(
+        model_path=model_path, config_file=config, max_tokens=max_tokens, temperature=temperature
+    )
+    if is_local and model is not None and settings.config_file is None:
+        raise typer.BadParameter("--model is for a server or for a file of models (--config).")
     options: dict[str, int | float] = {}
     if max_tokens is not None:
         options["max_tokens"] = max_tokens
     if temperature is not None:
         options["temperature"] = temperature
     talker = (
-        _local(settings) if is_local else _server(url or _default_url(settings), model, options)
+        _local(settings, model, options)
+        if is_local
+        else _server(url or _default_url(settings), model, options)
     )
     with talker as other_side:
         _converse(Conversation(other_side, system), prompt)
@@ -74,10 +86,12 @@ def _server(
     return server_talker(url, model, dict(options))
 
 
-def _local(settings: "Settings") -> AbstractContextManager[Talker]:
+def _local(
+    settings: "Settings", model: str | None, options: dict[str, int | float]
+) -> AbstractContextManager[Talker]:
     from llm_api.cli.local_talker import local_talker
 
-    return local_talker(settings)
+    return local_talker(settings, model, options)
 
 
 def _converse(conversation: Conversation, prompt: str | None) -> None:

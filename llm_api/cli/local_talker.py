@@ -3,7 +3,7 @@
 The model lives on an event loop in a thread of its own; the terminal stays synchronous.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from llm_api.cli.conversation import Answer
+from llm_api.config.chosen_models import choose_models
 from llm_api.config.settings import Settings
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.types import (
@@ -57,15 +58,24 @@ class LocalTalker:
 
 
 @contextmanager
-def local_talker(settings: Settings) -> Iterator[LocalTalker]:
-    """Load the model that the settings choose, and free it at the end. Raises LLMAPIError."""
+def local_talker(
+    settings: Settings, name: str | None, options: Mapping[str, int | float]
+) -> Iterator[LocalTalker]:
+    """Load the model of this name, or the first that the settings choose; free it at the end.
+
+    `options` are `max_tokens` and `temperature` where the person gave them: they win over what a
+    file of models says. Raises LLMAPIError.
+    """
+    chosen = choose_models(settings).only(name)
     with (
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(open_services(settings)) as services,
+        portal.wrap_async_context_manager(open_services(chosen)) as services,
     ):
-        portal.call(services.model.wait)
-        sampling = Sampling(temperature=settings.temperature)
-        yield LocalTalker(portal, services.model, settings.max_tokens, sampling)
+        portal.call(services.models.load_startup_models)
+        (card,) = services.models.cards()
+        max_tokens = int(options.get("max_tokens", card.defaults.max_tokens))
+        sampling = Sampling(temperature=options.get("temperature", card.defaults.temperature))
+        yield LocalTalker(portal, services.models.resolve(card.id), max_tokens, sampling)
 
 
 async def _generate(

@@ -1,4 +1,4 @@
-"""`llm-api models`: list, pull and remove model files."""
+"""`llm-api models`: list, pull, remove and optimize model files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +7,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from llm_api.cli.optimize import EXAMPLES as OPTIMIZE_EXAMPLES
+from llm_api.cli.optimize import optimize
 from llm_api.cli.terminal import harmless, notes, output
 
 if TYPE_CHECKING:
@@ -23,15 +25,19 @@ models = typer.Typer(
 
 
 @models.command("list")
-def list_models() -> None:
-    """Show the installed models; the arrow marks the one that the settings choose.
+def list_models(
+    config: Annotated[
+        Path | None, typer.Option(help="A YAML file of several models [CONFIG_FILE].")
+    ] = None,
+) -> None:
+    """Show the installed models; the arrow marks what the settings or the file choose.
 
     Example: `llm-api models list`
     """
     from llm_api.config.settings import load_settings
     from llm_api.core.llm.model_files import installed_models
 
-    settings = load_settings()
+    settings = load_settings(config_file=config)
     in_use = _in_use(settings)
     table = Table(box=None, pad_edge=False)
     for column in ("", "name", "size", "quantisation", "parameters", "context", "where"):
@@ -42,8 +48,10 @@ def list_models() -> None:
     output().print(table)
     if not installed:
         notes().print("No model is installed; `make setup` brings the default one.", markup=False)
-    elif in_use is not None and not any(_same(model.path, in_use) for model in installed):
-        notes().print(f"In use, elsewhere or not fetched yet: {in_use}", markup=False)
+        return
+    for path in in_use:
+        if not any(_same(model.path, path) for model in installed):
+            notes().print(f"In use, elsewhere or not fetched yet: {path}", markup=False)
 
 
 @models.command()
@@ -84,13 +92,15 @@ def remove(
         output().print(f"Removed {path}", markup=False, soft_wrap=True)
 
 
+models.command(epilog=OPTIMIZE_EXAMPLES)(optimize)
+
 _NUMBERS = {"size", "parameters", "context"}
 
 
-def _row(model: "InstalledModel", in_use: Path | None) -> list[Text]:
+def _row(model: "InstalledModel", in_use: list[Path]) -> list[Text]:
     from llm_api.core.utils.byte_size import format_bytes
 
-    mark = "→" if in_use is not None and _same(model.path, in_use) else ""
+    mark = "→" if any(_same(model.path, path) for path in in_use) else ""
     if model.model is None:
         size = format_bytes(model.path.stat().st_size) if model.path.is_file() else "?"
         cells = [mark, model.name, size, "broken", "", "", model.problem or ""]
@@ -107,19 +117,26 @@ def _row(model: "InstalledModel", in_use: Path | None) -> list[Text]:
     return [Text(harmless(cell)) for cell in cells]
 
 
-def _in_use(settings: "Settings") -> Path | None:
+def _in_use(settings: "Settings") -> list[Path]:
+    """Where the chosen models are, or will be once they are fetched; distinct."""
+    from llm_api.config.chosen_models import choose_models
     from llm_api.core.errors import DownloadError, ModelFileError
     from llm_api.core.llm.model_files import model_location
 
-    try:
-        return model_location(
-            model_path=settings.model_path,
-            repo_id=settings.model_repo_id,
-            filename=settings.model_filename,
-            models_dir=settings.models_dir,
-        )
-    except (DownloadError, ModelFileError):
-        return None
+    paths: dict[Path, None] = {}
+    for chosen in choose_models(settings).models:
+        own = chosen.settings
+        try:
+            location = model_location(
+                model_path=own.model_path,
+                repo_id=own.model_repo_id,
+                filename=own.model_filename,
+                models_dir=own.models_dir,
+            )
+        except (DownloadError, ModelFileError):
+            continue
+        paths[location] = None
+    return list(paths)
 
 
 def _same(one: Path, other: Path) -> bool:

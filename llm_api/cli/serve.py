@@ -18,6 +18,8 @@ EXAMPLES = """Examples:
 
 - `llm-api serve --model-path ~/models/qwen.gguf --port 9000`
 
+- `llm-api serve --config models.yaml`
+
 - `MODEL_REPO_ID=owner/name MODEL_FILENAME=model.gguf llm-api serve`
 """
 
@@ -25,6 +27,9 @@ HostOption = Annotated[str | None, typer.Option(help="Address to listen on [HOST
 PortOption = Annotated[int | None, typer.Option(help="Port; 0 takes a free one [PORT].")]
 ModelPathOption = Annotated[
     Path | None, typer.Option("--model-path", "-m", help="A GGUF file to serve [MODEL_PATH].")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="A YAML file of several models [CONFIG_FILE].")
 ]
 ContextOption = Annotated[
     int | None, typer.Option(help="Tokens of prompt and answer together [CONTEXT_LENGTH].")
@@ -38,12 +43,14 @@ def serve(
     host: HostOption = None,
     port: PortOption = None,
     model_path: ModelPathOption = None,
+    config: ConfigOption = None,
     context_length: ContextOption = None,
     log_level: LogLevelOption = None,
 ) -> None:
-    """Serve a model on http://127.0.0.1:8000, or where you say. Ctrl-C stops the server.
+    """Serve models on http://127.0.0.1:8000, or where you say. Ctrl-C stops the server.
 
     An option wins over the environment variable in brackets, that over a line in `.env`.
+    What the file of models says of a model wins over all of them.
     """
     from llm_api.config.settings import load_settings
 
@@ -51,6 +58,7 @@ def serve(
         host=host,
         port=port,
         model_path=model_path,
+        config_file=config,
         context_length=context_length,
         log_level=log_level,
     )
@@ -62,7 +70,7 @@ def serve(
 def _greet(greeting: "Greeting") -> None:
     """The one line that a started server ends in."""
     hello = f'{_own_name()} chat --url {greeting.url} "Hello!"'
-    line = f"{greeting.url} serves {harmless(greeting.model)}. Say hello: {hello}"
+    line = f"{greeting.url} serves {harmless(', '.join(greeting.models))}. Say hello: {hello}"
     notes().print(line, markup=False, soft_wrap=True)
 
 

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Literal, Union, get_args, get_origin
 
-from pydantic import SecretStr
+from pydantic import ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -16,6 +16,7 @@ KIND_IN_WORDS: Final[Mapping[object, str]] = {
     float: "a number",
     str: "a text that is not empty",
     Path: "a path",
+    ByteSize: "a size such as 8GB",
     tuple: "names separated by commas",
     SecretStr: "a text",
 }
@@ -35,15 +36,15 @@ def explain(problem: ErrorDetails, fields: Mapping[str, FieldInfo]) -> str:
         return f"{name}: unknown setting in .env; {_hint(field_name, fields)}"
     field = fields[field_name]
     line = f"{name}: must be {allowed_values(field)}"
-    return line if _kind(field) is SecretStr else f"{line}, not {_shown(problem['input'])}"
+    return line if _kind(field) is SecretStr else f"{line}, not {shown(problem['input'])}"
 
 
-def allowed_values(field: FieldInfo) -> str:
+def allowed_values(field: FieldInfo, kinds: Mapping[object, str] = KIND_IN_WORDS) -> str:
     """What a field accepts, in words, out of its own annotation and bounds."""
     kind = _kind(field)
     if get_origin(kind) is Literal:
         return " or ".join(get_args(kind))
-    words = KIND_IN_WORDS[get_origin(kind) or kind]
+    words = kinds[get_origin(kind) or kind]
     low, high = _bound(field, "ge"), _bound(field, "le")
     if low is not None and high is not None:
         return f"{words} between {low} and {high}"
@@ -69,6 +70,7 @@ def _hint(field_name: str, fields: Mapping[str, FieldInfo]) -> str:
     return "what is meant for other programs belongs in the shell"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as it was given, shortened."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ByteSize,
     Field,
     SecretStr,
     ValidationError,
@@ -109,6 +110,20 @@ class Settings(BaseSettings):
     model_aliases: Names = Field(
         default=(), description="Further names the model answers to, separated by commas."
     )
+    config_file: HomePath | None = Field(
+        default=None,
+        description="A YAML file that names several models, instead of the settings above.",
+    )
+    model_idle_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        description="Seconds without a request after which a model leaves memory; the next"
+        " request loads it again. Unset: never.",
+    )
+    model_memory: ByteSize | None = Field(
+        default=None,
+        description="Memory that models may take together, such as `8GB`. Unset: unlimited.",
+    )
     models_dir: HomePath = Field(
         default=Path("models"), description="Where fetched models are kept."
     )
@@ -199,6 +214,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 "API_KEY is set, but this version cannot check keys yet: "
                 "unset it, and keep the server on loopback"
+            )
+        named = ("model_path", "model_repo_id", "model_filename", "model_aliases")
+        if self.config_file is not None and any(getattr(self, name) for name in named):
+            names = " and ".join(name.upper() for name in named if getattr(self, name))
+            raise ValueError(
+                f"CONFIG_FILE: must be unset when {names} is set, or the reverse: "
+                "the file names every model"
             )
         if self.model_path is not None and (self.model_repo_id or self.model_filename):
             raise ValueError(

@@ -53,7 +53,13 @@ class OverloadedError(LLMAPIError):
 
 
 class UnavailableError(LLMAPIError):
+    """`retry_after_seconds` says when a retry may do better, None where that is unknown."""
+
     code = "model_unavailable"
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class GenerationError(LLMAPIError):

@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 from openai.types import Model
 
+from llm_api.core.llm.residency import ModelState
 from tests.fakes import ALIAS, CARD, MODEL_ID, FakeBackend, FakeModels, FakeServices
 
 
@@ -23,7 +24,19 @@ async def test_models_are_listed_in_the_official_shape(client: httpx2.AsyncClien
         "owned_by": "llm_api",
         "aliases": [ALIAS],
         "context_length": 2048,
+        "loaded": True,
+        "state": "loaded",
     }
+
+
+@pytest.mark.parametrize("state", ["unloaded", "loading", "unloading", "failed"])
+async def test_a_model_that_is_not_in_memory_says_so(
+    client: httpx2.AsyncClient, services: FakeServices, state: ModelState
+) -> None:
+    services.models.states[MODEL_ID] = state
+    [listed] = (await client.get("/v1/models")).json()["data"]
+    assert (listed["loaded"], listed["state"]) == (False, state)
+    assert (await client.get(f"/v1/models/{ALIAS}")).json() == listed
 
 
 @pytest.mark.parametrize("name", ["acme/tiny", "acme%2Ftiny", "acme%2ftiny"])

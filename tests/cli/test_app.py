@@ -25,6 +25,8 @@ from tests.core.llm.tiny_gguf import gguf_bytes, write_gguf
         (["models", "list"], "llm-api models list"),
         (["models", "pull"], "HF_TOKEN"),
         (["models", "remove"], "owner--name/model.gguf"),
+        (["models", "optimize"], "--types q4_0 --keep q4_0"),
+        (["doctor"], "CONTEXT_LENGTH=8192 llm-api doctor"),
     ],
 )
 @pytest.mark.parametrize("flag", ["--help", "-h"])
@@ -58,6 +60,38 @@ def test_a_truncated_model_ends_in_one_line(tmp_path: Path, arguments: list[str]
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
     assert f"{path} is truncated" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--config", "models.yaml"],
+        ["chat", "--config", "models.yaml", "hello"],
+        ["models", "list", "--config", "models.yaml"],
+    ],
+)
+def test_a_bad_file_of_models_ends_in_one_line(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "models.yaml").write_text("models: [{name: a, default: true, parallel: 0}]")
+    done = llm_api(tmp_path, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "Error: models.yaml: models[0].parallel: must be a whole number between 1 and 128, not 0\n"
+    )
+
+
+def test_a_startup_model_that_cannot_be_loaded_ends_the_server_with_one_line(
+    tmp_path: Path,
+) -> None:
+    write_gguf(tmp_path / "empty.gguf")  # a sound file, and no model that llama.cpp knows
+    (tmp_path / "models.yaml").write_text(
+        "models: [{name: good, default: true}, {name: bad, path: empty.gguf, load: startup}]"
+    )
+    done = llm_api(
+        tmp_path, "serve", "--port", "0", CONFIG_FILE="models.yaml", LOG_LEVEL="CRITICAL"
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "cannot load empty.gguf" in done.stderr
 
 
 def test_an_option_wins_over_the_environment(tmp_path: Path) -> None:

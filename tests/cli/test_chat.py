@@ -122,6 +122,38 @@ def test_a_local_model_takes_no_url(tmp_path: Path) -> None:
     assert done.returncode == 2
 
 
+def test_a_local_model_has_a_name_only_in_a_file_of_models(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "chat", "--local", "--model", "x", "Hi")
+    assert done.returncode == 2
+    assert "--config" in done.stderr
+
+
+@pytest.mark.parametrize(("name", "words"), [("brief", 1), ("long", 2)])
+def test_a_model_of_a_file_answers_in_this_process_as_the_file_says(
+    tmp_path: Path, name: str, words: int
+) -> None:
+    (tmp_path / "models.yaml").write_text(
+        "models:\n"
+        "  broken: {path: cut.gguf}\n"
+        "  brief: {default: true, max_tokens: 1, parallel: 1, context_length: 256}\n"
+        "  long: {default: true, max_tokens: 20, parallel: 1, context_length: 256}\n"
+    )
+    # The broken one is not looked at: only the model that is asked for is loaded.
+    done = llm_api(tmp_path, "chat", "--config", "models.yaml", "--model", name, "Count to nine.")
+    assert done.returncode == 0, done.stderr
+    assert (len(done.stdout.split()) > 1) == (words > 1)
+
+
+def test_an_option_wins_over_what_the_file_says_of_a_local_model(tmp_path: Path) -> None:
+    (tmp_path / "models.yaml").write_text(
+        "models: {a: {default: true, max_tokens: 1, temperature: 2, parallel: 1}}"
+    )
+    options = ["--config", "models.yaml", "--max-tokens", "20", "--temperature", "0"]
+    answers = {llm_api(tmp_path, "chat", *options, "Count to nine.").stdout for _ in range(2)}
+    assert len(answers) == 1
+    assert len(answers.pop().split()) > 1
+
+
 def test_a_local_model_answers_in_this_process(tmp_path: Path) -> None:
     options = ["--max-tokens", "8", "--temperature", "0"]
     lines = "Say hello.\nSay hello again.\n"

@@ -23,6 +23,19 @@ def test_the_list_tells_sizes_and_marks_the_model_in_use(tmp_path: Path) -> None
     assert line_of("mine.gguf", listing).startswith("→")
 
 
+def test_the_list_marks_every_model_of_a_file(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "models" / "mine.gguf")
+    write_gguf(tmp_path / "models" / "other.gguf")
+    (tmp_path / "models.yaml").write_text(
+        "models: {a: {default: true}, b: {path: models/mine.gguf}, c: {path: absent.gguf}}"
+    )
+    done = llm_api(tmp_path, "models", "list", "--config", "models.yaml")
+    assert line_of(DEFAULT_MODEL_FILENAME, done.stdout).startswith("→")
+    assert line_of("mine.gguf", done.stdout).startswith("→")
+    assert not line_of("other.gguf", done.stdout).startswith("→")
+    assert "absent.gguf" in done.stderr
+
+
 def test_the_list_says_what_is_wrong_with_a_broken_file(tmp_path: Path) -> None:
     write_gguf(tmp_path / "models" / "cut.gguf", gguf_bytes()[:-1])
     done = llm_api(tmp_path, "models", "list")

@@ -29,6 +29,9 @@ def refusal(**overrides: object) -> str:
         ("model_filename", None),
         ("model_path", None),
         ("model_aliases", ()),
+        ("config_file", None),
+        ("model_idle_seconds", None),
+        ("model_memory", None),
         ("models_dir", Path("models")),
         ("llm_backend", "llama"),
         ("context_length", 2048),
@@ -77,6 +80,9 @@ def test_default(name: str, default: object) -> None:
         ("QDRANT_USE_MEMORY", "true", True),
         ("RAG_SCORE_THRESHOLD", "-0.5", -0.5),
         ("HOST", " ::1 ", "::1"),
+        ("MODEL_MEMORY", "8GB", 8_000_000_000),
+        ("MODEL_MEMORY", "1 GiB", 2**30),
+        ("MODEL_IDLE_SECONDS", "1", 1),
     ],
 )
 def test_environment_is_read(
@@ -104,6 +110,12 @@ def test_environment_is_read(
         ),
         ("LLM_BACKEND", "vLLM", "LLM_BACKEND: must be llama, not 'vllm'"),
         ("HOST", "  ", "HOST: must be a text that is not empty, not '  '"),
+        ("MODEL_MEMORY", "much", "MODEL_MEMORY: must be a size such as 8GB, not 'much'"),
+        (
+            "MODEL_IDLE_SECONDS",
+            "0",
+            "MODEL_IDLE_SECONDS: must be a whole number, at least 1, not '0'",
+        ),
         ("MODEL_PATH", "~nobody-x/m", "MODEL_PATH: must be a path, not '~nobody-x/m'"),
         ("QDRANT_USE_MEMORY", "maybe", "QDRANT_USE_MEMORY: must be true or false, not 'maybe'"),
         ("RAG_SCORE_THRESHOLD", "inf", "RAG_SCORE_THRESHOLD: must be a number, not 'inf'"),
@@ -131,6 +143,26 @@ def test_model_path_excludes_a_repository(monkeypatch: pytest.MonkeyPatch, other
     monkeypatch.setenv("MODEL_PATH", "model.gguf")
     monkeypatch.setenv(other, "x")
     assert refusal().startswith("MODEL_PATH: must be unset when")
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"MODEL_PATH": "m.gguf"},
+        {"MODEL_REPO_ID": "a/b", "MODEL_FILENAME": "m.gguf"},
+        {"MODEL_ALIASES": "x"},
+    ],
+)
+def test_a_file_of_models_excludes_a_model_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, named: dict[str, str]
+) -> None:
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    line = refusal(config_file=Path("models.yaml"))
+    assert line == (
+        f"CONFIG_FILE: must be unset when {' and '.join(named)} is set, or the reverse: "
+        "the file names every model"
+    )
 
 
 def test_repository_and_file_name_go_together() -> None:

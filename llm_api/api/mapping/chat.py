@@ -2,7 +2,6 @@
 
 from llm_api.api.mapping.chat_refusals import check_message, check_parameters
 from llm_api.api.mapping.generation import (
-    GenerationDefaults,
     check_stream_options,
     refuse,
     same_meaning,
@@ -11,6 +10,7 @@ from llm_api.api.mapping.generation import (
 )
 from llm_api.api.models.chat import ChatCompletionRequest, ChatMessage
 from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.types import JSON, ChatPrompt, GenerationRequest, Message, Role
 
 _ROLES: dict[str, Role] = {

@@ -1,7 +1,6 @@
 """Legacy completions, wire to domain: one generation request per prompt and choice. Pure."""
 
 from llm_api.api.mapping.generation import (
-    GenerationDefaults,
     check_stream_options,
     refuse,
     to_sampling,
@@ -9,6 +8,7 @@ from llm_api.api.mapping.generation import (
 )
 from llm_api.api.models.completions import CompletionRequest, LegacyPrompt
 from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.types import GenerationRequest, TextPrompt, TokenPrompt
 
 MAX_ANSWERS = 128

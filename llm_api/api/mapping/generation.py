@@ -1,21 +1,13 @@
 """Wire to domain, for what chat and legacy completions share. Pure."""
 
-from dataclasses import dataclass
 from typing import TypeVar
 
 from llm_api.api.models.generation import GenerationParameters
 from llm_api.core.errors import InvalidRequestError, UnsupportedParameterError
+from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.types import Sampling
 
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationDefaults:
-    """What a request gets that does not say it itself."""
-
-    max_tokens: int
-    temperature: float
 
 
 def refuse(param: str, reason: str) -> None:

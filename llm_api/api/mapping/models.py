@@ -2,9 +2,10 @@
 
 from llm_api.api.models.models import Model
 from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.residency import ModelState
 
 
-def to_model(card: ModelCard) -> Model:
+def to_model(card: ModelCard, state: ModelState) -> Model:
     """One entry of the models list."""
     return Model(
         id=card.id,
@@ -13,4 +14,6 @@ def to_model(card: ModelCard) -> Model:
         owned_by=card.owned_by,
         aliases=list(card.aliases),
         context_length=card.context_length,
+        loaded=state == "loaded",
+        state=state,
     )

@@ -5,10 +5,11 @@ from typing import Literal
 from pydantic import Field
 
 from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE, AnswerModel
+from llm_api.core.llm.residency import ModelState
 
 
 class Model(AnswerModel):
-    """One model. `aliases` and `context_length` are extensions of this server."""
+    """One model. What follows `owned_by` are extensions of this server."""
 
     id: str = Field(examples=[DEFAULT_MODEL_EXAMPLE])
     object: Literal["model"]
@@ -16,6 +17,8 @@ class Model(AnswerModel):
     owned_by: str
     aliases: list[str] = Field(description="Other names this model answers to.")
     context_length: int = Field(description="Tokens of prompt and answer together.")
+    loaded: bool = Field(description="Whether it is in memory. If not, a request loads it.")
+    state: ModelState = Field(description="`failed`: the last load failed.")
 
 
 class ModelList(AnswerModel):

@@ -6,7 +6,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Request, Response
 
 from llm_api.api.answers import Generation, answer
-from llm_api.api.deps import Defaults, Services
+from llm_api.api.deps import Services
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.answers import AnswerHead, fingerprint
 from llm_api.api.mapping.chat import to_chat_requests
@@ -24,14 +24,14 @@ router = APIRouter(prefix="/v1", tags=["Chat"], route_class=JSONBodyRoute)
     responses=streamable("The answer, or with `stream` its chunks."),
 )
 async def create_chat_completion(
-    request: Request, body: ChatCompletionRequest, services: Services, defaults: Defaults
+    request: Request, body: ChatCompletionRequest, services: Services
 ) -> Response:
     """Answer the last turn of a conversation, in the form of OpenAI's API.
 
     A parameter that changes meaning is honoured or refused by name; none is ignored.
     """
     backend = services.models.resolve(body.model)
-    requests = to_chat_requests(body, defaults)
+    requests = to_chat_requests(body, backend.card.defaults)
     head = AnswerHead(
         id=f"chatcmpl-{uuid4().hex}",
         created=int(time.time()),

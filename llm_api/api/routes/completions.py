@@ -6,7 +6,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Request, Response
 
 from llm_api.api.answers import Generation, answer
-from llm_api.api.deps import Defaults, Services
+from llm_api.api.deps import Services
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.answers import AnswerHead, fingerprint
 from llm_api.api.mapping.completion_answers import CompletionAnswerWriter
@@ -24,11 +24,11 @@ router = APIRouter(prefix="/v1", tags=["Completions"], route_class=JSONBodyRoute
     responses=streamable("The answer, or with `stream` its chunks."),
 )
 async def create_completion(
-    request: Request, body: CompletionRequest, services: Services, defaults: Defaults
+    request: Request, body: CompletionRequest, services: Services
 ) -> Response:
     """Continue raw text or token ids, in the form of OpenAI's older API."""
     backend = services.models.resolve(body.model)
-    requests = to_completion_requests(body, defaults)
+    requests = to_completion_requests(body, backend.card.defaults)
     head = AnswerHead(
         id=f"cmpl-{uuid4().hex}",
         created=int(time.time()),

@@ -30,7 +30,7 @@ async def health(request: Request, services: Services) -> Health:
     responses={503: {"model": Readiness, "description": "Not yet, or not any more."}},
 )
 async def ready(services: Services, response: Response) -> Readiness:
-    """200 when the model answers, 503 with `Retry-After` before."""
+    """200 when every model that is loaded at the start answers, 503 with `Retry-After` before."""
     is_ready = services.is_ready
     if not is_ready:
         response.status_code = 503

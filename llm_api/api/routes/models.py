@@ -13,10 +13,13 @@ router = APIRouter(prefix="/v1", tags=["Models"], responses=ERROR_RESPONSES)
 @router.get("/models", summary="List the models")
 async def list_models(services: Services) -> ModelList:
     """Every model of this server, in the order it was configured."""
-    return ModelList(object="list", data=[to_model(card) for card in services.models.cards()])
+    models = services.models
+    data = [to_model(card, models.state(card.id)) for card in models.cards()]
+    return ModelList(object="list", data=data)
 
 
 @router.get("/models/{model:path}", summary="Describe one model")
 async def retrieve_model(model: str, services: Services) -> Model:
     """A model by its id or one of its aliases. Ids may contain `/`, percent-encoded or not."""
-    return to_model(services.models.resolve(model).card)
+    card = services.models.resolve(model).card
+    return to_model(card, services.models.state(card.id))

@@ -8,6 +8,14 @@ from llm_api.core.llm.types import Event, GenerationRequest
 
 
 @dataclass(frozen=True, slots=True)
+class GenerationDefaults:
+    """What a request to a model gets that does not say it itself."""
+
+    max_tokens: int = 256
+    temperature: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """What can be said of a model without running it. `created` is in Unix seconds."""
 
@@ -16,6 +24,7 @@ class ModelCard:
     owned_by: str
     context_length: int
     aliases: tuple[str, ...] = ()
+    defaults: GenerationDefaults = GenerationDefaults()
 
 
 class Backend(Protocol):

@@ -49,6 +49,8 @@ class GGUFModel:
 
     `quantisation` is llama.cpp's name for the mix ("Q4_K_M"), else that of the tensor type that
     fills most bytes. `context_length` is what the model was trained for, None if not said.
+    `kv_elements_per_token` is how many numbers its KV buffer holds for one token: at most, where
+    layers differ; None where the header does not say, as with purely recurrent models.
     """
 
     architecture: str
@@ -59,6 +61,7 @@ class GGUFModel:
     has_chat_template: bool
     size_bytes: int
     split_count: int = 1
+    kv_elements_per_token: int | None = None
 
 
 def read_gguf(path: Path, *, called: str | None = None) -> GGUFModel:
@@ -182,7 +185,24 @@ class _Header:
             has_chat_template="tokenizer.chat_template" in self._keys,
             size_bytes=self._size,
             split_count=split_count,
+            kv_elements_per_token=self._kv_elements(architecture),
         )
+
+    def _kv_elements(self, architecture: str) -> int | None:
+        """A key and a value for each KV head of each layer.
+
+        Where the heads are listed layer by layer, the list is skipped like every array, and all
+        attention heads are counted.
+        """
+        layers = self._integer(f"{architecture}.block_count")
+        heads = self._integer(f"{architecture}.attention.head_count")
+        width = self._integer(f"{architecture}.embedding_length")
+        if not layers or not heads or not width:
+            return None
+        kv_heads = self._integer(f"{architecture}.attention.head_count_kv") or heads
+        key_length = self._integer(f"{architecture}.attention.key_length") or width // heads
+        value_length = self._integer(f"{architecture}.attention.value_length") or width // heads
+        return layers * kv_heads * (key_length + value_length)
 
     def _alignment(self) -> int:
         alignment = self._integer("general.alignment")

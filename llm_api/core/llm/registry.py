@@ -1,16 +1,30 @@
-"""Which backend serves a model's name."""
+"""Which backend serves a model's name, and which models are in memory."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.backends.on_demand import OnDemandBackend
+from llm_api.core.llm.keeper import KeptModel, ModelKeeper, Timer
+from llm_api.core.llm.residency import ModelState, ResidencyLimits
 
 
 class ModelRegistry:
-    """Backends by model id and alias. Owns them: closing it closes them."""
+    """Models by id and alias. Owns them: closing it frees them. Begins to load nothing by itself.
 
-    def __init__(self, backends: Iterable[Backend]) -> None:
-        self._backends = {backend.card.id: backend for backend in backends}
+    Names are distinct; where they are not, an id wins over an alias, and the first over the next.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[KeptModel],
+        limits: ResidencyLimits | None = None,
+        timer: Timer | None = None,
+    ) -> None:
+        self._keeper = ModelKeeper(models, limits or ResidencyLimits(), timer)
+        self._backends = {
+            model.card.id: OnDemandBackend(model.card, self._keeper) for model in models
+        }
         self._by_name = dict(self._backends)
         for backend in self._backends.values():
             for alias in backend.card.aliases:
@@ -18,6 +32,10 @@ class ModelRegistry:
 
     def cards(self) -> list[ModelCard]:
         return [backend.card for backend in self._backends.values()]
+
+    def state(self, model_id: str) -> ModelState:
+        """Whether the model of this id, which exists, is in memory."""
+        return self._keeper.state(model_id)
 
     def resolve(self, name: str) -> Backend:
         """The backend of this id or alias, exactly. Raises ModelNotFoundError."""
@@ -31,6 +49,14 @@ class ModelRegistry:
             )
         return backend
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether every model that is loaded at the start answers."""
+        return self._keeper.is_ready
+
+    async def load_startup_models(self) -> None:
+        """Wait until every model that is loaded at the start is. Raises what a load raised."""
+        await self._keeper.load_startup_models()
+
     async def aclose(self) -> None:
-        for backend in self._backends.values():
-            await backend.aclose()
+        await self._keeper.aclose()

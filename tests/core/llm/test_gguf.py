@@ -51,6 +51,27 @@ def test_the_default_model_is_read_as_what_it_is() -> None:
     assert model.size_bytes == default_model_path().stat().st_size
 
 
+@pytest.mark.parametrize(
+    ("values", "elements"),
+    [
+        ({}, 4 * 8 * (16 + 16)),
+        ({"attention.head_count_kv": 2}, 4 * 2 * (16 + 16)),
+        ({"attention.key_length": 32}, 4 * 8 * (32 + 16)),
+        ({"attention.value_length": 64}, 4 * 8 * (16 + 64)),
+        ({"block_count": None}, None),
+        ({"attention.head_count": None}, None),
+        ({"attention.head_count": 0}, None),
+        ({"embedding_length": None}, None),
+    ],
+)
+def test_the_width_of_the_kv_buffer_is_said_where_the_header_tells(
+    tmp_path: Path, values: dict[str, int | None], elements: int | None
+) -> None:
+    layout = {"block_count": 4, "embedding_length": 128, "attention.head_count": 8, **values}
+    data = gguf_bytes({f"llama.{key}": value for key, value in layout.items()})
+    assert read_gguf(write_gguf(tmp_path / "m.gguf", data)).kv_elements_per_token == elements
+
+
 def test_the_quantisation_is_that_of_most_bytes_when_the_file_does_not_say(tmp_path: Path) -> None:
     tensors = [Tensor((32, 2), 0, 256), Tensor((32, 100), 2, 1800)]
     path = write_gguf(

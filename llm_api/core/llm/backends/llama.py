@@ -84,18 +84,16 @@ class LlamaBackend:
     def __init__(
         self,
         card: ModelCard,
-        tokenizer: Tokenizer,
+        model: LlamaModel,
         encoder: PromptEncoder,
         engine: Engine,
-        end_tokens: frozenset[int],
         options: LlamaOptions,
     ) -> None:
         self._card = card
         self._options = options
-        self._tokenizer = tokenizer
+        self._model = model
         self._encoder = encoder
         self._engine = engine
-        self._end_tokens = end_tokens
 
     @property
     def card(self) -> ModelCard:
@@ -110,7 +108,7 @@ class LlamaBackend:
             return
         async with self._engine.run(self._token_request(request, prompt)) as tokens:
             yield Started(len(prompt))
-            answer = _Answer(self._tokenizer, request, len(prompt))
+            answer = _Answer(self._model, request, len(prompt))
             async with aclosing(answer.events(tokens)) as events:
                 async for event in events:
                     yield event
@@ -119,17 +117,17 @@ class LlamaBackend:
         await self._engine.aclose()
 
     def _token_request(self, request: GenerationRequest, prompt: list[int]) -> TokenRequest:
-        banned = self._end_tokens if request.ignore_eos else frozenset()
+        banned = self._model.end_tokens if request.ignore_eos else frozenset()
         return TokenRequest(
             prompt=tuple(prompt),
             limit=min(len(prompt) + request.max_tokens, self._card.context_length),
             rules=DrawingRules(request.sampling, request.top_logprobs, banned),
-            end_tokens=self._end_tokens,
+            end_tokens=self._model.end_tokens,
             scope="" if self._options.shares_prefixes_publicly else request.scope,
         )
 
     def _check_bias(self, request: GenerationRequest) -> None:
-        size = self._tokenizer.vocabulary_size
+        size = self._model.vocabulary_size
         for token, _ in request.sampling.logit_bias:
             if not 0 <= token < size:
                 raise InvalidRequestError(
@@ -170,30 +168,24 @@ class _Answer:
 
 
 async def open_llama(path: Path, card: ModelCard, options: LlamaOptions) -> LlamaBackend:
-    """Load a model in a thread and start its engine. Raises ModelFileError."""
-    model, runner = await asyncio.to_thread(_load, path, card, options)
-    template = ChatTemplate(
+    """Load a model on the thread of its engine. Raises ModelFileError."""
+    engine = Engine(capacity=options.parallel + options.max_queue, parallel=options.parallel)
+    runner = await engine.start(lambda: _load(path, card, options))
+    try:
+        encoder = PromptEncoder(runner.model, _template(runner.model), card.context_length)
+    except ModelFileError:
+        await engine.aclose()
+        raise
+    return LlamaBackend(card, runner.model, encoder, engine, options)
+
+
+def _template(model: LlamaModel) -> ChatTemplate:
+    return ChatTemplate(
         model.chat_template or FALLBACK_TEMPLATE,
         bos_text=model.bos_text,
         eos_text=model.eos_text,
         control_texts=model.control_texts,
     )
-    limits = SchedulerLimits(
-        options.parallel,
-        STEP_TOKENS,
-        STEP_TOKENS_BESIDE_DECODES,
-        runner.can_trim,
-        _draft_tokens(options, runner),
-    )
-    slots = SlotTable(options.parallel + IDLE_SLOTS, runner.cell_count)
-    engine = Engine(
-        Scheduler(slots, limits),
-        runner,
-        capacity=options.parallel + options.max_queue,
-        parallel=options.parallel,
-    )
-    encoder = PromptEncoder(model, template, card.context_length)
-    return LlamaBackend(card, model, encoder, engine, model.end_tokens, options)
 
 
 def _draft_tokens(options: LlamaOptions, runner: LlamaRunner) -> int:
@@ -202,7 +194,7 @@ def _draft_tokens(options: LlamaOptions, runner: LlamaRunner) -> int:
     return DRAFT_TOKENS if runner.row_cost < DRAFTING_PAYS_BELOW else 0
 
 
-def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[LlamaModel, LlamaRunner]:
+def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[Scheduler, LlamaRunner]:
     kv_tokens = options.kv_tokens or options.context_length * options.parallel
     if kv_tokens < options.context_length:
         raise ModelFileError(
@@ -228,4 +220,16 @@ def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[LlamaMode
         flash_attention=options.flash_attention,
         kv_cache_type=options.kv_cache_type,
     )
-    return model, LlamaRunner(model, context)
+    try:
+        runner = LlamaRunner(model, context)
+    except ModelFileError:
+        model.close()
+        raise
+    limits = SchedulerLimits(
+        options.parallel,
+        STEP_TOKENS,
+        STEP_TOKENS_BESIDE_DECODES,
+        runner.can_trim,
+        _draft_tokens(options, runner),
+    )
+    return Scheduler(SlotTable(context.slots, runner.cell_count), limits), runner

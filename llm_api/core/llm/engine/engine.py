@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import TypeAlias, assert_never
+from typing import TypeAlias, TypeVar, assert_never
 
 from llm_api.core.errors import (
     GenerationError,
@@ -94,6 +94,8 @@ class _Stop:
     pass
 
 
+R = TypeVar("R", bound=Runner)
+
 _Command: TypeAlias = _Submit | _Abort | _Stop
 _Delivery: TypeAlias = tuple[_Job, TokenEvent | LLMAPIError]
 
@@ -101,18 +103,14 @@ _Delivery: TypeAlias = tuple[_Job, TokenEvent | LLMAPIError]
 class Engine:
     """Runs many sequences together. Open it on the event loop that its requests come from."""
 
+    # The engine thread makes both, before the first request.
+    _scheduler: Scheduler
+    _runner: Runner
+
     def __init__(
-        self,
-        scheduler: Scheduler,
-        runner: Runner,
-        *,
-        capacity: int,
-        parallel: int,
-        clock: Callable[[], float] = time.monotonic,
+        self, *, capacity: int, parallel: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """`capacity` bounds the requests under way, running and waiting together."""
-        self._scheduler = scheduler
-        self._runner = runner
         self._capacity = capacity
         self._parallel = parallel
         self._clock = clock
@@ -123,10 +121,27 @@ class Engine:
         self._mean_seconds = 1.0
         self._is_closed = False
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, name="llm-engine", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     # The event loop's side
+
+    async def start(self, make: Callable[[], tuple[Scheduler, R]]) -> R:
+        """Call `make` on the engine's thread, and begin. Called once. Raises what `make` raises.
+
+        The thread that computes must be the first to compute: OpenMP gives every thread that does
+        a team of its own, and two teams on the same cores slow each other down by half.
+        """
+        made: asyncio.Future[R] = self._loop.create_future()
+        self._thread = threading.Thread(
+            target=self._run, args=(make, made), name="llm-engine", daemon=True
+        )
+        self._thread.start()
+        try:
+            return await made
+        except BaseException:
+            self._is_closed = True
+            self._inbox.put(_Stop())
+            raise
 
     @asynccontextmanager
     async def run(
@@ -186,11 +201,19 @@ class Engine:
         if not self._is_closed:
             self._is_closed = True
             self._inbox.put(_Stop())
-        await asyncio.to_thread(self._thread.join)
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
 
     # The engine thread's side
 
-    def _run(self) -> None:
+    def _run(self, make: Callable[[], tuple[Scheduler, R]], made: "asyncio.Future[R]") -> None:
+        try:
+            self._scheduler, runner = make()
+        except Exception as error:  # noqa: BLE001 - handed on whole: `start` raises it
+            self._loop.call_soon_threadsafe(_settle, made, None, error)
+            return
+        self._runner = runner
+        self._loop.call_soon_threadsafe(_settle, made, runner, None)
         try:
             while self._drain():
                 self._step()
@@ -278,6 +301,16 @@ class Engine:
     def _deliver(self, deliveries: list[_Delivery]) -> None:
         if deliveries and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_put_all, deliveries)
+
+
+def _settle(made: "asyncio.Future[R]", runner: R | None, error: Exception | None) -> None:
+    """Nobody may be waiting any more."""
+    if made.done():
+        return
+    if error is not None:
+        made.set_exception(error)
+    elif runner is not None:
+        made.set_result(runner)
 
 
 async def _receive(job: _Job) -> AsyncGenerator[TokenEvent, None]:

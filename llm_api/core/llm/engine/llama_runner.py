@@ -53,7 +53,7 @@ class LlamaRunner:
     def __init__(self, model: LlamaModel, options: ContextOptions) -> None:
         """Allocate the KV buffer. Raises ModelFileError where there is not enough memory."""
         self._library = load_library()
-        self._model = model
+        self.model = model
         self._options = options
         self._context = self._library.llama_init_from_model(model.handle, self._params(options))
         if not self._context:
@@ -67,11 +67,13 @@ class LlamaRunner:
         self._batch = Batch(self._library, options.step_tokens)
         self._samplers: dict[int, tuple[Sampler, DrawingRules]] = {}
         self.can_trim = self._can_trim()
+        self._keeper_offset = options.slots if self.can_trim and self._needs_keepers() else 0
+        self._batch.add_keepers(self._keeper_offset)
         self.row_cost = self._measure_row_cost()
 
     def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
         window = self._options.kv_tokens
-        sampler = Sampler(rules, prompt, self._model.vocabulary_size, window)
+        sampler = Sampler(rules, prompt, self.model.vocabulary_size, window)
         self._samplers[sequence_id] = sampler, rules
 
     def close(self, sequence_id: int) -> None:
@@ -99,15 +101,15 @@ class LlamaRunner:
         if self._context:
             self._library.llama_free(self._context)
             self._context = None
-            self._model.close()
+            self.model.close()
 
     def _params(self, options: ContextOptions) -> Any:
         params = self._library.llama_context_default_params()
         params.n_ctx = options.kv_tokens
         params.n_batch = options.step_tokens
         params.n_ubatch = options.step_tokens
-        params.n_seq_max = options.slots
-        params.n_outputs_max = options.outputs
+        params.n_seq_max = options.slots * (2 if self._needs_keepers() else 1)
+        params.n_outputs_max = max(options.outputs, params.n_seq_max)  # llama.cpp asserts it
         params.n_threads = options.threads
         params.n_threads_batch = options.threads
         params.flash_attn_type = {
@@ -153,13 +155,29 @@ class LlamaRunner:
             raise ModelFileError("llama.cpp cannot compute this model: it failed on two tokens.")
         self._library.llama_synchronize(self._context)
 
+    def _needs_keepers(self) -> bool:
+        """Whether llama.cpp would overwrite resident tokens: those behind a sliding window.
+
+        However large its cache is, it takes cells of tokens that the next token of their
+        sequence does not see (`llama_kv_cache::find_slot`). A sequence that is cut sees them
+        again. It spares cells that two sequences hold, so every slot's cells have a second
+        holder: its keeper.
+        """
+        handle = self.model.handle
+        has_window = self._library.llama_model_n_swa(handle) > 0
+        return has_window and not self._library.llama_model_is_hybrid(handle)
+
     def _apply(self, operation: KvOperation) -> None:
-        match operation:
-            case CopyPrefix(source, target, length):
-                self._library.llama_memory_seq_cp(self._memory, source, target, 0, length)
-            case TrimSlot(slot, length):
-                if not self._library.llama_memory_seq_rm(self._memory, slot, length, -1):
-                    raise DecodeError(f"slot {slot} cannot be cut at {length}")
+        for offset in {0, self._keeper_offset}:
+            match operation:
+                case CopyPrefix(source, target, length):
+                    end = length if self.can_trim else -1  # then `length` is all there is
+                    self._library.llama_memory_seq_cp(self._memory, source, target + offset, 0, end)
+                case TrimSlot(slot, length):
+                    if not self._library.llama_memory_seq_rm(
+                        self._memory, slot + offset, length, -1
+                    ):
+                        raise DecodeError(f"slot {slot} cannot be cut at {length}")
 
     def _draw_along(self, span: Span, row: int) -> list[Drawn]:
         """Draw from `row`, and on from the rows of the draft while it is what was drawn."""
@@ -176,9 +194,9 @@ class LlamaRunner:
         token = sampler.draw(self._context, row)
         if rules.top_logprobs is None:
             return Drawn(token)
-        logits = logits_view(self._library, self._context, row, self._model.vocabulary_size)
+        logits = logits_view(self._library, self._context, row, self.model.vocabulary_size)
         top = rules.top_logprobs
-        return Drawn(token, logprobs(logits, token, top, self._model.token_bytes))
+        return Drawn(token, logprobs(logits, token, top, self.model.token_bytes))
 
 
 class Batch:
@@ -188,10 +206,11 @@ class Batch:
         self._tokens = np.zeros(capacity, dtype=np.int32)
         self._positions = np.zeros(capacity, dtype=np.int32)
         self._outputs = np.zeros(capacity, dtype=np.int8)
-        # Each row belongs to one sequence: llama.cpp wants a pointer to that single id.
-        self._sequences = np.zeros(capacity, dtype=np.int32)
+        # The sequences of each row, one or two: llama.cpp wants a pointer to the first id.
+        self._sequences = np.zeros((capacity, 2), dtype=np.int32)
         self._counts = np.ones(capacity, dtype=np.int32)
-        self._pointers = self._sequences.ctypes.data + 4 * np.arange(capacity, dtype=np.uintp)
+        self._pointers = self._sequences.ctypes.data + 8 * np.arange(capacity, dtype=np.uintp)
+        self._keeper_offset = 0
         arrays: dict[str, NDArray[Any]] = {
             "token": self._tokens,
             "pos": self._positions,
@@ -204,6 +223,11 @@ class Batch:
         for name, array in arrays.items():
             setattr(self.struct, name, ctypes.cast(array.ctypes.data, types[name]))
 
+    def add_keepers(self, offset: int) -> None:
+        """Let each row belong to the sequence `offset` higher as well, from now on; 0 does not."""
+        self._keeper_offset = offset
+        self._counts.fill(2 if offset else 1)
+
     def fill(self, spans: tuple[Span, ...]) -> list[int]:
         """Lay the spans out row by row. Returns the first row to draw from, for each span."""
         rows = []
@@ -212,7 +236,7 @@ class Batch:
             end = start + len(span.tokens)
             self._tokens[start:end] = span.tokens
             self._positions[start:end] = range(span.start, span.start + len(span.tokens))
-            self._sequences[start:end] = span.slot
+            self._sequences[start:end] = span.slot, span.slot + self._keeper_offset
             first = end - 1 - span.drafted
             self._outputs[start:first] = 0
             self._outputs[first:end] = span.samples

@@ -6,11 +6,12 @@ did not foresee: so an interrupt, or its crash, costs a temporary file, which is
 
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Final
@@ -40,7 +41,7 @@ BITS_PER_WEIGHT: Final = {
     "Q6_K": 6.6,
     "Q8_0": 8.5,
 }
-"""The types to choose from. Those that need an importance matrix, or ruin the text, are left out."""
+"""The types to choose from: none that needs an importance matrix, none below three bits."""
 
 UNROUNDED: Final = frozenset({"F32", "F16", "BF16"})
 
@@ -67,7 +68,7 @@ def estimated_bytes(model: GGUFModel, type_name: str) -> int:
 
 def quantised_name(stem: str, type_name: str) -> str:
     """The file name of a model as `type_name`: `m.Q4_1` becomes `m.Q4_0.gguf`. Pure."""
-    stem = stem.removesuffix("-00001") if "-of-" not in stem else stem.rsplit("-", 3)[0]
+    stem = re.sub(r"-\d{5}-of-\d{5}$", "", stem)  # all parts become one file
     for known in {*FILE_TYPES.values(), *BITS_PER_WEIGHT}:
         if stem.upper().endswith((f".{known}", f"-{known}")):
             stem = stem[: -len(known) - 1]
@@ -129,17 +130,15 @@ def _run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
         )
         try:
-            while True:
-                try:
-                    code = process.wait(_POLL_SECONDS)
-                    break
-                except subprocess.TimeoutExpired:
-                    on_written(target.stat().st_size if target.exists() else 0)
+            while process.poll() is None:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_POLL_SECONDS)
+                on_written(target.stat().st_size if target.exists() else 0)
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        if code:
+        if code := process.returncode:
             errors.seek(0)
             lines = errors.read().decode("utf-8", "replace").split("\n")
             said = [line.strip() for line in lines if line.strip()]

@@ -12,7 +12,8 @@ Where an admitted sequence goes:
 4. no empty slot: the least recently used idle slot is given up, and 3 holds; where that slot is
    the source itself, the sequence takes it over and drops what lies behind the prefix.
 
-Where the KV of a model cannot be cut (`can_trim` False), only 1 reuses anything.
+Where the KV of a model cannot be cut (`can_trim` False), a prefix counts where it is all that a
+slot holds: an idle slot is taken over (1), the state of a running sequence is copied (3, 4).
 """
 
 from collections import Counter
@@ -178,7 +179,9 @@ class Scheduler:
         for sequence in self._waiting.in_order(running_per_scope):
             if len(self._running) >= self._limits.parallel:
                 return
-            match = self._slots.longest_prefix(sequence.tokens[:-1], sequence.scope)
+            match = self._slots.longest_prefix(
+                sequence.tokens[:-1], sequence.scope, can_cut=self._limits.can_trim
+            )
             if self._is_being_computed(sequence, match.length if match else 0):
                 continue
             if self._running and not self._has_room_for(sequence, match):
@@ -188,15 +191,19 @@ class Scheduler:
 
     def _is_being_computed(self, sequence: Sequence, resident: int) -> bool:
         """Whether a running prefill will soon hold much more of this prompt than is resident."""
-        if not self._limits.can_trim:
-            return False
         return any(
             other.pending > 1
             and other.scope == sequence.scope
-            and common_prefix_length(other.tokens, sequence.tokens[:-1])
+            and self._shareable_length(other, sequence)
             >= max(resident, other.computed) + WORTH_WAITING_FOR
             for other in self._running.values()
         )
+
+    def _shareable_length(self, other: Sequence, sequence: Sequence) -> int:
+        """Tokens of a sequence that it can share with `other` when that one's prefill is done."""
+        prefilled = other.tokens[:-1]
+        length = common_prefix_length(prefilled, sequence.tokens[:-1])
+        return length if self._limits.can_trim or length == len(prefilled) else 0
 
     def _has_room_for(self, sequence: Sequence, match: PrefixMatch | None) -> bool:
         """Whether its prompt fits beside the prompts still being computed."""
@@ -223,9 +230,6 @@ class Scheduler:
             self._trim(source, length)  # 2; nothing to do in case 1
             return source, length
         spare = next(self._slots.idle())
-        if not self._limits.can_trim:
-            self._trim(spare, 0)
-            return spare, 0
         if spare is source:
             self._trim(spare, length)  # 4, the source itself
             return spare, length

@@ -71,16 +71,21 @@ class SlotTable:
                 pinned.update(slot.cells)
         return len(pinned)
 
-    def longest_prefix(self, tokens: Sequence[int], scope: str) -> PrefixMatch | None:
+    def longest_prefix(
+        self, tokens: Sequence[int], scope: str, *, can_cut: bool = True
+    ) -> PrefixMatch | None:
         """The longest resident prefix of `tokens` within `scope`. Pure.
 
-        Prefers, at equal length, a slot that holds nothing else. None where nothing matches.
+        Prefers, at equal length, a slot that holds nothing else; without `can_cut` no other
+        counts. None where nothing matches.
         """
         best: PrefixMatch | None = None
         for slot in self._slots:
             if slot.scope != scope:
                 continue
             length = common_prefix_length(slot.tokens, tokens)
+            if not can_cut and length < len(slot.tokens):
+                continue
             if length and (best is None or _is_better(slot, length, best)):
                 best = PrefixMatch(slot, length)
         return best

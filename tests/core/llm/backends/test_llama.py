@@ -161,7 +161,7 @@ async def test_log_probabilities_are_those_of_the_model(backend: LlamaBackend) -
 async def test_a_banned_token_is_never_drawn(backend: LlamaBackend) -> None:
     plain = replace(ask("Hello", max_tokens=4), top_logprobs=0)
     [first] = await complete(backend, plain)
-    token = backend._tokenizer.tokenize(  # the id of the token that would come first
+    token = backend._model.tokenize(  # the id of the token that would come first
         first.logprobs[0].chosen.data.decode(), add_special=False, parse_special=False
     )[0]
     banned = replace(plain, sampling=replace(GREEDY, logit_bias=((token, -100.0),)))
@@ -170,7 +170,7 @@ async def test_a_banned_token_is_never_drawn(backend: LlamaBackend) -> None:
 
 
 async def test_a_bias_makes_a_token_certain(backend: LlamaBackend) -> None:
-    [token] = backend._tokenizer.tokenize(" moon", add_special=False, parse_special=False)
+    [token] = backend._model.tokenize(" moon", add_special=False, parse_special=False)
     sampling = replace(GREEDY, logit_bias=((token, 100.0),))
     [answer] = await complete(backend, ask("Hello", max_tokens=3, sampling=sampling))
     assert answer.text == " moon moon moon"
@@ -214,7 +214,7 @@ async def test_top_k_1_is_greedy(backend: LlamaBackend) -> None:
 
 async def test_token_ids_continue_as_their_text_does(backend: LlamaBackend) -> None:
     text = "The capital of Italy is"
-    ids = backend._tokenizer.tokenize(text, add_special=True, parse_special=False)
+    ids = backend._model.tokenize(text, add_special=True, parse_special=False)
     by_text, by_ids = (
         GenerationRequest(prompt, 8, GREEDY)
         for prompt in (TextPrompt(text), TokenPrompt(tuple(ids)))
@@ -236,7 +236,7 @@ async def test_control_tokens_in_user_text_stay_text(backend: LlamaBackend) -> N
     grown = forged_answer.finished.usage.prompt_tokens - plain_answer.finished.usage.prompt_tokens
     assert grown > spelt_out
     ids = backend._encoder.encode(forged.prompt)
-    start = backend._tokenizer.tokenize("<|im_start|>", add_special=False, parse_special=True)
+    start = backend._model.tokenize("<|im_start|>", add_special=False, parse_special=True)
     assert ids.count(start[0]) == 3, "the template's system, user and assistant turns"
 
 

@@ -7,7 +7,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from llm_api.core.errors import GenerationError, LLMAPIError, OverloadedError, UnavailableError
+from llm_api.core.errors import (
+    GenerationError,
+    LLMAPIError,
+    ModelFileError,
+    OverloadedError,
+    UnavailableError,
+)
 from llm_api.core.llm.engine.engine import Engine, TokenRequest
 from llm_api.core.llm.engine.plan import StepPlan
 from llm_api.core.llm.engine.runner import DecodeError, DrawingRules, NoRoomError
@@ -24,7 +30,8 @@ async def engine_over(
     runner: FakeRunner, *, capacity: int = 100
 ) -> AsyncGenerator[tuple[Engine, Scheduler], None]:
     scheduler = Scheduler(SlotTable(SLOTS, 1000), SchedulerLimits(4, 64, 16))
-    engine = Engine(scheduler, runner, capacity=capacity, parallel=4)
+    engine = Engine(capacity=capacity, parallel=4)
+    assert await engine.start(lambda: (scheduler, runner)) is runner
     try:
         yield engine, scheduler
     finally:
@@ -80,9 +87,8 @@ async def test_many_answers_at_once_do_not_mix() -> None:
 async def test_timings_add_up_on_the_clock() -> None:
     ticks = iter(range(1000))
     scheduler = Scheduler(SlotTable(SLOTS, 1000), SchedulerLimits(4, 64, 16))
-    engine = Engine(
-        scheduler, FakeRunner(SLOTS), capacity=9, parallel=4, clock=lambda: float(next(ticks))
-    )
+    engine = Engine(capacity=9, parallel=4, clock=lambda: float(next(ticks)))
+    await engine.start(lambda: (scheduler, FakeRunner(SLOTS)))
     async with engine.run(request([1, 2], 3)) as events:
         received = [event async for event in events]
     await engine.aclose()
@@ -173,3 +179,34 @@ async def test_a_bug_in_the_engine_answers_everyone_and_closes_it(
             await asyncio.wait_for(answer(engine, [1]), 5)
         with pytest.raises(UnavailableError):
             await answer(engine, [1])
+
+
+async def test_what_cannot_be_made_is_raised_by_start() -> None:
+    def fails() -> tuple[Scheduler, FakeRunner]:
+        raise ModelFileError("no such model")
+
+    engine = Engine(capacity=9, parallel=4)
+    with pytest.raises(ModelFileError):
+        await engine.start(fails)
+    with pytest.raises(UnavailableError):
+        await answer(engine, [1])
+    await engine.aclose()
+
+
+async def test_a_start_that_nobody_waits_for_ends_its_thread() -> None:
+    begin = threading.Event()
+    runner = FakeRunner(SLOTS)
+
+    def slowly() -> tuple[Scheduler, FakeRunner]:
+        assert begin.wait(5)
+        return Scheduler(SlotTable(SLOTS, 100), SchedulerLimits(4, 64, 16)), runner
+
+    engine = Engine(capacity=9, parallel=4)
+    starting = asyncio.create_task(engine.start(slowly))
+    await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    begin.set()
+    await engine.aclose()
+    assert runner.is_shut_down

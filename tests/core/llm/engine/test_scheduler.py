@@ -282,6 +282,37 @@ def test_a_kv_that_cannot_be_cut_is_reused_whole_or_not_at_all() -> None:
     assert bench.answers[2] == expected_answer([*prompt_of(40), 3], 1)
 
 
+def test_a_whole_state_is_found_beside_a_longer_one_that_would_have_to_be_cut() -> None:
+    bench = Bench(can_trim=False)
+    bench.add(prompt_of(40), length=2)
+    bench.add(prompt_of(40), length=9)
+    bench.run()
+    follow_up = bench.add([*prompt_of(40), *bench.answers[0], 1, 2], length=1)
+    bench.run()
+    assert follow_up.cached == 41
+
+
+def test_one_prompt_of_a_kv_that_cannot_be_cut_is_prefilled_once() -> None:
+    bench = Bench(can_trim=False)
+    sequences = [bench.add(prompt_of(100), length=6) for _ in range(3)]
+    longer = bench.add([*prompt_of(99), 1, 2, 3], length=6)
+    bench.run()
+    assert [sequence.cached for sequence in [*sequences, longer]] == [0, 99, 99, 99]
+    assert bench.answers[1] == bench.answers[2] == expected_answer(prompt_of(100), 6)
+    assert bench.answers[3] == expected_answer([*prompt_of(99), 1, 2, 3], 6)
+
+
+def test_a_prefix_that_cannot_be_cut_promises_no_room() -> None:
+    """Its second prompt has to wait: the cells it has in common with the first are no help."""
+    bench = Bench(can_trim=False, cells=100)
+    bench.add(prompt_of(50), length=30)
+    bench.step()
+    bench.step()
+    bench.add([*prompt_of(45), *range(100, 110)], length=30)
+    bench.run()
+    assert bench.scheduler.preemption_count == 0
+
+
 def test_idle_prefixes_are_evicted_when_the_room_is_needed() -> None:
     bench = Bench(cells=60)
     bench.add(prompt_of(40), length=1)

@@ -1,0 +1,121 @@
+"""`llm-api doctor`: what this machine and this build can do, and what to change for more."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from llm_api.cli.terminal import harmless, output
+
+if TYPE_CHECKING:
+    from llm_api.config.settings import Settings
+    from llm_api.core.llm.doctor import Finding, LibraryFacts, MachineFacts, ModelFacts
+
+EXAMPLES = """Examples:
+
+- `llm-api doctor`
+
+- `MODEL_PATH=big.gguf CONTEXT_LENGTH=8192 llm-api doctor`
+"""
+
+_STYLES = {"ok": "green", "hint": "yellow", "problem": "bold red"}
+
+
+def doctor(
+    model_path: Annotated[
+        Path | None, typer.Option("--model-path", "-m", help="Look at this GGUF file [MODEL_PATH].")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A YAML file of several models [CONFIG_FILE].")
+    ] = None,
+) -> None:
+    """Say what llama.cpp uses of this machine, whether the model fits, and what to change.
+
+    Each line is ok, a hint with the exact change to make, or a problem that prevents serving: the
+    exit code is then 1. Nothing is loaded, fetched or changed.
+    """
+    from llm_api.config.chosen_models import choose_models
+    from llm_api.config.settings import load_settings
+    from llm_api.core.llm.doctor import Finding, diagnose
+
+    settings = load_settings(model_path=model_path, config_file=config)
+    chosen = choose_models(settings).models
+    library, broken = _library()
+    examined = [_examine(one.settings, library is not None) for one in chosen]
+    models = [one for one in examined if not isinstance(one, Finding)]
+    found = [
+        *([broken] if broken else []),
+        *diagnose(_machine(), library, models, settings.n_threads),
+        *(one for one in examined if isinstance(one, Finding)),
+    ]
+    _print(found)
+    if any(finding.level == "problem" for finding in found):
+        sys.exit(1)
+
+
+def _machine() -> "MachineFacts":
+    from llm_api.core.llm.doctor import MachineFacts
+    from llm_api.core.utils.cpu import physical_cores
+    from llm_api.core.utils.machine import cpu_flags, cpu_quota, gpu_vendors, memory
+
+    total, available = memory()
+    return MachineFacts(physical_cores(), total, available, cpu_flags(), cpu_quota(), gpu_vendors())
+
+
+def _library() -> "tuple[LibraryFacts | None, Finding | None]":
+    from llm_api.core.llm.doctor import REBUILD, Finding
+
+    try:
+        from llm_api.core.llm.engine.llama_facts import library_facts
+
+        return library_facts(), None
+    except (ImportError, OSError, RuntimeError) as error:
+        return None, Finding("llama.cpp", "problem", f"cannot be loaded: {error}", REBUILD)
+
+
+def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
+    from llm_api.core.errors import LLMAPIError
+    from llm_api.core.llm.doctor import Finding, ModelFacts
+    from llm_api.core.llm.model_files import model_location
+    from llm_api.core.llm.model_parts import read_model
+
+    try:
+        path = model_location(
+            model_path=settings.model_path,
+            repo_id=settings.model_repo_id,
+            filename=settings.model_filename,
+            models_dir=settings.models_dir,
+        )
+        if settings.model_repo_id and not path.exists():
+            change = f"llm-api models pull {settings.model_repo_id} {settings.model_filename}"
+            return Finding("model", "hint", f"{path} is fetched at the start", change)
+        read = read_model(path)
+        per_token = 0
+        if has_library:
+            from llm_api.core.llm.engine.llama_facts import kv_bytes_per_token
+
+            per_token = kv_bytes_per_token(path)
+    except LLMAPIError as error:
+        return Finding("model", "problem", error.message)
+    return ModelFacts(
+        name=path.stem,
+        quantisation=read.quantisation,
+        size_bytes=read.size_bytes,
+        kv_bytes_per_token=per_token,
+        kv_tokens=settings.kv_tokens or settings.context_length * settings.parallel,
+        kv_cache_type=settings.kv_cache_type,
+        gpu_layers=settings.gpu_layers,
+    )
+
+
+def _print(findings: "list[Finding]") -> None:
+    console = output()
+    for finding in findings:
+        line = Text(f"{finding.level:<8}", style=_STYLES[finding.level])
+        line.append(f"{finding.topic:<10}", style="bold")
+        line.append(harmless(" ".join(finding.text.split())), style="not bold default")
+        if finding.change:
+            line.append(f"; change: {harmless(finding.change)}", style="not bold default")
+        console.print(line, soft_wrap=True)

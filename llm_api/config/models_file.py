@@ -1,0 +1,189 @@
+"""The file that names several models: what it may say, and the one line for what it may not.
+
+Knows the file alone, not the settings it overrides, nor whether the models are there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from llm_api.config.problems import KIND_IN_WORDS, allowed_values, shown
+from llm_api.config.settings import ConfigurationError, HomePath, KvCacheType, Text
+from llm_api.config.yaml_text import InvalidYamlError, parse_yaml
+
+_KINDS: Final[Mapping[object, str]] = {**KIND_IN_WORDS, tuple: "a list that is not empty"}
+
+
+def _switch(value: object) -> object:
+    """`on` and `off` are truth values to YAML."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class ModelEntry(_Section):
+    """One model. What is not given holds as the settings say."""
+
+    name: Text
+    path: HomePath | None = None
+    repo_id: Text | None = None
+    filename: Text | None = None
+    default: StrictBool = False
+    aliases: tuple[Text, ...] = ()
+    load: Literal["startup", "on_demand"] = "on_demand"
+    context_length: StrictInt | None = Field(default=None, ge=64)
+    max_tokens: StrictInt | None = Field(default=None, ge=1)
+    temperature: StrictFloat | None = Field(default=None, ge=0, le=2)
+    parallel: StrictInt | None = Field(default=None, ge=1, le=128)
+    kv_tokens: StrictInt | None = Field(default=None, ge=64)
+    max_queue: StrictInt | None = Field(default=None, ge=0)
+    threads: StrictInt | None = Field(default=None, ge=1)
+    gpu_layers: StrictInt | None = Field(default=None, ge=-1)
+    main_gpu: StrictInt | None = Field(default=None, ge=0)
+    tensor_split: tuple[Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)], ...] | None = (
+        Field(default=None, min_length=1)
+    )
+    flash_attention: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] | None = None
+    kv_cache_type: KvCacheType | None = None
+    mmap: StrictBool | None = None
+    mlock: StrictBool | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "ModelEntry":
+        if (self.repo_id is None) != (self.filename is None):
+            raise ValueError("must give repo_id and filename together")
+        if (self.path is not None) + (self.repo_id is not None) + self.default != 1:
+            raise ValueError(
+                "must say where the model is by exactly one of path, repo_id with filename, and"
+                " default: true"
+            )
+        return self
+
+
+class _File(_Section):
+    models: tuple[ModelEntry, ...] = Field(min_length=1)
+    idle_seconds: StrictInt | None = Field(default=None, ge=1)
+    memory: ByteSize | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsFile:
+    """The whole file. `models` are by their place in it, such as `models[0]`, and in its order."""
+
+    models: Mapping[str, ModelEntry]
+    idle_seconds: int | None
+    memory_bytes: int | None
+
+
+def load_models_file(path: Path) -> ModelsFile:
+    """Read and validate the file. Blocks.
+
+    Raises ConfigurationError with one line that names the file, the entry and the key.
+    """
+    try:
+        data = parse_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path.name}: is not UTF-8 text") from error
+    except InvalidYamlError as error:
+        raise ConfigurationError(f"{path.name}: {error}") from error
+    try:
+        return parse_models(data)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path.name}: {error}") from error
+
+
+def parse_models(data: object) -> ModelsFile:
+    """The file out of its plain values. Pure. Raises ConfigurationError."""
+    if not isinstance(data, dict):
+        raise ConfigurationError("must be a mapping with the key models")
+    places, entries = _entries(data.get("models"))
+    given = {**data, "models": entries} if "models" in data else data
+    try:
+        file = _File.model_validate(given)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error.errors()[0], places)) from error
+    models = dict(zip(places, file.models, strict=True))
+    _check_names(models)
+    return ModelsFile(models, file.idle_seconds, file.memory)
+
+
+def _entries(models: object) -> tuple[list[str], object]:
+    """The places of the entries, and the entries as a list, each with its name in it.
+
+    What is neither a list nor a mapping is handed back for the validation to refuse.
+    """
+    if isinstance(models, list):
+        return [f"models[{index}]" for index in range(len(models))], models
+    if not isinstance(models, dict):
+        return [], models
+    for name, entry in models.items():
+        if isinstance(entry, dict) and "name" in entry:
+            raise ConfigurationError(f"models.{name}.name: the entry has its name already")
+    return [f"models.{name}" for name in models], [
+        {"name": name, **entry} if isinstance(entry, dict) else entry
+        for name, entry in models.items()
+    ]
+
+
+def _explain(problem: ErrorDetails, places: list[str]) -> str:
+    """One line for a rejected value: its place in the file, and what is accepted there."""
+    location = problem["loc"]
+    fields: Mapping[str, FieldInfo] = _File.model_fields
+    place, keys = "", location
+    if len(location) > 1 and location[0] == "models" and isinstance(location[1], int):
+        fields, place, keys = ModelEntry.model_fields, places[location[1]], location[2:]
+    path = place + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    path = path.removeprefix(".")
+    if not keys:
+        is_own = problem["type"] == "value_error"
+        return f"{path}: {problem['ctx']['error'] if is_own else 'must be a mapping of keys'}"
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: unknown key{_hint(str(keys[0]), fields)}"
+    if problem["type"] == "missing":
+        return f"{path}: must be given"
+    if path == "models":
+        return "models: must be a list or a mapping of at least one model"
+    if len(keys) > 1:
+        # An item of a list: aliases or tensor_split.
+        words = "a text that is not empty" if keys[0] == "aliases" else "a number, at least 0"
+    else:
+        words = allowed_values(fields[str(keys[0])], _KINDS)
+    return f"{path}: must be {words}, not {shown(problem['input'])}"
+
+
+def _hint(key: str, fields: Mapping[str, FieldInfo]) -> str:
+    near = get_close_matches(key, fields, n=1, cutoff=0.7)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _check_names(models: Mapping[str, ModelEntry]) -> None:
+    """Raises ConfigurationError for a name or alias that two models, or one twice, go by."""
+    taken: dict[str, str] = {}
+    for place, entry in models.items():
+        named = [("name", entry.name)]
+        named += [(f"aliases[{index}]", alias) for index, alias in enumerate(entry.aliases)]
+        for key, name in named:
+            if name in taken:
+                raise ConfigurationError(f"{place}.{key}: {shown(name)} is taken by {taken[name]}")
+            taken[name] = f"{place}.{key}"

@@ -1,0 +1,31 @@
+"""A backend that is in memory only while it is asked for: its card is always known."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.keeper import ModelKeeper
+from llm_api.core.llm.types import Event, GenerationRequest
+
+
+class OnDemandBackend:
+    """Borrows its model for every request. The keeper owns the model, and closes it."""
+
+    def __init__(self, card: ModelCard, keeper: ModelKeeper) -> None:
+        self._card = card
+        self._keeper = keeper
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        async with (
+            self._keeper.borrow(self._card.id) as backend,
+            aclosing(backend.generate(request)) as events,
+        ):
+            async for event in events:
+                yield event
+
+    async def aclose(self) -> None:
+        """Nothing of its own to free."""

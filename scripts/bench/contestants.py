@@ -1,0 +1,95 @@
+"""Who takes part: the command lines, all with the same model, threads and context."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.bench.client import HOST
+
+ROOT = Path(__file__).parent.parent.parent
+BENCH_FOLDER = ROOT / ".bench"
+LLAMA_SERVER = BENCH_FOLDER / "llama-server" / "bin" / "llama-server"
+PEER_PYTHON = BENCH_FOLDER / "peer-venv" / "bin" / "python"
+
+OURS = "ours"
+LLAMA_CPP_SERVER = "llama_cpp.server"
+LLAMA_SERVER_NAME = "llama-server"
+BARE = "bare"
+ALL = (OURS, LLAMA_SERVER_NAME, LLAMA_CPP_SERVER, BARE)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What is the same for all. `context` tokens for each of `parallel` requests at a time."""
+
+    model: Path
+    threads: int
+    context: int
+    parallel: int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How to start a server on a port. `ready_path` answers 200 once the model is loaded."""
+
+    arguments: tuple[str, ...]
+    ready_path: str = "/v1/models"
+    environment: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        """As it would be typed, with paths below the project's folder."""
+        words = [f"{name}={value}" for name, value in self.environment] + list(self.arguments)
+        return " ".join(words).replace(f"{ROOT}/", "")
+
+
+def command(name: str, conditions: Conditions, port: int) -> Command:
+    """The command line of a server. Everything that is not the same for all is its default.
+
+    llama-server's are: flash attention "auto" (on, here), `--cache-reuse 0`, prompt cache on, no
+    unified KV since `--parallel` is given: each slot has `context` tokens of its own.
+    llama_cpp.server's are: one request at a time, a new one interrupts the one that runs.
+    """
+    model, threads = str(conditions.model), str(conditions.threads)
+    context, parallel = str(conditions.context), str(conditions.parallel)
+    everything = str(conditions.context * conditions.parallel)
+    address = f"--host {HOST} --port {port}"
+    match name:
+        case "ours":
+            words = f"-m llm_api serve {address} --context-length {context} --model-path"
+            settings = (("PARALLEL", parallel), ("N_THREADS", threads))
+            return Command((sys.executable, *words.split(), model), "/health/ready", settings)
+        case "llama-server":
+            words = f"{address} --threads {threads} --parallel {parallel} --ctx-size {everything}"
+            return Command((str(LLAMA_SERVER), *words.split(), "--model", model), "/health")
+        case "llama_cpp.server":
+            words = f"-m llama_cpp.server {address} --n_threads {threads}"
+            words += f" --n_threads_batch {threads} --n_ctx {context} --model"
+            return Command((str(PEER_PYTHON), *words.split(), model))
+        case "bare":
+            program = (sys.executable, "-m", "scripts.bench.bare_loop")
+            return Command((*program, model, threads, context, parallel))
+        case _:
+            raise ValueError(f"nobody is called {name}")
+
+
+def is_built(name: str) -> bool:
+    """Whether `make bench-peers` has made what this contestant needs."""
+    needed = {LLAMA_SERVER_NAME: LLAMA_SERVER, LLAMA_CPP_SERVER: PEER_PYTHON}
+    return name not in needed or needed[name].exists()
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without settings of any server that a person's shell may carry. Pure."""
+    settings = {"PARALLEL", "N_THREADS", "API_KEY", "CONTEXT_LENGTH", "MODEL", "N_CTX"}
+    prefixes = ("LLAMA_ARG_", "MODEL_", "KV_", "GPU_", "LLM_")
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in settings and not name.startswith(prefixes)
+    }
+
+
+def own_environment() -> dict[str, str]:
+    return clean_environment(os.environ)

@@ -1,0 +1,15 @@
+"""All scenarios, in the order of the table."""
+
+from scripts.bench.scenarios.endurance import SHORT_REQUESTS
+from scripts.bench.scenarios.interference import LONG_PROMPT
+from scripts.bench.scenarios.shared_prefix import FOLLOW_UP_TURN, ONE_SYSTEM_PROMPT
+from scripts.bench.scenarios.throughput import EIGHT_STREAMS, ONE_STREAM
+
+SCENARIOS = (
+    ONE_STREAM,
+    EIGHT_STREAMS,
+    ONE_SYSTEM_PROMPT,
+    LONG_PROMPT,
+    FOLLOW_UP_TURN,
+    SHORT_REQUESTS,
+)

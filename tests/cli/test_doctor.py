@@ -1,0 +1,25 @@
+from pathlib import Path
+
+from tests.cli.command import llm_api
+
+
+def test_the_doctor_names_what_could_be_faster_and_how(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "doctor", N_THREADS="4096")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert {line.split()[0] for line in lines} <= {"ok", "hint"}
+    assert {"CPU", "threads", "GPU", "memory", "model"} == {line.split()[1] for line in lines}
+    (threads,) = [line for line in lines if "threads " in line and line.startswith("hint")]
+    assert "change: N_THREADS=" in threads
+
+
+def test_a_model_that_cannot_be_served_is_a_problem(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "doctor", "--model-path", "absent.gguf")
+    assert done.returncode == 1
+    assert "There is no model file at absent.gguf" in done.stdout
+
+
+def test_a_model_not_fetched_yet_is_a_hint_with_the_command(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "doctor", MODEL_REPO_ID="o/r", MODEL_FILENAME="m.gguf")
+    assert done.returncode == 0
+    assert "change: llm-api models pull o/r m.gguf" in done.stdout

@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import pytest
+
+from llm_api.config.chosen_models import choose_models
+from llm_api.config.settings import ConfigurationError, Settings, load_settings
+
+FILE = """
+memory: 2GB
+models:
+  - {name: a, default: true, load: startup, context_length: 128, threads: 3, aliases: [x]}
+  - {name: b, path: folder/b.gguf, temperature: 0, mmap: false}
+  - {name: c, repo_id: o/r, filename: m.gguf}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def settings(text: str = FILE, **others: object) -> Settings:
+    path = Path("deep") / "models.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return load_settings(config_file=path, **others)
+
+
+def test_without_a_file_the_environment_names_the_one_model() -> None:
+    given = load_settings(model_path=Path("m.gguf"), model_idle_seconds=5, model_memory="1GB")
+    chosen = choose_models(given)
+    [model] = chosen.models
+    assert (model.name, model.place, model.loads_at_startup) == (None, "", True)
+    assert model.settings == given
+    assert (chosen.idle_seconds, chosen.memory_bytes) == (5, 10**9)
+
+
+def test_an_entry_wins_over_the_settings_and_leaves_the_others_as_they_are() -> None:
+    first, second, third = choose_models(settings(context_length=512, temperature=1)).models
+    assert (first.settings.context_length, first.settings.n_threads) == (128, 3)
+    assert (second.settings.context_length, second.settings.n_threads) == (512, None)
+    assert (first.settings.temperature, second.settings.temperature) == (1, 0)
+    assert (first.settings.mmap, second.settings.mmap) == (True, False)
+    assert (first.settings.model_aliases, second.settings.model_aliases) == (("x",), ())
+    assert third.settings.model_repo_id == "o/r"
+    assert [model.loads_at_startup for model in (first, second, third)] == [True, False, False]
+
+
+def test_a_path_is_relative_to_the_file() -> None:
+    assert choose_models(settings()).models[1].settings.model_path == Path("deep/folder/b.gguf")
+
+
+def test_the_top_level_wins_over_the_settings_it_mirrors() -> None:
+    chosen = choose_models(settings(model_memory="9GB", model_idle_seconds=7))
+    assert (chosen.memory_bytes, chosen.idle_seconds) == (2 * 10**9, 7)
+
+
+def test_a_kv_buffer_that_holds_no_full_request_is_refused_at_its_place() -> None:
+    text = "models: {a: {default: true, context_length: 4096}}"
+    with pytest.raises(ConfigurationError) as caught:
+        choose_models(settings(text, kv_tokens=1024))
+    assert str(caught.value) == (
+        "models.yaml: models.a.kv_tokens: must be at least context_length, 4096, not 1024"
+    )
+
+
+@pytest.mark.parametrize(("asked", "name"), [(None, "a"), ("b", "b"), ("x", "a")])
+def test_one_model_can_be_chosen_alone(asked: str | None, name: str) -> None:
+    [model] = choose_models(settings()).only(asked).models
+    assert (model.name, model.loads_at_startup) == (name, True)
+
+
+def test_a_model_that_the_file_does_not_name_cannot_be_chosen() -> None:
+    with pytest.raises(ConfigurationError, match="no model 'z' in the file; it names a, b, c"):
+        choose_models(settings()).only("z")
+
+
+def test_every_key_of_an_entry_has_an_effect() -> None:
+    values = {
+        "context_length": 64,
+        "max_tokens": 1,
+        "temperature": 2,
+        "parallel": 1,
+        "kv_tokens": 64,
+        "max_queue": 0,
+        "gpu_layers": 0,
+        "main_gpu": 1,
+        "tensor_split": [1],
+        "flash_attention": "off",
+        "kv_cache_type": "q8_0",
+        "mmap": "false",
+        "mlock": "true",
+    }
+    lines = "\n".join(f"    {key}: {value}" for key, value in values.items())
+    text = f"models:\n  a:\n    default: true\n{lines}"
+    [model] = choose_models(settings(text)).models
+    unchanged = Settings()
+    for key in values:
+        assert getattr(model.settings, key) != getattr(unchanged, key), key

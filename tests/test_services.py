@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+
+from llm_api.config.chosen_models import ChosenModels, choose_models
+from llm_api.config.settings import ConfigurationError, load_settings
+from llm_api.core.errors import ModelFileError
+from llm_api.core.llm.backend import GenerationDefaults
+from llm_api.core.llm.model_files import default_model_path
+from llm_api.services import find_models, open_services
+from tests.core.llm.tiny_gguf import write_gguf
+
+
+def chosen(folder: Path, text: str) -> ChosenModels:
+    path = folder / "models.yaml"
+    path.write_text(text)
+    return choose_models(load_settings(config_file=path))
+
+
+def test_a_card_says_what_the_file_says_of_its_model(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "m.gguf")
+    text = "models: {a: {path: m.gguf, context_length: 99, max_tokens: 7, temperature: 1}}"
+    [model] = find_models(chosen(tmp_path, text))
+    assert (model.card.id, model.card.context_length) == ("a", 99)
+    assert model.card.defaults == GenerationDefaults(7, 1)
+    assert not model.loads_at_startup
+
+
+def test_the_one_model_of_the_environment_goes_by_its_file_and_is_loaded_at_the_start() -> None:
+    [model] = find_models(choose_models(load_settings(model_path=default_model_path())))
+    assert model.card.id == default_model_path().stem
+    assert model.card.defaults == GenerationDefaults()
+    assert model.loads_at_startup
+
+
+def test_a_file_that_is_not_there_is_refused_at_the_place_that_names_it(tmp_path: Path) -> None:
+    text = "models: [{name: a, default: true}, {name: b, path: absent.gguf}]"
+    with pytest.raises(ModelFileError) as caught:
+        find_models(chosen(tmp_path, text))
+    assert str(caught.value) == (
+        f"models.yaml: models[1]: There is no model file at {tmp_path / 'absent.gguf'}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("entries", "line"),
+    [
+        # The weights are 98 MB, the KV buffer of 8 x 2048 tokens 377 MB.
+        ("{name: a, default: true}", "models.yaml: models[0]: a needs about 476 MB of memory"),
+        (
+            ", ".join(f"{{name: {x}, default: true, parallel: 1, load: startup}}" for x in "ab"),
+            "the models that are loaded at the start need about 291 MB of memory",
+        ),
+    ],
+)
+def test_models_that_never_fit_are_refused(tmp_path: Path, entries: str, line: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        find_models(chosen(tmp_path, f"memory: 250MB\nmodels: [{entries}]"))
+    assert str(caught.value).startswith(line)
+    assert "and models may take 250 MB" in str(caught.value)
+
+
+def test_models_that_fit_one_at_a_time_are_accepted(tmp_path: Path) -> None:
+    entry = "default: true, parallel: 1"
+    text = f"memory: 250MB\nmodels: {{a: {{{entry}}}, b: {{{entry}}}}}"
+    assert [model.card.id for model in find_models(chosen(tmp_path, text))] == ["a", "b"]
+
+
+async def test_services_are_ready_once_the_startup_models_are_loaded(tmp_path: Path) -> None:
+    text = "models: {a: {default: true, load: startup, parallel: 1, context_length: 64}}"
+    async with open_services(chosen(tmp_path, text)) as services:
+        readiness = [services.is_ready]
+        await services.models.load_startup_models()
+        readiness.append(services.is_ready)
+    readiness.append(services.is_ready)
+    assert readiness == [False, True, False]
