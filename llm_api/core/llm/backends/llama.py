@@ -42,12 +42,14 @@ log = logging.getLogger(__name__)
 STEP_TOKENS = 512
 """Rows of one decode call: llama.cpp's own default for a physical batch."""
 
-STEP_TOKENS_BESIDE_DECODES = 63
-"""Rows of a step while answers stream. Small, so that a long prompt does not make them stutter, and
-below 64, so that llama.cpp computes them with the attention kernel that it uses without company."""
+LONGEST_STALL_SECONDS = 0.3
+"""How long a part of a prompt may keep running streams waiting, as far as 16 rows allow."""
 
 IDLE_SLOTS = 8
-"""Slots beyond the parallel ones, to keep prefixes of finished requests."""
+"""Slots of a unified buffer beyond the parallel ones, to keep prefixes of finished requests.
+
+A divided buffer has none: each would take the room of a whole context.
+"""
 
 
 DRAFT_TOKENS = 8
@@ -61,7 +63,7 @@ class LlamaOptions:
     """How many requests share the engine, and how much room each has.
 
     `parallel` requests of `context_length` tokens run together, `max_queue` more wait. They
-    share `kv_tokens` of room; None is enough for all of them, less makes them take turns.
+    share `kv_tokens` of room, and take turns where it is short; None gives each its own.
     Prefixes are shared within one scope only, unless publicly. Up to `draft_tokens` are drafted
     ahead for an answer that repeats its context; None drafts where it pays on this machine.
     """
@@ -211,12 +213,15 @@ def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[Scheduler
             model.training_context,
             path.name,
         )
+    is_unified = options.kv_tokens is not None
+    slots = options.parallel + (IDLE_SLOTS if is_unified else 0)
     context = ContextOptions(
         kv_tokens=kv_tokens,
-        slots=options.parallel + IDLE_SLOTS,
+        slots=slots,
         step_tokens=STEP_TOKENS,
-        outputs=max(options.parallel + IDLE_SLOTS, DRAFTING_STEP_TOKENS),
+        outputs=max(slots, DRAFTING_STEP_TOKENS),
         threads=options.threads,
+        is_unified=is_unified,
         flash_attention=options.flash_attention,
         kv_cache_type=options.kv_cache_type,
     )
@@ -228,7 +233,7 @@ def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[Scheduler
     limits = SchedulerLimits(
         options.parallel,
         STEP_TOKENS,
-        STEP_TOKENS_BESIDE_DECODES,
+        LONGEST_STALL_SECONDS,
         runner.can_trim,
         _draft_tokens(options, runner),
     )

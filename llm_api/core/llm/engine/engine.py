@@ -258,7 +258,8 @@ class Engine:
 
     def _step(self) -> None:
         plan = self._scheduler.plan()
-        self._note_admissions(plan)
+        began = self._clock()
+        self._note_admissions(plan, began)
         try:
             drawn = self._runner.execute(plan)
         except NoRoomError:
@@ -272,12 +273,13 @@ class Engine:
             tokens = {key: [one.token for one in several] for key, several in drawn.items()}
             outcomes = self._scheduler.commit(plan, tokens)
             now = self._clock()
+            self._scheduler.learn_speed(plan, now - began)
             self._deliver([self._event(outcome, drawn, now) for outcome in outcomes])
 
-    def _note_admissions(self, plan: StepPlan) -> None:
+    def _note_admissions(self, plan: StepPlan, now: float) -> None:
         for span in plan.spans:
             job = self._jobs[span.sequence_id]
-            job.admitted = job.admitted or self._clock()
+            job.admitted = job.admitted or now
 
     def _event(self, outcome: Outcome, drawn: dict[int, list[Drawn]], now: float) -> _Delivery:
         """The event of an outcome, which is about the next token drawn for its sequence."""

@@ -21,14 +21,20 @@ _DECODED = 0
 _NO_KV_SLOT = 1
 
 
+DRAFT_ROWS = 8
+"""Rows beside the first in the step that is measured: few enough to be quick."""
+
 FlashAttention: TypeAlias = Literal["auto", "on", "off"]
 KvCacheType: TypeAlias = Literal["f16", "q8_0", "q4_0"]
 
 
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
-    """`kv_tokens` cells in total, shared by `slots` sequences; at most `step_tokens` a step.
+    """`kv_tokens` cells in total for `slots` sequences; at most `step_tokens` a step.
 
+    In a unified buffer the sequences share the cells, and a common prefix takes no room twice. In
+    a divided one each has its part: a prefix is copied, and no sequence looks through the cells
+    of the others for its own.
     `outputs` bounds the rows of a step from which a token is drawn; at least `slots`.
     llama.cpp refuses a quantised V without flash attention.
     """
@@ -38,6 +44,7 @@ class ContextOptions:
     step_tokens: int
     outputs: int
     threads: int
+    is_unified: bool = True
     flash_attention: FlashAttention = "auto"
     kv_cache_type: KvCacheType = "f16"
 
@@ -55,6 +62,7 @@ class LlamaRunner:
         self._library = load_library()
         self.model = model
         self._options = options
+        self._is_unified = options.is_unified or self._needs_keepers()
         self._context = self._library.llama_init_from_model(model.handle, self._params(options))
         if not self._context:
             raise ModelFileError(
@@ -69,7 +77,7 @@ class LlamaRunner:
         self.can_trim = self._can_trim()
         self._keeper_offset = options.slots if self.can_trim and self._needs_keepers() else 0
         self._batch.add_keepers(self._keeper_offset)
-        self.row_cost = self._measure_row_cost()
+        self.row_cost = (self._measure(1 + DRAFT_ROWS) / self._measure(1) - 1) / DRAFT_ROWS
 
     def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
         window = self._options.kv_tokens
@@ -122,7 +130,7 @@ class LlamaRunner:
             "q8_0": self._library.GGML_TYPE_Q8_0,
             "q4_0": self._library.GGML_TYPE_Q4_0,
         }[options.kv_cache_type]
-        params.kv_unified = True
+        params.kv_unified = self._is_unified
         params.swa_full = True  # a prefix of a sliding-window model can be cut only in a full one
         params.no_perf = True
         return params
@@ -134,19 +142,18 @@ class LlamaRunner:
         self._library.llama_memory_clear(self._memory, True)
         return can_trim
 
-    def _measure_row_cost(self) -> float:
-        """The best of three steps of nine rows against the best of three of one row.
+    def _measure(self, rows: int) -> float:
+        """Seconds that a step of so many rows takes: the best of three.
 
         Also warms up: the first request finds graphs and buffers in place.
         """
-        rows = min(9, self._options.outputs)
-        seconds = {1: math.inf, rows: math.inf}
-        for count in (1, rows) * 3:
+        best = math.inf
+        for _ in range(3):
             began = time.perf_counter()
-            self._decode_for_nothing(count)
-            seconds[count] = min(seconds[count], time.perf_counter() - began)
+            self._decode_for_nothing(rows)
+            best = min(best, time.perf_counter() - began)
             self._library.llama_memory_clear(self._memory, True)
-        return (seconds[rows] / seconds[1] - 1) / max(1, rows - 1)
+        return best
 
     def _decode_for_nothing(self, rows: int) -> None:
         span = Span(0, slot=0, start=0, tokens=(0,) * rows, samples=True, drafted=rows - 1)
@@ -171,13 +178,19 @@ class LlamaRunner:
         for offset in {0, self._keeper_offset}:
             match operation:
                 case CopyPrefix(source, target, length):
-                    end = length if self.can_trim else -1  # then `length` is all there is
-                    self._library.llama_memory_seq_cp(self._memory, source, target + offset, 0, end)
+                    self._copy(source, target + offset, length)
                 case TrimSlot(slot, length):
                     if not self._library.llama_memory_seq_rm(
                         self._memory, slot + offset, length, -1
                     ):
                         raise DecodeError(f"slot {slot} cannot be cut at {length}")
+
+    def _copy(self, source: int, target: int, length: int) -> None:
+        """Copy a prefix, or the whole where llama.cpp can do no less, and cut it then."""
+        end = length if self.can_trim and self._is_unified else -1
+        self._library.llama_memory_seq_cp(self._memory, source, target, 0, end)
+        if self.can_trim and not self._is_unified:
+            self._library.llama_memory_seq_rm(self._memory, target, length, -1)
 
     def _draw_along(self, span: Span, row: int) -> list[Drawn]:
         """Draw from `row`, and on from the rows of the draft while it is what was drawn."""

@@ -30,8 +30,8 @@ from llm_api.core.llm.types import FinishReason
 DRAFTING_STEP_TOKENS = 32
 """Rows of a step up to which drafts are added: beyond, a row costs more than it may save."""
 
-LEAST_PREFILL = 16
-"""Rows for prompts in a step, whatever else is in it."""
+LEAST_CHUNK = 16
+"""Rows of a prompt that are computed at once however slow the machine is."""
 
 WORTH_WAITING_FOR = 32
 """Tokens of prefix that make it worth waiting until another sequence has computed them."""
@@ -41,14 +41,15 @@ WORTH_WAITING_FOR = 32
 class SchedulerLimits:
     """What a step may do.
 
-    `step_tokens` bounds its rows, `step_tokens_beside_decodes` those of a step in which other
-    sequences decode, so that running streams keep flowing. `draft_tokens` bounds what is drafted
-    for one sequence; 0 switches drafting off, as does a KV that cannot be cut.
+    `step_tokens` bounds its rows. `stall_seconds` bounds the time of those of prompts while other
+    sequences decode and wait for them; the speed is learnt from the steps that were taken.
+    `draft_tokens` bounds what is drafted for one sequence; 0 switches drafting off, as does a KV
+    that cannot be cut.
     """
 
     parallel: int
     step_tokens: int
-    step_tokens_beside_decodes: int
+    stall_seconds: float
     can_trim: bool = True
     draft_tokens: int = 0
 
@@ -72,6 +73,8 @@ class Scheduler:
         self._running: dict[int, Sequence] = {}
         self._operations: list[KvOperation] = []
         self._is_admission_held = False
+        self._has_just_prefilled = False
+        self._chunk_tokens = LEAST_CHUNK
         self.preemption_count = 0
         self.drafted_tokens = 0
         self.accepted_tokens = 0
@@ -109,6 +112,7 @@ class Scheduler:
             spans = self._spans(with_drafts=False)
         for span in spans:
             self._slots.append(self._slots[span.slot], span.tokens)
+        self._has_just_prefilled = not any(span.samples for span in spans)
         operations, self._operations = tuple(self._operations), []
         return StepPlan(operations, tuple(spans))
 
@@ -131,6 +135,14 @@ class Scheduler:
                     self.accepted_tokens += len(tokens) - 1
                 outcomes += self._extend(sequence, tokens)
         return outcomes
+
+    def learn_speed(self, plan: StepPlan, seconds: float) -> None:
+        """Take in how long a plan took: prompts are then cut to what fits the stall allowed."""
+        rows = sum(len(span.tokens) for span in plan.spans if not span.samples)
+        if rows >= LEAST_CHUNK and seconds > 0:
+            fitting = int(self._limits.stall_seconds * rows / seconds)
+            wanted = min(max(fitting, LEAST_CHUNK), self._limits.step_tokens)
+            self._chunk_tokens = (self._chunk_tokens + wanted) // 2
 
     def fail(self, plan: StepPlan) -> list[Sequence]:
         """End the sequences of a plan whose decode failed; their slots are emptied.
@@ -246,7 +258,7 @@ class Scheduler:
     # Steps
 
     def _spans(self, *, with_drafts: bool) -> list[Span]:
-        """Every decode, then prefill chunks, oldest first, within the budget.
+        """A prefill step or a decode step; in turn, where there is work for both.
 
         The last token of a prompt is left to a decode step, so that it is computed by the same
         kernels whether the tokens before it were computed just now or found resident: a repeated
@@ -256,20 +268,11 @@ class Scheduler:
         prefills = sorted(
             (item for item in self._running.values() if item.pending > 1), key=lambda item: item.id
         )
-        budget = self._limits.step_tokens
-        if decodes:
-            budget = self._limits.step_tokens_beside_decodes - len(decodes)
-            budget = max(budget, LEAST_PREFILL)  # however many decode, prompts go on
+        if prefills and not (decodes and self._has_just_prefilled):
+            limits = self._limits
+            return _chunks(prefills, self._chunk_tokens if decodes else limits.step_tokens)
         spans = [_span(sequence, 1) for sequence in decodes]
-        if with_drafts and not prefills:
-            spans = self._with_drafts(decodes, spans)
-        for sequence in prefills:
-            if budget <= 0:
-                break
-            span = _span(sequence, min(sequence.pending - 1, budget))
-            budget -= len(span.tokens)
-            spans.append(span)
-        return spans
+        return self._with_drafts(decodes, spans) if with_drafts else spans
 
     def _with_drafts(self, decodes: list[Sequence], spans: list[Span]) -> list[Span]:
         """Add what each sequence has drafted, within a step that stays small."""
@@ -338,6 +341,18 @@ class Scheduler:
         if len(slot.tokens) > length:
             self._operations.append(TrimSlot(slot.index, length))
             self._slots.trim(slot, length)
+
+
+def _chunks(prefills: list[Sequence], budget: int) -> list[Span]:
+    """All but the last token of these prompts, in their order, within the budget."""
+    spans = []
+    for sequence in prefills:
+        span = _span(sequence, min(sequence.pending - 1, budget))
+        budget -= len(span.tokens)
+        spans.append(span)
+        if not budget:
+            break
+    return spans
 
 
 def _span(sequence: Sequence, length: int) -> Span:

@@ -29,7 +29,7 @@ SLOTS = 6
 async def engine_over(
     runner: FakeRunner, *, capacity: int = 100
 ) -> AsyncGenerator[tuple[Engine, Scheduler], None]:
-    scheduler = Scheduler(SlotTable(SLOTS, 1000), SchedulerLimits(4, 64, 16))
+    scheduler = Scheduler(SlotTable(SLOTS, 1000), SchedulerLimits(4, 64, 0.5))
     engine = Engine(capacity=capacity, parallel=4)
     assert await engine.start(lambda: (scheduler, runner)) is runner
     try:
@@ -86,15 +86,15 @@ async def test_many_answers_at_once_do_not_mix() -> None:
 
 async def test_timings_add_up_on_the_clock() -> None:
     ticks = iter(range(1000))
-    scheduler = Scheduler(SlotTable(SLOTS, 1000), SchedulerLimits(4, 64, 16))
+    scheduler = Scheduler(SlotTable(SLOTS, 1000), SchedulerLimits(4, 64, 0.5))
     engine = Engine(capacity=9, parallel=4, clock=lambda: float(next(ticks)))
     await engine.start(lambda: (scheduler, FakeRunner(SLOTS)))
     async with engine.run(request([1, 2], 3)) as events:
         received = [event async for event in events]
     await engine.aclose()
     last = received[-1].timings
-    # One tick each: submitted, admitted, prompt computed, first, second and third token.
-    assert last == Timings(queue_seconds=1.0, prefill_seconds=2.0, decode_seconds=2.0)
+    # A tick when it was submitted, and at the beginning and the end of each of four steps.
+    assert last == Timings(queue_seconds=1.0, prefill_seconds=3.0, decode_seconds=4.0)
 
 
 async def test_leaving_early_frees_the_sequence_before_the_next_step() -> None:
@@ -199,7 +199,7 @@ async def test_a_start_that_nobody_waits_for_ends_its_thread() -> None:
 
     def slowly() -> tuple[Scheduler, FakeRunner]:
         assert begin.wait(5)
-        return Scheduler(SlotTable(SLOTS, 100), SchedulerLimits(4, 64, 16)), runner
+        return Scheduler(SlotTable(SLOTS, 100), SchedulerLimits(4, 64, 0.5)), runner
 
     engine = Engine(capacity=9, parallel=4)
     starting = asyncio.create_task(engine.start(slowly))

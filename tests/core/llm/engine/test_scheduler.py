@@ -24,11 +24,10 @@ class Bench:
         slots: int = 6,
         cells: int = 1000,
         step_tokens: int = 64,
-        beside: int = 17,
         can_trim: bool = True,
         draft: int = 0,
     ) -> None:
-        limits = SchedulerLimits(parallel, step_tokens, beside, can_trim, draft)
+        limits = SchedulerLimits(parallel, step_tokens, 0.5, can_trim, draft)
         self.table = SlotTable(slots, cells)
         self.scheduler = Scheduler(self.table, limits)
         self.runner = FakeRunner(slots)
@@ -95,38 +94,50 @@ def test_a_prompt_is_computed_then_decoded_token_by_token() -> None:
 
 def test_sequences_join_and_leave_the_batch_at_every_step() -> None:
     bench = Bench()
-    bench.add([1, 2, 3], length=3)
+    bench.add([1, 2, 3], length=4)
+    bench.step()
     bench.step()
     bench.add([9, 8], length=1)
-    assert spans_of(bench.step()) == [(0, 2, 1, True), (1, 0, 1, False)]
+    assert spans_of(bench.step()) == [(1, 0, 1, False)]
     assert spans_of(bench.step()) == [(0, 3, 1, True), (1, 1, 1, True)]
     assert spans_of(bench.step()) == [(0, 4, 1, True)]
+    bench.run()
     assert bench.reasons == {0: "length", 1: "length"}
 
 
-def test_a_long_prompt_is_computed_in_chunks_beside_running_decodes() -> None:
-    bench = Bench(step_tokens=64, beside=17)
+def test_a_long_prompt_is_computed_in_chunks_in_turn_with_running_decodes() -> None:
+    bench = Bench(step_tokens=64)
     bench.add(prompt_of(4), length=20)
     bench.step()
     bench.add(prompt_of(40, seed=1))
-    assert spans_of(bench.step()) == [(0, 3, 1, True), (1, 0, 16, False)]
-    assert spans_of(bench.step()) == [(0, 4, 1, True), (1, 16, 16, False)]
-    assert spans_of(bench.step()) == [(0, 5, 1, True), (1, 32, 7, False)]
+    assert [spans_of(bench.step()) for _ in range(6)] == [
+        [(0, 3, 1, True)],
+        [(1, 0, 16, False)],
+        [(0, 4, 1, True)],
+        [(1, 16, 16, False)],
+        [(0, 5, 1, True)],
+        [(1, 32, 7, False)],
+    ]
     assert spans_of(bench.step()) == [(0, 6, 1, True), (1, 39, 1, True)]
 
 
-def test_prompts_go_on_however_many_decode() -> None:
-    bench = Bench(parallel=30, slots=31, step_tokens=64, beside=17)
-    for seed in range(29):
-        bench.add(prompt_of(2, seed), length=50, scope=str(seed))
+@pytest.mark.parametrize(
+    ("seconds", "chunk"),
+    [(0.1, 40), (10.0, 16), (0.4, 40)],  # towards 320, 3 and 80 rows of the 64, 16 and 64 allowed
+)
+def test_a_chunk_fits_the_stall_allowed_at_the_speed_that_was_seen(
+    seconds: float, chunk: int
+) -> None:
+    bench = Bench(step_tokens=64)
+    bench.add(prompt_of(65), length=20)
+    bench.scheduler.learn_speed(bench.step(), seconds)
     bench.step()
-    bench.add(prompt_of(40, seed=99), scope="late")
-    plan = bench.step()
-    assert spans_of(plan)[-1] == (29, 0, 16, False)
+    bench.add(prompt_of(200, seed=1))
+    assert spans_of(bench.step()) == [(1, 0, chunk, False)]
 
 
 def test_without_decodes_a_prompt_takes_the_whole_step() -> None:
-    bench = Bench(step_tokens=64, beside=17)
+    bench = Bench(step_tokens=64)
     bench.add(prompt_of(100))
     assert spans_of(bench.step()) == [(0, 0, 64, False)]
 
@@ -465,7 +476,7 @@ def test_a_random_walk_keeps_every_invariant_and_every_text(seed: int) -> None:
     rng = random.Random(seed)
     can_trim = seed % 4 != 3
     bench = Bench(
-        parallel=4, slots=7, cells=160, step_tokens=24, beside=8, can_trim=can_trim,
+        parallel=4, slots=7, cells=160, step_tokens=24, can_trim=can_trim,
         draft=4 * (seed % 2),
     )  # fmt: skip
     live: list[Sequence] = []
