@@ -103,6 +103,7 @@ def _llama_options(settings: Settings) -> LlamaOptions:
         threads=settings.n_threads or physical_cores(),
         kv_tokens=settings.kv_tokens,
         shares_prefixes_publicly=settings.public_prefixes,
+        draft_tokens=settings.draft_tokens,
         flash_attention=settings.flash_attention,
         kv_cache_type=settings.kv_cache_type,
         model=ModelOptions(

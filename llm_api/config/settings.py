@@ -154,6 +154,13 @@ class Settings(BaseSettings):
         description="Share computed prefixes between API keys too. A request then shows by its"
         " speed that another key has asked the same.",
     )
+    draft_tokens: int | None = Field(
+        default=None,
+        ge=0,
+        le=16,
+        description="Tokens guessed ahead where an answer repeats its context; 0 switches that off."
+        " Unset: 8 where the machine is measured to gain by it.",
+    )
     n_threads: int | None = Field(
         default=None, ge=1, description="Threads that compute. Unset: one per physical core."
     )

@@ -193,7 +193,9 @@ def _template(model: LlamaModel) -> ChatTemplate:
 def _draft_tokens(options: LlamaOptions, runner: LlamaRunner) -> int:
     if options.draft_tokens is not None:
         return options.draft_tokens
-    return DRAFT_TOKENS if runner.row_cost < DRAFTING_PAYS_BELOW else 0
+    pays = runner.row_cost < DRAFTING_PAYS_BELOW
+    log.debug("drafting: %s, a row costs %.2f of a step", "on" if pays else "off", runner.row_cost)
+    return DRAFT_TOKENS if pays else 0
 
 
 def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[Scheduler, LlamaRunner]:

@@ -4,6 +4,7 @@ import ctypes
 import math
 import time
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -77,7 +78,7 @@ class LlamaRunner:
         self.can_trim = self._can_trim()
         self._keeper_offset = options.slots if self.can_trim and self._needs_keepers() else 0
         self._batch.add_keepers(self._keeper_offset)
-        self.row_cost = (self._measure(1 + DRAFT_ROWS) / self._measure(1) - 1) / DRAFT_ROWS
+        self.row_cost = self._measure_row_cost()
 
     def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
         window = self._options.kv_tokens
@@ -142,18 +143,24 @@ class LlamaRunner:
         self._library.llama_memory_clear(self._memory, True)
         return can_trim
 
-    def _measure(self, rows: int) -> float:
-        """Seconds that a step of so many rows takes: the best of three.
+    def _measure_row_cost(self) -> float:
+        """The median of three ratios, each of two steps in turn: a busy machine slows both.
 
         Also warms up: the first request finds graphs and buffers in place.
         """
-        best = math.inf
-        for _ in range(3):
-            began = time.perf_counter()
-            self._decode_for_nothing(rows)
-            best = min(best, time.perf_counter() - began)
-            self._library.llama_memory_clear(self._memory, True)
-        return best
+        more = min(DRAFT_ROWS, self._options.outputs - 1)
+        if not more:
+            return math.inf
+        ratios = [self._time(1 + more) / self._time(1) for _ in range(3)]
+        return (median(ratios) - 1) / more
+
+    def _time(self, rows: int) -> float:
+        """Seconds that a step of so many rows takes."""
+        began = time.perf_counter()
+        self._decode_for_nothing(rows)
+        seconds = time.perf_counter() - began
+        self._library.llama_memory_clear(self._memory, True)
+        return seconds
 
     def _decode_for_nothing(self, rows: int) -> None:
         span = Span(0, slot=0, start=0, tokens=(0,) * rows, samples=True, drafted=rows - 1)

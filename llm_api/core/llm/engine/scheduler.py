@@ -344,14 +344,17 @@ class Scheduler:
 
 
 def _chunks(prefills: list[Sequence], budget: int) -> list[Span]:
-    """All but the last token of these prompts, in their order, within the budget."""
-    spans = []
-    for sequence in prefills:
-        span = _span(sequence, min(sequence.pending - 1, budget))
-        budget -= len(span.tokens)
-        spans.append(span)
-        if not budget:
-            break
+    """All but the last token of these prompts, in their order, within the budget.
+
+    Only the first is cut where it does not fit: llama.cpp computes sequences of unequal length
+    piece by piece, and small pieces slowly.
+    """
+    spans = [_span(prefills[0], min(prefills[0].pending - 1, budget))]
+    budget -= len(spans[0].tokens)
+    for sequence in prefills[1:]:
+        if sequence.pending - 1 <= budget:
+            spans.append(_span(sequence, sequence.pending - 1))
+            budget -= len(spans[-1].tokens)
     return spans
 
 

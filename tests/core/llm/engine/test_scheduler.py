@@ -136,6 +136,13 @@ def test_a_chunk_fits_the_stall_allowed_at_the_speed_that_was_seen(
     assert spans_of(bench.step()) == [(1, 0, chunk, False)]
 
 
+def test_only_the_first_prompt_of_a_step_is_cut() -> None:
+    bench = Bench(step_tokens=64)
+    for seed, length in enumerate((41, 61, 21)):
+        bench.add(prompt_of(length, seed))
+    assert spans_of(bench.step()) == [(0, 0, 40, False), (2, 0, 20, False)]
+
+
 def test_without_decodes_a_prompt_takes_the_whole_step() -> None:
     bench = Bench(step_tokens=64)
     bench.add(prompt_of(100))
