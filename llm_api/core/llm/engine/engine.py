@@ -18,7 +18,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TypeAlias, TypeVar, assert_never
 
 from llm_api.core.errors import (
@@ -93,6 +93,8 @@ class _Abort:
 class _Stop:
     pass
 
+
+IDLE_SECONDS = 1.0
 
 R = TypeVar("R", bound=Runner)
 
@@ -229,7 +231,7 @@ class Engine:
         while True:
             if self._inbox.empty() and self._scheduler.has_work:
                 return True
-            match self._inbox.get():
+            match self._next_command():
                 case _Submit(job):
                     self._open(job)
                 case _Abort(job):
@@ -238,6 +240,14 @@ class Engine:
                     return False
                 case other:
                     assert_never(other)
+
+    def _next_command(self) -> _Command:
+        """Wait for a command. The books are checked once nobody has come for a while."""
+        try:
+            return self._inbox.get(timeout=IDLE_SECONDS)
+        except Empty:
+            self._scheduler.check_integrity()
+            return self._inbox.get()
 
     def _open(self, job: _Job) -> None:
         sequence = job.sequence

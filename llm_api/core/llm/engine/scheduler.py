@@ -110,6 +110,8 @@ class Scheduler:
             if not any(span.drafted for span in spans):
                 self._preempt_youngest()
             spans = self._spans(with_drafts=False)
+        # llama.cpp computes sequences together only while their ids ascend one by one.
+        spans.sort(key=lambda span: span.slot)
         for span in spans:
             self._slots.append(self._slots[span.slot], span.tokens)
         self._has_just_prefilled = not any(span.samples for span in spans)

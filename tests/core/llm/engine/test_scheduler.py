@@ -136,6 +136,20 @@ def test_a_chunk_fits_the_stall_allowed_at_the_speed_that_was_seen(
     assert spans_of(bench.step()) == [(1, 0, chunk, False)]
 
 
+def test_a_step_goes_through_the_slots_in_their_order() -> None:
+    bench = Bench(parallel=3, slots=3)
+    bench.add(prompt_of(10), length=1)
+    bench.run()  # leaves a prefix in the first slot, which is used last
+    for seed in (1, 2, 3):
+        bench.add(prompt_of(10, seed), length=9)
+    bench.step()
+    assert [(span.sequence_id, span.slot) for span in bench.step().spans] == [
+        (3, 0),
+        (1, 1),
+        (2, 2),
+    ]
+
+
 def test_only_the_first_prompt_of_a_step_is_cut() -> None:
     bench = Bench(step_tokens=64)
     for seed, length in enumerate((41, 61, 21)):
