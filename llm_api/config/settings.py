@@ -159,7 +159,7 @@ class Settings(BaseSettings):
         ge=0,
         le=16,
         description="Tokens guessed ahead where an answer repeats its context; 0 switches that off."
-        " Unset: 8 where the machine is measured to gain by it.",
+        " Unset: 8 where the machine is measured to gain by it, often for a single stream only.",
     )
     n_threads: int | None = Field(
         default=None, ge=1, description="Threads that compute. Unset: one per physical core."

@@ -57,6 +57,12 @@ DRAFT_TOKENS = 8
 DRAFTING_PAYS_BELOW = 0.25
 """Row cost under which a draft is worth its rows though half of it is rejected."""
 
+DRAFTING_PAYS_ALONE_BELOW = 0.6
+"""The same for a single stream, which drafts more only after a draft was accepted whole.
+
+Measured at a row cost of 0.5: 1.56 times as fast where the answer repeats its context.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class LlamaOptions:
@@ -190,12 +196,14 @@ def _template(model: LlamaModel) -> ChatTemplate:
     )
 
 
-def _draft_tokens(options: LlamaOptions, runner: LlamaRunner) -> int:
+def _drafting(options: LlamaOptions, runner: LlamaRunner) -> tuple[int, int]:
+    """How many tokens are drafted, and beside how many streams."""
     if options.draft_tokens is not None:
-        return options.draft_tokens
-    pays = runner.row_cost < DRAFTING_PAYS_BELOW
-    log.debug("drafting: %s, a row costs %.2f of a step", "on" if pays else "off", runner.row_cost)
-    return DRAFT_TOKENS if pays else 0
+        return options.draft_tokens, options.parallel
+    log.debug("one more row costs %.2f of a step", runner.row_cost)
+    if runner.row_cost < DRAFTING_PAYS_BELOW:
+        return DRAFT_TOKENS, options.parallel
+    return (DRAFT_TOKENS if runner.row_cost < DRAFTING_PAYS_ALONE_BELOW else 0), 1
 
 
 def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[Scheduler, LlamaRunner]:
@@ -237,6 +245,6 @@ def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[Scheduler
         STEP_TOKENS,
         LONGEST_STALL_SECONDS,
         runner.can_trim,
-        _draft_tokens(options, runner),
+        *_drafting(options, runner),
     )
     return Scheduler(SlotTable(context.slots, runner.cell_count), limits), runner

@@ -43,8 +43,8 @@ class SchedulerLimits:
 
     `step_tokens` bounds its rows. `stall_seconds` bounds the time of those of prompts while other
     sequences decode and wait for them; the speed is learnt from the steps that were taken.
-    `draft_tokens` bounds what is drafted for one sequence; 0 switches drafting off, as does a KV
-    that cannot be cut.
+    `draft_tokens` bounds what is drafted for one sequence, while at most `draft_streams` decode; 0
+    switches drafting off, as does a KV that cannot be cut.
     """
 
     parallel: int
@@ -52,6 +52,7 @@ class SchedulerLimits:
     stall_seconds: float
     can_trim: bool = True
     draft_tokens: int = 0
+    draft_streams: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +275,9 @@ class Scheduler:
             limits = self._limits
             return _chunks(prefills, self._chunk_tokens if decodes else limits.step_tokens)
         spans = [_span(sequence, 1) for sequence in decodes]
-        return self._with_drafts(decodes, spans) if with_drafts else spans
+        if not with_drafts or len(decodes) > self._limits.draft_streams:
+            return spans
+        return self._with_drafts(decodes, spans)
 
     def _with_drafts(self, decodes: list[Sequence], spans: list[Span]) -> list[Span]:
         """Add what each sequence has drafted, within a step that stays small."""

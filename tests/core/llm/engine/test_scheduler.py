@@ -26,8 +26,9 @@ class Bench:
         step_tokens: int = 64,
         can_trim: bool = True,
         draft: int = 0,
+        draft_streams: int = 99,
     ) -> None:
-        limits = SchedulerLimits(parallel, step_tokens, 0.5, can_trim, draft)
+        limits = SchedulerLimits(parallel, step_tokens, 0.5, can_trim, draft, draft_streams)
         self.table = SlotTable(slots, cells)
         self.scheduler = Scheduler(self.table, limits)
         self.runner = FakeRunner(slots)
@@ -453,6 +454,17 @@ def test_a_draft_is_verified_in_one_step() -> None:
     drafted = [span.drafted for plan in bench.runner.plans for span in plan.spans]
     assert drafted == [0, 2, 4, 3], "prefill, then longer drafts, within the limit"
     assert (bench.scheduler.drafted_tokens, bench.scheduler.accepted_tokens) == (9, 9)
+
+
+def test_drafting_ends_where_more_streams_come() -> None:
+    bench = Bench(draft=4, draft_streams=1)
+    bench.runner.draw = cyclic
+    bench.add([1, 2, 3, 4, 5, 1, 2, 3, 4, 5], length=20)
+    bench.step()
+    assert bench.step().spans[0].drafted == 2
+    bench.add([6, 7, 8, 9, 0, 6, 7, 8, 9, 0], length=20)
+    bench.step()
+    assert [span.drafted for span in bench.step().spans] == [0, 0]
 
 
 def test_a_wrong_draft_leaves_nothing_behind() -> None:
