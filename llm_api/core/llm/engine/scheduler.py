@@ -1,8 +1,8 @@
 """What the next step computes. Data in, data out: no thread, no text, no llama.cpp.
 
-`add` / `abort` / `plan() -> StepPlan` / `commit(plan, sampled)`, or `fail(plan)` where the plan
+`add` / `abort` / `plan() -> StepPlan` / `commit(plan, drawn)`, or `fail(plan)` where the plan
 could not be executed. The engine thread alone calls it. DESIGN.md beside this file has the
-invariants; the numbered cases below are those of `_place`.
+invariants; the numbered cases below are those of `_prepare_slot`.
 
 Where an admitted sequence goes:
 
@@ -87,10 +87,6 @@ class Scheduler:
     @property
     def running_count(self) -> int:
         return len(self._running)
-
-    @property
-    def waiting_count(self) -> int:
-        return len(self._waiting)
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence. Its limit must fit the KV buffer: refusing is the caller's part."""
