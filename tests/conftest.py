@@ -1,5 +1,6 @@
 """Fixtures that every part of the tree may use: the API in front of a fake backend."""
 
+import signal
 from collections.abc import AsyncGenerator, Iterator
 
 import httpx2
@@ -12,6 +13,16 @@ from tests.fakes import FakeBackend, FakeModels, FakeServices
 from tests.live import live_server
 
 FAKE_PING_SECONDS = 0.1
+
+
+def pytest_configure() -> None:
+    """Let the processes that tests start be interrupted.
+
+    A shell that runs the tests in the background makes them ignore SIGINT, which whatever they
+    start inherits; a handler is reset in a new program, an ignored signal is not.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

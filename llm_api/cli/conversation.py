@@ -1,10 +1,8 @@
 """A conversation in the terminal: turns in, answers out as they grow, whoever answers."""
 
-import signal
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Protocol, TypeAlias
 
 from llm_api.cli.terminal import fail, harmless, notes, output
@@ -44,10 +42,8 @@ class Conversation:
         said: list[str] = []
         reason = None
         answer = self.talker.answer([*opening, *self.turns, question])
-        interrupt = _Interrupt()
         try:
-            with interrupt:
-                reason = _print_into(said, answer, console.is_terminal, interrupt)
+            reason = _print_into(said, answer, console.is_terminal)
         except KeyboardInterrupt:
             reason = "interrupted"
         finally:
@@ -64,34 +60,13 @@ class Conversation:
         self.turns.clear()
 
 
-class _Interrupt:
-    """Remembers Ctrl-C: the exception it raises can get lost in a finaliser that runs just then."""
-
-    def __init__(self) -> None:
-        self.has_come = False
-
-    def __enter__(self) -> None:
-        self._previous = signal.signal(signal.SIGINT, self._raise)
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._previous)
-
-    def _raise(self, _number: int, _frame: FrameType | None) -> None:
-        self.has_come = True
-        raise KeyboardInterrupt
-
-
-def _print_into(
-    said: list[str], answer: Answer, is_terminal: bool, interrupt: _Interrupt
-) -> str | None:
+def _print_into(said: list[str], answer: Answer, is_terminal: bool) -> str | None:
     """Print the pieces of an answer and keep them in `said`; return why it ended."""
     while True:
         try:
             piece = next(answer)
         except StopIteration as end:
             return end.value if isinstance(end.value, str) else None
-        if interrupt.has_come:
-            return "interrupted"
         said.append(piece)
         sys.stdout.write(harmless(piece) if is_terminal else piece)
         sys.stdout.flush()

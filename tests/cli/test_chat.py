@@ -182,18 +182,6 @@ class Terminal:
         before, _, self._seen = self._seen.partition(text)
         return before
 
-    def interrupts_until(self, text: str) -> None:
-        """Press Ctrl-C until the text appears.
-
-        At a prompt, one that comes just before the program begins to read is noticed with the
-        next key only.
-        """
-        for _ in range(10):
-            os.kill(self.process.pid, signal.SIGINT)
-            if self._sees(text, 2):
-                break
-        self.until(text)
-
     def _sees(self, text: str, seconds: float) -> bool:
         """Read for up to these seconds; whether the text has appeared."""
         deadline = time.monotonic() + seconds
@@ -238,7 +226,8 @@ def test_ctrl_c_stops_the_answer_and_ctrl_d_the_program(server: ChatServer, tmp_
         person.types("Again\n")
         person.until("Hello.")
         person.until("> ")
-        person.interrupts_until("/exit or Ctrl-D leaves")
+        os.kill(person.process.pid, signal.SIGINT)
+        person.until("/exit or Ctrl-D leaves")
         person.until("> ")
         person.types("\x04")
         assert person.process.wait(10) == 0
