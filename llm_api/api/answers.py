@@ -16,7 +16,17 @@ from llm_api.core.errors import GenerationError, LLMAPIError
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.choices import ChoiceEvent, fan_out
 from llm_api.core.llm.collect import Completion, collect, total_usage
-from llm_api.core.llm.types import Finished, GenerationRequest, Started, TextDelta, Usage
+from llm_api.core.llm.types import (
+    AnswerDelta,
+    Finished,
+    GenerationRequest,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    Usage,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +36,7 @@ class AnswerWriter(Protocol):
 
     def whole(self, completions: Sequence[Completion]) -> AnswerModel: ...
     def opening(self, index: int) -> AnswerModel | None: ...
-    def delta(self, index: int, delta: TextDelta) -> AnswerModel: ...
+    def delta(self, index: int, delta: AnswerDelta) -> AnswerModel: ...
     def closing(self, index: int, finished: Finished) -> AnswerModel: ...
     def usage(self, usage: Usage) -> AnswerModel | None: ...
 
@@ -115,6 +125,8 @@ class StreamedAnswer:
                 chunk = self.writer.opening(index)
             case TextDelta(text, logprobs) as delta:
                 chunk = self.writer.delta(index, delta) if text or logprobs else None
+            case ReasoningDelta() | ToolCallStarted() | ToolCallDelta() as delta:
+                chunk = self.writer.delta(index, delta)
             case Finished() as finished:
                 self.finished[index] = finished
                 chunk = self.writer.closing(index, finished)

@@ -21,9 +21,12 @@ from llm_api.core.llm.types import (
     Finished,
     GenerationRequest,
     Message,
+    ReasoningDelta,
     Sampling,
     Started,
     TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
 )
 from llm_api.services import open_services
 
@@ -44,7 +47,7 @@ class LocalTalker:
         try:
             while True:
                 match events.get():
-                    case Started():
+                    case Started() | ReasoningDelta() | ToolCallStarted() | ToolCallDelta():
                         continue
                     case TextDelta(text):
                         yield text

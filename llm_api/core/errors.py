@@ -2,6 +2,7 @@
 
 LLMAPIError
 ├── InvalidRequestError            the caller must change the request
+│   ├── MissingParameterError      what other parameters make necessary is not there
 │   ├── UnsupportedParameterError  a parameter that would change meaning, and is not honoured
 │   └── ContextLengthExceededError the prompt leaves no room for one generated token
 ├── ModelNotFoundError             no model of that name is served
@@ -28,6 +29,10 @@ class LLMAPIError(Exception):
 
 class InvalidRequestError(LLMAPIError):
     code = "invalid_request"
+
+
+class MissingParameterError(InvalidRequestError):
+    code = "missing_required_parameter"
 
 
 class UnsupportedParameterError(InvalidRequestError):

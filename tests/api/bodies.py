@@ -9,5 +9,11 @@ def chat(**fields: object) -> dict[str, object]:
     return {"model": MODEL_ID, "messages": HELLO, **fields}
 
 
+def tool(name: str, **parameters: object) -> dict[str, object]:
+    """A declared function; `parameters` are its properties, all required."""
+    schema = {"type": "object", "properties": parameters, "required": list(parameters)}
+    return {"type": "function", "function": {"name": name, "parameters": schema}}
+
+
 def completion(**fields: object) -> dict[str, object]:
     return {"model": MODEL_ID, "prompt": "Once", **fields}

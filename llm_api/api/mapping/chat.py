@@ -1,24 +1,42 @@
 """Chat, wire to domain: a conversation becomes one generation request per choice. Pure."""
 
+from collections.abc import Mapping
+
 from llm_api.api.mapping.chat_refusals import check_message, check_parameters
 from llm_api.api.mapping.generation import (
     check_stream_options,
     refuse,
+    required,
     same_meaning,
+    to_guided_format,
     to_sampling,
     to_stop,
 )
+from llm_api.api.mapping.tools import to_tools
 from llm_api.api.models.chat import ChatCompletionRequest, ChatMessage
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.backend import GenerationDefaults
-from llm_api.core.llm.types import JSON, ChatPrompt, GenerationRequest, Message, Role
+from llm_api.core.llm.types import (
+    JSON,
+    ChatPrompt,
+    GenerationRequest,
+    JSONFormat,
+    Message,
+    OutputFormat,
+    Role,
+    ToolCall,
+)
 
 _ROLES: dict[str, Role] = {
     "developer": "system",
     "system": "system",
     "user": "user",
     "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
 }
+
+_ANY_OBJECT: Mapping[str, JSON] = {"type": "object"}
 
 
 def to_chat_requests(
@@ -31,7 +49,8 @@ def to_chat_requests(
     """
     check_parameters(request)
     check_stream_options(request)
-    prompt = ChatPrompt(to_messages(request.messages), _template_variables(request))
+    tools = to_tools(request)
+    prompt = ChatPrompt(to_messages(request.messages), _template_variables(request), tools.specs)
     max_tokens = same_meaning(
         "max_completion_tokens", request.max_completion_tokens, "max_tokens", request.max_tokens
     )
@@ -43,6 +62,8 @@ def to_chat_requests(
             stop=to_stop(request),
             top_logprobs=_top_logprobs(request),
             ignore_eos=bool(request.ignore_eos),
+            tool_choice=tools.choice,
+            output_format=_output_format(request),
         )
         for choice in range(request.choices_per_prompt)
     ]
@@ -57,27 +78,76 @@ def to_messages(messages: list[ChatMessage]) -> tuple[Message, ...]:
 
 def _to_message(message: ChatMessage, path: str) -> Message:
     check_message(message, path)
-    return Message(_ROLES[message.role], _text(message, path), message.name)
+    calls = _calls(message, path)
+    return Message(
+        role=_ROLES[message.role],
+        content=_text(message, path) if message.content is not None or not calls else "",
+        name=message.name,
+        tool_calls=calls,
+        tool_call_id=_answered_call(message, path),
+        reasoning=message.reasoning_content or "",
+    )
+
+
+def _calls(message: ChatMessage, path: str) -> tuple[ToolCall, ...]:
+    """The calls of a past answer, in either form."""
+    if message.role != "assistant":
+        return ()
+    if message.function_call is not None:
+        call = message.function_call
+        return (ToolCall(_legacy_id(call.name), call.name, call.arguments),)
+    calls = []
+    for position, past in enumerate(message.tool_calls or []):
+        place = f"{path}.tool_calls[{position}]"
+        if past.type != "function":
+            refuse(f"{place}.type", f"is '{past.type}': only functions can be called.")
+        function = required(past.function, f"{place}.function")
+        calls.append(ToolCall(past.id, function.name, function.arguments))
+    return tuple(calls)
+
+
+def _answered_call(message: ChatMessage, path: str) -> str | None:
+    """The id of the call whose result this turn is; None where it is no result."""
+    if message.role == "tool":
+        return required(message.tool_call_id, f"{path}.tool_call_id")
+    if message.role == "function":
+        return _legacy_id(required(message.name, f"{path}.name"))
+    return None
+
+
+def _legacy_id(name: str) -> str:
+    """Calls of the older form have no id; their results name the function."""
+    return f"call_{name}"
 
 
 def _text(message: ChatMessage, path: str) -> str:
-    if message.content is None:
-        raise InvalidRequestError(
-            f"Missing required parameter: '{path}.content'.", param=f"{path}.content"
-        )
     if isinstance(message.content, str):
         return message.content
+    parts = required(message.content, f"{path}.content")
     texts = []
-    for index, part in enumerate(message.content):
+    for index, part in enumerate(parts):
         part_path = f"{path}.content[{index}]"
         if part.type != "text":
             refuse(f"{part_path}.type", f"is '{part.type}': this server's models read text only.")
-        if part.text is None:
-            raise InvalidRequestError(
-                f"Missing required parameter: '{part_path}.text'.", param=f"{part_path}.text"
-            )
-        texts.append(part.text)
+        texts.append(required(part.text, f"{part_path}.text"))
     return "".join(texts)
+
+
+def _output_format(request: ChatCompletionRequest) -> OutputFormat | None:
+    """What the answer must look like. Raises InvalidRequestError for two demands at once."""
+    guided = to_guided_format(request)
+    wanted = request.response_format
+    if wanted is None or wanted.type == "text":
+        return guided
+    if guided is not None:
+        raise InvalidRequestError(
+            "'response_format' and another constraint of the answer cannot both hold; send one.",
+            param="response_format",
+        )
+    if wanted.type == "json_object":
+        return JSONFormat(wanted.schema_ or _ANY_OBJECT)
+    named = required(wanted.json_schema, "response_format.json_schema")
+    return JSONFormat(named.schema_ or _ANY_OBJECT)
 
 
 def _template_variables(request: ChatCompletionRequest) -> dict[str, JSON]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from llm_api.api.mapping.answers import AnswerHead, token_text, wire_logprob, wire_usage
 from llm_api.api.models.chat import (
@@ -15,9 +16,21 @@ from llm_api.api.models.chat import (
     Delta,
     TokenLogprob,
     TopLogprob,
+    WireFinishReason,
 )
+from llm_api.api.models.tools import FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta
 from llm_api.core.llm.collect import Completion, total_usage
-from llm_api.core.llm.types import Finished, SampledLogprob, TextDelta, Usage
+from llm_api.core.llm.types import (
+    AnswerDelta,
+    Finished,
+    ReasoningDelta,
+    SampledLogprob,
+    TextDelta,
+    ToolCallStarted,
+    Usage,
+)
+from llm_api.core.llm.types import ToolCall as MadeCall
+from llm_api.core.llm.types import ToolCallDelta as MadeCallDelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +61,17 @@ class ChatAnswerWriter:
         """The first chunk of a choice: who speaks."""
         return self._chunk([self._chunk_choice(index, Delta(role="assistant", content=""))])
 
-    def delta(self, index: int, delta: TextDelta) -> ChatCompletionChunk:
-        """More text of a choice."""
-        choice = self._chunk_choice(index, Delta(content=delta.text))
-        choice.logprobs = self._logprobs(delta.logprobs)
+    def delta(self, index: int, delta: AnswerDelta) -> ChatCompletionChunk:
+        """More of a choice: text, reasoning, or a part of a call."""
+        choice = self._chunk_choice(index, self._delta(delta))
+        if isinstance(delta, TextDelta):
+            choice.logprobs = self._logprobs(delta.logprobs)
         return self._chunk([choice])
 
     def closing(self, index: int, finished: Finished) -> ChatCompletionChunk:
         """The last chunk of a choice: why it ended."""
         choice = self._chunk_choice(index, Delta())
-        choice.finish_reason = finished.reason
+        choice.finish_reason = self._reason(finished)
         return self._chunk([choice])
 
     def usage(self, usage: Usage) -> ChatCompletionChunk | None:
@@ -71,10 +85,49 @@ class ChatAnswerWriter:
     def _choice(self, index: int, completion: Completion) -> ChatChoice:
         return ChatChoice(
             index=index,
-            message=AnswerMessage(role="assistant", content=completion.text, refusal=None),
+            message=self._message(completion),
             logprobs=self._logprobs(completion.logprobs),
-            finish_reason=completion.finished.reason,
+            finish_reason=self._reason(completion.finished),
         )
+
+    def _message(self, completion: Completion) -> AnswerMessage:
+        calls = completion.tool_calls
+        content = completion.text if completion.text or not calls else None
+        message = AnswerMessage(role="assistant", content=content, refusal=None)
+        if completion.reasoning:
+            message.reasoning_content = completion.reasoning
+        if calls and self._is_legacy:
+            message.function_call = _function(calls[0])
+        elif calls:
+            message.tool_calls = [
+                ToolCall(id=call.id, type="function", function=_function(call)) for call in calls
+            ]
+        return message
+
+    def _delta(self, delta: AnswerDelta) -> Delta:
+        match delta:
+            case TextDelta(text):
+                return Delta(content=text)
+            case ReasoningDelta(text):
+                return Delta(reasoning_content=text)
+            case ToolCallStarted(index, id, name):
+                function = FunctionCallDelta(name=name, arguments="")
+                call = ToolCallDelta(index=index, id=id, type="function", function=function)
+            case MadeCallDelta(index, arguments):
+                function = FunctionCallDelta(arguments=arguments)
+                call = ToolCallDelta(index=index, function=function)
+            case other:
+                assert_never(other)
+        return Delta(function_call=function) if self._is_legacy else Delta(tool_calls=[call])
+
+    def _reason(self, finished: Finished) -> WireFinishReason:
+        is_call = finished.reason == "tool_calls"
+        return "function_call" if is_call and self._is_legacy else finished.reason
+
+    @property
+    def _is_legacy(self) -> bool:
+        """Whether calls are answered in the older form: it was asked in it."""
+        return self.request.functions is not None
 
     def _chunk(self, choices: list[ChunkChoice]) -> ChatCompletionChunk:
         chunk = ChatCompletionChunk(
@@ -101,6 +154,10 @@ class ChatAnswerWriter:
         if not self.request.logprobs:
             return None
         return ChoiceLogprobs(content=[_token_logprob(item) for item in sampled], refusal=None)
+
+
+def _function(call: MadeCall) -> FunctionCall:
+    return FunctionCall(name=call.name, arguments=call.arguments)
 
 
 def _token_logprob(sampled: SampledLogprob) -> TokenLogprob:

@@ -8,7 +8,14 @@ from llm_api.api.mapping.answers import AnswerHead, token_text, wire_logprob, wi
 from llm_api.api.mapping.completions import to_prompts
 from llm_api.api.models import completions as wire
 from llm_api.core.llm.collect import Completion, total_usage
-from llm_api.core.llm.types import Finished, FinishReason, SampledLogprob, TextDelta, TextPrompt
+from llm_api.core.llm.types import (
+    AnswerDelta,
+    Finished,
+    FinishReason,
+    SampledLogprob,
+    TextDelta,
+    TextPrompt,
+)
 from llm_api.core.llm.types import Usage as DomainUsage
 
 
@@ -52,8 +59,10 @@ class CompletionAnswerWriter:
         """The echoed prompt, if it was asked for."""
         return self._chunk([self._choice(index, self._echo(index))]) if self.request.echo else None
 
-    def delta(self, index: int, delta: TextDelta) -> wire.Completion:
-        """More text of a choice."""
+    def delta(self, index: int, delta: AnswerDelta) -> wire.Completion:
+        """More text of a choice. A raw prompt has neither reasoning nor calls in its answer."""
+        if not isinstance(delta, TextDelta):
+            raise TypeError(f"{type(delta).__name__} in the continuation of a raw prompt")
         return self._chunk([self._choice(index, delta.text, None, delta.logprobs)])
 
     def closing(self, index: int, finished: Finished) -> wire.Completion:
@@ -103,7 +112,7 @@ class CompletionAnswerWriter:
             index=index,
             text=text,
             logprobs=self._logprobs(index, sampled) if has_logprobs else None,
-            finish_reason=reason,
+            finish_reason="stop" if reason == "tool_calls" else reason,
         )
 
     def _logprobs(self, index: int, sampled: Sequence[SampledLogprob]) -> wire.LegacyLogprobs:

@@ -3,6 +3,7 @@
 from llm_api.api.mapping.generation import (
     check_stream_options,
     refuse,
+    to_guided_format,
     to_sampling,
     to_stop,
 )
@@ -34,6 +35,7 @@ def to_completion_requests(
             stop=to_stop(request),
             top_logprobs=request.logprobs,
             ignore_eos=bool(request.ignore_eos),
+            output_format=to_guided_format(request),
         )
         for prompt in prompts
         for choice in range(request.choices_per_prompt)

@@ -1,18 +1,35 @@
 """Wire to domain, for what chat and legacy completions share. Pure."""
 
-from typing import TypeVar
+from typing import Never, TypeVar
 
 from llm_api.api.models.generation import GenerationParameters
-from llm_api.core.errors import InvalidRequestError, UnsupportedParameterError
+from llm_api.core.errors import (
+    InvalidRequestError,
+    MissingParameterError,
+    UnsupportedParameterError,
+)
 from llm_api.core.llm.backend import GenerationDefaults
-from llm_api.core.llm.types import Sampling
+from llm_api.core.llm.types import (
+    ChoiceFormat,
+    GrammarFormat,
+    OutputFormat,
+    RegexFormat,
+    Sampling,
+)
 
 Value = TypeVar("Value")
 
 
-def refuse(param: str, reason: str) -> None:
+def refuse(param: str, reason: str) -> Never:
     """Raise UnsupportedParameterError: `param` would change the answer and is not honoured."""
     raise UnsupportedParameterError(f"The parameter '{param}' {reason}", param=param)
+
+
+def required(value: Value | None, param: str) -> Value:
+    """The value of a parameter that others make necessary. Raises MissingParameterError."""
+    if value is None:
+        raise MissingParameterError(f"Missing required parameter: '{param}'.", param=param)
+    return value
 
 
 def same_meaning(
@@ -46,6 +63,23 @@ def to_stop(request: GenerationParameters) -> tuple[str, ...]:
     if stop is None:
         return ()
     return (stop,) if isinstance(stop, str) else tuple(dict.fromkeys(stop))
+
+
+def to_guided_format(request: GenerationParameters) -> OutputFormat | None:
+    """What the extension fields demand of the answer. Raises InvalidRequestError for two."""
+    formats: dict[str, OutputFormat] = {}
+    if request.guided_regex is not None:
+        formats["guided_regex"] = RegexFormat(request.guided_regex)
+    if request.guided_choice is not None:
+        formats["guided_choice"] = ChoiceFormat(tuple(dict.fromkeys(request.guided_choice)))
+    if request.grammar is not None:
+        formats["grammar"] = GrammarFormat(request.grammar)
+    if len(formats) > 1:
+        first, second, *_ = formats
+        raise InvalidRequestError(
+            f"'{first}' and '{second}' cannot both hold; send one.", param=second
+        )
+    return next(iter(formats.values()), None)
 
 
 def to_sampling(

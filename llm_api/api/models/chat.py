@@ -13,6 +13,21 @@ from llm_api.api.models.base import (
     text_or_list,
 )
 from llm_api.api.models.generation import GenerationParameters, NotAvailable
+from llm_api.api.models.tools import (
+    MAX_CALLS,
+    MAX_TOOLS,
+    FunctionCall,
+    FunctionCallDelta,
+    FunctionChoice,
+    FunctionDefinition,
+    PastFunctionCall,
+    PastToolCall,
+    Schema,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    WireToolChoice,
+)
 from llm_api.api.models.usage import CompletionUsage
 
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
@@ -44,7 +59,11 @@ Content = Annotated[
 
 
 class ChatMessage(RequestModel):
-    """One turn. `developer` is read as `system`; text parts are joined."""
+    """One turn. `developer` is read as `system`; text parts are joined.
+
+    A `tool` turn is the result of the call `tool_call_id`; a `function` turn that of the last
+    `function_call`.
+    """
 
     role: Literal["developer", "system", "user", "assistant", "tool", "function"]
     content: Content | None = Field(default=None, examples=["Say hello in one word."])
@@ -52,16 +71,39 @@ class ChatMessage(RequestModel):
     refusal: NotAvailable = None
     annotations: NotAvailable = None
     audio: NotAvailable = None
-    tool_calls: NotAvailable = None
-    function_call: NotAvailable = None
-    tool_call_id: NotAvailable = None
+    tool_calls: (
+        Annotated[list[PastToolCall], Field(max_length=MAX_CALLS, fail_fast=True)] | None
+    ) = None
+    function_call: PastFunctionCall | None = None
+    tool_call_id: Annotated[str, StringConstraints(max_length=256)] | None = None
+    reasoning_content: str | None = Field(
+        default=None, description="Extension. What the model thought before this answer."
+    )
+
+
+class JsonSchemaFormat(RequestModel):
+    """A named schema. It is always enforced, `strict` or not."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | None = None
+    schema_: Schema | None = Field(
+        default=None, alias="schema", description="Absent: any JSON object."
+    )
+    strict: bool | None = None
 
 
 class ResponseFormat(RequestModel):
-    """The form of the answer. Only `text` is available yet."""
+    """The form of the answer."""
 
     type: Literal["text", "json_object", "json_schema"]
-    json_schema: NotAvailable = None
+    json_schema: JsonSchemaFormat | None = Field(
+        default=None, description="Required with the type `json_schema`."
+    )
+    schema_: Schema | None = Field(
+        default=None,
+        alias="schema",
+        description="Extension. A schema for the type `json_object`.",
+    )
 
 
 class ChatCompletionRequest(GenerationParameters):
@@ -116,11 +158,23 @@ class ChatCompletionRequest(GenerationParameters):
     prediction: dict[str, Any] | None = Field(
         default=None, description="A hint for speed. Never changes the answer."
     )
-    parallel_tool_calls: bool | None = Field(default=None, description="Without tools: no effect.")
-    tools: NotAvailable = Field(default=None, description="Not available yet: refused.")
-    tool_choice: NotAvailable = Field(default=None, description='Only `"none"` yet.')
-    functions: NotAvailable = Field(default=None, description="Not available yet: refused.")
-    function_call: NotAvailable = Field(default=None, description='Only `"none"` yet.')
+    tools: Annotated[list[Tool], Field(fail_fast=True)] | None = Field(
+        default=None, max_length=MAX_TOOLS, description="Functions the model may call."
+    )
+    tool_choice: WireToolChoice | None = Field(
+        default=None,
+        description='`"auto"` (the default with tools), `"none"`, `"required"`, one named function,'
+        " or `allowed_tools`.",
+    )
+    parallel_tool_calls: bool | None = Field(
+        default=None, description="`false`: at most one call. Default `true`."
+    )
+    functions: Annotated[list[FunctionDefinition], Field(fail_fast=True)] | None = Field(
+        default=None, max_length=MAX_TOOLS, description="Older form of `tools`."
+    )
+    function_call: FunctionChoice | None = Field(
+        default=None, description="Older form of `tool_choice`."
+    )
     audio: NotAvailable = Field(default=None, description="Not available: refused.")
     web_search_options: NotAvailable = Field(default=None, description="Not available: refused.")
     moderation: NotAvailable = Field(default=None, description="Not available: refused.")
@@ -129,6 +183,9 @@ class ChatCompletionRequest(GenerationParameters):
         default=None, description="Not available: refused."
     )
     verbosity: NotAvailable = Field(default=None, description="Not available: refused.")
+
+
+WireFinishReason = Literal["stop", "length", "tool_calls", "function_call"]
 
 
 class TopLogprob(AnswerModel):
@@ -157,13 +214,20 @@ class AnswerMessage(AnswerModel):
     role: Literal["assistant"]
     content: str | None
     refusal: str | None
+    reasoning_content: str = Field(
+        default="", description="Extension. Present where the model thought before it answered."
+    )
+    tool_calls: list[ToolCall] = Field(default=[], description="Present where there are calls.")
+    function_call: FunctionCall | None = Field(
+        default=None, description="Present where `functions` were given and one is called."
+    )
 
 
 class ChatChoice(AnswerModel):
     index: int
     message: AnswerMessage
     logprobs: ChoiceLogprobs | None
-    finish_reason: Literal["stop", "length"]
+    finish_reason: WireFinishReason
 
 
 class ChatCompletion(AnswerModel):
@@ -183,14 +247,17 @@ class Delta(AnswerModel):
     """What a chunk adds to its choice's message."""
 
     role: Literal["assistant"] = "assistant"
-    content: str = ""
+    content: str | None = ""
+    reasoning_content: str = ""
+    tool_calls: list[ToolCallDelta] = Field(default=[])
+    function_call: FunctionCallDelta | None = None
 
 
 class ChunkChoice(AnswerModel):
     index: int
     delta: Delta
     logprobs: ChoiceLogprobs | None
-    finish_reason: Literal["stop", "length"] | None
+    finish_reason: WireFinishReason | None
 
 
 class ChatCompletionChunk(AnswerModel):

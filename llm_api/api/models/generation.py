@@ -95,6 +95,22 @@ class GenerationParameters(RequestModel):
         default=None, description="Extension. Go on past the model's end of text."
     )
 
+    guided_regex: Annotated[str, StringConstraints(min_length=1, max_length=65_536)] | None = Field(
+        default=None, description="Extension. The whole answer matches this regular expression."
+    )
+    guided_choice: (
+        Annotated[
+            list[Annotated[str, StringConstraints(min_length=1, max_length=4096)]],
+            Field(min_length=1, max_length=1024, fail_fast=True),
+        ]
+        | None
+    ) = Field(default=None, description="Extension. The answer is one of these strings.")
+    grammar: Annotated[str, StringConstraints(min_length=1, max_length=65_536)] | None = Field(
+        default=None,
+        description="Extension. The answer is a sentence of this grammar, in Lark's notation or"
+        " llama.cpp's (GBNF).",
+    )
+
     @property
     def is_streamed(self) -> bool:
         return bool(self.stream)

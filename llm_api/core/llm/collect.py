@@ -6,7 +6,17 @@ from typing import assert_never
 
 from llm_api.core.errors import GenerationError
 from llm_api.core.llm.choices import ChoiceEvent
-from llm_api.core.llm.types import Finished, SampledLogprob, Started, TextDelta, Usage
+from llm_api.core.llm.types import (
+    Finished,
+    ReasoningDelta,
+    SampledLogprob,
+    Started,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+    Usage,
+)
 
 
 @dataclass(slots=True)
@@ -14,6 +24,9 @@ class Choice:
     """One answer, growing while its events arrive."""
 
     text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    calls: list[ToolCallStarted] = field(default_factory=list)
+    arguments: list[list[str]] = field(default_factory=list)
     logprobs: list[SampledLogprob] = field(default_factory=list)
     finished: Finished | None = None
 
@@ -25,6 +38,8 @@ class Completion:
     text: str
     logprobs: tuple[SampledLogprob, ...]
     finished: Finished
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 async def collect(events: AsyncIterator[ChoiceEvent], choices: int) -> list[Completion]:
@@ -41,6 +56,13 @@ async def collect(events: AsyncIterator[ChoiceEvent], choices: int) -> list[Comp
             case TextDelta(text, logprobs):
                 choice.text.append(text)
                 choice.logprobs.extend(logprobs)
+            case ReasoningDelta(text):
+                choice.reasoning.append(text)
+            case ToolCallStarted() as call:
+                choice.calls.append(call)
+                choice.arguments.append([])
+            case ToolCallDelta(index, arguments):
+                choice.arguments[index].append(arguments)
             case Finished() as finished:
                 choice.finished = finished
             case other:
@@ -51,7 +73,16 @@ async def collect(events: AsyncIterator[ChoiceEvent], choices: int) -> list[Comp
 def _complete(choice: Choice) -> Completion:
     if choice.finished is None:
         raise GenerationError("The answer ended before it was complete; try again.")
-    return Completion("".join(choice.text), tuple(choice.logprobs), choice.finished)
+    return Completion(
+        "".join(choice.text),
+        tuple(choice.logprobs),
+        choice.finished,
+        "".join(choice.reasoning),
+        tuple(
+            ToolCall(call.id, call.name, "".join(arguments))
+            for call, arguments in zip(choice.calls, choice.arguments, strict=True)
+        ),
+    )
 
 
 def total_usage(finished: Iterable[Finished], choices_per_prompt: int = 1) -> Usage:

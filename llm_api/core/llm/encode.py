@@ -1,11 +1,20 @@
 """From a prompt to token ids: template, then vocabulary. Refuses what does not fit, never cuts."""
 
+from dataclasses import dataclass
 from typing import assert_never
 
 from llm_api.core.errors import ContextLengthExceededError, InvalidRequestError
 from llm_api.core.llm.template import ChatTemplate, Segment
 from llm_api.core.llm.tokenizer import Tokenizer
 from llm_api.core.llm.types import ChatPrompt, Prompt, TextPrompt, TokenPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPrompt:
+    """Token ids, and the text that the chat template made; none for a raw prompt."""
+
+    tokens: list[int]
+    text: str = ""
 
 
 class PromptEncoder:
@@ -16,17 +25,20 @@ class PromptEncoder:
         self._template = template
         self._context_length = context_length
 
-    def encode(self, prompt: Prompt) -> list[int]:
-        """Token ids, at least one, with room for one more in the context.
+    def encode(self, prompt: Prompt) -> EncodedPrompt:
+        """At least one token, with room for one more in the context.
 
         Raises ContextLengthExceededError, or InvalidRequestError for an empty prompt, ids out
         of the vocabulary, or a conversation that the template refuses.
         """
+        text = ""
         match prompt:
             case ChatPrompt():
-                tokens = self._encode_segments(self._template.render(prompt), "messages")
-            case TextPrompt(text):
-                tokens = self._encode_segments([Segment(text, is_literal=True)], "prompt")
+                segments = self._template.render(prompt)
+                text = "".join(segment.text for segment in segments)
+                tokens = self._encode_segments(segments, "messages")
+            case TextPrompt(raw):
+                tokens = self._encode_segments([Segment(raw, is_literal=True)], "prompt")
             case TokenPrompt(ids):
                 self._check_ids(ids)
                 tokens = list(ids)
@@ -37,7 +49,7 @@ class PromptEncoder:
             raise InvalidRequestError("The prompt is empty.", param=param)
         if len(tokens) >= self._context_length:
             raise self._too_long(f"{len(tokens)} tokens", param)
-        return tokens
+        return EncodedPrompt(tokens, text)
 
     def _encode_segments(self, segments: list[Segment], param: str) -> list[int]:
         # What cannot fit however well it tokenises is refused without tokenising it.

@@ -1,5 +1,6 @@
 """What the text layers ask of a model's vocabulary."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -26,8 +27,8 @@ class Tokenizer(Protocol):
     def eos_text(self) -> str: ...
 
     @property
-    def control_texts(self) -> frozenset[str]:
-        """Texts that become control tokens where special tokens are parsed."""
+    def control_tokens(self) -> Mapping[str, int]:
+        """The control tokens by their texts, which are parsed only where special tokens are."""
         ...
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,9 @@ from pathlib import Path
 from llm_api.core.errors import InvalidRequestError, ModelFileError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.encode import PromptEncoder
+from llm_api.core.llm.enforce import OutputEnforcer
 from llm_api.core.llm.engine.engine import Engine, TokenEvent, TokenRequest
+from llm_api.core.llm.engine.grammar import GrammarCompiler, TokenMatcher
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.llama_runner import (
     ContextOptions,
@@ -25,15 +27,18 @@ from llm_api.core.llm.engine.scheduler import (
     SchedulerLimits,
 )
 from llm_api.core.llm.engine.slots import SlotTable
+from llm_api.core.llm.output.dialect import recognise
 from llm_api.core.llm.output.machine import OutputMachine
 from llm_api.core.llm.template import FALLBACK_TEMPLATE, ChatTemplate
-from llm_api.core.llm.tokenizer import Tokenizer
 from llm_api.core.llm.types import (
+    AnswerDelta,
     Event,
     Finished,
     FinishReason,
     GenerationRequest,
+    ReasoningDelta,
     Started,
+    ToolCallStarted,
     Usage,
 )
 
@@ -94,6 +99,7 @@ class LlamaBackend:
         card: ModelCard,
         model: LlamaModel,
         encoder: PromptEncoder,
+        enforcer: OutputEnforcer[TokenMatcher],
         engine: Engine,
         options: LlamaOptions,
     ) -> None:
@@ -101,6 +107,7 @@ class LlamaBackend:
         self._options = options
         self._model = model
         self._encoder = encoder
+        self._enforcer = enforcer
         self._engine = engine
 
     @property
@@ -110,13 +117,17 @@ class LlamaBackend:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         prompt = await asyncio.to_thread(self._encoder.encode, request.prompt)
         self._check_bias(request)
+        output = await self._enforcer.prepare(request, prompt.text)
+        length = len(prompt.tokens)
         if request.max_tokens == 0:
-            yield Started(len(prompt))
-            yield Finished("length", Usage(len(prompt), 0))
+            yield Started(length)
+            yield Finished("length", Usage(length, 0))
             return
-        async with self._engine.run(self._token_request(request, prompt)) as tokens:
-            yield Started(len(prompt))
-            answer = _Answer(self._model, request, len(prompt))
+        rules = self._drawing_rules(request, output.constraint)
+        async with self._engine.run(self._token_request(request, prompt.tokens, rules)) as tokens:
+            yield Started(length)
+            machine = OutputMachine(output.reader, request.stop)
+            answer = _Answer(self._render, machine, length)
             async with aclosing(answer.events(tokens)) as events:
                 async for event in events:
                     yield event
@@ -124,12 +135,25 @@ class LlamaBackend:
     async def aclose(self) -> None:
         await self._engine.aclose()
 
-    def _token_request(self, request: GenerationRequest, prompt: list[int]) -> TokenRequest:
+    def _drawing_rules(
+        self, request: GenerationRequest, constraint: TokenMatcher | None
+    ) -> DrawingRules:
         banned = self._model.end_tokens if request.ignore_eos else frozenset()
+        return DrawingRules(request.sampling, request.top_logprobs, banned, constraint)
+
+    def _render(self, token: int) -> bytes:
+        """What a token adds to the text that is read: of control tokens, the marks alone."""
+        if token in self._enforcer.marks:
+            return self._model.token_bytes(token)
+        return self._model.piece(token)
+
+    def _token_request(
+        self, request: GenerationRequest, prompt: list[int], rules: DrawingRules
+    ) -> TokenRequest:
         return TokenRequest(
             prompt=tuple(prompt),
             limit=min(len(prompt) + request.max_tokens, self._card.context_length),
-            rules=DrawingRules(request.sampling, request.top_logprobs, banned),
+            rules=rules,
             end_tokens=self._model.end_tokens,
             scope="" if self._options.shares_prefixes_publicly else request.scope,
         )
@@ -148,30 +172,46 @@ class _Answer:
     """Turns the tokens of one request into its events."""
 
     def __init__(
-        self, tokenizer: Tokenizer, request: GenerationRequest, prompt_tokens: int
+        self, render: Callable[[int], bytes], machine: OutputMachine, prompt_tokens: int
     ) -> None:
-        self._tokenizer = tokenizer
-        self._machine = OutputMachine(request.stop)
+        self._render = render
+        self._machine = machine
         self._prompt_tokens = prompt_tokens
         self._completion_tokens = 0
+        self._reasoning_tokens = 0
+        self._has_calls = False
 
     async def events(self, tokens: AsyncGenerator[TokenEvent, None]) -> AsyncGenerator[Event, None]:
         async for token_event in tokens:
             if (drawn := token_event.drawn) is not None:
-                self._completion_tokens += 1
-                data = self._tokenizer.piece(drawn.token)
-                if (delta := self._machine.feed(data, drawn.logprob)) is not None:
+                deltas = self._machine.feed(self._render(drawn.token), drawn.logprob)
+                self._count(deltas)
+                for delta in deltas:
                     yield delta
             if self._machine.has_stopped:
                 yield self._finished("stop", token_event)
                 return
             if token_event.finish_reason is not None:
-                if (delta := self._machine.flush()) is not None:
+                for delta in self._machine.flush():
+                    self._has_calls |= isinstance(delta, ToolCallStarted)
                     yield delta
                 yield self._finished(token_event.finish_reason, token_event)
 
+    def _count(self, deltas: Sequence[AnswerDelta]) -> None:
+        """Take note of one token, and what it showed."""
+        self._completion_tokens += 1
+        self._reasoning_tokens += any(isinstance(delta, ReasoningDelta) for delta in deltas)
+        self._has_calls |= any(isinstance(delta, ToolCallStarted) for delta in deltas)
+
     def _finished(self, reason: FinishReason, last: TokenEvent) -> Finished:
-        usage = Usage(self._prompt_tokens, self._completion_tokens, last.cached_tokens)
+        usage = Usage(
+            self._prompt_tokens,
+            self._completion_tokens,
+            last.cached_tokens,
+            self._reasoning_tokens,
+        )
+        if reason == "stop" and self._has_calls:
+            reason = "tool_calls"
         return Finished(reason, usage, last.timings)
 
 
@@ -180,11 +220,15 @@ async def open_llama(path: Path, card: ModelCard, options: LlamaOptions) -> Llam
     engine = Engine(capacity=options.parallel + options.max_queue, parallel=options.parallel)
     runner = await engine.start(lambda: _load(path, card, options))
     try:
-        encoder = PromptEncoder(runner.model, _template(runner.model), card.context_length)
+        model = runner.model
+        encoder = PromptEncoder(model, _template(model), card.context_length)
+        source = model.chat_template or FALLBACK_TEMPLATE
+        dialect = recognise(source, model.control_tokens)
     except ModelFileError:
         await engine.aclose()
         raise
-    return LlamaBackend(card, runner.model, encoder, engine, options)
+    enforcer = OutputEnforcer(dialect, GrammarCompiler(model))
+    return LlamaBackend(card, model, encoder, enforcer, engine, options)
 
 
 def _template(model: LlamaModel) -> ChatTemplate:
@@ -192,7 +236,7 @@ def _template(model: LlamaModel) -> ChatTemplate:
         model.chat_template or FALLBACK_TEMPLATE,
         bos_text=model.bos_text,
         eos_text=model.eos_text,
-        control_texts=model.control_texts,
+        control_texts=frozenset(model.control_tokens),
     )
 
 

@@ -38,20 +38,22 @@ class LlamaModel:
                 f"llama.cpp cannot load {path}: the file is damaged, or of an architecture that"
                 " this version does not know. Fetch it again, or choose another model."
             )
-        self._vocab = self._library.llama_model_get_vocab(self.handle)
-        self.vocabulary_size: int = self._library.llama_vocab_n_tokens(self._vocab)
+        self.vocabulary = self._library.llama_model_get_vocab(self.handle)
+        self.tokenize_function = self._library.llama_tokenize
+        self.vocabulary_size: int = self._library.llama_vocab_n_tokens(self.vocabulary)
         self.training_context: int = self._library.llama_model_n_ctx_train(self.handle)
         self.end_tokens = frozenset(
             token
             for token in range(self.vocabulary_size)
-            if self._library.llama_vocab_is_eog(self._vocab, token)
+            if self._library.llama_vocab_is_eog(self.vocabulary, token)
         )
-        self.adds_bos: bool = self._library.llama_vocab_get_add_bos(self._vocab)
-        self.bos_text = self._token_text(self._library.llama_vocab_bos(self._vocab))
-        self.eos_text = self._token_text(self._library.llama_vocab_eos(self._vocab))
+        self.adds_bos: bool = self._library.llama_vocab_get_add_bos(self.vocabulary)
+        self.bos_text = self._token_text(self._library.llama_vocab_bos(self.vocabulary))
+        self.eos_token: int = self._library.llama_vocab_eos(self.vocabulary)
+        self.eos_text = self._token_text(self.eos_token)
         texts = [self._token_text(token) for token in range(self.vocabulary_size)]
         self.longest_token = max(len(text.encode()) for text in texts)
-        self.control_texts = self._find_control_texts(texts)
+        self.control_tokens = self._find_control_tokens(texts)
         self.chat_template = self._read_chat_template()
         self._pieces: dict[int, bytes] = {}
 
@@ -66,7 +68,7 @@ class LlamaModel:
         while True:
             buffer = (ctypes.c_int32 * capacity)()
             count = self._library.llama_tokenize(
-                self._vocab, data, len(data), buffer, capacity, add_special, parse_special
+                self.vocabulary, data, len(data), buffer, capacity, add_special, parse_special
             )
             if count >= 0:
                 return buffer[:count]
@@ -93,7 +95,9 @@ class LlamaModel:
         size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)
-            count = self._library.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            count = self._library.llama_token_to_piece(
+                self.vocabulary, token, buffer, size, 0, special
+            )
             if count >= 0:
                 return buffer.raw[:count]
             size = -count
@@ -101,17 +105,17 @@ class LlamaModel:
     def _token_text(self, token: int) -> str:
         if token < 0:
             return ""
-        text: bytes = self._library.llama_vocab_get_text(self._vocab, token)
+        text: bytes = self._library.llama_vocab_get_text(self.vocabulary, token)
         return text.decode("utf-8", "replace")
 
-    def _find_control_texts(self, texts: Sequence[str]) -> frozenset[str]:
-        """Texts that become control tokens where special tokens are parsed."""
+    def _find_control_tokens(self, texts: Sequence[str]) -> dict[str, int]:
+        """The tokens whose texts are parsed only where special tokens are."""
         control = self._library.LLAMA_TOKEN_ATTR_CONTROL | self._library.LLAMA_TOKEN_ATTR_UNKNOWN
-        return frozenset(
-            text
+        return {
+            text: token
             for token, text in enumerate(texts)
-            if text and self._library.llama_vocab_get_attr(self._vocab, token) & control
-        )
+            if text and self._library.llama_vocab_get_attr(self.vocabulary, token) & control
+        }
 
     def _read_chat_template(self) -> str | None:
         template: bytes | None = self._library.llama_model_chat_template(self.handle, None)

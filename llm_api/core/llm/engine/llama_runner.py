@@ -3,6 +3,7 @@
 import ctypes
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal, TypeAlias
@@ -14,7 +15,13 @@ from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.engine.llama_library import load_library
 from llm_api.core.llm.engine.llama_model import LlamaModel
 from llm_api.core.llm.engine.plan import CopyPrefix, KvOperation, Span, StepPlan, TrimSlot
-from llm_api.core.llm.engine.runner import DecodeError, DrawingRules, Drawn, NoRoomError
+from llm_api.core.llm.engine.runner import (
+    ConstraintError,
+    DecodeError,
+    DrawingRules,
+    Drawn,
+    NoRoomError,
+)
 from llm_api.core.llm.engine.sampling import Sampler, logits_view, logprobs
 
 # Return values of llama_decode, from llama.h.
@@ -201,22 +208,40 @@ class LlamaRunner:
 
     def _draw_along(self, span: Span, row: int) -> list[Drawn]:
         """Draw from `row`, and on from the rows of the draft while it is what was drawn."""
-        drawn = [self._draw(span.sequence_id, row)]
-        for draft in span.tokens[len(span.tokens) - span.drafted :]:
-            if drawn[-1].token != draft:
-                break
-            row += 1
-            drawn.append(self._draw(span.sequence_id, row))
+        drawn: list[Drawn] = []
+        try:
+            while _is_beginning(drawn, span.draft):
+                drawn += self._draw(span.sequence_id, row + len(drawn))
+                if drawn[-1].token in self.model.end_tokens:
+                    break
+        except ConstraintError:
+            return []
         return drawn
 
-    def _draw(self, sequence_id: int, row: int) -> Drawn:
+    def _draw(self, sequence_id: int, row: int) -> list[Drawn]:
+        """One token, and those that must follow it; each alone where their logprobs are wanted."""
         sampler, rules = self._samplers[sequence_id]
         token = sampler.draw(self._context, row)
-        if rules.top_logprobs is None:
-            return Drawn(token)
-        logits = logits_view(self._library, self._context, row, self.model.vocabulary_size)
-        top = rules.top_logprobs
-        return Drawn(token, logprobs(logits, token, top, self.model.token_bytes))
+        if rules.top_logprobs is not None:
+            logits = logits_view(self._library, self._context, row, self.model.vocabulary_size)
+            top = rules.top_logprobs
+            drawn = [Drawn(token, logprobs(logits, token, top, self.model.token_bytes))]
+        else:
+            drawn = [Drawn(token)]
+        if rules.constraint is None or token in self.model.end_tokens:
+            return drawn
+        rules.constraint.accept(token)
+        forced = rules.constraint.force() if rules.top_logprobs is None else []
+        for follower in forced:
+            sampler.remember(follower)
+        return drawn + [Drawn(follower) for follower in forced]
+
+
+def _is_beginning(drawn: Sequence[Drawn], draft: Sequence[int]) -> bool:
+    """Whether the draft goes on as what was drawn, so that its next row is worth a draw."""
+    return len(drawn) <= len(draft) and all(
+        one.token == guess for one, guess in zip(drawn, draft, strict=False)
+    )
 
 
 class Batch:

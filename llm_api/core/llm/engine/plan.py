@@ -40,6 +40,10 @@ class Span:
     samples: bool
     drafted: int = 0
 
+    @property
+    def draft(self) -> tuple[int, ...]:
+        return self.tokens[len(self.tokens) - self.drafted :]
+
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from llm_api.core.llm.engine.plan import StepPlan
 from llm_api.core.llm.types import SampledLogprob, Sampling
 
@@ -15,13 +18,40 @@ class Drawn:
     logprob: SampledLogprob | None = None
 
 
+class ConstraintError(Exception):
+    """A grammar cannot be followed any further: it has outgrown the limits of its compiler."""
+
+
+class Constraint(Protocol):
+    """What the tokens of one answer may be. Every method raises ConstraintError."""
+
+    def allowed(self) -> NDArray[np.int32]:
+        """Ids of the tokens that may come next, ascending, at least one. The caller keeps none."""
+        ...
+
+    def accept(self, token: int) -> None:
+        """Go on behind a token, one of those allowed."""
+        ...
+
+    def force(self) -> list[int]:
+        """Go on as far as only one text is possible, and return its tokens.
+
+        Where the answer is complete and nothing may follow, the last one is an end token.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DrawingRules:
-    """How the tokens of one sequence are drawn. `banned` are never drawn."""
+    """How the tokens of one sequence are drawn.
+
+    `banned` are never drawn, unless the `constraint` allows nothing else.
+    """
 
     sampling: Sampling
     top_logprobs: int | None = None
     banned: frozenset[int] = frozenset()
+    constraint: Constraint | None = None
 
 
 class NoRoomError(Exception):
@@ -46,7 +76,8 @@ class Runner(Protocol):
     def execute(self, plan: StepPlan) -> dict[int, list[Drawn]]:
         """Apply the KV operations, decode all spans, draw for those that sample. Blocks.
 
-        By sequence id: one token, and one more for each drafted token that was drawn as well.
+        By sequence id: one token, one more for each drafted token that was drawn as well, and
+        those that a constraint forces behind them; none where the constraint failed.
         Raises NoRoomError or DecodeError; the KV operations have been applied in both cases.
         """
         ...

@@ -24,22 +24,56 @@ BANNED_BIAS = -100.0
 """OpenAI's documentation: a bias of -100 should result in a ban."""
 
 
+_NEARLY_BANNED = -1e6
+"""Under a constraint: worse than any other token, yet there if the grammar allows nothing else."""
+
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+"""The layout of `llama_token_data`."""
+
+
 class Sampler:
-    """The chain of one sequence. `close` frees it."""
+    """The chain of one sequence, and the constraint it obeys. `close` frees it."""
 
     def __init__(
         self, rules: DrawingRules, prompt: Sequence[int], vocabulary_size: int, window: int
     ) -> None:
         """`window` bounds the answer tokens that presence and frequency penalties look at."""
         self._library = load_library()
+        self._constraint = rules.constraint
+        self._vocabulary_size = vocabulary_size
         params = self._library.llama_sampler_chain_default_params()
         self._chain = self._library.llama_sampler_chain_init(params)
         for stage in _stages(self._library, rules, prompt, vocabulary_size, window):
             self._library.llama_sampler_chain_add(self._chain, stage)
 
     def draw(self, context: Any, row: int) -> int:
-        """Choose a token from the logits of this row of the last batch, and remember it."""
+        """Choose a token from the logits of this row of the last batch, and remember it.
+
+        Raises ConstraintError.
+        """
+        if self._constraint is not None:
+            logits = logits_view(self._library, context, row, self._vocabulary_size)
+            return self._draw_among(logits, self._constraint.allowed())
         token: int = self._library.llama_sampler_sample(self._chain, context, row)
+        return token
+
+    def remember(self, token: int) -> None:
+        """Take note of a token that was not drawn, but must follow."""
+        self._library.llama_sampler_accept(self._chain, token)
+
+    def _draw_among(self, logits: NDArray[np.float32], allowed: NDArray[np.int32]) -> int:
+        """As `llama_sampler_sample`, with these candidates alone."""
+        candidates = np.zeros(len(allowed), dtype=_CANDIDATE)
+        candidates["id"], candidates["logit"] = allowed, logits[allowed]
+        array = self._library.llama_token_data_array(
+            data=ctypes.cast(candidates.ctypes.data, self._library.llama_token_data_p),
+            size=len(allowed),
+            selected=-1,
+            sorted=False,
+        )
+        self._library.llama_sampler_apply(self._chain, ctypes.byref(array))
+        token: int = array.data[array.selected].id
+        self.remember(token)
         return token
 
     def close(self) -> None:
@@ -105,11 +139,11 @@ def _choice(library: Any, sampling: Sampling, vocabulary_size: int) -> list[Any]
 
 
 def _bias(rules: DrawingRules) -> dict[int, float]:
+    ban = -math.inf if rules.constraint is None else _NEARLY_BANNED
     bias = {
-        token: value if value > BANNED_BIAS else -math.inf
-        for token, value in rules.sampling.logit_bias
+        token: value if value > BANNED_BIAS else ban for token, value in rules.sampling.logit_bias
     }
-    return bias | dict.fromkeys(rules.banned, -math.inf)
+    return bias | dict.fromkeys(rules.banned, ban)
 
 
 def logprobs(

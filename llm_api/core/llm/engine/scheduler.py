@@ -118,20 +118,21 @@ class Scheduler:
     def commit(self, plan: StepPlan, drawn: Mapping[int, list[int]]) -> list[Outcome]:
         """Take in the tokens drawn for the spans that sample, by sequence id.
 
-        The outcomes are in the order of the spans, those of one sequence in that of its tokens.
+        The outcomes are in the order of the spans, those of one sequence in that of its tokens. A
+        sequence without tokens, because its constraint failed, is the caller's to abort.
         """
         self._is_admission_held = False
         outcomes: list[Outcome] = []
         for span in plan.spans:
             sequence = self._running[span.sequence_id]
             sequence.computed += len(span.tokens)
-            if span.samples:
-                tokens = drawn[sequence.id]
-                self._take_back(sequence, span.drafted - (len(tokens) - 1))
+            if span.samples and (tokens := drawn[sequence.id]):
+                accepted = common_prefix_length(span.draft, tokens[:-1])
+                self._take_back(sequence, span.drafted - accepted)
                 if sequence.lookup is not None and span.drafted:
-                    sequence.lookup.learn(span.drafted, len(tokens) - 1)
+                    sequence.lookup.learn(span.drafted, accepted)
                     self.drafted_tokens += span.drafted
-                    self.accepted_tokens += len(tokens) - 1
+                    self.accepted_tokens += accepted
                 outcomes += self._extend(sequence, tokens)
         return outcomes
 
@@ -203,7 +204,7 @@ class Scheduler:
     def _is_being_computed(self, sequence: Sequence, resident: int) -> bool:
         """Whether a running prefill will soon hold much more of this prompt than is resident."""
         return any(
-            other.pending > 1
+            not other.is_decoding
             and other.scope == sequence.scope
             and self._shareable_length(other, sequence)
             >= max(resident, other.computed) + WORTH_WAITING_FOR
@@ -263,25 +264,27 @@ class Scheduler:
         kernels whether the tokens before it were computed just now or found resident: a repeated
         request gets the same logits to the last bit (DESIGN.md, "Arithmetic").
         """
-        decodes = [item for item in self._running.values() if item.pending == 1]
+        decodes = [item for item in self._running.values() if item.is_decoding]
         prefills = sorted(
-            (item for item in self._running.values() if item.pending > 1), key=lambda item: item.id
+            (item for item in self._running.values() if not item.is_decoding),
+            key=lambda item: item.id,
         )
         if prefills and not (decodes and self._has_just_prefilled):
             limits = self._limits
             return _chunks(prefills, self._chunk_tokens if decodes else limits.step_tokens)
-        spans = [_span(sequence, 1) for sequence in decodes]
+        spans = [_span(sequence, sequence.pending) for sequence in decodes]
         if not with_drafts or len(decodes) > self._limits.draft_streams:
             return spans
         return self._with_drafts(decodes, spans)
 
     def _with_drafts(self, decodes: list[Sequence], spans: list[Span]) -> list[Span]:
         """Add what each sequence has drafted, within a step that stays small."""
-        room = DRAFTING_STEP_TOKENS - len(spans)
+        room = DRAFTING_STEP_TOKENS - sum(len(span.tokens) for span in spans)
         extended = []
         for sequence, span in zip(decodes, spans, strict=True):
             left = sequence.limit - len(sequence.tokens) - 1
-            draft = sequence.lookup.draft(min(room, left)) if sequence.lookup is not None else ()
+            wanted = max(min(room, left), 0)
+            draft = sequence.lookup.draft(wanted) if sequence.lookup is not None else ()
             room -= len(draft)
             extended.append(replace(span, tokens=span.tokens + draft, drafted=len(draft)))
         return extended
@@ -306,6 +309,8 @@ class Scheduler:
             if sequence.lookup is not None:
                 sequence.lookup.append(token)
             yield Outcome(sequence, token, None)
+        most = self._limits.step_tokens // self._limits.parallel
+        sequence.forced = sequence.pending - 1 if sequence.pending <= most else 0
 
     # Room
 
@@ -327,7 +332,7 @@ class Scheduler:
         """Send the sequence that came last back to the queue; it is computed again later."""
         youngest = max(self._running.values(), key=lambda sequence: sequence.id)
         self._stop(youngest)
-        youngest.computed = 0
+        youngest.computed = youngest.forced = 0
         self._waiting.append_first(youngest)
         self.preemption_count += 1
 

@@ -14,8 +14,8 @@ class Sequence:
     [ shared   | computed here   | pending: no KV yet ...... | output ...)
     ```
 
-    A sequence prefills while more than one token is pending, and decodes while exactly one is:
-    the token sampled last, whose KV the next step computes.
+    A sequence decodes while what is pending is the token drawn last, and `forced` ones that a
+    grammar dictated behind it; it prefills while more is pending.
     """
 
     id: int
@@ -30,11 +30,16 @@ class Sequence:
     cached: int = 0
     was_admitted: bool = False
     lookup: PromptLookup | None = None
+    forced: int = 0
 
     @property
     def pending(self) -> int:
         """Tokens whose KV is still to be computed. At least 1 until the sequence ends."""
         return len(self.tokens) - self.computed
+
+    @property
+    def is_decoding(self) -> bool:
+        return self.pending == 1 + self.forced
 
     @property
     def output_length(self) -> int:

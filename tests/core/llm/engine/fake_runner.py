@@ -27,6 +27,11 @@ def expected_answer(prompt: list[int], length: int) -> list[int]:
     return tokens[len(prompt) :]
 
 
+def sometimes_forced(resident: list[int]) -> list[int]:
+    """Followers that are what would have been drawn, so that they do not change the answer."""
+    return expected_answer(resident, resident[-1] % 4) if resident[-1] % 3 == 0 else []
+
+
 class FakeRunner:
     """Executes plans on lists. `before_step` may raise what llama.cpp might."""
 
@@ -36,6 +41,7 @@ class FakeRunner:
         self.kv: list[list[int]] = [[] for _ in range(slot_count)]
         self.before_step = before_step
         self.draw: Callable[[list[int]], int] = next_token
+        self.force: Callable[[list[int]], list[int]] = lambda resident: []
         self.open_samplers: set[int] = set()
         self.plans: list[StepPlan] = []
         self.is_shut_down = False
@@ -64,19 +70,16 @@ class FakeRunner:
             resident = self.kv[span.slot]
             resident.extend(span.tokens)
             if span.samples:
-                draft = span.tokens[len(span.tokens) - span.drafted :]
-                drawn[span.sequence_id] = self._draw_along(resident, draft)
+                drawn[span.sequence_id] = self._draw_along(resident, span.draft)
         return drawn
 
     def _draw_along(self, resident: list[int], draft: tuple[int, ...]) -> list[Drawn]:
         verified = resident[: len(resident) - len(draft)]
-        drawn = [Drawn(self.draw(verified))]
-        for token in draft:
-            if drawn[-1].token != token:
-                break
-            verified.append(token)
-            drawn.append(Drawn(self.draw(verified)))
-        return drawn
+        drawn: list[int] = []
+        while len(drawn) <= len(draft) and tuple(drawn) == draft[: len(drawn)]:
+            drawn.append(self.draw(verified + drawn))
+            drawn += self.force(verified + drawn)
+        return [Drawn(token) for token in drawn]
 
     def shut_down(self) -> None:
         self.is_shut_down = True
@@ -97,4 +100,11 @@ def fail_once(error: Exception) -> Callable[[StepPlan], None]:
     return raise_first
 
 
-__all__ = ["DecodeError", "FakeRunner", "expected_answer", "fail_once", "next_token"]
+__all__ = [
+    "DecodeError",
+    "FakeRunner",
+    "expected_answer",
+    "fail_once",
+    "next_token",
+    "sometimes_forced",
+]

@@ -9,7 +9,12 @@ from llm_api.core.llm.engine.plan import CopyPrefix, StepPlan, TrimSlot
 from llm_api.core.llm.engine.scheduler import Outcome, Scheduler, SchedulerLimits
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import SlotTable
-from tests.core.llm.engine.fake_runner import FakeRunner, expected_answer, next_token
+from tests.core.llm.engine.fake_runner import (
+    FakeRunner,
+    expected_answer,
+    next_token,
+    sometimes_forced,
+)
 
 END = 55
 
@@ -478,6 +483,39 @@ def test_a_wrong_draft_leaves_nothing_behind() -> None:
     assert bench.scheduler.accepted_tokens == 0
 
 
+def test_forced_tokens_are_computed_with_the_one_drawn_before_them() -> None:
+    bench = Bench(step_tokens=64)
+    bench.runner.force = lambda resident: expected_answer(resident, 2)
+    bench.add([1, 2, 3], length=7)
+    bench.step()
+    assert spans_of(bench.step()) == [(0, 2, 1, True)]
+    assert spans_of(bench.step()) == [(0, 3, 3, True)]
+    assert spans_of(bench.step()) == [(0, 6, 3, True)]
+    assert bench.answers[0] == expected_answer([1, 2, 3], 7)
+    assert bench.reasons == {0: "length"}
+
+
+def test_many_forced_tokens_are_computed_like_a_prompt() -> None:
+    bench = Bench(step_tokens=24, parallel=4)
+    bench.runner.force = lambda resident: expected_answer(resident, 30)
+    bench.add([1, 2, 3], length=40)
+    bench.step()
+    bench.step()
+    assert spans_of(bench.step()) == [(0, 3, 24, False)]
+    assert spans_of(bench.step()) == [(0, 27, 6, False)]
+    assert spans_of(bench.step()) == [(0, 33, 1, True)]
+    assert bench.answers[0] == expected_answer([1, 2, 3], 40)
+
+
+def test_a_forced_end_token_ends_the_answer() -> None:
+    bench = Bench()
+    bench.runner.force = lambda resident: [*expected_answer(resident, 1), END]
+    bench.add([1, 2, 3], length=30)
+    bench.run()
+    assert bench.answers[0] == expected_answer([1, 2, 3], 2)
+    assert bench.reasons == {0: "stop"}
+
+
 def test_an_end_token_within_a_draft_ends_the_answer() -> None:
     bench = Bench(draft=4)
     bench.runner.draw = cyclic
@@ -512,6 +550,8 @@ def test_a_random_walk_keeps_every_invariant_and_every_text(seed: int) -> None:
         parallel=4, slots=7, cells=160, step_tokens=24, can_trim=can_trim,
         draft=4 * (seed % 2),
     )  # fmt: skip
+    if seed % 3 == 0:
+        bench.runner.force = sometimes_forced
     live: list[Sequence] = []
     prompts: dict[int, list[int]] = {}
     aborted: set[int] = set()

@@ -1,0 +1,217 @@
+"""What a JSON Schema must be before decoding is constrained by it. Pure.
+
+Covers: its size, references that lead nowhere, and schemas that no finite value satisfies. Does not
+cover: keywords that cannot be enforced; the grammar compiler refuses those, and `deepest_refused`
+finds the place.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.types import JSON
+
+MAX_VALUES: Final = 10_000
+MAX_DEPTH: Final = 64
+
+FORMATS: Final = frozenset(
+    {
+        "date", "date-time", "duration", "email", "hostname",
+        "ipv4", "ipv6", "time", "unknown", "uri", "uuid",
+    }
+)  # fmt: skip
+"""The formats that are enforced. Others assert nothing, as the specification has it by default."""
+
+_SCHEMA: Final = ("additionalProperties", "items", "not", "if", "then", "else", "contains")
+_SCHEMA_LISTS: Final = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
+_SCHEMA_MAPPINGS: Final = ("properties", "patternProperties", "$defs", "definitions")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A subschema, and the JSON pointer that leads to it from the root."""
+
+    pointer: str
+    schema: JSON
+
+
+def checked(schema: Mapping[str, JSON], param: str) -> dict[str, JSON]:
+    """The schema as it is to be enforced: unknown formats and compiler options left out.
+
+    The branches of a `oneOf` are put in place of references to them: only so can the compiler see
+    that they exclude each other. Raises InvalidRequestError, with the pointer of what is wrong.
+    """
+    root = {name: value for name, value in schema.items() if name != "x-guidance"}
+    _check_size(root, param)
+    places = list(subschemas(root))
+    for place in places:
+        _check_reference(place, root, param)
+    finiteness = _Finiteness(root)
+    if not finiteness.can_end(root):
+        endless = [place.pointer for place in places if not finiteness.can_end(place.schema)]
+        deepest = [pointer for pointer in endless if not pointer.endswith("/additionalProperties")]
+        raise refusal(deepest[-1], "no finite value satisfies it", param)
+    return _enforceable(root, root)
+
+
+def deepest_refused(
+    schema: Mapping[str, JSON], why_refused: Callable[[Place], str]
+) -> tuple[str, str]:
+    """The pointer of the deepest subschema that the compiler refuses, and why; "" if none is."""
+    pointer = reason = ""
+    for place in subschemas(dict(schema)):
+        if place.pointer.startswith(pointer) and (found := why_refused(place)):
+            pointer, reason = place.pointer, found
+    return pointer, reason
+
+
+def refusal(pointer: str, reason: str, param: str) -> InvalidRequestError:
+    """The error that says what is wrong with a schema, and where."""
+    place = f"at '{pointer}'" if pointer else "at its root"
+    return InvalidRequestError(
+        f"The JSON Schema in '{param}' cannot be enforced: {place}, {reason}.", param=param
+    )
+
+
+def subschemas(schema: JSON, pointer: str = "") -> Iterator[Place]:
+    """Every subschema, each before its own parts."""
+    yield Place(pointer, schema)
+    if not isinstance(schema, dict):
+        return
+    for name, value in schema.items():
+        inner = f"{pointer}/{_escaped(name)}"
+        if name in _SCHEMA_MAPPINGS and isinstance(value, dict):
+            for key, part in value.items():
+                yield from subschemas(part, f"{inner}/{_escaped(key)}")
+        elif name in _SCHEMA_LISTS and isinstance(value, list):
+            for position, part in enumerate(value):
+                yield from subschemas(part, f"{inner}/{position}")
+        elif name in _SCHEMA and isinstance(value, dict | bool):
+            yield from subschemas(value, inner)
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _check_size(schema: JSON, param: str) -> None:
+    seen = 0
+    rest: list[tuple[JSON, int]] = [(schema, 1)]
+    while rest:
+        value, depth = rest.pop()
+        seen += 1
+        if seen > MAX_VALUES or depth > MAX_DEPTH:
+            raise InvalidRequestError(
+                f"The JSON Schema in '{param}' is too large: at most {MAX_VALUES} values,"
+                f" nested at most {MAX_DEPTH} deep.",
+                param=param,
+            )
+        if isinstance(value, dict):
+            rest += [(item, depth + 1) for item in value.values()]
+        elif isinstance(value, list):
+            rest += [(item, depth + 1) for item in value]
+
+
+def _check_reference(place: Place, root: JSON, param: str) -> None:
+    if not isinstance(place.schema, dict) or "$ref" not in place.schema:
+        return
+    reference = place.schema["$ref"]
+    if not isinstance(reference, str) or _resolved(reference, root) is None:
+        raise refusal(place.pointer, f"the reference {reference!r} leads nowhere", param)
+
+
+def _resolved(reference: str, root: JSON) -> JSON:
+    """What a local reference points at; None where that is nothing."""
+    if reference != "#" and not reference.startswith("#/"):
+        return None
+    value = root
+    for step in reference.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    return value
+
+
+class _Finiteness:
+    """Whether some finite value satisfies a schema: the least fixed point over its references."""
+
+    def __init__(self, root: JSON) -> None:
+        self._ending: set[str] = set()  # references known to be satisfied
+        references = {
+            reference
+            for place in subschemas(root)
+            if isinstance(place.schema, dict)
+            and isinstance(reference := place.schema.get("$ref"), str)
+        }
+        while new := {
+            reference
+            for reference in references - self._ending
+            if self.can_end(_resolved(reference, root))
+        }:
+            self._ending |= new
+
+    def can_end(self, schema: JSON) -> bool:
+        if not isinstance(schema, dict):
+            return schema is not False
+        return (
+            ("$ref" not in schema or schema["$ref"] in self._ending)
+            and all(map(self.can_end, _list(schema, "allOf")))
+            and all(
+                any(map(self.can_end, _list(schema, name)))
+                for name in ("anyOf", "oneOf")
+                if _list(schema, name)
+            )
+            and (schema.get("type") not in ("object", ["object"]) or self._object_ends(schema))
+            and (schema.get("type") not in ("array", ["array"]) or self._array_ends(schema))
+        )
+
+    def _object_ends(self, schema: Mapping[str, JSON]) -> bool:
+        names, properties = _list(schema, "required"), schema.get("properties")
+        known = properties if isinstance(properties, dict) else {}
+        others = schema.get("additionalProperties", True)
+        return all(self.can_end(known.get(str(name), others)) for name in names)
+
+    def _array_ends(self, schema: Mapping[str, JSON]) -> bool:
+        least = schema.get("minItems")
+        if not isinstance(least, int) or least < 1:
+            return True
+        fixed = _list(schema, "prefixItems")[:least]
+        return all(map(self.can_end, fixed)) and (
+            len(fixed) >= least or self.can_end(schema.get("items", True))
+        )
+
+
+def _list(schema: Mapping[str, JSON], name: str) -> list[JSON]:
+    value = schema.get(name)
+    return value if isinstance(value, list) else []
+
+
+def _enforceable(schema: dict[str, JSON], root: JSON) -> dict[str, JSON]:
+    copy: dict[str, JSON] = {}
+    for name, value in schema.items():
+        if name == "format" and value not in FORMATS:
+            continue
+        if name in _SCHEMA_MAPPINGS and isinstance(value, dict):
+            copy[name] = {key: _enforceable_part(part, root) for key, part in value.items()}
+        elif name in _SCHEMA_LISTS and isinstance(value, list):
+            parts = [_dereferenced(part, root) for part in value] if name == "oneOf" else value
+            copy[name] = [_enforceable_part(part, root) for part in parts]
+        else:
+            copy[name] = _enforceable_part(value, root) if name in _SCHEMA else value
+    return copy
+
+
+def _enforceable_part(schema: JSON, root: JSON) -> JSON:
+    return _enforceable(schema, root) if isinstance(schema, dict) else schema
+
+
+def _dereferenced(schema: JSON, root: JSON) -> JSON:
+    if isinstance(schema, dict) and schema.keys() == {"$ref"}:
+        target = _resolved(str(schema["$ref"]), root)
+        return schema if isinstance(target, dict) and "oneOf" in target else target
+    return schema

@@ -1,0 +1,334 @@
+"""Calls, reasoning and formats on the wire: what reaches the backend, and how its events look."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import httpx2
+import pytest
+from openai import OpenAI
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from llm_api.core.llm.types import (
+    ChatPrompt,
+    ChoiceFormat,
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    GrammarFormat,
+    JSONFormat,
+    Message,
+    OutputFormat,
+    ReasoningDelta,
+    RegexFormat,
+    Started,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+    ToolChoice,
+    ToolSpec,
+    Usage,
+)
+from tests.api.bodies import HELLO, chat, completion, tool
+from tests.fakes import MODEL_ID, FakeBackend, Step
+
+CHAT = "/v1/chat/completions"
+CITY = {"type": "string"}
+TOOLS = [tool("weather", city=CITY), tool("now")]
+
+
+def two_calls(reason: FinishReason = "tool_calls") -> list[Step]:
+    return [
+        Started(5),
+        ReasoningDelta("Both."),
+        TextDelta("I look."),
+        ToolCallStarted(0, "call_a", "weather"),
+        ToolCallDelta(0, '{"city": '),
+        ToolCallDelta(0, '"Rome"}'),
+        ToolCallStarted(1, "call_b", "now"),
+        ToolCallDelta(1, "{}"),
+        Finished(reason, Usage(5, 20, reasoning_tokens=2)),
+    ]
+
+
+def one_call(_: GenerationRequest) -> Sequence[Step]:
+    return [
+        Started(5),
+        ToolCallStarted(0, "call_a", "now"),
+        ToolCallDelta(0, "{}"),
+        Finished("tool_calls", Usage(5, 20)),
+    ]
+
+
+async def post(client: httpx2.AsyncClient, **fields: object) -> dict[str, Any]:
+    response = await client.post(CHAT, json=chat(**fields))
+    assert response.status_code == 200, response.text
+    ChatCompletion.model_validate_json(response.content, strict=True)
+    return dict(response.json()["choices"][0])
+
+
+async def asked(
+    client: httpx2.AsyncClient, backend: FakeBackend, **fields: object
+) -> GenerationRequest:
+    await post(client, **fields)
+    return backend.requests[-1]
+
+
+async def deltas(client: httpx2.AsyncClient, **fields: object) -> list[dict[str, Any]]:
+    """The choices of all chunks but the first, valid by the official SDK's own types."""
+    response = await client.post(CHAT, json=chat(stream=True, **fields))
+    assert response.status_code == 200, response.text
+    *frames, done = response.text.removesuffix("\n\n").split("\n\n")
+    assert done == "data: [DONE]"
+    bodies = [frame.removeprefix("data: ") for frame in frames]
+    for body in bodies:
+        ChatCompletionChunk.model_validate_json(body, strict=True)
+    return [json.loads(body)["choices"][0] for body in bodies[1:]]
+
+
+async def test_an_answer_carries_calls_and_reasoning(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    backend.script = lambda _: two_calls()
+    choice = await post(client, tools=TOOLS)
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": "I look.",
+        "refusal": None,
+        "reasoning_content": "Both.",
+        "tool_calls": [
+            {
+                "id": "call_a",
+                "type": "function",
+                "function": {"name": "weather", "arguments": '{"city": "Rome"}'},
+            },
+            {"id": "call_b", "type": "function", "function": {"name": "now", "arguments": "{}"}},
+        ],
+    }
+
+
+async def test_content_is_null_beside_calls_without_text(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    backend.script = one_call
+    message = (await post(client, tools=TOOLS))["message"]
+    assert message["content"] is None
+    assert "reasoning_content" not in message
+
+
+async def test_a_stream_names_each_call_once_and_counts_them(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    backend.script = lambda _: two_calls()
+    choices = await deltas(client, tools=TOOLS)
+    assert [choice["delta"] for choice in choices] == [
+        {"reasoning_content": "Both."},
+        {"content": "I look."},
+        {
+            "tool_calls": [
+                {
+                    "index": 0,
+                    "id": "call_a",
+                    "type": "function",
+                    "function": {"name": "weather", "arguments": ""},
+                }
+            ]
+        },
+        {"tool_calls": [{"index": 0, "function": {"arguments": '{"city": '}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '"Rome"}'}}]},
+        {
+            "tool_calls": [
+                {
+                    "index": 1,
+                    "id": "call_b",
+                    "type": "function",
+                    "function": {"name": "now", "arguments": ""},
+                }
+            ]
+        },
+        {"tool_calls": [{"index": 1, "function": {"arguments": "{}"}}]},
+        {},
+    ]
+    assert [choice["finish_reason"] for choice in choices] == [None] * 7 + ["tool_calls"]
+
+
+async def test_legacy_functions_are_answered_in_their_own_form(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    backend.script = one_call
+    functions = [{"name": "now"}]
+    choice = await post(client, functions=functions)
+    assert choice["finish_reason"] == "function_call"
+    assert choice["message"]["function_call"] == {"name": "now", "arguments": "{}"}
+    assert "tool_calls" not in choice["message"]
+    assert [item["delta"] for item in await deltas(client, functions=functions)] == [
+        {"function_call": {"name": "now", "arguments": ""}},
+        {"function_call": {"arguments": "{}"}},
+        {},
+    ]
+
+
+async def test_a_cut_in_a_call_is_a_cut(client: httpx2.AsyncClient, backend: FakeBackend) -> None:
+    backend.script = lambda _: two_calls("length")
+    choice = await post(client, tools=TOOLS)
+    assert choice["finish_reason"] == "length"
+
+
+BOTH = frozenset({"weather", "now"})
+NAMED = {"type": "function", "function": {"name": "now"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "choice"),
+    [
+        ({}, ToolChoice("auto", BOTH)),
+        ({"tool_choice": "auto"}, ToolChoice("auto", BOTH)),
+        ({"tool_choice": "required"}, ToolChoice("required", BOTH)),
+        ({"parallel_tool_calls": False}, ToolChoice("auto", BOTH, is_parallel=False)),
+        ({"tool_choice": NAMED}, ToolChoice("required", frozenset({"now"}), is_parallel=False)),
+        (
+            {
+                "tool_choice": {
+                    "type": "allowed_tools",
+                    "allowed_tools": {"mode": "required", "tools": [NAMED]},
+                }
+            },
+            ToolChoice("required", frozenset({"now"})),
+        ),
+    ],
+)
+async def test_a_tool_choice_says_what_may_be_called(
+    client: httpx2.AsyncClient,
+    backend: FakeBackend,
+    fields: dict[str, object],
+    choice: ToolChoice,
+) -> None:
+    request = await asked(client, backend, tools=TOOLS, **fields)
+    assert request.tool_choice == choice
+    assert isinstance(request.prompt, ChatPrompt)
+    assert [spec.name for spec in request.prompt.tools] == ["weather", "now"]
+    assert request.prompt.tools[0] == ToolSpec(
+        "weather",
+        "",
+        {"type": "object", "properties": {"city": CITY}, "required": ["city"]},
+    )
+
+
+@pytest.mark.parametrize("fields", [{"tool_choice": "none"}, {"tools": []}, {"tools": None}])
+async def test_tools_that_may_not_be_called_stay_out_of_the_prompt(
+    client: httpx2.AsyncClient, backend: FakeBackend, fields: dict[str, object]
+) -> None:
+    request = await asked(client, backend, **{"tools": TOOLS, **fields})
+    assert request.tool_choice is None
+    assert isinstance(request.prompt, ChatPrompt)
+    assert request.prompt.tools == ()
+
+
+async def test_legacy_function_choices_mean_the_same(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    functions = [{"name": "now", "description": "The time."}]
+    request = await asked(client, backend, functions=functions, function_call={"name": "now"})
+    assert request.tool_choice == ToolChoice("required", frozenset({"now"}), is_parallel=False)
+    request = await asked(client, backend, functions=functions)
+    assert request.tool_choice == ToolChoice("auto", frozenset({"now"}), is_parallel=False)
+    request = await asked(client, backend, functions=functions, function_call="none")
+    assert request.tool_choice is None
+
+
+async def test_a_history_of_calls_reaches_the_backend_broken_arguments_and_all(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    function = {"name": "weather", "arguments": '{"city": "Ro'}
+    request = await asked(
+        client,
+        backend,
+        messages=[
+            *HELLO,
+            {
+                "role": "assistant",
+                "content": None,
+                "reasoning_content": "Hm.",
+                "tool_calls": [{"id": "call_a", "type": "function", "function": function}],
+            },
+            {"role": "tool", "tool_call_id": "call_a", "content": [{"type": "text", "text": "4"}]},
+            {"role": "assistant", "content": None, "function_call": function},
+            {"role": "function", "name": "weather", "content": "5"},
+        ],
+    )
+    assert isinstance(request.prompt, ChatPrompt)
+    assert request.prompt.messages[1:] == (
+        Message(
+            "assistant",
+            "",
+            tool_calls=(ToolCall("call_a", "weather", '{"city": "Ro'),),
+            reasoning="Hm.",
+        ),
+        Message("tool", "4", tool_call_id="call_a"),
+        Message("assistant", "", tool_calls=(ToolCall("call_weather", "weather", '{"city": "Ro'),)),
+        Message("tool", "5", name="weather", tool_call_id="call_weather"),
+    )
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "output_format"),
+    [
+        ({}, None),
+        ({"response_format": {"type": "text"}}, None),
+        ({"response_format": {"type": "json_object"}}, JSONFormat({"type": "object"})),
+        ({"response_format": {"type": "json_object", "schema": SCHEMA}}, JSONFormat(SCHEMA)),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}},
+            JSONFormat({"type": "object"}),
+        ),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "x", "strict": False, "schema": SCHEMA},
+                }
+            },
+            JSONFormat(SCHEMA),
+        ),
+        ({"guided_regex": "a+"}, RegexFormat("a+")),
+        ({"guided_choice": ["yes", "no", "yes"]}, ChoiceFormat(("yes", "no"))),
+        ({"grammar": 'root ::= "a"'}, GrammarFormat('root ::= "a"')),
+    ],
+)
+async def test_a_format_reaches_the_backend(
+    client: httpx2.AsyncClient,
+    backend: FakeBackend,
+    fields: dict[str, object],
+    output_format: OutputFormat | None,
+) -> None:
+    assert (await asked(client, backend, **fields)).output_format == output_format
+
+
+async def test_legacy_completions_take_the_extensions(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    response = await client.post("/v1/completions", json=completion(guided_choice=["a", "b"]))
+    assert response.status_code == 200, response.text
+    assert backend.requests[-1].output_format == ChoiceFormat(("a", "b"))
+
+
+def test_the_sdk_s_stream_helper_folds_calls_by_index(base_url: str, backend: FakeBackend) -> None:
+    backend.script = lambda _: two_calls()
+    with (
+        OpenAI(base_url=f"{base_url}/v1", api_key="unused", max_retries=0) as sdk,
+        sdk.chat.completions.stream(
+            model=MODEL_ID,
+            messages=[{"role": "user", "content": "Hi"}],
+            tools=[{"type": "function", "function": {"name": "weather", "parameters": {}}}],
+        ) as stream,
+    ):
+        message = stream.get_final_completion().choices[0].message
+    assert [(c.id, c.function.name, c.function.arguments) for c in message.tool_calls or []] == [
+        ("call_a", "weather", '{"city": "Rome"}'),
+        ("call_b", "now", "{}"),
+    ]

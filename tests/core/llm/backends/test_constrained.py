@@ -1,0 +1,210 @@
+"""Answers that must have a form, from the default model: every finished one has it."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+import jsonschema
+import pytest
+import pytest_asyncio
+
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.backend import Backend
+from llm_api.core.llm.collect import Completion
+from llm_api.core.llm.types import (
+    ChatPrompt,
+    ChoiceFormat,
+    GenerationRequest,
+    GrammarFormat,
+    JSONFormat,
+    Message,
+    OutputFormat,
+    RegexFormat,
+    Sampling,
+    TextPrompt,
+    ToolChoice,
+    ToolSpec,
+)
+from tests.core.llm.backends.test_llama import OPTIONS, ask, complete, open_backend
+from tests.core.llm.random_schemas import Schema, random_object_schema, random_schema
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+
+WILD = Sampling(temperature=1.5)
+FORMAT_CASES, CALL_CASES = 400, 100
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def backend() -> AsyncGenerator[Backend, None]:
+    options = replace(OPTIONS, parallel=8, max_queue=FORMAT_CASES, draft_tokens=None)
+    async with open_backend(options) as backend:
+        yield backend
+
+
+def formed(
+    output_format: OutputFormat, *, max_tokens: int = 96, sampling: Sampling = WILD
+) -> GenerationRequest:
+    request = ask("Fill in the form.", max_tokens=max_tokens, sampling=sampling)
+    return replace(request, output_format=output_format)
+
+
+async def test_every_finished_answer_to_a_random_schema_is_valid(backend: Backend) -> None:
+    schemas = [random_schema(seed) for seed in range(FORMAT_CASES)]
+    requests = [
+        formed(JSONFormat(schema), sampling=replace(WILD, seed=seed))
+        for seed, schema in enumerate(schemas)
+    ]
+    answers = await complete(backend, *requests)
+    _count_and_print("response_format", [
+        (answer, answer.text, schema) for answer, schema in zip(answers, schemas, strict=True)
+    ])  # fmt: skip
+
+
+async def test_every_finished_call_of_a_random_function_is_valid(backend: Backend) -> None:
+    schemas = [random_object_schema(seed) for seed in range(CALL_CASES)]
+    requests = []
+    for seed, schema in enumerate(schemas):
+        prompt = ChatPrompt(
+            (Message("user", "Call the function."),),
+            tools=(ToolSpec("act", "Acts.", schema), ToolSpec("rest", "Does nothing.")),
+        )
+        choice = ToolChoice("required", frozenset({"act"}), is_parallel=False)
+        sampling = replace(WILD, seed=seed)
+        requests.append(GenerationRequest(prompt, 96, sampling, tool_choice=choice))
+    answers = await complete(backend, *requests)
+    finished = []
+    for answer, schema in zip(answers, schemas, strict=True):
+        if answer.finished.reason == "tool_calls":
+            [call] = answer.tool_calls
+            assert call.name == "act"
+            assert answer.text == ""
+            finished.append((answer, call.arguments, schema))
+        else:
+            assert answer.finished.reason == "length"
+    _count_and_print("calls", finished)
+
+
+def _count_and_print(what: str, cases: list[tuple[Completion, str, Schema]]) -> None:
+    outcomes: Counter[str] = Counter()
+    for answer, text, schema in cases:
+        if answer.finished.reason == "length":
+            outcomes["cut"] += 1
+            continue
+        jsonschema.validate(json.loads(text), schema)
+        outcomes["valid"] += 1
+    sys.stdout.write(f"\n{what}: {dict(outcomes)} of {len(cases)}, none invalid\n")
+    assert outcomes["valid"] >= 0.8 * len(cases)
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        replace(WILD, typical_p=0.5),
+        replace(WILD, top_k=1),
+        replace(WILD, top_p=0.1, min_p=0.9),
+        replace(WILD, mirostat=1),
+        replace(WILD, mirostat=2),
+        replace(WILD, repeat_penalty=10.0, presence_penalty=2.0, frequency_penalty=2.0),
+        Sampling(temperature=0),
+    ],
+    ids=str,
+)
+async def test_no_way_of_sampling_leaves_the_form(backend: Backend, sampling: Sampling) -> None:
+    choices = ("north", "north-east", "south")
+    answers = await complete(backend, *[formed(ChoiceFormat(choices), sampling=sampling)] * 4)
+    assert {answer.text for answer in answers} <= set(choices)
+    assert {answer.finished.reason for answer in answers} == {"stop"}
+
+
+async def test_a_banned_token_that_the_form_demands_is_used_all_the_same(
+    backend: Backend,
+) -> None:
+    everything = tuple((token, -100.0) for token in range(49152))
+    [answer] = await complete(
+        backend,
+        formed(ChoiceFormat(("north",)), sampling=replace(WILD, logit_bias=everything)),
+    )
+    assert answer.text == "north"
+
+
+A, B = 81, 82  # single characters come in their order, from "!" at 17
+
+
+@pytest.mark.parametrize(("banned", "left"), [(A, "b"), (B, "a")])
+async def test_a_ban_chooses_among_what_the_form_allows(
+    backend: Backend, banned: int, left: str
+) -> None:
+    sampling = Sampling(temperature=0, logit_bias=((banned, -100.0),))
+    [answer] = await complete(backend, formed(RegexFormat("[ab]"), sampling=sampling))
+    assert answer.text == left
+
+
+@pytest.mark.parametrize(
+    "grammar", ['start: "x" /[0-9]{3}/ "y"', 'root ::= "x" [0-9] [0-9] [0-9] "y"']
+)
+async def test_an_answer_is_a_sentence_of_the_grammar(backend: Backend, grammar: str) -> None:
+    [answer] = await complete(backend, formed(GrammarFormat(grammar)))
+    assert answer.text[0] + answer.text[-1] == "xy"
+    assert answer.text[1:-1].isdigit()
+    assert len(answer.text) == 5
+
+
+async def test_a_raw_continuation_takes_a_form_too(backend: Backend) -> None:
+    request = GenerationRequest(
+        TextPrompt("The capital of France is"), 16, WILD, output_format=RegexFormat(" [A-Z][a-z]+")
+    )
+    [answer] = await complete(backend, request)
+    assert answer.text[:1] == " "
+    assert answer.text[1:].isalpha()
+
+
+async def test_a_cut_answer_says_so(backend: Backend) -> None:
+    schema: Schema = {"type": "array", "items": {"type": "integer"}, "minItems": 50}
+    [answer] = await complete(backend, formed(JSONFormat(schema), max_tokens=20))
+    assert answer.finished.reason == "length"
+    assert answer.finished.usage.completion_tokens == 20
+
+
+async def test_forced_tokens_count_and_carry_log_probabilities_where_they_are_asked_for(
+    backend: Backend,
+) -> None:
+    fixed = formed(ChoiceFormat(("north by north-west",)))
+    plain, with_logprobs = await complete(backend, fixed, replace(fixed, top_logprobs=1))
+    assert plain.text == with_logprobs.text == "north by north-west"
+    pieces = [item.chosen.data for item in with_logprobs.logprobs]
+    assert b"".join(pieces) == b"north by north-west"
+    assert plain.logprobs == ()
+    assert plain.finished.usage.completion_tokens > 3
+
+
+async def test_a_constrained_stranger_does_not_change_a_free_answer(backend: Backend) -> None:
+    question = ask("Name three rivers.", max_tokens=24)
+    [alone] = await complete(backend, question)
+    schema: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 9}
+    beside, *_ = await complete(backend, question, *[formed(JSONFormat(schema))] * 3)
+    assert beside.text == alone.text
+
+
+async def test_the_same_seed_gives_the_same_form(backend: Backend) -> None:
+    request = formed(JSONFormat({"type": "object"}), sampling=replace(WILD, seed=5), max_tokens=24)
+    first, second = [(await complete(backend, request))[0].text for _ in range(2)]
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("output_format", "param"),
+    [
+        (JSONFormat({"$ref": "#"}), "response_format"),
+        (JSONFormat({"properties": {"a": {"not": {}}}}), "response_format"),
+        (RegexFormat("(["), "guided_regex"),
+        (GrammarFormat("start: ("), "grammar"),
+    ],
+)
+async def test_what_cannot_be_enforced_is_refused(
+    backend: Backend, output_format: OutputFormat, param: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as raised:
+        await complete(backend, formed(output_format))
+    assert raised.value.param == param

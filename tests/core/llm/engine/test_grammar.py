@@ -1,0 +1,195 @@
+"""Grammars over the default model's vocabulary: what may come, what must, what is refused."""
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.engine.grammar import GrammarCompiler, TokenMatcher
+from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
+from llm_api.core.llm.engine.runner import ConstraintError
+from llm_api.core.llm.json_schema import FORMATS
+from llm_api.core.llm.model_files import default_model_path
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[LlamaModel]:
+    model = LlamaModel(default_model_path(), ModelOptions())
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="module")
+def compiler(model: LlamaModel) -> GrammarCompiler:
+    return GrammarCompiler(model)
+
+
+def pieces(model: LlamaModel, matcher: TokenMatcher) -> set[bytes]:
+    return {model.token_bytes(int(token)) for token in matcher.allowed()}
+
+
+def tokens(model: LlamaModel, text: str) -> list[int]:
+    return model.tokenize(text, add_special=False, parse_special=False)
+
+
+def walk(model: LlamaModel, matcher: TokenMatcher, rng: random.Random) -> str:
+    """A random sentence of the grammar."""
+    text = b""
+    while True:
+        token = int(rng.choice(matcher.allowed()))
+        if token in model.end_tokens:
+            return text.decode()
+        matcher.accept(token)
+        forced = matcher.force()
+        is_over = bool(forced) and forced[-1] in model.end_tokens
+        for piece in [token, *(forced[:-1] if is_over else forced)]:
+            text += model.piece(piece)
+        if is_over:
+            return text.decode()
+
+
+def test_only_what_the_grammar_allows_may_come(
+    model: LlamaModel, compiler: GrammarCompiler
+) -> None:
+    matcher = compiler.compile('start: "yes" | "no"', "grammar")
+    allowed = pieces(model, matcher)
+    assert b"yes" in allowed
+    assert all(b"yes".startswith(piece) or b"no".startswith(piece) for piece in allowed)
+
+
+def test_what_must_follow_is_forced_to_the_end(
+    model: LlamaModel, compiler: GrammarCompiler
+) -> None:
+    matcher = compiler.compile('start: ("left" | "right") " turn ahead"', "grammar")
+    [first] = tokens(model, "left")
+    matcher.accept(first)
+    *forced, end = matcher.force()
+    assert b"".join(map(model.piece, forced)) == b" turn ahead"
+    assert end in model.end_tokens
+
+
+def test_a_complete_answer_that_may_go_on_is_not_ended(compiler: GrammarCompiler) -> None:
+    matcher = compiler.compile("start: /a+/", "grammar")
+    matcher.accept(int(matcher.allowed()[0]))
+    assert matcher.force() == []
+
+
+def test_every_end_token_may_end_a_complete_answer(
+    model: LlamaModel, compiler: GrammarCompiler
+) -> None:
+    matcher = compiler.compile("start: /a*/", "grammar")
+    assert set(model.end_tokens) <= {int(token) for token in matcher.allowed()}
+
+
+def test_a_control_token_is_not_its_text(model: LlamaModel, compiler: GrammarCompiler) -> None:
+    token = model.control_tokens["<|im_start|>"]
+    free = compiler.compile(r"start: /(.|\n)*/", "grammar")
+    assert token not in {int(allowed) for allowed in free.allowed()}
+    only = compiler.compile(f"start: <[{token}]>", "grammar")
+    assert [int(allowed) for allowed in only.allowed()] == [token]
+
+
+@pytest.mark.parametrize("grammar", ['root ::= "a" | "b" root', 'start: "a" | "b" start'])
+def test_a_grammar_may_be_in_either_notation(compiler: GrammarCompiler, grammar: str) -> None:
+    lark = compiler.to_lark(grammar, "grammar")
+    assert "start:" in lark
+    compiler.compile(lark, "grammar")
+
+
+def test_a_wrong_gbnf_is_refused_with_its_place(compiler: GrammarCompiler) -> None:
+    with pytest.raises(InvalidRequestError, match="line 1"):
+        compiler.to_lark("root ::= (", "grammar")
+
+
+def test_a_token_that_is_not_allowed_is_an_error(
+    model: LlamaModel, compiler: GrammarCompiler
+) -> None:
+    matcher = compiler.compile('start: "a"', "grammar")
+    with pytest.raises(ConstraintError):
+        matcher.accept(tokens(model, "b")[0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_random_walk_ends_in_a_sentence(
+    model: LlamaModel, compiler: GrammarCompiler, seed: int
+) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "size": {"type": "integer", "minimum": 3, "maximum": 12},
+            "kind": {"enum": ["cat", "dog"]},
+            "tags": {"type": "array", "items": {"type": "boolean"}, "maxItems": 3},
+        },
+        "required": ["size", "kind", "tags"],
+        "additionalProperties": False,
+    }
+    matcher = compiler.compile(f"start: %json {json.dumps(schema)}", "response_format")
+    value = json.loads(walk(model, matcher, random.Random(seed)))
+    assert 3 <= value["size"] <= 12
+    assert value["kind"] in ("cat", "dog")
+    assert len(value["tags"]) <= 3
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    ["start: nothing", "start: (", "", "start: /([/", 'start: start "a"'],
+    ids=["undefined", "syntax", "empty", "regex", "endless"],
+)
+def test_a_wrong_grammar_is_refused_by_name_and_soon(
+    compiler: GrammarCompiler, grammar: str
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(InvalidRequestError) as raised:
+        compiler.compile(grammar, "grammar")
+    assert raised.value.param == "grammar"
+    assert "\n" not in raised.value.message
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        ({"uniqueItems": True, "type": "array"}, "uniqueItems"),
+        ({"type": "string", "pattern": "(["}, "unclosed"),
+        ({"type": "string", "pattern": "(?=a)b"}, "look-around"),
+        ({"type": "integer", "minimum": 5, "maximum": 3}, "minimum"),
+        ({"not": {}}, "not"),
+        ({"type": "strng"}, "strng"),
+    ],
+)
+def test_a_schema_that_cannot_be_enforced_says_where(
+    compiler: GrammarCompiler, part: dict[str, Any], reason: str
+) -> None:
+    inner = {"type": "object", "properties": {"b": part}, "required": ["b"]}
+    schema = {"type": "object", "properties": {"a": inner, "c": {"type": "string"}}}
+    schema["required"] = ["a"]
+    with pytest.raises(InvalidRequestError) as raised:
+        compiler.check_schema(schema, "tools[0].function.parameters")
+    assert "'/properties/a/properties/b'" in raised.value.message
+    assert reason in raised.value.message
+    assert raised.value.param == "tools[0].function.parameters"
+
+
+def test_shared_definitions_are_known_where_the_culprit_is_sought(
+    compiler: GrammarCompiler,
+) -> None:
+    schema = {
+        "properties": {"good": {"$ref": "#/$defs/good"}, "bad": {"uniqueItems": True}},
+        "$defs": {"good": {"type": "string"}},
+    }
+    with pytest.raises(InvalidRequestError, match="'/properties/bad'"):
+        compiler.check_schema(schema, "response_format")
+
+
+def test_the_formats_that_are_enforced_are_those_the_compiler_knows(
+    compiler: GrammarCompiler,
+) -> None:
+    for name in FORMATS:
+        compiler.check_schema({"type": "string", "format": name}, "x")
+    for name in ("uri-reference", "regex", "int32"):
+        with pytest.raises(InvalidRequestError):
+            compiler.check_schema({"type": "string", "format": name}, "x")

@@ -1,0 +1,128 @@
+"""Which schemas are refused before anything is compiled, and where they say it is."""
+
+from typing import Any
+
+import pytest
+
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.json_schema import MAX_DEPTH, Place, checked, deepest_refused
+
+
+def a_list_of(item: object, least: int) -> dict[str, Any]:
+    return {"type": "array", "items": item, "minItems": least}
+
+
+def an_object(properties: dict[str, object], *required: str) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {}
+    for _ in range(depth):
+        schema = {"items": schema}
+    return schema
+
+
+ITSELF = {"$ref": "#"}
+NODE = {"$ref": "#/$defs/node"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": "object"},
+        an_object({"next": ITSELF}),
+        an_object({"next": {"anyOf": [ITSELF, {"type": "null"}]}}, "next"),
+        an_object({"next": {"type": ["object", "null"], "properties": {"a": ITSELF}}}, "next"),
+        an_object({"children": a_list_of(ITSELF, 0)}, "children"),
+        {"$ref": "#/$defs/node", "$defs": {"node": an_object({"left": NODE, "v": {}}, "v")}},
+        {"properties": {"a": ITSELF}, "required": ["a"]},
+        {"type": "array", "prefixItems": [{"type": "integer"}], "items": ITSELF, "minItems": 1},
+        {"anyOf": [False, {"type": "string"}]},
+    ],
+)
+def test_a_schema_that_some_value_satisfies_passes(schema: dict[str, Any]) -> None:
+    assert checked(schema, "response_format") == schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "pointer"),
+    [
+        (ITSELF, "at its root"),
+        (an_object({"next": ITSELF}, "next"), "'/properties/next'"),
+        (an_object({"a": {"type": "string"}, "b": False}, "b"), "'/properties/b'"),
+        (a_list_of(ITSELF, 1), "'/items'"),
+        (an_object({"x": {"allOf": [{}, ITSELF]}}, "x"), "'/properties/x/allOf/1'"),
+        (
+            {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": ITSELF}},
+            "'/$defs/b'",
+        ),
+        ({"anyOf": [ITSELF, False]}, "'/anyOf/1'"),
+        ({"type": "object", "required": ["x"], "additionalProperties": False}, "root"),
+    ],
+)
+def test_a_schema_without_a_finite_value_is_refused(schema: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(InvalidRequestError, match="no finite value") as raised:
+        checked(schema, "response_format")
+    assert pointer in raised.value.message
+    assert raised.value.param == "response_format"
+
+
+@pytest.mark.parametrize(
+    "reference", ["#/$defs/absent", "http://elsewhere/schema", "node", "#/required/x", 7, ""]
+)
+def test_a_reference_that_leads_nowhere_is_refused_where_it_stands(reference: object) -> None:
+    schema = {"properties": {"a/b": {"$ref": reference}}, "required": ["a/b"]}
+    with pytest.raises(InvalidRequestError, match="'/properties/a~1b', the reference"):
+        checked(schema, "tools")
+
+
+def test_a_reference_into_a_list_is_followed() -> None:
+    schema = {"prefixItems": [{"type": "string"}, {"$ref": "#/prefixItems/0"}]}
+    assert checked(schema, "tools") == schema
+
+
+@pytest.mark.parametrize("schema", [nested(MAX_DEPTH), {"enum": list(range(10_001))}])
+def test_a_schema_that_is_too_large_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError, match="too large"):
+        checked(schema, "response_format")
+
+
+def test_formats_that_assert_nothing_and_compiler_options_are_left_out() -> None:
+    email = {"type": "string", "format": "email"}
+    schema = {
+        "x-guidance": {"lenient": True},
+        "type": "object",
+        "properties": {
+            "format": email,
+            "colour": {"type": "string", "format": "colour"},
+            "list": {"items": {"format": "int32", "type": "integer"}},
+        },
+        "anyOf": [{"format": "byte"}],
+    }
+    assert checked(schema, "tools") == {
+        "type": "object",
+        "properties": {
+            "format": email,
+            "colour": {"type": "string"},
+            "list": {"items": {"type": "integer"}},
+        },
+        "anyOf": [{}],
+    }
+
+
+def test_the_branches_of_a_one_of_stand_in_place() -> None:
+    cat = {"properties": {"kind": {"const": "cat"}}}
+    schema = {"oneOf": [{"$ref": "#/$defs/cat"}, {"type": "null"}], "$defs": {"cat": cat}}
+    assert checked(schema, "tools")["oneOf"] == [cat, {"type": "null"}]
+
+
+def test_the_deepest_refused_part_is_found() -> None:
+    schema = an_object({"a": {}, "b": {"items": {"uniqueItems": True}}, "c": {}})
+
+    def why(place: Place) -> str:
+        return place.pointer.upper() if "uniqueItems" in str(place.schema) else ""
+
+    assert deepest_refused(schema, why) == ("/properties/b/items", "/PROPERTIES/B/ITEMS")
+    assert deepest_refused(schema, lambda place: "") == ("", "")
