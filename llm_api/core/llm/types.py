@@ -6,17 +6,42 @@ from typing import Literal, TypeAlias, Union
 
 JSON: TypeAlias = Union[bool, int, float, str, list["JSON"], dict[str, "JSON"], None]
 
-Role: TypeAlias = Literal["system", "user", "assistant"]
-FinishReason: TypeAlias = Literal["stop", "length"]
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A function the model may call. `parameters` is the JSON Schema of an object."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model has made. `arguments` is JSON text; in a history it may be broken."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation. `content` is plain text: control tokens in it stay text."""
+    """One turn of a conversation. `content` is plain text: control tokens in it stay text.
+
+    An assistant's turn may carry `tool_calls` and the `reasoning` before them; a tool's turn is the
+    result of the call `tool_call_id`, and `name` is the function's where it is known.
+    """
 
     role: Role
     content: str
     name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +53,7 @@ class ChatPrompt:
 
     messages: tuple[Message, ...]
     variables: Mapping[str, JSON] = field(default_factory=dict)
+    tools: tuple[ToolSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +97,55 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Which of the prompt's tools may be called: those named in `allowed`.
+
+    `required` demands at least one call; without `is_parallel` there is at most one.
+    """
+
+    mode: Literal["auto", "required"]
+    allowed: frozenset[str]
+    is_parallel: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class JSONFormat:
+    """The answer is one JSON value that is valid for `schema`."""
+
+    schema: Mapping[str, JSON]
+
+
+@dataclass(frozen=True, slots=True)
+class RegexFormat:
+    """The whole answer matches `pattern`, in the syntax of Rust's `regex`."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceFormat:
+    """The answer is one of `choices`, verbatim."""
+
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GrammarFormat:
+    """The answer is a sentence of a grammar in Lark's or llama.cpp's (GBNF) notation."""
+
+    grammar: str
+
+
+OutputFormat: TypeAlias = JSONFormat | RegexFormat | ChoiceFormat | GrammarFormat
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One prompt, one answer. Several choices are several requests (`choices.fan_out`).
 
     `top_logprobs` None asks for no log-probabilities, 0 for the chosen token's alone.
     `scope` names who may share computed prefixes with this request: the API key's identity.
+    With `tool_choice` and `output_format` both, the answer is calls, or text of that format.
     """
 
     prompt: Prompt
@@ -85,6 +155,8 @@ class GenerationRequest:
     top_logprobs: int | None = None
     ignore_eos: bool = False
     scope: str = ""
+    tool_choice: ToolChoice | None = None
+    output_format: OutputFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +213,30 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More of what the model thinks before it answers: whole characters."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallStarted:
+    """The model calls a function. `index` counts the calls of one answer from 0."""
+
+    index: int
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """More of the JSON text that are the arguments of call `index`."""
+
+    index: int
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The answer is complete. Always the last event; a stream without it was cut."""
 
@@ -149,4 +245,5 @@ class Finished:
     timings: Timings = field(default_factory=Timings)
 
 
-Event: TypeAlias = Started | TextDelta | Finished
+AnswerDelta: TypeAlias = TextDelta | ReasoningDelta | ToolCallStarted | ToolCallDelta
+Event: TypeAlias = Started | AnswerDelta | Finished
