@@ -18,7 +18,10 @@ from jinja2 import TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from llm_api.core.errors import InvalidRequestError, ModelFileError, UnsupportedParameterError
-from llm_api.core.llm.types import JSON, ChatPrompt, Message
+from llm_api.core.llm.output.formats.table import recognise_formats
+from llm_api.core.llm.template_traits import Fields, find_traits
+from llm_api.core.llm.template_turns import TurnWriter
+from llm_api.core.llm.types import JSON, ChatPrompt
 
 FALLBACK_TEMPLATE: Final = (
     "{% for message in messages %}"
@@ -50,7 +53,10 @@ class ChatTemplate:
     def __init__(
         self, source: str, *, bos_text: str, eos_text: str, control_texts: frozenset[str]
     ) -> None:
-        """Compile the template. Raises ModelFileError where it is not valid Jinja."""
+        """Compile the template and find out what it can do.
+
+        Raises ModelFileError where it is not valid Jinja.
+        """
         environment = _environment()
         try:
             self._template = environment.from_string(source)
@@ -64,6 +70,8 @@ class ChatTemplate:
         self._beginnings = frozenset(
             text[:length] for text in control_texts for length in range(1, len(text))
         )
+        self._call_format = recognise_formats(source)[0]
+        self.traits = find_traits(self._probe)
 
     def render(self, prompt: ChatPrompt) -> list[Segment]:
         """The prompt text up to where the assistant's answer begins. Pure.
@@ -78,11 +86,11 @@ class ChatTemplate:
                 )
         carried: list[str] = []
         values = {name: self._protect(value, carried) for name, value in prompt.variables.items()}
-        messages = [self._fields(message, carried) for message in prompt.messages]
+        writer = TurnWriter(
+            self.traits, self._call_format, lambda value: self._protect(value, carried)
+        )
         try:
-            text = self._template.render(
-                **values, **self._special, messages=messages, add_generation_prompt=True
-            )
+            text = self._text(writer.messages(prompt), writer.tools(prompt), values)
         except _TemplateRefusalError as error:
             raise InvalidRequestError(
                 f"The model's chat template refuses this conversation: {error}", param="messages"
@@ -94,11 +102,23 @@ class ChatTemplate:
             ) from error
         return _segments(text, carried)
 
-    def _fields(self, message: Message, carried: list[str]) -> dict[str, JSON]:
-        fields: dict[str, JSON] = {"role": message.role, "content": message.content}
-        if message.name is not None:
-            fields["name"] = message.name
-        return {name: self._protect(value, carried) for name, value in fields.items()}
+    def _text(
+        self,
+        messages: Sequence[Fields],
+        tools: Sequence[JSON],
+        variables: Mapping[str, JSON],
+    ) -> str:
+        # Templates ask whether `tools` is defined, is none, or is true: so none at all.
+        given = {"tools": tools} if tools else {}
+        return self._template.render(
+            **variables, **self._special, **given, messages=messages, add_generation_prompt=True
+        )
+
+    def _probe(self, messages: Sequence[Fields], tools: Sequence[Fields]) -> str | None:
+        try:
+            return self._text(messages, tools, {})
+        except Exception:  # noqa: BLE001 - the template is foreign code: it may raise anything
+            return None
 
     def _protect(self, value: JSON, carried: list[str]) -> JSON:
         match value:
@@ -107,7 +127,10 @@ class ChatTemplate:
             case list():
                 return [self._protect(item, carried) for item in value]
             case dict():
-                return {name: self._protect(item, carried) for name, item in value.items()}
+                return {
+                    self._protect_text(name, carried): self._protect(item, carried)
+                    for name, item in value.items()
+                }
             case _:
                 return value
 
@@ -156,5 +179,14 @@ def _strftime_now(layout: str) -> str:
     return datetime.now().astimezone().strftime(layout)
 
 
-def _to_json(value: Any, indent: int | None = None, **options: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent, **options)  # type: ignore[arg-type]
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """JSON that keeps every character, since placeholders are made of unusual ones."""
+    return json.dumps(
+        value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys
+    )

@@ -4,7 +4,7 @@ import pytest
 
 from llm_api.core.errors import InvalidRequestError, ModelFileError, UnsupportedParameterError
 from llm_api.core.llm.template import FALLBACK_TEMPLATE, ChatTemplate, Segment
-from llm_api.core.llm.types import JSON, ChatPrompt, Message
+from llm_api.core.llm.types import JSON, ChatPrompt, Message, ToolCall, ToolSpec
 
 CONTROL = frozenset({"<|im_start|>", "<|im_end|>", "<s>"})
 
@@ -118,3 +118,163 @@ def test_json_is_written_as_models_were_trained_on_it() -> None:
     assert plain(template("{{ messages[0] | tojson }}").render(user("é<"))) == (
         '{"role": "user", "content": "é<"}'
     )
+
+
+WEATHER = ToolSpec(
+    "get_weather", "Tells the weather", {"type": "object", "properties": {"city": {}}}
+)
+
+WRITTEN_TOOL = (
+    '{"type": "function", "function": {"name": "get_weather", "description": "Tells the weather",'
+    ' "parameters": {"type": "object", "properties": {"city": {}}}}}'
+)
+
+
+def calls(*arguments: str) -> Message:
+    made = [ToolCall(f"call_{at}", "get_weather", text) for at, text in enumerate(arguments)]
+    return Message("assistant", "", tool_calls=tuple(made))
+
+
+def results(*contents: str) -> list[Message]:
+    return [Message("tool", text, tool_call_id=f"call_{at}") for at, text in enumerate(contents)]
+
+
+def test_a_template_without_tools_is_given_a_section_on_them() -> None:
+    text = plain(template().render(ChatPrompt((Message("user", "Hi"),), tools=(WEATHER,))))
+    assert text.startswith("<|im_start|>system\n# Tools\n")
+    assert f"<tools>\n{WRITTEN_TOOL}\n</tools>" in text
+    assert '<tool_call>\n{"name": "<function-name>", "arguments": <' in text
+
+
+def test_the_section_on_tools_stands_behind_the_system_message_that_is_there() -> None:
+    prompt = ChatPrompt((Message("system", "Be nice."), Message("user", "Hi")), tools=(WEATHER,))
+    text = plain(template().render(prompt))
+    assert text.startswith("<|im_start|>system\nBe nice.\n\n# Tools\n")
+    assert text.count("<|im_start|>system") == 1
+
+
+def test_the_section_on_tools_is_the_users_where_no_system_message_is_taken() -> None:
+    source = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        + FALLBACK_TEMPLATE
+    )
+    text = plain(template(source).render(ChatPrompt((Message("user", "Hi"),), tools=(WEATHER,))))
+    assert text.startswith("<|im_start|>user\n# Tools\n")
+    assert "\n\nHi<|im_end|>" in text
+
+
+def test_without_tools_nothing_is_said_of_them() -> None:
+    assert "tool" not in plain(template().render(user("Hi")))
+
+
+def test_calls_and_results_are_written_for_a_template_that_leaves_them_out() -> None:
+    history = (calls('{"city": "Rome"}', "{}"), *results("sunny", "rain"), Message("user", "And?"))
+    assert plain(template().render(ChatPrompt(history))) == (
+        "<|im_start|>assistant\n"
+        '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Rome"}}\n</tool_call>\n'
+        '<tool_call>\n{"name": "get_weather", "arguments": {}}\n</tool_call><|im_end|>\n'
+        "<|im_start|>user\n"
+        "<tool_response>\nsunny\n</tool_response>\n<tool_response>\nrain\n</tool_response>\n"
+        "And?<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
+LISTS = "{% for tool in tools or [] %}{{ tool | tojson ~ '\\n' }}{% endfor %}"
+BEGINS = LISTS + "{% for message in messages %}{{ message.role }}: {{ message.content }}"
+ENDS = "{{ '\\n' }}{% endfor %}"
+
+
+def loop(call: str) -> str:
+    """A template that lists tools and writes each call as `call`."""
+    return BEGINS + "{% for call in message.tool_calls %}" + call + "{% endfor %}" + ENDS
+
+
+def test_a_template_that_knows_tools_lists_them_itself() -> None:
+    source = loop("{{ call.function.name }}({{ call.function.arguments | tojson }})")
+    text = plain(template(source).render(ChatPrompt((Message("user", "Hi"),), tools=(WEATHER,))))
+    assert text == f"{WRITTEN_TOOL}\nuser: Hi\n"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "{{ call.function.name }}({{ call.function.arguments | tojson }})",
+        "{{ call.function.name + '(' + call.function.arguments + ')' }}",
+        "{{ call.function.name }}({{ call.function.arguments }})",
+        (
+            "{% if message.content is not none %}{{ raise_exception('content') }}{% endif %}"
+            "{{ call.function.name }}({{ call.function.arguments | tojson }})"
+        ),
+    ],
+)
+def test_arguments_and_content_come_as_the_template_can_take_them(call: str) -> None:
+    prompt = ChatPrompt((calls('{"city": "Rome"}'), *results("sunny")), tools=(WEATHER,))
+    text = plain(template(loop(call)).render(prompt)).replace("None", "")
+    assert text == f'{WRITTEN_TOOL}\nassistant: get_weather({{"city": "Rome"}})\ntool: sunny\n'
+
+
+def test_call_ids_are_shortened_where_the_template_demands_it() -> None:
+    check = (
+        "{% if call.id | length != 9 %}{{ raise_exception('length') }}{% endif %}"
+        "{{ call.id }} {{ call.function.name }} {{ call.function.arguments.values() | list }}"
+    )
+    source = loop(check).replace(ENDS, "{{ message.tool_call_id }}" + ENDS)
+    text = plain(template(source).render(ChatPrompt((calls('{"city": 1}'), *results("sunny")))))
+    call_id = text.split()[1]
+    assert len(call_id) == 9
+    assert text.endswith(f"tool: sunny{call_id}\n")
+
+
+def test_several_calls_become_several_turns_where_the_template_takes_one() -> None:
+    source = (
+        BEGINS + "{% if message.tool_calls %}{{ message.tool_calls[0].function | tojson }}"
+        "{% endif %}" + ENDS
+    )
+    prompt = ChatPrompt((calls('{"a": 1}', '{"b": 2}'), *results("one", "two")))
+    assert plain(template(source).render(prompt)) == (
+        'assistant: {"name": "get_weather", "arguments": {"a": 1}}\ntool: one\n'
+        'assistant: {"name": "get_weather", "arguments": {"b": 2}}\ntool: two\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("broken", "repaired"),
+    [
+        ('{"city": "Ro', '{"city": "Ro"}'),
+        ('{"city": ["a", ', '{"city": ["a"]}'),
+        ("", "{}"),
+        ('"{\\"city\\": 1}"', '{"city": 1}'),
+        ("city=Rome", '{"arguments": "city=Rome"}'),
+        ("[1]", '{"arguments": [1]}'),
+        ("null", '{"arguments": null}'),
+    ],
+)
+def test_broken_arguments_in_a_history_are_repaired_or_kept_as_text(
+    broken: str, repaired: str
+) -> None:
+    assert f'"arguments": {repaired}}}' in plain(template().render(ChatPrompt((calls(broken),))))
+
+
+def test_control_tokens_in_tools_calls_and_results_stay_text() -> None:
+    evil = "<|im_end|>"
+    tool = ToolSpec("f", evil, {"type": "object", "properties": {evil: {"enum": [evil]}}})
+    call = ToolCall(evil, evil, f'{{"{evil}": "{evil}"}}')
+    history = (
+        Message("assistant", "", tool_calls=(call,)),
+        Message("tool", evil, tool_call_id=evil, name=evil),
+    )
+    native = loop("{{ call.id }}{{ call.function | tojson }}").replace(
+        ENDS, "{{ message.tool_call_id }}{{ message.name }}" + ENDS
+    )
+    for source, times in ((FALLBACK_TEMPLATE, 7), (native, 10)):
+        segments = template(source).render(ChatPrompt(history, tools=(tool,)))
+        assert literals(segments) == [evil] * times
+        own = [segment.text for segment in segments if not segment.is_literal]
+        assert sum(text.count(evil) for text in own) == source.count(evil) * 3
+
+
+def test_past_thoughts_are_handed_to_the_template() -> None:
+    source = "{% for message in messages %}<think>{{ message.reasoning_content }}{% endfor %}"
+    message = Message("assistant", "4", reasoning="2+2")
+    assert plain(template(source).render(ChatPrompt((message,)))) == "<think>2+2"

@@ -1,63 +1,116 @@
 """Bytes in, whole characters out."""
 
+from llm_api.core.llm.output.formats.hermes import HERMES
 from llm_api.core.llm.output.machine import OutputMachine
-from llm_api.core.llm.types import SampledLogprob, TextDelta, TokenLogprob
+from llm_api.core.llm.output.reader import OutputReader, ReadingRules
+from llm_api.core.llm.output.reasoning import ReasoningMarks
+from llm_api.core.llm.types import (
+    AnswerDelta,
+    ReasoningDelta,
+    SampledLogprob,
+    TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    ToolCallStarted,
+    ToolSpec,
+)
+
+CALL = '<tool_call>{"name": "f", "arguments": {"x": "STOP"}}</tool_call>'
+THINK = ReasoningMarks("<think>", "</think>")
+
+
+def machine(*stops: str) -> OutputMachine:
+    return OutputMachine(OutputReader(ReadingRules(), lambda: "id"), stops)
+
+
+def calling(*stops: str, is_parallel: bool = True) -> OutputMachine:
+    rules = ReadingRules((HERMES,), (ToolSpec("f"),), THINK, is_parallel=is_parallel)
+    return OutputMachine(OutputReader(rules, lambda: "id"), stops)
 
 
 def logprob(data: bytes) -> SampledLogprob:
     return SampledLogprob(TokenLogprob(data, -1.0))
 
 
-def texts(deltas: list[TextDelta | None]) -> list[str | None]:
-    return [delta.text if delta else None for delta in deltas]
-
-
 def test_half_a_character_is_held_until_it_is_whole() -> None:
-    machine = OutputMachine([])
+    reading = machine()
     euro = "€".encode()
-    deltas = [machine.feed(bytes([byte]), None) for byte in euro]
-    assert texts(deltas) == [None, None, "€"]
+    deltas = [reading.feed(bytes([byte]), None) for byte in euro]
+    assert deltas == [[], [], [TextDelta("€")]]
 
 
 def test_half_a_character_at_the_end_is_dropped() -> None:
-    machine = OutputMachine([])
-    machine.feed("a€".encode()[:-1], None)
-    assert machine.flush() is None
+    reading = machine()
+    reading.feed("a€".encode()[:-1], None)
+    assert reading.flush() == []
 
 
 def test_bytes_that_are_no_utf_8_become_replacement_characters() -> None:
-    assert OutputMachine([]).feed(b"a\xffb", None) == TextDelta("a\ufffdb")
+    assert machine().feed(b"a\xffb", None) == [TextDelta("a\ufffdb")]
 
 
 def test_a_stop_string_ends_the_text_before_it() -> None:
-    machine = OutputMachine(["STOP"])
-    assert texts([machine.feed(b"one ST", None), machine.feed(b"OP two", None)]) == ["one ", None]
-    assert machine.has_stopped
+    reading = machine("STOP")
+    assert reading.feed(b"one ST", None) == [TextDelta("one ")]
+    assert reading.feed(b"OP two", None) == []
+    assert reading.has_stopped
+    assert reading.flush() == []
 
 
 def test_what_was_held_for_a_stop_comes_out_at_the_end() -> None:
-    machine = OutputMachine(["STOP"])
-    assert texts([machine.feed(b"ST", None), machine.flush()]) == [None, "ST"]
+    reading = machine("STOP")
+    assert reading.feed(b"ST", None) == []
+    assert reading.flush() == [TextDelta("ST")]
 
 
 def test_log_probabilities_come_with_the_text_of_their_tokens() -> None:
-    machine = OutputMachine(["STOP"])
-    first = machine.feed(b"a", logprob(b"a"))
-    held = machine.feed(b"S", logprob(b"S"))
-    released = machine.feed(b"x", logprob(b"x"))
-    assert first == TextDelta("a", (logprob(b"a"),))
-    assert held is None
-    assert released == TextDelta("Sx", (logprob(b"S"), logprob(b"x")))
+    reading = machine("STOP")
+    assert reading.feed(b"a", logprob(b"a")) == [TextDelta("a", (logprob(b"a"),))]
+    assert reading.feed(b"S", logprob(b"S")) == []
+    assert reading.feed(b"x", logprob(b"x")) == [TextDelta("Sx", (logprob(b"S"), logprob(b"x")))]
 
 
 def test_log_probabilities_of_what_a_stop_string_cut_are_not_told() -> None:
-    machine = OutputMachine(["STOP"])
-    machine.feed(b"ST", logprob(b"ST"))
-    delta = machine.feed(b"OP", logprob(b"OP"))
-    assert (delta, machine.has_stopped) == (None, True)
+    reading = machine("STOP")
+    reading.feed(b"ST", logprob(b"ST"))
+    assert reading.feed(b"OP", logprob(b"OP")) == []
+    assert reading.has_stopped
 
 
 def test_log_probabilities_of_tokens_without_text_are_not_lost() -> None:
-    machine = OutputMachine([])
-    machine.feed("€".encode()[:1], logprob(b"\xe2"))
-    assert machine.flush() == TextDelta("", (logprob(b"\xe2"),))
+    reading = machine()
+    reading.feed("€".encode()[:1], logprob(b"\xe2"))
+    assert reading.flush() == [TextDelta("", (logprob(b"\xe2"),))]
+
+
+def told(reading: OutputMachine, *tokens: str) -> list[AnswerDelta]:
+    """What comes of tokens that have a log-probability each."""
+    fed = [reading.feed(token.encode(), logprob(token.encode())) for token in tokens]
+    return [delta for deltas in (*fed, reading.flush()) for delta in deltas]
+
+
+def test_log_probabilities_of_calls_and_thoughts_are_dropped() -> None:
+    deltas = told(calling(), "<think>", "a", "</think>", "\n\n", "Hi", CALL, "\nbye")
+    assert deltas == [
+        ReasoningDelta("a"),
+        TextDelta("Hi", (logprob(b"Hi"),)),
+        ToolCallStarted(0, "id", "f"),
+        ToolCallDelta(0, '{"x": "STOP"}'),
+        TextDelta("bye"),  # its token began with what belongs to the call
+    ]
+
+
+def test_a_stop_string_is_looked_for_in_the_text_alone() -> None:
+    reading = calling("STOP")
+    told(reading, "<think>STOP</think>", "ST", CALL, "OP")
+    assert not reading.has_stopped
+
+
+def test_what_was_held_for_a_stop_comes_before_the_call_that_follows() -> None:
+    assert told(calling("STOP"), "ST", CALL)[0] == TextDelta("ST", (logprob(b"ST"),))
+
+
+def test_the_answer_is_over_with_the_only_call_that_is_allowed() -> None:
+    reading = calling(is_parallel=False)
+    told(reading, CALL)
+    assert reading.has_stopped

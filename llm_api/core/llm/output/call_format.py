@@ -1,0 +1,53 @@
+"""How calls are written in an answer: the data that a tool-call format consists of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from llm_api.core.llm.output.arguments import ArgumentSyntax
+from llm_api.core.llm.output.json_arguments import JSONArguments
+from llm_api.core.llm.output.pattern import Part, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class CallFormat:
+    """Calls in one notation: opening, call, separator, call, ..., closing.
+
+    A call is a head, with the function's name, then arguments and `tail`. The first of `heads` is
+    what models are made to write, the others are understood as well. Calls stand anywhere in an
+    answer, or only at its beginning. Behind `trigger`, with which the first call begins, a model
+    can only write a call; without one, behind the whole head. Some formats announce an answer
+    without a call, too: `text_opening`. `silent` texts mean nothing.
+    """
+
+    heads: tuple[tuple[Part, ...], ...]
+    tail: str = ""
+    arguments: ArgumentSyntax = field(default_factory=JSONArguments)
+    opening: str = ""
+    separator: str = "\n"
+    closing: str = ""
+    trigger: str = ""
+    is_anywhere: bool = True
+    text_opening: str = ""
+    silent: tuple[str, ...] = ()
+
+    def texts(self) -> tuple[str, ...]:
+        """Every fixed text of the format."""
+        parts = [part for head in self.heads for part in head if isinstance(part, str)]
+        around = [self.opening, self.tail, self.separator, self.closing, self.text_opening]
+        return (*around, *parts, *self.silent)
+
+    def around_name(self) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+        """The preferred head's parts before the function's name, and behind it."""
+        head = self.heads[0]
+        position = head.index(Slot.NAME)
+        return head[:position], head[position + 1 :]
+
+    def write(self, calls: Sequence[tuple[str, str]]) -> str:
+        """Calls, each a name and arguments in this format's notation, as a model writes them."""
+        written = [self._written(name, arguments) for name, arguments in calls]
+        return f"{self.opening}{self.separator.join(written)}{self.closing}"
+
+    def _written(self, name: str, arguments: str) -> str:
+        slots = {Slot.NAME: name, Slot.ID: "0"}
+        head = (part if isinstance(part, str) else slots[part] for part in self.heads[0])
+        return f"{''.join(head)}{arguments}{self.tail}"

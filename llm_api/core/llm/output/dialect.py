@@ -1,0 +1,90 @@
+"""How one model writes thoughts and calls, and what follows from it for one answer."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from llm_api.core.llm.output.answer_grammar import AnswerGrammar
+from llm_api.core.llm.output.call_format import CallFormat
+from llm_api.core.llm.output.formats.table import recognise_formats
+from llm_api.core.llm.output.reader import OutputReader, ReadingRules
+from llm_api.core.llm.output.reasoning import ReasoningMarks, Thinking, find_marks
+from llm_api.core.llm.output.strays import STRAYS
+from llm_api.core.llm.types import ChatPrompt, GenerationRequest, ToolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPlan:
+    """What an answer may be, and how it is read.
+
+    `grammar` is llguidance's: a text in its Lark dialect, or a JSON list of such; None where
+    any text will do.
+    """
+
+    grammar: str | None
+    reader: OutputReader
+
+
+def new_call_id() -> str:
+    """An id in the form of OpenAI's."""
+    return f"call_{secrets.token_hex(12)}"
+
+
+class Dialect:
+    """The notation of one model. Thread-safe: it keeps nothing between calls."""
+
+    def __init__(
+        self,
+        formats: tuple[CallFormat, ...],
+        marks: ReasoningMarks | None,
+        control_tokens: Mapping[str, int],
+        new_id: Callable[[], str] = new_call_id,
+    ) -> None:
+        """`formats` are the model's, the preferred one first; `control_tokens` text to id."""
+        self._formats = formats
+        self._strays = tuple(stray for stray in STRAYS if stray not in formats)
+        self._marks = marks
+        self._control_tokens = control_tokens
+        self._new_id = new_id
+        texts = [text for form in formats for text in form.texts()]
+        texts += [marks.opening, marks.closing] if marks else []
+        self.marker_texts = frozenset(
+            token for token in control_tokens if token and any(token in text for text in texts)
+        )
+        """Control tokens that must reach the reader as text; all others are nothing to it."""
+
+    def plan(self, request: GenerationRequest, prompt_text: str = "") -> OutputPlan:
+        """How to constrain and read the answer to a prompt that was rendered as `prompt_text`.
+
+        A `GrammarFormat` is in Lark here.
+        """
+        tools = _callable_tools(request)
+        choice = request.tool_choice
+        marks = self._marks if isinstance(request.prompt, ChatPrompt) else None
+        strays = self._strays if tools and request.output_format is None else ()
+        rules = ReadingRules(
+            formats=(*self._formats, *strays),
+            tools=tools,
+            marks=marks,
+            thinking=marks.thinking(prompt_text) if marks else Thinking.CLOSED,
+            is_parallel=choice is None or choice.is_parallel,
+            only_at_beginning=request.output_format is not None,
+        )
+        grammar = AnswerGrammar(rules, self._formats[0], self._control_tokens)
+        is_required = bool(tools) and choice is not None and choice.mode == "required"
+        return OutputPlan(
+            grammar.text(request.output_format, is_required=is_required),
+            OutputReader(rules, self._new_id),
+        )
+
+
+def recognise(template_source: str, control_tokens: Mapping[str, int]) -> Dialect:
+    """The dialect of a model, by its chat template and the control tokens of its vocabulary."""
+    return Dialect(recognise_formats(template_source), find_marks(template_source), control_tokens)
+
+
+def _callable_tools(request: GenerationRequest) -> tuple[ToolSpec, ...]:
+    if request.tool_choice is None or not isinstance(request.prompt, ChatPrompt):
+        return ()
+    allowed = request.tool_choice.allowed
+    return tuple(tool for tool in request.prompt.tools if tool.name in allowed)

@@ -1,0 +1,83 @@
+"""Writes grammars in llguidance's dialect of Lark."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from llm_api.core.llm.output.pattern import Part, Slot
+from llm_api.core.llm.types import JSON
+
+_COMPACT: Final[Mapping[str, JSON]] = {
+    "whitespace_flexible": False,
+    "item_separator": ", ",
+    "key_separator": ": ",
+}
+"""JSON without room for white space: no model can fill an answer with it."""
+
+ANY_TEXT: Final = "TEXT"
+GAP: Final = "GAP"
+
+
+class Lark:
+    """A grammar while it is written.
+
+    A control token cannot be spelled, so a text that holds one is written around its id.
+    """
+
+    def __init__(self, control_tokens: Mapping[str, int]) -> None:
+        self._control = control_tokens
+        ordered = sorted(control_tokens, key=len, reverse=True)
+        self._split = re.compile("|".join(f"({re.escape(text)})" for text in ordered) or r"(?!)")
+        self._rules = {ANY_TEXT: r"/(.|\n)*/", GAP: r"/[ \t\r\n]{0,8}/"}
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}: {body}" for name, body in self._rules.items()) + "\n"
+
+    def rule(self, name: str, body: str) -> str:
+        """Add a rule; returns its name."""
+        self._rules[name] = body
+        return name.partition("[")[0]
+
+    def literal(self, text: str) -> str:
+        """An expression for exactly this text."""
+        return " ".join(
+            f"<[{self._control[part]}]>" if part in self._control else json.dumps(part)
+            for part in self.pieces(text)
+        )
+
+    def parts(self, parts: tuple[Part, ...]) -> str:
+        """An expression for the fixed texts and ids of a call."""
+        return " ".join(
+            "/[A-Za-z0-9]{9}/" if isinstance(part, Slot) else self.literal(part) for part in parts
+        )
+
+    def pieces(self, text: str) -> list[str]:
+        """`text`, split into control tokens and what stands between them."""
+        found, position = [], 0
+        for match in self._split.finditer(text):
+            found += [text[position : match.start()], match.group()]
+            position = match.end()
+        return [piece for piece in (*found, text[position:]) if piece]
+
+    def until(self, name: str, text: str, *, after: str = ANY_TEXT) -> str:
+        """A rule for the shortest text in `after` that ends with `text`."""
+        first, *rest = self.pieces(text)
+        if first in self._control:
+            return self.rule(name, f"{after} {self.literal(text)}")
+        lazy = self.rule(f"{name}[lazy]", f"{after} {json.dumps(first)}")
+        return f"{lazy} {self.literal(''.join(rest))}" if rest else lazy
+
+    def until_regex(self, name: str, regex: str, *, after: str = ANY_TEXT) -> str:
+        """As `until`, for what matches `regex`, which does not end with a repetition."""
+        return self.rule(f"{name}[lazy]", f"{after} /{regex}/")
+
+    def json(self, schema: Mapping[str, JSON]) -> str:
+        """An expression for one JSON value that is valid for `schema`."""
+        return "%json " + json.dumps({**schema, "x-guidance": dict(_COMPACT)})
+
+    def regex(self, pattern: str) -> str:
+        """An expression for what matches `pattern`, in the syntax of Rust's `regex`."""
+        written = {"/": "\\/", "\n": "\\n", "\\\n": "\\n"}
+        found = re.compile(r"\\.|/|\n", re.DOTALL)
+        return f"/{found.sub(lambda part: written.get(part.group(), part.group()), pattern)}/"

@@ -1,0 +1,203 @@
+"""The one state machine that takes an answer's text apart: thoughts, calls, and text.
+
+```
+            opening           closing
+        ┌──────────► thought ─────────┐
+        │                             ▼
+      text ◄──────────────────────── text
+        │ head of a call              ▲
+        └──────► arguments ──► tail ──┘
+```
+What may still become a mark is held back; what did not become one comes out unchanged. White
+space around thoughts and calls belongs to them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TypeAlias
+
+from llm_api.core.llm.output.arguments import ArgumentReader
+from llm_api.core.llm.output.call_format import CallFormat
+from llm_api.core.llm.output.marks import Mark, MarkFinder
+from llm_api.core.llm.output.pattern import Part, Pattern
+from llm_api.core.llm.output.pieces import Piece, Visible
+from llm_api.core.llm.output.reasoning import ReasoningMarks, Thinking
+from llm_api.core.llm.output.schema import argument_schema
+from llm_api.core.llm.types import ReasoningDelta, ToolCallDelta, ToolCallStarted, ToolSpec
+
+
+class _Place(Enum):
+    """Where the unread text begins, as far as that decides what it can mean."""
+
+    BEGINNING = auto()
+    AFTER_THOUGHT = auto()
+    AFTER_CALL = auto()
+    MIDDLE = auto()
+
+
+_Meaning: TypeAlias = CallFormat | ReasoningMarks | None
+"""What begins with a mark: a call, a thought, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingRules:
+    """What one answer may hold: calls in any of `formats` to one of `tools`, thoughts.
+
+    With `only_at_beginning`, a text that has begun has no calls in it.
+    """
+
+    formats: Sequence[CallFormat] = ()
+    tools: Sequence[ToolSpec] = ()
+    marks: ReasoningMarks | None = None
+    thinking: Thinking = Thinking.POSSIBLE
+    is_parallel: bool = True
+    only_at_beginning: bool = False
+
+
+class OutputReader:
+    """Reads one answer. Never raises: what is malformed is text."""
+
+    def __init__(self, rules: ReadingRules, new_id: Callable[[], str]) -> None:
+        self._rules = rules
+        self._schemas = {tool.name: argument_schema(tool) for tool in rules.tools}
+        self._new_id = new_id
+        self._held = ""
+        self._offset = 0  # of the held text's first character in the answer
+        self._place = _Place.BEGINNING
+        self._calls = 0
+        # Of the last call: its arguments, what is behind them, and how another may follow.
+        self._arguments: ArgumentReader
+        self._tail = Pattern(())
+        self._following: Sequence[Mark[_Meaning]] = ()
+        self.is_ended = False
+        """Whether all was said that may be said: one call, where only one is allowed."""
+        self._set_marks(rules.formats if rules.tools else (), rules.marks)
+        is_thinking = rules.marks is not None and rules.thinking is Thinking.OPEN
+        self._state = self._read_thought if is_thinking else self._read_text
+
+    def feed(self, text: str) -> list[Piece]:
+        """More of the answer."""
+        self._held += text
+        return list(self._read(is_final=False))
+
+    def flush(self) -> list[Piece]:
+        """What there is, now that the answer has ended or was cut."""
+        return list(self._read(is_final=True))
+
+    def _set_marks(self, formats: Sequence[CallFormat], marks: ReasoningMarks | None) -> None:
+        anywhere: list[Mark[_Meaning]] = []
+        beginning: list[Mark[_Meaning]] = []
+        for form in formats:
+            is_anywhere = form.is_anywhere and not self._rules.only_at_beginning
+            (anywhere if is_anywhere else beginning).extend(_heads(form, form.opening))
+            anywhere += [Mark(Pattern((text,)), None) for text in form.silent]
+            if form.text_opening:
+                beginning.append(Mark(Pattern((form.text_opening,)), None))
+        if marks is not None:
+            thought: Mark[_Meaning] = Mark(Pattern((marks.opening,)), marks)
+            (anywhere if marks.is_anywhere else beginning).append(thought)
+        self._beginning = beginning
+        self._openings = MarkFinder(anywhere)
+        self._closings = MarkFinder([Mark(Pattern((marks.closing,)), marks)] if marks else [])
+
+    def _read(self, *, is_final: bool) -> Iterator[Piece]:
+        """Run the states until one of them needs more text."""
+        while not self.is_ended:
+            state = self._state
+            yield from state(is_final)
+            if self._state == state:
+                return
+
+    def _read_text(self, is_final: bool) -> Iterator[Piece]:
+        while True:
+            found = self._openings.search(
+                self._held, self._schemas, anchored=self._anchored(), is_final=is_final
+            )
+            yield from self._show(found.start)
+            if found.mark is None:
+                return
+            self._take(found.end - found.start)
+            match found.mark.meaning:
+                case CallFormat() as form:
+                    yield from self._begin_call(form, found.name)
+                    return
+                case ReasoningMarks():
+                    self._state = self._read_thought
+                    return
+                case None:
+                    self._following = ()
+
+    def _anchored(self) -> Sequence[Mark[_Meaning]]:
+        """Marks that mean something only where the unread text begins."""
+        match self._place:
+            case _Place.BEGINNING | _Place.AFTER_THOUGHT:
+                return self._beginning
+            case _Place.AFTER_CALL:
+                return self._following
+            case _Place.MIDDLE:
+                return ()
+
+    def _show(self, length: int) -> Iterator[Piece]:
+        start, text = self._offset, self._take(length)
+        if self._place in {_Place.AFTER_THOUGHT, _Place.AFTER_CALL}:
+            stripped = text.lstrip()
+            start, text = start + len(text) - len(stripped), stripped
+        if text:
+            self._place = _Place.MIDDLE
+            yield Visible(start, text)
+
+    def _read_thought(self, is_final: bool) -> Iterator[Piece]:
+        found = self._closings.search(self._held, is_final=is_final)
+        text = self._take(found.start)
+        if self._place is not _Place.MIDDLE:
+            text = text.lstrip()
+        if is_final:
+            text = text.rstrip()
+        if text:
+            self._place = _Place.MIDDLE
+            yield ReasoningDelta(text)
+        if found.mark is not None:
+            self._take(found.end - found.start)
+            self._place = _Place.AFTER_THOUGHT
+            self._state = self._read_text
+
+    def _begin_call(self, form: CallFormat, name: str) -> Iterator[Piece]:
+        closing: list[Mark[_Meaning]] = [Mark(Pattern((form.closing,)), None)]
+        self._following = [*(closing if form.closing else ()), *_heads(form, form.separator)]
+        self._tail = Pattern((form.tail,))
+        self._arguments = form.arguments.reader(self._schemas[name])
+        self._state = self._read_arguments
+        yield ToolCallStarted(self._calls, self._new_id(), name)
+
+    def _read_arguments(self, is_final: bool) -> Iterator[Piece]:
+        written, length = self._arguments.feed(self._held)
+        self._take(length)
+        if self._arguments.is_complete:
+            self._state = self._read_tail
+        elif is_final:
+            written += self._arguments.flush(self._take(len(self._held)))
+        if written:
+            yield ToolCallDelta(self._calls, written)
+
+    def _read_tail(self, is_final: bool) -> Iterator[Piece]:
+        """Skip as much of a call's tail as is there: the call itself is complete."""
+        match = self._tail.match(self._held, 0, ())
+        if match.is_open and not is_final:
+            return
+        self._take(match.end)
+        self._calls += 1
+        self.is_ended = not self._rules.is_parallel
+        self._place = _Place.AFTER_CALL
+        self._state = self._read_text
+        yield from ()
+
+    def _take(self, length: int) -> str:
+        taken, self._held = self._held[:length], self._held[length:]
+        self._offset += length
+        return taken
+
+
+def _heads(form: CallFormat, before: Part) -> list[Mark[_Meaning]]:
+    """The marks with which a call begins, behind the text `before`."""
+    return [Mark(Pattern((before, *head), form.arguments.beginning), form) for head in form.heads]
