@@ -34,7 +34,7 @@ from tests.api.bodies import HELLO, chat, completion, tool
 from tests.fakes import MODEL_ID, FakeBackend, Step
 
 CHAT = "/v1/chat/completions"
-CITY = {"type": "string"}
+CITY: dict[str, Any] = {"type": "string"}
 TOOLS = [tool("weather", city=CITY), tool("now")]
 
 
@@ -272,7 +272,7 @@ async def test_a_history_of_calls_reaches_the_backend_broken_arguments_and_all(
     )
 
 
-SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
 
 @pytest.mark.parametrize(

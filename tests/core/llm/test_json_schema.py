@@ -23,8 +23,8 @@ def nested(depth: int) -> dict[str, Any]:
     return schema
 
 
-ITSELF = {"$ref": "#"}
-NODE = {"$ref": "#/$defs/node"}
+ITSELF: dict[str, Any] = {"$ref": "#"}
+NODE: dict[str, Any] = {"$ref": "#/$defs/node"}
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_a_schema_without_a_finite_value_is_refused(schema: dict[str, Any], poin
     "reference", ["#/$defs/absent", "http://elsewhere/schema", "node", "#/required/x", 7, ""]
 )
 def test_a_reference_that_leads_nowhere_is_refused_where_it_stands(reference: object) -> None:
-    schema = {"properties": {"a/b": {"$ref": reference}}, "required": ["a/b"]}
+    schema: dict[str, Any] = {"properties": {"a/b": {"$ref": reference}}, "required": ["a/b"]}
     with pytest.raises(InvalidRequestError, match="'/properties/a~1b', the reference"):
         checked(schema, "tools")
 
 
 def test_a_reference_into_a_list_is_followed() -> None:
-    schema = {"prefixItems": [{"type": "string"}, {"$ref": "#/prefixItems/0"}]}
+    schema: dict[str, Any] = {"prefixItems": [{"type": "string"}, {"$ref": "#/prefixItems/0"}]}
     assert checked(schema, "tools") == schema
 
 
@@ -91,7 +91,7 @@ def test_a_schema_that_is_too_large_is_refused(schema: dict[str, Any]) -> None:
 
 def test_formats_that_assert_nothing_and_compiler_options_are_left_out() -> None:
     email = {"type": "string", "format": "email"}
-    schema = {
+    schema: dict[str, Any] = {
         "x-guidance": {"lenient": True},
         "type": "object",
         "properties": {
@@ -114,7 +114,10 @@ def test_formats_that_assert_nothing_and_compiler_options_are_left_out() -> None
 
 def test_the_branches_of_a_one_of_stand_in_place() -> None:
     cat = {"properties": {"kind": {"const": "cat"}}}
-    schema = {"oneOf": [{"$ref": "#/$defs/cat"}, {"type": "null"}], "$defs": {"cat": cat}}
+    schema: dict[str, Any] = {
+        "oneOf": [{"$ref": "#/$defs/cat"}, {"type": "null"}],
+        "$defs": {"cat": cat},
+    }
     assert checked(schema, "tools")["oneOf"] == [cat, {"type": "null"}]
 
 

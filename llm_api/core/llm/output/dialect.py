@@ -48,8 +48,10 @@ class Dialect:
         self._new_id = new_id
         texts = [text for form in formats for text in form.texts()]
         texts += [marks.opening, marks.closing] if marks else []
-        self.marker_texts = frozenset(
-            token for token in control_tokens if token and any(token in text for text in texts)
+        self.marks_as_text = frozenset(
+            token
+            for name, token in control_tokens.items()
+            if name and any(name in text for text in texts)
         )
         """Control tokens that must reach the reader as text; all others are nothing to it."""
 

@@ -165,7 +165,7 @@ def test_a_schema_that_cannot_be_enforced_says_where(
     compiler: GrammarCompiler, part: dict[str, Any], reason: str
 ) -> None:
     inner = {"type": "object", "properties": {"b": part}, "required": ["b"]}
-    schema = {"type": "object", "properties": {"a": inner, "c": {"type": "string"}}}
+    schema: dict[str, Any] = {"type": "object", "properties": {"a": inner, "c": {"type": "string"}}}
     schema["required"] = ["a"]
     with pytest.raises(InvalidRequestError) as raised:
         compiler.check_schema(schema, "tools[0].function.parameters")
@@ -177,7 +177,7 @@ def test_a_schema_that_cannot_be_enforced_says_where(
 def test_shared_definitions_are_known_where_the_culprit_is_sought(
     compiler: GrammarCompiler,
 ) -> None:
-    schema = {
+    schema: dict[str, Any] = {
         "properties": {"good": {"$ref": "#/$defs/good"}, "bad": {"uniqueItems": True}},
         "$defs": {"good": {"type": "string"}},
     }
