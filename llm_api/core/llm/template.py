@@ -9,12 +9,14 @@ text into a control token, and words that merely persuade the model.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from jinja2 import TemplateError, meta
+from jinja2 import TemplateError, meta, nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from llm_api.core.errors import InvalidRequestError, ModelFileError, UnsupportedParameterError
@@ -147,6 +149,16 @@ class ChatTemplate:
         return text
 
 
+class _GenerationTag(Extension):
+    """`{% generation %}`: templates mark with it what models are trained on. It changes nothing."""
+
+    tags = {"generation"}  # noqa: RUF012 - declared so by Jinja
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
 class _TemplateRefusalError(Exception):
     """Raised where the template calls `raise_exception`."""
 
@@ -163,7 +175,9 @@ def _segments(text: str, carried: Sequence[str]) -> list[Segment]:
 def _environment() -> ImmutableSandboxedEnvironment:
     """Jinja as chat templates expect it (the conventions are those of `transformers`)."""
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.loopcontrols", _GenerationTag],
     )
     environment.globals["raise_exception"] = _raise_exception
     environment.globals["strftime_now"] = _strftime_now
@@ -188,5 +202,17 @@ def _to_json(
 ) -> str:
     """JSON that keeps every character, since placeholders are made of unusual ones."""
     return json.dumps(
-        value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys
+        value,
+        ensure_ascii=False,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+        default=_list_of,
     )
+
+
+def _list_of(value: object) -> list[object]:
+    """What filters like `map` give is written as a list."""
+    if isinstance(value, Iterator):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

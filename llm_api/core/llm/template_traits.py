@@ -112,13 +112,18 @@ def _writes_calls(
         *([_result(call_id) for call_id in ids] if has_result else ()),
     ]
     text = render(messages, tools)
+    if text is None:
+        return False
     without = render(messages[:1], tools) or ""
+
+    def adds(part: str) -> int:
+        return text.count(part) - without.count(part)
+
     return (
-        text is not None
-        and all(text.count(name) > without.count(name) for name in names)
-        and text.count(_VALUE) == len(names)
+        all(adds(name) > 0 for name in names)
+        and adds(_VALUE) == len(names)
         and (not has_result or _RESULT in text)
-        and not any(wrong in text for wrong in (f"'{_KEY}'", f'\\"{_KEY}'))
+        and not any(adds(wrong) for wrong in (f"'{_KEY}'", f'\\"{_KEY}'))
     )
 
 

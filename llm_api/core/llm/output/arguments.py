@@ -38,8 +38,8 @@ class ArgumentSyntax(Protocol):
         """The character with which arguments begin, where there is only one."""
         ...
 
-    def grammar(self, lark: Lark, schema: Mapping[str, JSON]) -> str:
-        """A rule expression for arguments that are valid for `schema`."""
+    def grammar(self, lark: Lark, name: str, schema: Mapping[str, JSON]) -> str:
+        """Add the rule `name` for arguments that are valid for `schema`. Returns its name."""
         ...
 
     def reader(self, schema: Mapping[str, JSON]) -> ArgumentReader: ...

@@ -12,29 +12,34 @@ from llm_api.core.llm.output.pattern import Part, Slot
 class CallFormat:
     """Calls in one notation: opening, call, separator, call, ..., closing.
 
-    A call is a head, with the function's name, then arguments and `tail`. The first of `heads` is
-    what models are made to write, the others are understood as well. Calls stand anywhere in an
-    answer, or only at its beginning. Behind `trigger`, with which the first call begins, a model
-    can only write a call; without one, behind the whole head. Some formats announce an answer
-    without a call, too: `text_opening`. `silent` texts mean nothing.
+    A call is a head, with the function's name, then arguments and a tail. The first of `heads`
+    and of `tails` is what models are made to write, the others are understood as well. Calls
+    stand anywhere in an answer, or only at its beginning. Behind `trigger`, with which the first
+    call begins, a model can only write a call; without one, behind the whole head.
+
+    Some formats announce everything: `text_opening` begins an answer without a call, and texts
+    before a call stand between those of `preamble`. `silent` texts only say that something begins.
     """
 
     heads: tuple[tuple[Part, ...], ...]
-    tail: str = ""
+    tails: tuple[tuple[Part, ...], ...] = ((),)
     arguments: ArgumentSyntax = field(default_factory=JSONArguments)
     opening: str = ""
     separator: str = "\n"
     closing: str = ""
     trigger: str = ""
     is_anywhere: bool = True
+    takes_several: bool = True
     text_opening: str = ""
+    preamble: tuple[str, str] | None = None
     silent: tuple[str, ...] = ()
 
     def texts(self) -> tuple[str, ...]:
         """Every fixed text of the format."""
-        parts = [part for head in self.heads for part in head if isinstance(part, str)]
-        around = [self.opening, self.tail, self.separator, self.closing, self.text_opening]
-        return (*around, *parts, *self.silent)
+        around = (*self.heads, *self.tails, self.preamble or ())
+        parts = [part for some in around for part in some if isinstance(part, str)]
+        single = [self.opening, self.separator, self.closing, self.text_opening]
+        return (*single, *parts, *self.silent)
 
     def around_name(self) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
         """The preferred head's parts before the function's name, and behind it."""
@@ -44,10 +49,13 @@ class CallFormat:
 
     def write(self, calls: Sequence[tuple[str, str]]) -> str:
         """Calls, each a name and arguments in this format's notation, as a model writes them."""
-        written = [self._written(name, arguments) for name, arguments in calls]
+        written = [
+            self._written(position, name, arguments)
+            for position, (name, arguments) in enumerate(calls)
+        ]
         return f"{self.opening}{self.separator.join(written)}{self.closing}"
 
-    def _written(self, name: str, arguments: str) -> str:
-        slots = {Slot.NAME: name, Slot.ID: "0"}
-        head = (part if isinstance(part, str) else slots[part] for part in self.heads[0])
-        return f"{''.join(head)}{arguments}{self.tail}"
+    def _written(self, position: int, name: str, arguments: str) -> str:
+        slots = {Slot.NAME: name, Slot.ID: f"{position:09}", Slot.NUMBER: str(position)}
+        parts = (*self.heads[0], arguments, *self.tails[0])
+        return "".join(part if isinstance(part, str) else slots[part] for part in parts)

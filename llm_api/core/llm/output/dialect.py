@@ -62,17 +62,19 @@ class Dialect:
         """
         tools = _callable_tools(request)
         choice = request.tool_choice
-        marks = self._marks if isinstance(request.prompt, ChatPrompt) else None
+        is_chat = isinstance(request.prompt, ChatPrompt)
+        marks = self._marks if is_chat else None
         strays = self._strays if tools and request.output_format is None else ()
         rules = ReadingRules(
-            formats=(*self._formats, *strays),
+            formats=self._formats if is_chat else (),
+            strays=strays,
             tools=tools,
             marks=marks,
             thinking=marks.thinking(prompt_text) if marks else Thinking.CLOSED,
             is_parallel=choice is None or choice.is_parallel,
             only_at_beginning=request.output_format is not None,
         )
-        grammar = AnswerGrammar(rules, self._formats[0], self._control_tokens)
+        grammar = AnswerGrammar(rules, self._control_tokens)
         is_required = bool(tools) and choice is not None and choice.mode == "required"
         return OutputPlan(
             grammar.text(request.output_format, is_required=is_required),

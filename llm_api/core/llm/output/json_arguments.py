@@ -17,8 +17,8 @@ class JSONArguments:
     notation = "json"
     beginning = "{"
 
-    def grammar(self, lark: Lark, schema: Mapping[str, JSON]) -> str:
-        return lark.json(schema)
+    def grammar(self, lark: Lark, name: str, schema: Mapping[str, JSON]) -> str:
+        return lark.rule(name, lark.json(schema))
 
     def reader(self, schema: Mapping[str, JSON]) -> ArgumentReader:
         return JSONObjectReader()

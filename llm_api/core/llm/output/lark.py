@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from llm_api.core.llm.output.pattern import Part, Slot
+from llm_api.core.llm.output.pattern import Part, Pattern
 from llm_api.core.llm.types import JSON
 
 _COMPACT: Final[Mapping[str, JSON]] = {
@@ -47,9 +47,10 @@ class Lark:
         )
 
     def parts(self, parts: tuple[Part, ...]) -> str:
-        """An expression for the fixed texts and ids of a call."""
+        """An expression for the fixed texts and numbers of a call."""
         return " ".join(
-            "/[A-Za-z0-9]{9}/" if isinstance(part, Slot) else self.literal(part) for part in parts
+            self.literal(part) if isinstance(part, str) else f"/{Pattern((part,)).regex('')}/"
+            for part in parts
         )
 
     def pieces(self, text: str) -> list[str]:

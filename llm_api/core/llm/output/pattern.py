@@ -16,7 +16,9 @@ class Slot(Enum):
     NAME = auto()
     """The name of a known function."""
     ID = auto()
-    """Letters and digits by which the model numbers its calls."""
+    """Nine letters and digits, by which the model tells its calls apart."""
+    NUMBER = auto()
+    """The position of the call among the model's calls."""
 
 
 Part: TypeAlias = str | Slot
@@ -89,7 +91,9 @@ class Pattern:
             if isinstance(item.part, Slot):
                 word = _word(text, position)
                 if position + len(word) == len(text):
-                    is_open = item.part is Slot.ID or any(known.startswith(word) for known in names)
+                    is_open = item.part is not Slot.NAME or any(
+                        known.startswith(word) for known in names
+                    )
                     return Match(end, is_open=is_open)
                 if not word or (item.part is Slot.NAME and word not in names):
                     return Match(end, name=name)
@@ -144,7 +148,9 @@ def _word(text: str, start: int) -> str:
 def _regex(part: Part, name: str) -> str:
     match part:
         case Slot.ID:
-            return "[A-Za-z0-9]{1,32}"
+            return "[A-Za-z0-9]{9}"
+        case Slot.NUMBER:
+            return "[0-9]{1,9}"
         case Slot.NAME:
             return escape(name)
         case str(character):

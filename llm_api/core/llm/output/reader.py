@@ -20,7 +20,7 @@ from typing import TypeAlias
 from llm_api.core.llm.output.arguments import ArgumentReader
 from llm_api.core.llm.output.call_format import CallFormat
 from llm_api.core.llm.output.marks import Mark, MarkFinder
-from llm_api.core.llm.output.pattern import Part, Pattern
+from llm_api.core.llm.output.pattern import Part, Pattern, skip_gap
 from llm_api.core.llm.output.pieces import Piece, Visible
 from llm_api.core.llm.output.reasoning import ReasoningMarks, Thinking
 from llm_api.core.llm.output.schema import argument_schema
@@ -36,18 +36,28 @@ class _Place(Enum):
     MIDDLE = auto()
 
 
-_Meaning: TypeAlias = CallFormat | ReasoningMarks | None
-"""What begins with a mark: a call, a thought, or nothing."""
+class _Silent(Enum):
+    """What marks mean that stand for themselves."""
+
+    OPENING = auto()
+    CLOSING = auto()
+
+
+_Meaning: TypeAlias = CallFormat | ReasoningMarks | _Silent
+"""What begins with a mark: a call, a thought, something new, or what is left behind the calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingRules:
-    """What one answer may hold: calls in any of `formats` to one of `tools`, thoughts.
+    """What one answer may hold: thoughts, and calls to `tools` in the model's own `formats`.
+
+    `strays` are formats in which it may call though it was taught others.
 
     With `only_at_beginning`, a text that has begun has no calls in it.
     """
 
     formats: Sequence[CallFormat] = ()
+    strays: Sequence[CallFormat] = ()
     tools: Sequence[ToolSpec] = ()
     marks: ReasoningMarks | None = None
     thinking: Thinking = Thinking.POSSIBLE
@@ -68,11 +78,11 @@ class OutputReader:
         self._calls = 0
         # Of the last call: its arguments, what is behind them, and how another may follow.
         self._arguments: ArgumentReader
-        self._tail = Pattern(())
+        self._tails: Sequence[Pattern] = ()
         self._following: Sequence[Mark[_Meaning]] = ()
         self.is_ended = False
         """Whether all was said that may be said: one call, where only one is allowed."""
-        self._set_marks(rules.formats if rules.tools else (), rules.marks)
+        self._set_marks(rules)
         is_thinking = rules.marks is not None and rules.thinking is Thinking.OPEN
         self._state = self._read_thought if is_thinking else self._read_text
 
@@ -85,21 +95,22 @@ class OutputReader:
         """What there is, now that the answer has ended or was cut."""
         return list(self._read(is_final=True))
 
-    def _set_marks(self, formats: Sequence[CallFormat], marks: ReasoningMarks | None) -> None:
+    def _set_marks(self, rules: ReadingRules) -> None:
         anywhere: list[Mark[_Meaning]] = []
         beginning: list[Mark[_Meaning]] = []
-        for form in formats:
-            is_anywhere = form.is_anywhere and not self._rules.only_at_beginning
-            (anywhere if is_anywhere else beginning).extend(_heads(form, form.opening))
-            anywhere += [Mark(Pattern((text,)), None) for text in form.silent]
+        for form in (*rules.formats, *rules.strays):
+            if rules.tools:
+                is_anywhere = form.is_anywhere and not rules.only_at_beginning
+                (anywhere if is_anywhere else beginning).extend(_heads(form, form.opening))
+            anywhere += [Mark(Pattern((text,)), _Silent.OPENING) for text in form.silent]
             if form.text_opening:
-                beginning.append(Mark(Pattern((form.text_opening,)), None))
-        if marks is not None:
-            thought: Mark[_Meaning] = Mark(Pattern((marks.opening,)), marks)
-            (anywhere if marks.is_anywhere else beginning).append(thought)
+                beginning.append(Mark(Pattern((form.text_opening,)), _Silent.OPENING))
+        if rules.marks is not None:
+            beginning.append(Mark(Pattern((rules.marks.opening,)), rules.marks))
         self._beginning = beginning
         self._openings = MarkFinder(anywhere)
-        self._closings = MarkFinder([Mark(Pattern((marks.closing,)), marks)] if marks else [])
+        closings = [rules.marks] if rules.marks else []
+        self._closings = MarkFinder([Mark(Pattern((marks.closing,)), marks) for marks in closings])
 
     def _read(self, *, is_final: bool) -> Iterator[Piece]:
         """Run the states until one of them needs more text."""
@@ -125,7 +136,9 @@ class OutputReader:
                 case ReasoningMarks():
                     self._state = self._read_thought
                     return
-                case None:
+                case _Silent.OPENING:
+                    self._place = _Place.BEGINNING
+                case _Silent.CLOSING:
                     self._following = ()
 
     def _anchored(self) -> Sequence[Mark[_Meaning]]:
@@ -163,9 +176,9 @@ class OutputReader:
             self._state = self._read_text
 
     def _begin_call(self, form: CallFormat, name: str) -> Iterator[Piece]:
-        closing: list[Mark[_Meaning]] = [Mark(Pattern((form.closing,)), None)]
-        self._following = [*(closing if form.closing else ()), *_heads(form, form.separator)]
-        self._tail = Pattern((form.tail,))
+        closing: Mark[_Meaning] = Mark(Pattern((form.closing,)), _Silent.CLOSING)
+        self._following = [*_heads(form, form.separator), *([closing] if form.closing else [])]
+        self._tails = [Pattern(tail) for tail in form.tails]
         self._arguments = form.arguments.reader(self._schemas[name])
         self._state = self._read_arguments
         yield ToolCallStarted(self._calls, self._new_id(), name)
@@ -182,10 +195,11 @@ class OutputReader:
 
     def _read_tail(self, is_final: bool) -> Iterator[Piece]:
         """Skip as much of a call's tail as is there: the call itself is complete."""
-        match = self._tail.match(self._held, 0, ())
-        if match.is_open and not is_final:
+        start = skip_gap(self._held, 0)
+        matches = [tail.match(self._held, start, ()) for tail in self._tails]
+        if not is_final and any(match.is_open for match in matches):
             return
-        self._take(match.end)
+        self._take(max(match.end for match in matches))
         self._calls += 1
         self.is_ended = not self._rules.is_parallel
         self._place = _Place.AFTER_CALL

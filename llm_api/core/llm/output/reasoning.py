@@ -17,11 +17,10 @@ class Thinking(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ReasoningMarks:
-    """The texts around a thought. With `is_anywhere`, thoughts come between texts, too."""
+    """The texts around a thought."""
 
     opening: str
     closing: str
-    is_anywhere: bool = False
 
     def thinking(self, prompt_text: str) -> Thinking:
         """Whether a prompt ends within a thought: its last words are then the opening."""
@@ -36,13 +35,20 @@ MARKS: Final = (
     ReasoningMarks("[THINK]", "[/THINK]"),
     ReasoningMarks("<|START_THINKING|>", "<|END_THINKING|>"),
     ReasoningMarks("<seed:think>", "</seed:think>"),
+    ReasoningMarks("<mm:think>", "</mm:think>"),
     ReasoningMarks("<|inner_prefix|>", "<|inner_suffix|>"),
+    ReasoningMarks("<|channel|>analysis<|message|>", "<|end|><|start|>assistant"),
+    ReasoningMarks("<|channel>thought\n", "<channel|>"),
 )
 
 
 def find_marks(template_source: str) -> ReasoningMarks | None:
-    """The marks that a chat template speaks of, if only to remove them."""
+    """The marks that a chat template speaks of, if only to remove them.
+
+    A string in a template may write a line break as an escape.
+    """
+    template_source = template_source.replace("\\n", "\n")
     for marks in MARKS:
-        if marks.closing in template_source:
+        if marks.opening in template_source or marks.closing in template_source:
             return marks
     return None

@@ -21,6 +21,6 @@ def _heads(*before: str) -> tuple[tuple[Part, ...], ...]:
 
 STRAYS: Final = (
     HERMES,
-    CallFormat(_heads("```json\n", "```\n"), tail="}\n```"),
-    CallFormat(_heads(""), tail="}", is_anywhere=False),
+    CallFormat(_heads("```json\n", "```\n"), tails=(("}\n```",),)),
+    CallFormat(_heads(""), tails=(("}",),), is_anywhere=False),
 )

@@ -24,7 +24,7 @@ def machine(*stops: str) -> OutputMachine:
 
 
 def calling(*stops: str, is_parallel: bool = True) -> OutputMachine:
-    rules = ReadingRules((HERMES,), (ToolSpec("f"),), THINK, is_parallel=is_parallel)
+    rules = ReadingRules((HERMES,), (), (ToolSpec("f"),), THINK, is_parallel=is_parallel)
     return OutputMachine(OutputReader(rules, lambda: "id"), stops)
 
 

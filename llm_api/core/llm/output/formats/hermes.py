@@ -8,6 +8,6 @@ HERMES = CallFormat(
         ('<tool_call>\n{"name": "', Slot.NAME, '", "arguments": '),
         ('<tool_call>\n{"name": "', Slot.NAME, '", "parameters": '),
     ),
-    tail="}\n</tool_call>",
+    tails=(("}\n</tool_call>",),),
     trigger="<tool_call>",
 )
