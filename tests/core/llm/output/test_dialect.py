@@ -204,7 +204,7 @@ CHANNELS = {
 def test_control_tokens_in_a_format_are_tokens_in_its_grammar() -> None:
     [sample] = [sample for sample in SAMPLES if sample.format is GPT_OSS]
     dialect = recognise("<|channel|>analysis<|message|> to=functions.", CHANNELS)
-    assert dialect.marker_texts == CHANNELS.keys()
+    assert dialect.marks_as_text == set(CHANNELS.values())
     thought = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant"
     preamble = "<|channel|>commentary<|message|>Wait.<|end|><|start|>assistant"
     final = "<|channel|>final<|message|>Sunny."
