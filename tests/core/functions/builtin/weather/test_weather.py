@@ -204,12 +204,12 @@ async def test_a_forecast_with_days_missing_cannot_be_read(
 async def test_a_slow_service_is_an_error_before_the_functions_timeout(
     services: StandIn, path: str
 ) -> None:
-    services.faults[path] = Fault(delay_seconds=2)
-    async with open_functions(options(services.url, timeout_seconds=0.6)) as functions:
+    services.faults[path] = Fault(delay_seconds=4)
+    async with open_functions(options(services.url, timeout_seconds=1.5)) as functions:
         began = time.monotonic()
         told = await failure(functions, location="London")
-    assert told.endswith("service did not answer within 0.2 seconds.")
-    assert time.monotonic() - began < 0.6
+    assert told.endswith("service did not answer within 0.5 seconds.")
+    assert time.monotonic() - began < 1.5
 
 
 async def test_a_service_that_is_down_is_an_error() -> None:
