@@ -36,7 +36,7 @@ def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        async with open_services(chosen) as services:
+        async with open_services(settings, chosen) as services:
             set_services(app, services)
             watch = asyncio.create_task(_watch(services, on_load))
             yield
@@ -100,7 +100,7 @@ def _warn(settings: Settings) -> None:
     if names := settings.without_effect():
         log.warning("without effect in this version: %s", ", ".join(names))
     if not _is_loopback(settings.host):
-        log.warning("HOST %s: anyone who reaches this address can use the model", settings.host)
+        log.warning("HOST %s: anyone who reaches this address can use the server", settings.host)
 
 
 def _is_loopback(host: str) -> bool:

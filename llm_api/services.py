@@ -1,6 +1,7 @@
 """The composition root: every service, wired by constructor and closed in reverse."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from functools import partial
 from llm_api.config.chosen_models import ChosenModel, ChosenModels
 from llm_api.config.settings import ConfigurationError, Settings
 from llm_api.core.errors import DownloadError, ModelFileError
+from llm_api.core.functions.opening import FunctionOptions, Functions, open_functions
 from llm_api.core.llm.backend import GenerationDefaults, ModelCard
 from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
 from llm_api.core.llm.engine.llama_model import ModelOptions
@@ -22,12 +24,15 @@ from llm_api.core.llm.residency import ResidencyLimits
 from llm_api.core.utils.byte_size import format_bytes
 from llm_api.core.utils.cpu import physical_cores
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """What the API is served from. `started_at` is in Unix seconds."""
 
     models: ModelRegistry
+    functions: Functions
     started_at: float
 
     @property
@@ -49,19 +54,45 @@ def find_models(chosen: ChosenModels) -> list[KeptModel]:
 
 
 @asynccontextmanager
-async def open_services(chosen: ChosenModels) -> AsyncGenerator[Services, None]:
+async def open_services(settings: Settings, chosen: ChosenModels) -> AsyncGenerator[Services, None]:
+    """Everything, closed in reverse on exit. Logs which functions could not be loaded.
+
+    Raises what `find_models` raises.
+    """
+    async with (
+        open_models(chosen) as models,
+        open_functions(function_options(settings)) as functions,
+    ):
+        for problem in functions.catalog.problems():
+            log.warning("functions: %s", problem)
+        yield Services(models=models, functions=functions, started_at=time.time())
+
+
+@asynccontextmanager
+async def open_models(chosen: ChosenModels) -> AsyncGenerator[ModelRegistry, None]:
     """Find the models, fetch them first if they have to be; free them on exit.
 
-    Loads none: `services.models.load_startup_models()` does, and raises what a load raised.
-    Raises what `find_models` raises.
+    Loads none: `load_startup_models()` does, and raises what a load raised. Raises what
+    `find_models` raises.
     """
     found = await asyncio.to_thread(find_models, chosen)
     limits = ResidencyLimits(chosen.memory_bytes, chosen.idle_seconds)
     models = ModelRegistry(found, limits)
     try:
-        yield Services(models=models, started_at=time.time())
+        yield models
     finally:
         await models.aclose()
+
+
+def function_options(settings: Settings) -> FunctionOptions:
+    """What the settings say of functions."""
+    return FunctionOptions(
+        folder=settings.functions_dir,
+        timeout_seconds=settings.function_timeout_seconds,
+        result_bytes=settings.function_result_bytes,
+        weather_geocoding_url=str(settings.weather_geocoding_url),
+        weather_forecast_url=str(settings.weather_forecast_url),
+    )
 
 
 def _find_model(chosen: ChosenModel) -> KeptModel:

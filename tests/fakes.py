@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from llm_api.core.errors import ModelNotFoundError
+from llm_api.core.functions.catalog import FunctionCatalog
+from llm_api.core.functions.opening import Functions
+from llm_api.core.functions.runner import FunctionRunner
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.residency import ModelState
 from llm_api.core.llm.types import (
@@ -121,8 +124,14 @@ class FakeModels:
         )
 
 
+def no_functions() -> Functions:
+    """An empty catalog, to be filled by a test."""
+    return Functions(FunctionCatalog(), FunctionRunner(timeout_seconds=5, result_bytes=1024))
+
+
 @dataclass
 class FakeServices:
     models: FakeModels
+    functions: Functions = field(default_factory=no_functions)
     started_at: float = 1_700_000_000.0
     is_ready: bool = True

@@ -30,6 +30,12 @@ FORBIDDEN: Final[Mapping[str, tuple[str, ...]]] = {
     "llm_api.api": ("llm_api.main", "llm_api.cli"),
     "llm_api.services": ("llm_api.api", "llm_api.main", "llm_api.cli"),
     "llm_api.config": ("llm_api.api", "llm_api.services", "llm_api.main", "llm_api.cli"),
+    "llm_api.core.functions": (
+        "llm_api.core.chat",
+        "llm_api.core.rag",
+        "llm_api.core.embeddings",
+        "llm_api.core.llm",
+    ),
     "llm_api.core.llm": (
         "llm_api.core.chat",
         "llm_api.core.rag",
@@ -43,6 +49,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "llama_cpp": frozenset(f"llm_api.core.llm.engine.{name}" for name in ("llama_library",)),
     "huggingface_hub": frozenset({"llm_api.core.llm.model_download"}),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
+    "docstring_parser": frozenset({"llm_api.core.functions.docstrings"}),
 }
 
 # Reading the environment is the settings' business alone.
@@ -188,6 +195,11 @@ def fake_package(folder: Path, files: Mapping[str, str]) -> dict[str, ast.Module
             "core/llm/a.py",
             "import llm_api.core.rag.x",
             ["llm_api.core.llm.a: imports llm_api.core.rag"],
+        ),
+        (
+            "core/functions/a.py",
+            "import llm_api.core.llm.types",
+            ["llm_api.core.functions.a: imports llm_api.core.llm"],
         ),
         ("services.py", "import llm_api.api.deps", ["llm_api.services: imports llm_api.api"]),
         ("api/a.py", "import llm_api.main", ["llm_api.api.a: imports llm_api.main"]),

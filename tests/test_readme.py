@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from llm_api.api.wiring import create_api
 from llm_api.config.chosen_models import choose_models
 from llm_api.config.documentation import env_example, settings_table
 from llm_api.config.models_file import ModelEntry
 from llm_api.config.settings import Settings, load_settings
+from llm_api.core.functions.builtin.weather.functions import Weather
+from llm_api.core.functions.catalog import FunctionCatalog
+from llm_api.core.functions.plugins import builtin_plugins, file_plugins, load_plugins
+from llm_api.core.functions.registry import function_registry
+from llm_api.core.functions.runner import FunctionRunner
+from llm_api.core.functions.threads import FunctionThreads
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,6 +26,37 @@ def block(name: str) -> str:
     found = re.search(f"<!-- {name}:begin -->\n(.*?)\n<!-- {name}:end -->", README, re.DOTALL)
     assert found is not None, f"README.md has no block {name!r}"
     return found.group(1)
+
+
+def test_endpoint_table_lists_every_endpoint_and_no_other() -> None:
+    listed = re.findall(r"^\| ([A-Z]+) \| `(.+?)` \| .+\. \|$", block("endpoints"), re.MULTILINE)
+    paths = create_api(version="0").openapi()["paths"]
+    served = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    assert sorted(listed) == sorted(served)
+
+
+async def test_example_of_a_function_is_one(tmp_path: Path) -> None:
+    [example] = re.findall(r"^```py\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    (tmp_path / "tips.py").write_text(example, encoding="utf-8")
+    catalog = FunctionCatalog()
+    load_plugins(file_plugins(tmp_path), function_registry, catalog, FunctionThreads())
+    function = catalog.get("calculate_tip")
+    properties = function.spec.parameters["properties"]
+    assert isinstance(properties, dict)
+    assert properties["bill_amount"] == {
+        "type": "number",
+        "description": "The bill before the tip.",
+    }
+    result = await FunctionRunner(5, 1024).run(function, {"bill_amount": 80})
+    assert result.content == '{"tip":12.0,"total":92.0}'
+
+
+def test_every_built_in_function_is_named() -> None:
+    catalog = FunctionCatalog()
+    load_plugins(builtin_plugins(), function_registry, catalog, FunctionThreads())
+    names = {function.spec.name for function in catalog.functions()}
+    names |= {Weather.get_weather.__name__, Weather.get_weather_forecast.__name__}
+    assert {name for name in names if f"`{name}`" not in README} == set()
 
 
 def test_settings_table_is_the_generated_one() -> None:

@@ -66,9 +66,21 @@ def test_models_that_fit_one_at_a_time_are_accepted(tmp_path: Path) -> None:
     assert [model.card.id for model in find_models(chosen(tmp_path, text))] == ["a", "b"]
 
 
+async def test_functions_are_there_and_what_could_not_be_loaded_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "broken.py").write_text("1 / 0")
+    write_gguf(tmp_path / "m.gguf")
+    settings = load_settings(functions_dir=tmp_path)
+    async with open_services(settings, chosen(tmp_path, "models: {a: {path: m.gguf}}")) as services:
+        names = {function.spec.name for function in services.functions.catalog.functions()}
+    assert {"get_weather", "get_weekday"} <= names
+    assert "functions: broken.py: ZeroDivisionError: division by zero" in caplog.messages
+
+
 async def test_services_are_ready_once_the_startup_models_are_loaded(tmp_path: Path) -> None:
     text = "models: {a: {default: true, load: startup, parallel: 1, context_length: 64}}"
-    async with open_services(chosen(tmp_path, text)) as services:
+    async with open_services(load_settings(), chosen(tmp_path, text)) as services:
         readiness = [services.is_ready]
         await services.models.load_startup_models()
         readiness.append(services.is_ready)

@@ -5,6 +5,7 @@ from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, FastAPI, Request
 
+from llm_api.core.functions.opening import Functions
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.residency import ModelState
 
@@ -28,6 +29,9 @@ class ApiServices(Protocol):
 
     @property
     def models(self) -> ModelCatalog: ...
+
+    @property
+    def functions(self) -> Functions: ...
 
     @property
     def started_at(self) -> float: ...

@@ -19,6 +19,7 @@ from llm_api.api.disconnect import ClientLeftError
 from llm_api.api.models.errors import ErrorBody, ErrorEnvelope
 from llm_api.api.validation import describe_validation
 from llm_api.core.errors import (
+    FunctionNotFoundError,
     GenerationError,
     InvalidRequestError,
     LLMAPIError,
@@ -35,6 +36,7 @@ _CLIENT_CLOSED_REQUEST = 499  # nginx's number; nobody is left to read it
 _STATUSES: Mapping[type[LLMAPIError], tuple[int, str]] = {
     InvalidRequestError: (400, "invalid_request_error"),
     ModelNotFoundError: (404, "invalid_request_error"),
+    FunctionNotFoundError: (404, "invalid_request_error"),
     OverloadedError: (429, "rate_limit_error"),
     UnavailableError: (503, "server_error"),
     GenerationError: (500, "server_error"),

@@ -28,7 +28,7 @@ from llm_api.core.llm.types import (
     ToolCallDelta,
     ToolCallStarted,
 )
-from llm_api.services import open_services
+from llm_api.services import open_models
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +72,13 @@ def local_talker(
     chosen = choose_models(settings).only(name)
     with (
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(open_services(chosen)) as services,
+        portal.wrap_async_context_manager(open_models(chosen)) as models,
     ):
-        portal.call(services.models.load_startup_models)
-        (card,) = services.models.cards()
+        portal.call(models.load_startup_models)
+        (card,) = models.cards()
         max_tokens = int(options.get("max_tokens", card.defaults.max_tokens))
         sampling = Sampling(temperature=options.get("temperature", card.defaults.temperature))
-        yield LocalTalker(portal, services.models.resolve(card.id), max_tokens, sampling)
+        yield LocalTalker(portal, models.resolve(card.id), max_tokens, sampling)
 
 
 async def _generate(

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Literal, Union, get_args, get_origin
 
-from pydantic import ByteSize, SecretStr
+from pydantic import AnyHttpUrl, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -17,6 +17,7 @@ KIND_IN_WORDS: Final[Mapping[object, str]] = {
     str: "a text that is not empty",
     Path: "a path",
     ByteSize: "a size such as 8GB",
+    AnyHttpUrl: "a URL such as https://example.org",
     tuple: "names separated by commas",
     SecretStr: "a text",
 }

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
+    AnyHttpUrl,
     BeforeValidator,
     ByteSize,
     Field,
@@ -181,6 +182,27 @@ class Settings(BaseSettings):
     )
     mmap: bool = Field(default=True, description="Map the model file instead of reading it.")
     mlock: bool = Field(default=False, description="Keep the model in memory, never swapped out.")
+    functions_dir: HomePath | None = Field(
+        default=None,
+        description="A folder of Python files whose functions are offered. They run with the"
+        " server's rights.",
+    )
+    function_timeout_seconds: int = Field(
+        default=30, ge=1, description="Seconds a function may take that does not say it itself."
+    )
+    function_result_bytes: ByteSize = Field(
+        default=ByteSize(64 * 1024),
+        ge=1024,
+        description="Size that a function's result may have as JSON, such as `64KiB`.",
+    )
+    weather_geocoding_url: AnyHttpUrl = Field(
+        default=AnyHttpUrl("https://geocoding-api.open-meteo.com"),
+        description="Where the weather functions look up places: Open-Meteo's geocoding API.",
+    )
+    weather_forecast_url: AnyHttpUrl = Field(
+        default=AnyHttpUrl("https://api.open-meteo.com"),
+        description="Where they get the weather: Open-Meteo's forecast API.",
+    )
     host: Text = Field(
         default="127.0.0.1", description="Address to listen on. There is no access control yet."
     )
@@ -229,6 +251,8 @@ class Settings(BaseSettings):
                 f"CONFIG_FILE: must be unset when {names} is set, or the reverse: "
                 "the file names every model"
             )
+        if self.functions_dir is not None and not self.functions_dir.is_dir():
+            raise ValueError(f"FUNCTIONS_DIR: there is no folder {str(self.functions_dir)!r}")
         if self.model_path is not None and (self.model_repo_id or self.model_filename):
             raise ValueError(
                 "MODEL_PATH: must be unset when MODEL_REPO_ID or MODEL_FILENAME is set, "

@@ -4,10 +4,18 @@ LLMAPIError
 ├── InvalidRequestError            the caller must change the request
 │   ├── MissingParameterError      what other parameters make necessary is not there
 │   ├── UnsupportedParameterError  a parameter that would change meaning, and is not honoured
-│   └── ContextLengthExceededError the prompt leaves no room for one generated token
+│   ├── ContextLengthExceededError the prompt leaves no room for one generated token
+│   └── InvalidArgumentsError      arguments that do not fit a function's parameters
 ├── ModelNotFoundError             no model of that name is served
+├── FunctionNotFoundError          no function of that name is registered
 ├── OverloadedError                the queue is full; try again after a while
 ├── UnavailableError               the model is not loaded (yet), or the server is stopping
+│   └── FunctionsBusyError         every thread for functions is held by one that does not end
+├── FunctionError                  a function was run and gave no result
+│   ├── FunctionFailedError        it raised
+│   ├── FunctionTimeoutError       it took too long
+│   └── FunctionResultError        its result is too large, or has no JSON form
+├── InvalidFunctionError           what was registered cannot be offered to a model
 ├── GenerationError                the engine failed under this request; a retry may succeed
 ├── ModelFileError                 a model file is absent, truncated or no GGUF
 └── DownloadError                  a model could not be fetched
@@ -43,8 +51,18 @@ class ContextLengthExceededError(InvalidRequestError):
     code = "context_length_exceeded"
 
 
+class InvalidArgumentsError(InvalidRequestError):
+    """`param` is the path of the first bad argument, where there is one."""
+
+    code = "invalid_arguments"
+
+
 class ModelNotFoundError(LLMAPIError):
     code = "model_not_found"
+
+
+class FunctionNotFoundError(LLMAPIError):
+    code = "function_not_found"
 
 
 class OverloadedError(LLMAPIError):
@@ -65,6 +83,30 @@ class UnavailableError(LLMAPIError):
     def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class FunctionsBusyError(UnavailableError):
+    code = "functions_busy"
+
+
+class FunctionError(LLMAPIError):
+    code = "function_error"
+
+
+class FunctionFailedError(FunctionError):
+    code = "function_failed"
+
+
+class FunctionTimeoutError(FunctionError):
+    code = "function_timeout"
+
+
+class FunctionResultError(FunctionError):
+    code = "function_result_invalid"
+
+
+class InvalidFunctionError(LLMAPIError):
+    code = "function_invalid"
 
 
 class GenerationError(LLMAPIError):

@@ -26,6 +26,9 @@ from tests.core.llm.tiny_gguf import gguf_bytes, write_gguf
         (["models", "pull"], "HF_TOKEN"),
         (["models", "remove"], "owner--name/model.gguf"),
         (["models", "optimize"], "--types q4_0 --keep q4_0"),
+        (["functions"], "llm-api functions call get_weekday date=2026-02-14"),
+        (["functions", "list"], "FUNCTIONS_DIR=my_functions llm-api functions list"),
+        (["functions", "call"], "llm-api functions call add_to_date date=2026-01-31 months=1"),
         (["doctor"], "CONTEXT_LENGTH=8192 llm-api doctor"),
     ],
 )

@@ -2,6 +2,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from pydantic import AnyHttpUrl
 
 from llm_api.config.settings import ConfigurationError, Settings, load_settings
 
@@ -40,6 +41,11 @@ def refusal(**overrides: object) -> str:
         ("n_threads", None),
         ("parallel", 8),
         ("max_queue", 64),
+        ("functions_dir", None),
+        ("function_timeout_seconds", 30),
+        ("function_result_bytes", 65536),
+        ("weather_geocoding_url", AnyHttpUrl("https://geocoding-api.open-meteo.com")),
+        ("weather_forecast_url", AnyHttpUrl("https://api.open-meteo.com")),
         ("host", "127.0.0.1"),
         ("port", 8000),
         ("sse_ping_seconds", 15),
@@ -83,6 +89,13 @@ def test_default(name: str, default: object) -> None:
         ("MODEL_MEMORY", "8GB", 8_000_000_000),
         ("MODEL_MEMORY", "1 GiB", 2**30),
         ("MODEL_IDLE_SECONDS", "1", 1),
+        ("FUNCTIONS_DIR", "/", Path("/")),
+        ("FUNCTION_RESULT_BYTES", "64KiB", 65536),
+        (
+            "WEATHER_FORECAST_URL",
+            "http://10.0.0.1:8080/api",
+            AnyHttpUrl("http://10.0.0.1:8080/api"),
+        ),
     ],
 )
 def test_environment_is_read(
@@ -115,6 +128,25 @@ def test_environment_is_read(
             "MODEL_IDLE_SECONDS",
             "0",
             "MODEL_IDLE_SECONDS: must be a whole number, at least 1, not '0'",
+        ),
+        ("FUNCTIONS_DIR", "nowhere", "FUNCTIONS_DIR: there is no folder 'nowhere'"),
+        (
+            "FUNCTION_TIMEOUT_SECONDS",
+            "0",
+            "FUNCTION_TIMEOUT_SECONDS: must be a whole number, at least 1, not '0'",
+        ),
+        (
+            "FUNCTION_RESULT_BYTES",
+            "1kB",
+            "FUNCTION_RESULT_BYTES: must be a size such as 8GB, at least 1024, not '1kB'",
+        ),
+        (
+            "WEATHER_FORECAST_URL",
+            "ftp://example.org",
+            (
+                "WEATHER_FORECAST_URL: must be a URL such as https://example.org,"
+                " not 'ftp://example.org'"
+            ),
         ),
         ("MODEL_PATH", "~nobody-x/m", "MODEL_PATH: must be a path, not '~nobody-x/m'"),
         ("QDRANT_USE_MEMORY", "maybe", "QDRANT_USE_MEMORY: must be true or false, not 'maybe'"),

@@ -1,0 +1,126 @@
+"""`llm-api functions`: see and run the functions that the settings choose, without a server."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from llm_api.cli.terminal import fail, harmless, notes, output
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from llm_api.core.functions.catalog import FunctionCatalog
+    from llm_api.core.functions.opening import Functions
+    from llm_api.core.functions.types import FunctionResult
+
+functions = typer.Typer(
+    help="See and run the functions that models can call. Needs no server.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    epilog="Run one: **llm-api functions call get_weekday date=2026-02-14**",
+)
+
+
+@functions.command("list")
+def list_functions() -> None:
+    """Show the functions: built in, from files in `FUNCTIONS_DIR`, from installed packages.
+
+    What could not be loaded is told on stderr.
+
+    Example: `FUNCTIONS_DIR=my_functions llm-api functions list`
+    """
+    catalog = asyncio.run(_catalog())
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "parameters", "from", "what it does"):
+        table.add_column(column)
+    for function in catalog.functions():
+        cells = (
+            function.spec.name,
+            _parameters(function.spec.parameters),
+            function.origin.name,
+            function.spec.description.partition("\n")[0],
+        )
+        table.add_row(*(Text(harmless(cell)) for cell in cells))
+    output().print(table)
+    for problem in catalog.problems():
+        notes().print(f"Not loaded: {harmless(str(problem))}", markup=False, soft_wrap=True)
+
+
+@functions.command()
+def call(
+    name: Annotated[str, typer.Argument(help="The name that `functions list` shows.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="One JSON object, or key=value for each argument.")
+    ] = None,
+) -> None:
+    """Run a function, and print its result as JSON. Exit code 2: the arguments do not fit.
+
+    In key=value, a value is text that is read as the parameter's type; one that begins with
+    `[`, `{` or `"`, and `null`, is JSON.
+
+    Example: `llm-api functions call add_to_date date=2026-01-31 months=1`
+
+    Example: `llm-api functions call get_weather '{"location": "Paris, Texas"}'`
+    """
+    from llm_api.core.errors import InvalidArgumentsError
+
+    result = asyncio.run(_run(name, _read(arguments or [])))
+    if result.error is not None:
+        fail(result.error.message)
+        sys.exit(2 if isinstance(result.error, InvalidArgumentsError) else 1)
+    text = json.dumps(json.loads(result.content), indent=2, ensure_ascii=False)
+    output().print(harmless(text), markup=False, soft_wrap=True)
+
+
+async def _catalog() -> "FunctionCatalog":
+    async with _opened() as functions:
+        return functions.catalog
+
+
+async def _run(name: str, arguments: "str | dict[str, JsonValue]") -> "FunctionResult":
+    async with _opened() as functions:
+        return await functions.runner.run(functions.catalog.get(name), arguments)
+
+
+def _opened() -> AbstractAsyncContextManager["Functions"]:
+    from llm_api.config.settings import load_settings
+    from llm_api.core.functions.opening import open_functions
+    from llm_api.services import function_options
+
+    return open_functions(function_options(load_settings()))
+
+
+def _read(arguments: list[str]) -> "str | dict[str, JsonValue]":
+    """A JSON object as it is, or what the pairs say. Pure. Raises BadParameter."""
+    if len(arguments) == 1 and arguments[0].lstrip().startswith("{"):
+        return arguments[0]
+    pairs = [argument.partition("=") for argument in arguments]
+    for key, separator, _ in pairs:
+        if not key or not separator:
+            raise typer.BadParameter(f"{key!r} is neither key=value nor one JSON object.")
+    return {key: _value(key, text) for key, _, text in pairs}
+
+
+def _value(key: str, text: str) -> "JsonValue":
+    if text != "null" and not text.startswith(("[", "{", '"')):
+        return text
+    try:
+        value: JsonValue = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"the value of {key} is no valid JSON: {error}") from error
+    return value
+
+
+def _parameters(schema: Mapping[str, "JsonValue"]) -> str:
+    """The parameters' names; those that may be left out in brackets. Pure."""
+    properties, required = schema.get("properties"), schema.get("required")
+    names = properties if isinstance(properties, dict) else {}
+    needed = required if isinstance(required, list) else []
+    return " ".join(name if name in needed else f"[{name}]" for name in names)
