@@ -90,6 +90,7 @@ def function_options(settings: Settings) -> FunctionOptions:
         folder=settings.functions_dir,
         timeout_seconds=settings.function_timeout_seconds,
         result_bytes=settings.function_result_bytes,
+        max_rounds=settings.max_tool_rounds,
         weather_geocoding_url=str(settings.weather_geocoding_url),
         weather_forecast_url=str(settings.weather_forecast_url),
     )

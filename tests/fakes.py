@@ -126,7 +126,8 @@ class FakeModels:
 
 def no_functions() -> Functions:
     """An empty catalog, to be filled by a test."""
-    return Functions(FunctionCatalog(), FunctionRunner(timeout_seconds=5, result_bytes=1024))
+    runner = FunctionRunner(timeout_seconds=5, result_bytes=1024)
+    return Functions(FunctionCatalog(), runner, max_rounds=3)
 
 
 @dataclass

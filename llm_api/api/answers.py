@@ -19,6 +19,7 @@ from llm_api.core.llm.collect import Completion, collect, total_usage
 from llm_api.core.llm.types import (
     AnswerDelta,
     Finished,
+    FunctionExecuted,
     GenerationRequest,
     ReasoningDelta,
     Started,
@@ -36,7 +37,7 @@ class AnswerWriter(Protocol):
 
     def whole(self, completions: Sequence[Completion]) -> AnswerModel: ...
     def opening(self, index: int) -> AnswerModel | None: ...
-    def delta(self, index: int, delta: AnswerDelta) -> AnswerModel: ...
+    def delta(self, index: int, delta: AnswerDelta | FunctionExecuted) -> AnswerModel: ...
     def closing(self, index: int, finished: Finished) -> AnswerModel: ...
     def usage(self, usage: Usage) -> AnswerModel | None: ...
 
@@ -125,7 +126,9 @@ class StreamedAnswer:
                 chunk = self.writer.opening(index)
             case TextDelta(text, logprobs) as delta:
                 chunk = self.writer.delta(index, delta) if text or logprobs else None
-            case ReasoningDelta() | ToolCallStarted() | ToolCallDelta() as delta:
+            case (
+                ReasoningDelta() | ToolCallStarted() | ToolCallDelta() | FunctionExecuted() as delta
+            ):
                 chunk = self.writer.delta(index, delta)
             case Finished() as finished:
                 self.finished[index] = finished

@@ -19,6 +19,7 @@ from llm_api.core.llm.types import (
     ChatPrompt,
     Event,
     Finished,
+    FunctionExecuted,
     GenerationRequest,
     Message,
     ReasoningDelta,
@@ -47,7 +48,13 @@ class LocalTalker:
         try:
             while True:
                 match events.get():
-                    case Started() | ReasoningDelta() | ToolCallStarted() | ToolCallDelta():
+                    case (
+                        Started()
+                        | ReasoningDelta()
+                        | ToolCallStarted()
+                        | ToolCallDelta()
+                        | FunctionExecuted()
+                    ):
                         continue
                     case TextDelta(text):
                         yield text

@@ -190,6 +190,12 @@ class Settings(BaseSettings):
     function_timeout_seconds: int = Field(
         default=30, ge=1, description="Seconds a function may take that does not say it itself."
     )
+    max_tool_rounds: int = Field(
+        default=8,
+        ge=1,
+        le=64,
+        description="Rounds of calls in an answer with `server_tools`; then the model must answer.",
+    )
     function_result_bytes: ByteSize = Field(
         default=ByteSize(64 * 1024),
         ge=1024,

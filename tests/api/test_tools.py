@@ -1,14 +1,17 @@
 """Calls, reasoning and formats on the wire: what reaches the backend, and how its events look."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic import JsonValue
 
+from llm_api.core.functions.types import FunctionSpec, Origin
 from llm_api.core.llm.types import (
     ChatPrompt,
     ChoiceFormat,
@@ -31,7 +34,7 @@ from llm_api.core.llm.types import (
     Usage,
 )
 from tests.api.bodies import HELLO, chat, completion, tool
-from tests.fakes import MODEL_ID, FakeBackend, Step
+from tests.fakes import MODEL_ID, FakeBackend, FakeServices, Step, spoken
 
 CHAT = "/v1/chat/completions"
 CITY: dict[str, Any] = {"type": "string"}
@@ -315,6 +318,79 @@ async def test_legacy_completions_take_the_extensions(
     response = await client.post("/v1/completions", json=completion(guided_choice=["a", "b"]))
     assert response.status_code == 200, response.text
     assert backend.requests[-1].output_format == ChoiceFormat(("a", "b"))
+
+
+def add_function(services: FakeServices) -> None:
+    @dataclass(frozen=True)
+    class Echo:
+        spec = FunctionSpec("echo", "Says it again.", {"type": "object"})
+        origin = Origin("program", "tests")
+        timeout_seconds = None
+
+        async def call(self, arguments: Mapping[str, JsonValue]) -> str:
+            return json.dumps(arguments)
+
+    services.functions.catalog.add(Echo())
+
+
+def echo_then_answer(request: GenerationRequest) -> Sequence[Step]:
+    assert isinstance(request.prompt, ChatPrompt)
+    if request.prompt.messages[-1].role == "tool":
+        return spoken("Done.")
+    return [
+        Started(5),
+        ToolCallStarted(0, "call_a", "echo"),
+        ToolCallDelta(0, '{"a": 1}'),
+        Finished("tool_calls", Usage(5, 3)),
+    ]
+
+
+@pytest.mark.parametrize("server_tools", [["echo", "echo"], "all"])
+async def test_the_server_runs_its_own_functions(
+    client: httpx2.AsyncClient, backend: FakeBackend, services: FakeServices, server_tools: object
+) -> None:
+    add_function(services)
+    backend.script = echo_then_answer
+    choice = await post(client, server_tools=server_tools, tools=TOOLS)
+    assert choice["finish_reason"] == "stop"
+    assert choice["message"]["content"] == "Done."
+    assert "tool_calls" not in choice["message"]
+    [call] = choice["message"]["server_tool_calls"]
+    assert call.pop("duration_seconds") >= 0
+    expected = {
+        "index": 0,
+        "id": "call_a",
+        "name": "echo",
+        "arguments": '{"a": 1}',
+        "result": '{"a": 1}',
+        "is_error": False,
+    }
+    assert call == expected
+    assert isinstance(backend.requests[0].prompt, ChatPrompt)
+    assert [tool.name for tool in backend.requests[0].prompt.tools] == ["weather", "now", "echo"]
+    [first, *others] = await deltas(client, server_tools=server_tools)
+    [streamed] = first["delta"]["server_tool_calls"]
+    assert streamed | {"duration_seconds": 0} == expected | {"duration_seconds": 0}
+    assert [item["delta"] for item in others] == [{"content": "Done."}, {}]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"server_tools": ["absent"]}, "server_tools"),
+        ({"server_tools": "some"}, "server_tools"),
+        ({"server_tools": [1]}, "server_tools[0]"),
+        ({"server_tools": ["echo"], "functions": [{"name": "f"}]}, "server_tools"),
+        ({"server_tools": ["echo"], "tools": [tool("echo")]}, "tools"),
+    ],
+)
+async def test_server_tools_that_make_no_sense_are_refused(
+    client: httpx2.AsyncClient, services: FakeServices, fields: dict[str, object], param: str
+) -> None:
+    add_function(services)
+    response = await client.post(CHAT, json=chat(**fields))
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
 
 
 def test_the_sdk_s_stream_helper_folds_calls_by_index(base_url: str, backend: FakeBackend) -> None:

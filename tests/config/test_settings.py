@@ -44,6 +44,7 @@ def refusal(**overrides: object) -> str:
         ("functions_dir", None),
         ("function_timeout_seconds", 30),
         ("function_result_bytes", 65536),
+        ("max_tool_rounds", 8),
         ("weather_geocoding_url", AnyHttpUrl("https://geocoding-api.open-meteo.com")),
         ("weather_forecast_url", AnyHttpUrl("https://api.open-meteo.com")),
         ("host", "127.0.0.1"),

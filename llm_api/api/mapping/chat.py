@@ -1,6 +1,6 @@
 """Chat, wire to domain: a conversation becomes one generation request per choice. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from llm_api.api.mapping.chat_refusals import check_message, check_parameters
 from llm_api.api.mapping.generation import (
@@ -15,6 +15,7 @@ from llm_api.api.mapping.generation import (
 from llm_api.api.mapping.tools import to_tools
 from llm_api.api.models.chat import ChatCompletionRequest, ChatMessage
 from llm_api.core.errors import InvalidRequestError
+from llm_api.core.functions.types import Function
 from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.types import (
     JSON,
@@ -40,16 +41,18 @@ _ANY_OBJECT: Mapping[str, JSON] = {"type": "object"}
 
 
 def to_chat_requests(
-    request: ChatCompletionRequest, defaults: GenerationDefaults
+    request: ChatCompletionRequest,
+    defaults: GenerationDefaults,
+    functions: Sequence[Function] = (),
 ) -> list[GenerationRequest]:
-    """One generation request per choice.
+    """One generation request per choice; the server's own `functions` are among its tools.
 
     Raises UnsupportedParameterError for what is not honoured, InvalidRequestError for what
     contradicts itself; both name the parameter.
     """
     check_parameters(request)
     check_stream_options(request)
-    tools = to_tools(request)
+    tools = to_tools(request, functions)
     prompt = ChatPrompt(to_messages(request.messages), _template_variables(request), tools.specs)
     max_tokens = same_meaning(
         "max_completion_tokens", request.max_completion_tokens, "max_tokens", request.max_tokens

@@ -14,6 +14,7 @@ from llm_api.api.models.chat import (
     ChoiceLogprobs,
     ChunkChoice,
     Delta,
+    ServerToolCall,
     TokenLogprob,
     TopLogprob,
     WireFinishReason,
@@ -23,6 +24,7 @@ from llm_api.core.llm.collect import Completion, total_usage
 from llm_api.core.llm.types import (
     AnswerDelta,
     Finished,
+    FunctionExecuted,
     ReasoningDelta,
     SampledLogprob,
     TextDelta,
@@ -61,8 +63,8 @@ class ChatAnswerWriter:
         """The first chunk of a choice: who speaks."""
         return self._chunk([self._chunk_choice(index, Delta(role="assistant", content=""))])
 
-    def delta(self, index: int, delta: AnswerDelta) -> ChatCompletionChunk:
-        """More of a choice: text, reasoning, or a part of a call."""
+    def delta(self, index: int, delta: AnswerDelta | FunctionExecuted) -> ChatCompletionChunk:
+        """More of a choice: text, reasoning, a part of a call, or one that the server made."""
         choice = self._chunk_choice(index, self._delta(delta))
         if isinstance(delta, TextDelta):
             choice.logprobs = self._logprobs(delta.logprobs)
@@ -102,14 +104,18 @@ class ChatAnswerWriter:
             message.tool_calls = [
                 ToolCall(id=call.id, type="function", function=_function(call)) for call in calls
             ]
+        if completion.executed:
+            message.server_tool_calls = [_server_call(one) for one in completion.executed]
         return message
 
-    def _delta(self, delta: AnswerDelta) -> Delta:
+    def _delta(self, delta: AnswerDelta | FunctionExecuted) -> Delta:
         match delta:
             case TextDelta(text):
                 return Delta(content=text)
             case ReasoningDelta(text):
                 return Delta(reasoning_content=text)
+            case FunctionExecuted():
+                return Delta(server_tool_calls=[_server_call(delta)])
             case ToolCallStarted(index, id, name):
                 function = FunctionCallDelta(name=name, arguments="")
                 call = ToolCallDelta(index=index, id=id, type="function", function=function)
@@ -154,6 +160,18 @@ class ChatAnswerWriter:
         if not self.request.logprobs:
             return None
         return ChoiceLogprobs(content=[_token_logprob(item) for item in sampled], refusal=None)
+
+
+def _server_call(executed: FunctionExecuted) -> ServerToolCall:
+    return ServerToolCall(
+        index=executed.index,
+        id=executed.call.id,
+        name=executed.call.name,
+        arguments=executed.call.arguments,
+        result=executed.result,
+        is_error=executed.is_error,
+        duration_seconds=round(executed.duration_seconds, 6),
+    )
 
 
 def _function(call: MadeCall) -> FunctionCall:

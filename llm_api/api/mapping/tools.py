@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from llm_api.api.mapping.generation import refuse, required
 from llm_api.api.models.chat import ChatCompletionRequest
@@ -13,7 +14,13 @@ from llm_api.api.models.tools import (
     ToolReference,
     ToolSelection,
 )
-from llm_api.core.errors import InvalidRequestError, UnsupportedParameterError
+from llm_api.core.errors import (
+    FunctionNotFoundError,
+    InvalidRequestError,
+    UnsupportedParameterError,
+)
+from llm_api.core.functions.catalog import FunctionCatalog
+from llm_api.core.functions.types import Function
 from llm_api.core.llm.types import ToolChoice, ToolSpec
 
 
@@ -25,15 +32,33 @@ class OfferedTools:
     choice: ToolChoice | None = None
 
 
-def to_tools(request: ChatCompletionRequest) -> OfferedTools:
+def to_server_functions(
+    wanted: Literal["all"] | Sequence[str] | None, catalog: FunctionCatalog
+) -> tuple[Function, ...]:
+    """The server's functions that a request names. Raises InvalidRequestError."""
+    if wanted is None:
+        return ()
+    if wanted == "all":
+        return catalog.functions()
+    try:
+        return tuple(catalog.get(name) for name in dict.fromkeys(wanted))
+    except FunctionNotFoundError as error:
+        raise InvalidRequestError(
+            f"'server_tools': {error.message}", param="server_tools"
+        ) from error
+
+
+def to_tools(request: ChatCompletionRequest, functions: Sequence[Function] = ()) -> OfferedTools:
     """What `tools` and `tool_choice` mean, or the older `functions` and `function_call`.
 
-    Raises InvalidRequestError for what contradicts itself, UnsupportedParameterError for tools
-    that are no functions; both name the parameter.
+    The server's own `functions` are offered beside them. Raises InvalidRequestError for what
+    contradicts itself, UnsupportedParameterError for tools that are no functions; both name the
+    parameter.
     """
     if request.functions is not None or request.function_call is not None:
         return _to_functions(request)
-    specs = _specs([_function(tool, f"tools[{i}]") for i, tool in enumerate(request.tools or [])])
+    given = [_function(tool, f"tools[{i}]") for i, tool in enumerate(request.tools or [])]
+    specs = _specs([*map(_spec, given), *map(_own_spec, functions)])
     if specs:
         choice = _choice(request, frozenset(spec.name for spec in specs))
         return OfferedTools() if choice is None else OfferedTools(specs, choice)
@@ -67,12 +92,12 @@ def _choice(request: ChatCompletionRequest, names: frozenset[str]) -> ToolChoice
 
 
 def _to_functions(request: ChatCompletionRequest) -> OfferedTools:
-    for name in ("tools", "tool_choice"):
+    for name in ("tools", "tool_choice", "server_tools"):
         if getattr(request, name) is not None:
             raise InvalidRequestError(
                 f"'functions' and '{name}' cannot both be given; send 'tools'.", param=name
             )
-    specs = _specs(request.functions or [])
+    specs = _specs([_spec(function) for function in request.functions or []])
     names = frozenset(spec.name for spec in specs)
     if not specs and request.function_call not in (None, "none"):
         raise InvalidRequestError(
@@ -85,15 +110,21 @@ def _to_functions(request: ChatCompletionRequest) -> OfferedTools:
     return OfferedTools(specs, ToolChoice("auto", names, is_parallel=False))
 
 
-def _specs(functions: Sequence[FunctionDefinition]) -> tuple[ToolSpec, ...]:
-    names = [function.name for function in functions]
+def _specs(specs: Sequence[ToolSpec]) -> tuple[ToolSpec, ...]:
+    names = [spec.name for spec in specs]
     for position, name in enumerate(names):
         if name in names[:position]:
             raise InvalidRequestError(f"Two 'tools' are called '{name}'.", param="tools")
-    return tuple(
-        ToolSpec(function.name, function.description or "", function.parameters or {})
-        for function in functions
-    )
+    return tuple(specs)
+
+
+def _spec(function: FunctionDefinition) -> ToolSpec:
+    return ToolSpec(function.name, function.description or "", function.parameters or {})
+
+
+def _own_spec(function: Function) -> ToolSpec:
+    spec = function.spec
+    return ToolSpec(spec.name, spec.description, spec.parameters)
 
 
 def _function(tool: Tool, path: str) -> FunctionDefinition:

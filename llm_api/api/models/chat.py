@@ -23,6 +23,7 @@ from llm_api.api.models.tools import (
     PastFunctionCall,
     PastToolCall,
     Schema,
+    ServerTools,
     Tool,
     ToolCall,
     ToolCallDelta,
@@ -169,6 +170,12 @@ class ChatCompletionRequest(GenerationParameters):
     parallel_tool_calls: bool | None = Field(
         default=None, description="`false`: at most one call. Default `true`."
     )
+    server_tools: ServerTools | None = Field(
+        default=None,
+        description="Extension. Names of functions from `GET /v1/functions` that the server runs"
+        ' by itself where the model calls them, or `"all"`.',
+        examples=[["get_current_time"]],
+    )
     functions: Annotated[list[FunctionDefinition], Field(fail_fast=True)] | None = Field(
         default=None, max_length=MAX_TOOLS, description="Older form of `tools`."
     )
@@ -210,6 +217,18 @@ class ChoiceLogprobs(AnswerModel):
     refusal: list[TokenLogprob] | None
 
 
+class ServerToolCall(AnswerModel):
+    """Extension. A call that the server made itself, and what came back."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str = Field(description="JSON text.")
+    result: str = Field(description='JSON text; `{"error": ...}` where the call failed.')
+    is_error: bool
+    duration_seconds: float
+
+
 class AnswerMessage(AnswerModel):
     role: Literal["assistant"]
     content: str | None
@@ -220,6 +239,9 @@ class AnswerMessage(AnswerModel):
     tool_calls: list[ToolCall] = Field(default=[], description="Present where there are calls.")
     function_call: FunctionCall | None = Field(
         default=None, description="Present where `functions` were given and one is called."
+    )
+    server_tool_calls: list[ServerToolCall] = Field(
+        default=[], description="Extension. Present where the server has run functions."
     )
 
 
@@ -251,6 +273,7 @@ class Delta(AnswerModel):
     reasoning_content: str = ""
     tool_calls: list[ToolCallDelta] = Field(default=[])
     function_call: FunctionCallDelta | None = None
+    server_tool_calls: list[ServerToolCall] = Field(default=[])
 
 
 class ChunkChoice(AnswerModel):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, JsonValue, StringConstraints, Tag
 
-from llm_api.api.models.base import AnswerModel, RequestModel, at_most_nested
+from llm_api.api.models.base import AnswerModel, RequestModel, at_most_nested, text_or_list
 from llm_api.api.models.generation import NotAvailable
 
 MAX_TOOLS = 128
@@ -81,6 +81,17 @@ FunctionChoice = Annotated[
         _word_or_object,
         custom_error_type="invalid_type",
         custom_error_message="Input should be 'none', 'auto' or an object",
+    ),
+]
+
+
+ServerTools = Annotated[
+    Annotated[Literal["all"], Tag("text")]
+    | Annotated[list[FunctionName], Field(max_length=MAX_TOOLS, fail_fast=True), Tag("list")],
+    Discriminator(
+        text_or_list,
+        custom_error_type="invalid_type",
+        custom_error_message="Input should be 'all' or a list of function names",
     ),
 ]
 

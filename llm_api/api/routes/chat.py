@@ -11,8 +11,10 @@ from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.answers import AnswerHead, fingerprint
 from llm_api.api.mapping.chat import to_chat_requests
 from llm_api.api.mapping.chat_answers import ChatAnswerWriter
+from llm_api.api.mapping.tools import to_server_functions
 from llm_api.api.models.chat import ChatCompletion, ChatCompletionRequest
 from llm_api.api.routes.responses import streamable
+from llm_api.core.chat import FunctionLoop
 
 router = APIRouter(prefix="/v1", tags=["Chat"], route_class=JSONBodyRoute)
 
@@ -31,7 +33,11 @@ async def create_chat_completion(
     A parameter that changes meaning is honoured or refused by name; none is ignored.
     """
     backend = services.models.resolve(body.model)
-    requests = to_chat_requests(body, backend.card.defaults)
+    own = services.functions
+    functions = to_server_functions(body.server_tools, own.catalog)
+    requests = to_chat_requests(body, backend.card.defaults, functions)
+    if functions:
+        backend = FunctionLoop(backend, functions, own.runner, own.max_rounds)
     head = AnswerHead(
         id=f"chatcmpl-{uuid4().hex}",
         created=int(time.time()),

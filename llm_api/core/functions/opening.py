@@ -30,16 +30,21 @@ class FunctionOptions:
     folder: Path | None
     timeout_seconds: float
     result_bytes: int
+    max_rounds: int
     weather_geocoding_url: str
     weather_forecast_url: str
 
 
 @dataclass(frozen=True, slots=True)
 class Functions:
-    """The functions there are, and what runs them."""
+    """The functions there are, and what runs them.
+
+    A model may call functions in `max_rounds` rounds before it has to answer.
+    """
 
     catalog: FunctionCatalog
     runner: FunctionRunner
+    max_rounds: int
 
 
 @asynccontextmanager
@@ -63,4 +68,5 @@ async def open_functions(options: FunctionOptions) -> AsyncGenerator[Functions, 
         files = () if options.folder is None else file_plugins(options.folder)
         plugins = chain(builtin_plugins(), files, package_plugins())
         await asyncio.to_thread(load_plugins, plugins, function_registry, catalog, threads)
-        yield Functions(catalog, FunctionRunner(options.timeout_seconds, options.result_bytes))
+        runner = FunctionRunner(options.timeout_seconds, options.result_bytes)
+        yield Functions(catalog, runner, options.max_rounds)

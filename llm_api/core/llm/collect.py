@@ -8,6 +8,7 @@ from llm_api.core.errors import GenerationError
 from llm_api.core.llm.choices import ChoiceEvent
 from llm_api.core.llm.types import (
     Finished,
+    FunctionExecuted,
     ReasoningDelta,
     SampledLogprob,
     Started,
@@ -27,6 +28,7 @@ class Choice:
     reasoning: list[str] = field(default_factory=list)
     calls: list[ToolCallStarted] = field(default_factory=list)
     arguments: list[list[str]] = field(default_factory=list)
+    executed: list[FunctionExecuted] = field(default_factory=list)
     logprobs: list[SampledLogprob] = field(default_factory=list)
     finished: Finished | None = None
 
@@ -40,6 +42,7 @@ class Completion:
     finished: Finished
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    executed: tuple[FunctionExecuted, ...] = ()
 
 
 async def collect(events: AsyncIterator[ChoiceEvent], choices: int) -> list[Completion]:
@@ -63,6 +66,8 @@ async def collect(events: AsyncIterator[ChoiceEvent], choices: int) -> list[Comp
                 choice.arguments.append([])
             case ToolCallDelta(index, arguments):
                 choice.arguments[index].append(arguments)
+            case FunctionExecuted() as executed:
+                choice.executed.append(executed)
             case Finished() as finished:
                 choice.finished = finished
             case other:
@@ -82,6 +87,7 @@ def _complete(choice: Choice) -> Completion:
             ToolCall(call.id, call.name, "".join(arguments))
             for call, arguments in zip(choice.calls, choice.arguments, strict=True)
         ),
+        tuple(choice.executed),
     )
 
 

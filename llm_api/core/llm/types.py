@@ -237,6 +237,17 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionExecuted:
+    """The server has made a call itself. `index` counts these calls; `result` is JSON text."""
+
+    index: int
+    call: ToolCall
+    result: str
+    is_error: bool
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The answer is complete. Always the last event; a stream without it was cut."""
 
@@ -246,4 +257,4 @@ class Finished:
 
 
 AnswerDelta: TypeAlias = TextDelta | ReasoningDelta | ToolCallStarted | ToolCallDelta
-Event: TypeAlias = Started | AnswerDelta | Finished
+Event: TypeAlias = Started | AnswerDelta | FunctionExecuted | Finished

@@ -23,6 +23,7 @@ def options(url: str, timeout_seconds: float = 10) -> FunctionOptions:
         folder=None,
         timeout_seconds=timeout_seconds,
         result_bytes=64 * 1024,
+        max_rounds=8,
         weather_geocoding_url=url,
         weather_forecast_url=f"{url}/",
     )
@@ -292,7 +293,7 @@ async def test_the_weather_comes_before_plugins_that_would_take_its_name(
         "@function_registry.register\n"
         "def get_weather(location: str) -> str: return 'always fine'\n"
     )
-    opened = FunctionOptions(tmp_path, 5, 1024, services.url, services.url)
+    opened = FunctionOptions(tmp_path, 5, 1024, 8, services.url, services.url)
     async with open_functions(opened) as functions:
         assert functions.catalog.get("get_weather").origin.kind == "built_in"
         [problem] = functions.catalog.problems()

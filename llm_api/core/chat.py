@@ -1,0 +1,197 @@
+"""Chat with functions that the server runs: generate, call, go on, as one stream of events."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from llm_api.core.errors import GenerationError
+from llm_api.core.functions.runner import FunctionRunner
+from llm_api.core.functions.types import Function
+from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.types import (
+    ChatPrompt,
+    Event,
+    Finished,
+    FunctionExecuted,
+    GenerationRequest,
+    Message,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    Timings,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+    Usage,
+)
+
+
+class FunctionLoop:
+    """A backend that makes the model's calls of its functions, and lets it go on with the results.
+
+    Calls of other tools are the client's: an answer ends with them. After `max_rounds` rounds of
+    calls the model has to answer without any. `max_tokens` bounds all rounds together.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        functions: Sequence[Function],
+        runner: FunctionRunner,
+        max_rounds: int,
+    ) -> None:
+        self._backend = backend
+        self._functions = {function.spec.name: function for function in functions}
+        self._runner = runner
+        self._max_rounds = max_rounds
+
+    @property
+    def card(self) -> ModelCard:
+        return self._backend.card
+
+    async def aclose(self) -> None:
+        """The backend belongs to somebody else."""
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        """As `Backend.generate`, with a FunctionExecuted for every call that was made here."""
+        spent: Finished | None = None  # by all rounds so far
+        executed = 0
+        for rounds_left in range(self._max_rounds, -1, -1):
+            turn = _Turn(self._functions)
+            offered = request if rounds_left else _without_tools(request)
+            async with aclosing(self._backend.generate(offered)) as events:
+                async for event in events:
+                    if spent is None or not isinstance(event, Started):
+                        for shown in turn.take(event):
+                            yield shown
+            finished = turn.finished
+            if finished is None:
+                raise GenerationError("The answer ended before it was complete; try again.")
+            spent = finished if spent is None else _added(spent, finished)
+            outcomes = await self._execute(turn.own_calls, executed)
+            for outcome in outcomes:
+                yield outcome
+            executed += len(outcomes)
+            if not outcomes or turn.has_client_calls:
+                break
+            request = _continued(request, turn, outcomes)
+            if request.max_tokens <= 0:
+                spent = replace(spent, reason="length")
+                break
+        if spent is not None:
+            yield spent
+
+    async def _execute(self, calls: Sequence[ToolCall], first: int) -> list[FunctionExecuted]:
+        """Make all calls of a round at the same time. To cancel is to cancel all of them."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._execute_one(call, index))
+                for index, call in enumerate(calls, first)
+            ]
+        return [task.result() for task in tasks]
+
+    async def _execute_one(self, call: ToolCall, index: int) -> FunctionExecuted:
+        result = await self._runner.run(self._functions[call.name], call.arguments)
+        return FunctionExecuted(
+            index, call, result.content, result.is_error, result.duration_seconds
+        )
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One round of generation: what the client sees of it, and what is kept from it."""
+
+    functions: Collection[str]
+    text: str = ""
+    reasoning: str = ""
+    finished: Finished | None = None
+    _own: dict[int, ToolCall] = field(default_factory=dict)
+    _clients: dict[int, int] = field(default_factory=dict)  # index here, index for the client
+
+    @property
+    def own_calls(self) -> tuple[ToolCall, ...]:
+        """The calls to be made here: none where the answer was cut."""
+        is_whole = self.finished is not None and self.finished.reason == "tool_calls"
+        return tuple(self._own.values()) if is_whole else ()
+
+    @property
+    def has_client_calls(self) -> bool:
+        return bool(self._clients)
+
+    def take(self, event: Event) -> Iterator[Event]:
+        """What of this event is for the client."""
+        match event:
+            case Finished():
+                self.finished = event
+            case ToolCallStarted(index, id, name) if name in self.functions:
+                self._own[index] = ToolCall(id, name, "")
+            case ToolCallStarted(index):
+                self._clients[index] = len(self._clients)
+                yield replace(event, index=self._clients[index])
+            case ToolCallDelta(index, arguments) if index in self._own:
+                call = self._own[index]
+                self._own[index] = replace(call, arguments=call.arguments + arguments)
+            case ToolCallDelta(index):
+                yield replace(event, index=self._clients[index])
+            case TextDelta(text):
+                self.text += text
+                yield event
+            case ReasoningDelta(text):
+                self.reasoning += text
+                yield event
+            case Started() | FunctionExecuted():
+                yield event
+            case other:
+                assert_never(other)
+
+
+def _continued(
+    request: GenerationRequest, turn: _Turn, outcomes: Sequence[FunctionExecuted]
+) -> GenerationRequest:
+    """The request for the next round. A call that was demanded has been made by now."""
+    prompt = _chat_prompt(request)
+    asked = Message("assistant", turn.text, tool_calls=turn.own_calls, reasoning=turn.reasoning)
+    answered = tuple(
+        Message("tool", one.result, name=one.call.name, tool_call_id=one.call.id)
+        for one in outcomes
+    )
+    choice = request.tool_choice
+    spent = turn.finished.usage.completion_tokens if turn.finished else 0
+    return replace(
+        request,
+        prompt=replace(prompt, messages=(*prompt.messages, asked, *answered)),
+        tool_choice=None if choice is None else replace(choice, mode="auto"),
+        max_tokens=request.max_tokens - spent,
+    )
+
+
+def _without_tools(request: GenerationRequest) -> GenerationRequest:
+    prompt = replace(_chat_prompt(request), tools=())
+    return replace(request, prompt=prompt, tool_choice=None)
+
+
+def _chat_prompt(request: GenerationRequest) -> ChatPrompt:
+    if not isinstance(request.prompt, ChatPrompt):
+        raise TypeError("functions are for conversations")
+    return request.prompt
+
+
+def _added(first: Finished, second: Finished) -> Finished:
+    """Usage and timings of both; the reason is the later one."""
+    one, other = first.usage, second.usage
+    return Finished(
+        second.reason,
+        Usage(
+            one.prompt_tokens + other.prompt_tokens,
+            one.completion_tokens + other.completion_tokens,
+            one.cached_tokens + other.cached_tokens,
+            one.reasoning_tokens + other.reasoning_tokens,
+        ),
+        Timings(
+            first.timings.queue_seconds + second.timings.queue_seconds,
+            first.timings.prefill_seconds + second.timings.prefill_seconds,
+            first.timings.decode_seconds + second.timings.decode_seconds,
+        ),
+    )
