@@ -345,6 +345,18 @@ def test_parameters_that_a_schema_explicitly_leaves_open_are_open() -> None:
     assert grammar(made).accepts(text)
 
 
+def test_a_hundred_functions_are_no_burden() -> None:
+    tools = tuple(ToolSpec(f"function_{number}", "", NUMBER) for number in range(128))
+    made = request(ToolChoice("auto", frozenset(tool.name for tool in tools)), tools=tools)
+    answers = grammar(made)
+    text = "Some words, then more of them. " * 40
+    for number in (1, 127):
+        call = f'{{"name": "function_{number}", "arguments": {{"n": '
+        assert answers.begins(f"{text}```json\n{call}1")
+        assert not answers.begins(f"{text}```json\n{call}x")
+    assert answers.accepts(f'{text}```json\n{{"name": "function_128", "arguments": 5}}\n```')
+
+
 def test_call_ids_are_like_those_of_openai() -> None:
     assert len(new_call_id()) == len("call_") + 24
     assert new_call_id() != new_call_id()
