@@ -51,9 +51,8 @@ _Meaning: TypeAlias = CallFormat | ReasoningMarks | _Silent
 class ReadingRules:
     """What one answer may hold: thoughts, and calls to `tools` in the model's own `formats`.
 
-    `strays` are formats in which it may call though it was taught others.
-
-    With `only_at_beginning`, a text that has begun has no calls in it.
+    `strays` are formats in which it may call though it was taught others. With
+    `only_at_beginning`, a text that has begun is all text.
     """
 
     formats: Sequence[CallFormat] = ()
@@ -99,10 +98,10 @@ class OutputReader:
         anywhere: list[Mark[_Meaning]] = []
         beginning: list[Mark[_Meaning]] = []
         for form in (*rules.formats, *rules.strays):
+            others = beginning if rules.only_at_beginning else anywhere
             if rules.tools:
-                is_anywhere = form.is_anywhere and not rules.only_at_beginning
-                (anywhere if is_anywhere else beginning).extend(_heads(form, form.opening))
-            anywhere += [Mark(Pattern((text,)), _Silent.OPENING) for text in form.silent]
+                (others if form.is_anywhere else beginning).extend(_heads(form, form.opening))
+            others += [Mark(Pattern((text,)), _Silent.OPENING) for text in form.silent]
             if form.text_opening:
                 beginning.append(Mark(Pattern((form.text_opening,)), _Silent.OPENING))
         if rules.marks is not None:

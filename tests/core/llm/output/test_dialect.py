@@ -313,6 +313,13 @@ def test_json_in_a_format_that_looks_like_a_call_stays_text() -> None:
     assert read(OBJECT, made) == Folded(OBJECT)
 
 
+def test_a_format_in_a_channel_is_all_text() -> None:
+    dialect = recognise("<|channel|>analysis<|message|> to=functions.", CHANNELS)
+    made = request(AUTO, JSONFormat({"type": "string"}))
+    text = '<|channel|>final<|message|>"<|end|>"'
+    assert read(text, made, dialect=dialect) == Folded('"<|end|>"')
+
+
 def test_json_has_no_room_for_white_space() -> None:
     answers = grammar(request(output_format=JSONFormat(NUMBER)))
     assert answers.forces("") == '{"n": '
