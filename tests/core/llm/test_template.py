@@ -120,6 +120,22 @@ def test_json_is_written_as_models_were_trained_on_it() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{% generation %}{{ messages[0].content }}{% endgeneration %}", "é"),
+        ("{{ messages | tojson(ensure_ascii=True) }}", '[{"role": "user", "content": "é"}]'),
+        ("{{ messages | map(attribute='content') | tojson }}", '["é"]'),
+        (
+            "{{ {'b': 1, 'a': [2]} | tojson(sort_keys=true, separators=(',', ':')) }}",
+            '{"a":[2],"b":1}',
+        ),
+    ],
+)
+def test_what_real_templates_use_is_there(source: str, text: str) -> None:
+    assert plain(template(source).render(user("é"))) == text
+
+
 WEATHER = ToolSpec(
     "get_weather", "Tells the weather", {"type": "object", "properties": {"city": {}}}
 )

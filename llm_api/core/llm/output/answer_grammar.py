@@ -1,11 +1,11 @@
 """The grammar of one answer: what a model may write, so that it can be read."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, assert_never
 
 from llm_api.core.llm.output.call_format import CallFormat
-from llm_api.core.llm.output.call_rules import CallRules
+from llm_api.core.llm.output.call_rules import CallRules, TextRules
 from llm_api.core.llm.output.lark import ANY_TEXT, GAP, Lark
 from llm_api.core.llm.output.reader import ReadingRules
 from llm_api.core.llm.output.reasoning import Thinking
@@ -77,22 +77,31 @@ class AnswerGrammar:
 
     def _free_text(self) -> str:
         """Any text, in which whatever would be read as a call is one."""
-        anywhere: list[str] = []
-        beginning: list[str] = []
-        is_announced = bool(self._rules.formats[0].text_opening)
         own = len(self._rules.formats)
+        is_announced = bool(self._rules.formats[0].text_opening)
+        anywhere: list[TextRules] = []
+        beginning: list[TextRules] = []
         for number, form in enumerate((*self._rules.formats, *self._rules.strays)):
-            calls = self._calls(form, number)
-            if form.is_anywhere:
-                anywhere += calls.in_text(is_own=number < own)
-            elif not (is_announced and number < own):
-                beginning += calls.in_text(is_own=number < own)
-        texts = (
-            [f"({' | '.join(anywhere)})* {ANY_TEXT}"]
-            if self._rules.is_parallel
-            else [ANY_TEXT, *anywhere]
-        )
-        return self._lark.rule("text", " | ".join([*texts, *beginning]))
+            is_own = number < own
+            if form.is_anywhere or not (is_announced and is_own):
+                rules = self._calls(form, number).in_text(is_own=is_own)
+                (anywhere if form.is_anywhere else beginning).append(rules)
+        begun = self._text(anywhere)
+        begins = [
+            *(call for rules in beginning for call in rules.calls),
+            *(f"{other} {begun}" for rules in beginning for other in rules.others),
+            *(cut for rules in beginning for cut in rules.cuts),
+        ]
+        return self._lark.rule("text", " | ".join([*begins, begun]))
+
+    def _text(self, anywhere: Sequence[TextRules]) -> str:
+        """Text, and calls that may stand anywhere in it."""
+        calls = [call for rules in anywhere for call in rules.calls]
+        others = [other for rules in anywhere for other in rules.others]
+        ends = [ANY_TEXT, *(cut for rules in anywhere for cut in rules.cuts)]
+        (others if self._rules.is_parallel else ends).extend(calls)
+        repeated = f"({' | '.join(others)})*" if others else ""
+        return self._lark.rule("begun_text", f"{repeated} ({' | '.join(ends)})")
 
     def _start(self, answer: str, *, may_stop_thinking: bool) -> None:
         """The rule `start`: a thought, as far as the prompt leaves one possible, and the answer."""

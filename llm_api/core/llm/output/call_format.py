@@ -41,12 +41,6 @@ class CallFormat:
         single = [self.opening, self.separator, self.closing, self.text_opening]
         return (*single, *parts, *self.silent)
 
-    def around_name(self) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
-        """The preferred head's parts before the function's name, and behind it."""
-        head = self.heads[0]
-        position = head.index(Slot.NAME)
-        return head[:position], head[position + 1 :]
-
     def write(self, calls: Sequence[tuple[str, str]]) -> str:
         """Calls, each a name and arguments in this format's notation, as a model writes them."""
         written = [
@@ -59,3 +53,9 @@ class CallFormat:
         slots = {Slot.NAME: name, Slot.ID: f"{position:09}", Slot.NUMBER: str(position)}
         parts = (*self.heads[0], arguments, *self.tails[0])
         return "".join(part if isinstance(part, str) else slots[part] for part in parts)
+
+
+def around_name(head: Sequence[Part]) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """A head's parts before the function's name, and behind it."""
+    position = head.index(Slot.NAME)
+    return tuple(head[:position]), tuple(head[position + 1 :])

@@ -73,6 +73,11 @@ class Lark:
         """As `until`, for what matches `regex`, which does not end with a repetition."""
         return self.rule(f"{name}[lazy]", f"{after} /{regex}/")
 
+    def unlike(self, name: str, *regexes: str) -> str:
+        """A rule for the shortest text that matches none of `regexes`."""
+        nots = " ".join(f"& ~/{regex}/" for regex in regexes)
+        return self.rule(f"{name}[lazy]", self.rule(name.upper(), f"/(.|\\n)+/ {nots}"))
+
     def json(self, schema: Mapping[str, JSON]) -> str:
         """An expression for one JSON value that is valid for `schema`."""
         return "%json " + json.dumps({**schema, "x-guidance": dict(_COMPACT)})

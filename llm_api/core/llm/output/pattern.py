@@ -40,8 +40,8 @@ _GAP_REGEX: Final = f"[ \\t\\r\\n]{{0,{_LONGEST_GAP}}}"
 class Match:
     """How far a pattern goes in a text.
 
-    `end` is where the part that matches ends. `is_whole` says that this is all of the pattern,
-    `is_open` that the text ended first: what follows decides.
+    `end` is where it ends. `is_whole` says that this is all of the pattern, `is_open` that the
+    text ended first: what follows decides.
     """
 
     end: int
@@ -74,29 +74,35 @@ class Pattern:
         self._peeks = bool(peek)
 
     @property
+    def begins_with(self) -> str:
+        """A character class for what may come first, for use in a regular expression."""
+        item = self._items[0]
+        space = " \\t\\r\\n" if item.may_gap else ""
+        return f"[{space}{_regex(item.part, '')}]"
+
+    @property
     def first(self) -> str:
         """The character that it begins with; empty where that is a function's name."""
         part = self._items[0].part if self._items else ""
         return part if isinstance(part, str) else ""
 
     def match(self, text: str, start: int, names: Collection[str]) -> Match:
-        """How far `text` from `start` is as this pattern. Pure."""
+        """How far `text` from `start` is as this pattern, in parts between white space. Pure."""
         position = end = start
         name = ""
         for number, item in enumerate(self._items):
             if item.may_gap:
+                end = position
                 position = skip_gap(text, position)
             if position == len(text):
-                return Match(end, is_open=position - end <= _LONGEST_GAP, name=name)
+                return Match(end, is_open=True)
             if isinstance(item.part, Slot):
                 word = _word(text, position)
                 if position + len(word) == len(text):
-                    is_open = item.part is not Slot.NAME or any(
-                        known.startswith(word) for known in names
-                    )
-                    return Match(end, is_open=is_open)
+                    may_come = any(known.startswith(word) for known in names)
+                    return Match(end, is_open=may_come or item.part is not Slot.NAME)
                 if not word or (item.part is Slot.NAME and word not in names):
-                    return Match(end, name=name)
+                    return Match(end)
                 name = word if item.part is Slot.NAME else name
                 position += len(word)
             elif text[position] == item.part:
@@ -104,9 +110,8 @@ class Pattern:
                     break
                 position += 1
             else:
-                return Match(end, name=name)
-            end = position
-        return Match(end, is_whole=True, name=name)
+                return Match(end)
+        return Match(position, is_whole=True, name=name)
 
     def regex(self, name: str) -> str:
         """A regular expression for it (Rust's syntax, for use between slashes), without peek."""
@@ -176,3 +181,12 @@ def merge(parts: Sequence[Part]) -> tuple[Part, ...]:
         elif part:
             merged.append(part)
     return tuple(merged)
+
+
+def beginnings(texts: Sequence[str]) -> str:
+    """A regular expression for everything with which one of `texts` begins, itself included."""
+    rests: dict[str, list[str]] = {}
+    for text in filter(None, texts):
+        rests.setdefault(text[0], []).append(text[1:])
+    branches = (f"{escape(first)}{beginnings(rest)}" for first, rest in rests.items())
+    return f"({'|'.join(branches)})?" if rests else ""

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from llm_api.core.llm.output.arguments import ArgumentReader
 from llm_api.core.llm.output.call_format import CallFormat
-from llm_api.core.llm.output.marks import Mark, MarkFinder
+from llm_api.core.llm.output.marks import Found, Mark, MarkFinder
 from llm_api.core.llm.output.pattern import Part, Pattern, skip_gap
 from llm_api.core.llm.output.pieces import Piece, Visible
 from llm_api.core.llm.output.reasoning import ReasoningMarks, Thinking
@@ -51,9 +51,8 @@ _Meaning: TypeAlias = CallFormat | ReasoningMarks | _Silent
 class ReadingRules:
     """What one answer may hold: thoughts, and calls to `tools` in the model's own `formats`.
 
-    `strays` are formats in which it may call though it was taught others.
-
-    With `only_at_beginning`, a text that has begun has no calls in it.
+    `strays` are formats in which it may call though it was taught others. With
+    `only_at_beginning`, a text that has begun is all text.
     """
 
     formats: Sequence[CallFormat] = ()
@@ -99,10 +98,10 @@ class OutputReader:
         anywhere: list[Mark[_Meaning]] = []
         beginning: list[Mark[_Meaning]] = []
         for form in (*rules.formats, *rules.strays):
+            others = beginning if rules.only_at_beginning else anywhere
             if rules.tools:
-                is_anywhere = form.is_anywhere and not rules.only_at_beginning
-                (anywhere if is_anywhere else beginning).extend(_heads(form, form.opening))
-            anywhere += [Mark(Pattern((text,)), _Silent.OPENING) for text in form.silent]
+                (others if form.is_anywhere else beginning).extend(_heads(form, form.opening))
+            others += [Mark(Pattern((text,)), _Silent.OPENING) for text in form.silent]
             if form.text_opening:
                 beginning.append(Mark(Pattern((form.text_opening,)), _Silent.OPENING))
         if rules.marks is not None:
@@ -122,9 +121,10 @@ class OutputReader:
 
     def _read_text(self, is_final: bool) -> Iterator[Piece]:
         while True:
-            found = self._openings.search(
-                self._held, self._schemas, anchored=self._anchored(), is_final=is_final
-            )
+            found = self._find(is_final=is_final)
+            if is_final and found.mark is None and self._place is _Place.AFTER_CALL:
+                self._held = self._held[: self._find(is_final=False).start]  # a mark that was cut
+                found = self._find(is_final=True)
             yield from self._show(found.start)
             if found.mark is None:
                 return
@@ -140,6 +140,11 @@ class OutputReader:
                     self._place = _Place.BEGINNING
                 case _Silent.CLOSING:
                     self._following = ()
+
+    def _find(self, *, is_final: bool) -> Found[_Meaning]:
+        return self._openings.search(
+            self._held, self._schemas, anchored=self._anchored(), is_final=is_final
+        )
 
     def _anchored(self) -> Sequence[Mark[_Meaning]]:
         """Marks that mean something only where the unread text begins."""
@@ -197,9 +202,10 @@ class OutputReader:
         """Skip as much of a call's tail as is there: the call itself is complete."""
         start = skip_gap(self._held, 0)
         matches = [tail.match(self._held, start, ()) for tail in self._tails]
-        if not is_final and any(match.is_open for match in matches):
+        is_cut = any(match.is_open for match in matches)
+        if is_cut and not is_final:
             return
-        self._take(max(match.end for match in matches))
+        self._take(len(self._held) if is_cut else max(match.end for match in matches))
         self._calls += 1
         self.is_ended = not self._rules.is_parallel
         self._place = _Place.AFTER_CALL

@@ -313,6 +313,13 @@ def test_json_in_a_format_that_looks_like_a_call_stays_text() -> None:
     assert read(OBJECT, made) == Folded(OBJECT)
 
 
+def test_a_format_in_a_channel_is_all_text() -> None:
+    dialect = recognise("<|channel|>analysis<|message|> to=functions.", CHANNELS)
+    made = request(AUTO, JSONFormat({"type": "string"}))
+    text = '<|channel|>final<|message|>"<|end|>"'
+    assert read(text, made, dialect=dialect) == Folded('"<|end|>"')
+
+
 def test_json_has_no_room_for_white_space() -> None:
     answers = grammar(request(output_format=JSONFormat(NUMBER)))
     assert answers.forces("") == '{"n": '
@@ -343,6 +350,18 @@ def test_parameters_that_a_schema_explicitly_leaves_open_are_open() -> None:
     made = request(ToolChoice("required", frozenset({"f"})), tools=(open_schema,))
     text = '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
     assert grammar(made).accepts(text)
+
+
+def test_a_hundred_functions_are_no_burden() -> None:
+    tools = tuple(ToolSpec(f"function_{number}", "", NUMBER) for number in range(128))
+    made = request(ToolChoice("auto", frozenset(tool.name for tool in tools)), tools=tools)
+    answers = grammar(made)
+    text = "Some words, then more of them. " * 40
+    for number in (1, 127):
+        call = f'{{"name": "function_{number}", "arguments": {{"n": '
+        assert answers.begins(f"{text}```json\n{call}1")
+        assert not answers.begins(f"{text}```json\n{call}x")
+    assert answers.accepts(f'{text}```json\n{{"name": "function_128", "arguments": 5}}\n```')
 
 
 def test_call_ids_are_like_those_of_openai() -> None:
