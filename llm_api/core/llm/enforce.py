@@ -12,6 +12,7 @@ from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.json_schema import checked
 from llm_api.core.llm.output.dialect import Dialect
 from llm_api.core.llm.output.reader import OutputReader
+from llm_api.core.llm.output.schema import argument_schema
 from llm_api.core.llm.types import (
     JSON,
     ChatPrompt,
@@ -112,7 +113,7 @@ class OutputEnforcer(Generic[Constraint_co]):
         return request
 
     def _checked_tool(self, tool: ToolSpec, param: str) -> ToolSpec:
-        return replace(tool, parameters=self._checked_schema(tool.parameters, param))
+        return replace(tool, parameters=self._checked_schema(argument_schema(tool), param))
 
     def _checked_schema(self, schema: Mapping[str, JSON], param: str) -> dict[str, JSON]:
         enforceable = checked(schema, param)
