@@ -32,7 +32,8 @@ class FunctionLoop:
     """A backend that makes the model's calls of its functions, and lets it go on with the results.
 
     Calls of other tools are the client's: an answer ends with them. After `max_rounds` rounds of
-    calls the model has to answer without any. `max_tokens` bounds all rounds together.
+    calls, or one that only repeats earlier ones, the model has to answer without any. `max_tokens`
+    bounds all rounds together.
     """
 
     def __init__(
@@ -57,11 +58,10 @@ class FunctionLoop:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`, with a FunctionExecuted for every call that was made here."""
         spent: Finished | None = None  # by all rounds so far
-        executed = 0
+        made: list[ToolCall] = []
         for rounds_left in range(self._max_rounds, -1, -1):
             turn = _Turn(self._functions)
-            offered = request if rounds_left else _without_tools(request)
-            async with aclosing(self._backend.generate(offered)) as events:
+            async with aclosing(self._backend.generate(request)) as events:
                 async for event in events:
                     if spent is None or not isinstance(event, Started):
                         for shown in turn.take(event):
@@ -70,13 +70,15 @@ class FunctionLoop:
             if finished is None:
                 raise GenerationError("The answer ended before it was complete; try again.")
             spent = finished if spent is None else _added(spent, finished)
-            outcomes = await self._execute(turn.own_calls, executed)
+            outcomes = await self._execute(turn.own_calls, len(made))
             for outcome in outcomes:
                 yield outcome
-            executed += len(outcomes)
             if not outcomes or turn.has_client_calls:
                 break
             request = _continued(request, turn, outcomes)
+            if rounds_left == 1 or all(_is_repeated(call, made) for call in turn.own_calls):
+                request = _without_tools(request)
+            made += turn.own_calls
             if request.max_tokens <= 0:
                 spent = replace(spent, reason="length")
                 break
@@ -165,6 +167,10 @@ def _continued(
         tool_choice=None if choice is None else replace(choice, mode="auto"),
         max_tokens=request.max_tokens - spent,
     )
+
+
+def _is_repeated(call: ToolCall, made: Sequence[ToolCall]) -> bool:
+    return any((call.name, call.arguments) == (one.name, one.arguments) for one in made)
 
 
 def _without_tools(request: GenerationRequest) -> GenerationRequest:

@@ -60,8 +60,10 @@ class Recorder:
             raise
 
 
-def called(*names: str, text: str = "", reason: FinishReason = "tool_calls") -> list[Step]:
-    """A round in which these functions are called with their own names as an argument."""
+def called(
+    *names: str, text: str = "", argument: str = "", reason: FinishReason = "tool_calls"
+) -> list[Step]:
+    """A round in which these functions are called, by default with their names as an argument."""
     steps: list[Step] = [Started(5)]
     if text:
         steps.append(TextDelta(text))
@@ -69,7 +71,7 @@ def called(*names: str, text: str = "", reason: FinishReason = "tool_calls") -> 
         steps += [
             ToolCallStarted(index, f"call_{name}", name),
             ToolCallDelta(index, '{"from": '),
-            ToolCallDelta(index, f'"{name}"}}'),
+            ToolCallDelta(index, f'"{argument or name}"}}'),
         ]
     return [*steps, Finished(reason, Usage(5, 10, cached_tokens=1))]
 
@@ -164,7 +166,7 @@ async def test_the_client_s_calls_end_the_answer_and_are_counted_from_zero() -> 
 
 async def test_after_the_last_round_the_model_has_to_answer() -> None:
     own = Recorder("own")
-    backend = playing(called("own"), called("own"), said("Enough."))
+    backend = playing(called("own"), called("own", argument="again"), said("Enough."))
     shown = await events(loop(backend, own, max_rounds=2), asked("own"))
     assert len(own.calls) == 2
     last = backend.requests[-1]
@@ -172,6 +174,13 @@ async def test_after_the_last_round_the_model_has_to_answer() -> None:
     assert TextDelta("Enough.") in shown
     indices = [event.index for event in shown if isinstance(event, FunctionExecuted)]
     assert indices == [0, 1]
+
+
+async def test_a_model_that_repeats_itself_has_to_answer() -> None:
+    own = Recorder("own")
+    backend = playing(called("own"), called("own"), said("Well then."))
+    await events(loop(backend, own, max_rounds=8), asked("own"))
+    assert [request.tool_choice is None for request in backend.requests] == [False, False, True]
 
 
 async def test_an_answer_that_was_cut_calls_nothing() -> None:
