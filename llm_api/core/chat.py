@@ -57,19 +57,15 @@ class FunctionLoop:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`, with a FunctionExecuted for every call that was made here."""
-        spent: Finished | None = None  # by all rounds so far
+        spent = Finished("stop", Usage(0, 0))  # by all rounds so far
         made: list[ToolCall] = []
         for rounds_left in range(self._max_rounds, -1, -1):
-            turn = _Turn(self._functions)
+            turn = _Turn(self._functions, is_first=rounds_left == self._max_rounds)
             async with aclosing(self._backend.generate(request)) as events:
                 async for event in events:
-                    if spent is None or not isinstance(event, Started):
-                        for shown in turn.take(event):
-                            yield shown
-            finished = turn.finished
-            if finished is None:
-                raise GenerationError("The answer ended before it was complete; try again.")
-            spent = finished if spent is None else _added(spent, finished)
+                    for shown in turn.take(event):
+                        yield shown
+            spent = _added(spent, turn.finished)
             outcomes = await self._execute(turn.own_calls, len(made))
             for outcome in outcomes:
                 yield outcome
@@ -82,8 +78,7 @@ class FunctionLoop:
             if request.max_tokens <= 0:
                 spent = replace(spent, reason="length")
                 break
-        if spent is not None:
-            yield spent
+        yield spent
 
     async def _execute(self, calls: Sequence[ToolCall], first: int) -> list[FunctionExecuted]:
         """Make all calls of a round at the same time. To cancel is to cancel all of them."""
@@ -106,17 +101,24 @@ class _Turn:
     """One round of generation: what the client sees of it, and what is kept from it."""
 
     functions: Collection[str]
+    is_first: bool
     text: str = ""
     reasoning: str = ""
-    finished: Finished | None = None
+    _finished: Finished | None = None
     _own: dict[int, ToolCall] = field(default_factory=dict)
     _clients: dict[int, int] = field(default_factory=dict)  # index here, index for the client
 
     @property
+    def finished(self) -> Finished:
+        """How the round ended. Raises GenerationError where it broke off."""
+        if self._finished is None:
+            raise GenerationError("The answer ended before it was complete; try again.")
+        return self._finished
+
+    @property
     def own_calls(self) -> tuple[ToolCall, ...]:
         """The calls to be made here: none where the answer was cut."""
-        is_whole = self.finished is not None and self.finished.reason == "tool_calls"
-        return tuple(self._own.values()) if is_whole else ()
+        return tuple(self._own.values()) if self.finished.reason == "tool_calls" else ()
 
     @property
     def has_client_calls(self) -> bool:
@@ -126,27 +128,34 @@ class _Turn:
         """What of this event is for the client."""
         match event:
             case Finished():
-                self.finished = event
-            case ToolCallStarted(index, id, name) if name in self.functions:
-                self._own[index] = ToolCall(id, name, "")
-            case ToolCallStarted(index):
-                self._clients[index] = len(self._clients)
-                yield replace(event, index=self._clients[index])
-            case ToolCallDelta(index, arguments) if index in self._own:
-                call = self._own[index]
-                self._own[index] = replace(call, arguments=call.arguments + arguments)
-            case ToolCallDelta(index):
-                yield replace(event, index=self._clients[index])
+                self._finished = event
+            case ToolCallStarted() | ToolCallDelta():
+                yield from self._take_call(event)
             case TextDelta(text):
                 self.text += text
                 yield event
             case ReasoningDelta(text):
                 self.reasoning += text
                 yield event
-            case Started() | FunctionExecuted():
+            case Started():
+                if self.is_first:
+                    yield event
+            case FunctionExecuted():
                 yield event
             case other:
                 assert_never(other)
+
+    def _take_call(self, event: ToolCallStarted | ToolCallDelta) -> Iterator[Event]:
+        """Keep what is for the server's own calls; count the client's from 0."""
+        match event:
+            case ToolCallStarted(index, id, name) if name in self.functions:
+                self._own[index] = ToolCall(id, name, "")
+            case ToolCallDelta(index, arguments) if index in self._own:
+                call = self._own[index]
+                self._own[index] = replace(call, arguments=call.arguments + arguments)
+            case _:
+                index = self._clients.setdefault(event.index, len(self._clients))
+                yield replace(event, index=index)
 
 
 def _continued(
@@ -160,12 +169,11 @@ def _continued(
         for one in outcomes
     )
     choice = request.tool_choice
-    spent = turn.finished.usage.completion_tokens if turn.finished else 0
     return replace(
         request,
         prompt=replace(prompt, messages=(*prompt.messages, asked, *answered)),
         tool_choice=None if choice is None else replace(choice, mode="auto"),
-        max_tokens=request.max_tokens - spent,
+        max_tokens=request.max_tokens - turn.finished.usage.completion_tokens,
     )
 
 
