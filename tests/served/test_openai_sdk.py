@@ -212,13 +212,3 @@ def test_a_prompt_that_does_not_fit_is_a_bad_request(sdk: OpenAI) -> None:
             model=MODEL, messages=[{"role": "user", "content": "word " * 3000}]
         )
     assert raised.value.code == "context_length_exceeded"
-
-
-def test_tools_are_refused_by_name_until_they_are_there(sdk: OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError) as raised:
-        sdk.chat.completions.create(
-            model=MODEL,
-            messages=QUESTION,
-            tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}],
-        )
-    assert (raised.value.code, raised.value.param) == ("unsupported_parameter", "tools")
