@@ -28,9 +28,15 @@ class Desk:
         return await post(self.port, "/v1/completions", body)
 
     async def chat(
-        self, messages: Sequence[Message], max_tokens: int, *, is_streamed: bool = True
+        self,
+        messages: Sequence[Message],
+        max_tokens: int,
+        *,
+        is_streamed: bool = True,
+        **fields: Any,
     ) -> InFlight:
         body = self._body(max_tokens, is_streamed=is_streamed) | {"messages": list(messages)}
+        body |= fields
         return await post(self.port, "/v1/chat/completions", body)
 
     async def complete(self, prompt: str, max_tokens: int) -> Answer:

@@ -1,5 +1,6 @@
 """All scenarios, in the order of the table."""
 
+from scripts.bench.scenarios.constrained import JSON_SCHEMA
 from scripts.bench.scenarios.endurance import SHORT_REQUESTS
 from scripts.bench.scenarios.interference import LONG_PROMPT
 from scripts.bench.scenarios.shared_prefix import FOLLOW_UP_TURN, ONE_SYSTEM_PROMPT
@@ -12,4 +13,5 @@ SCENARIOS = (
     LONG_PROMPT,
     FOLLOW_UP_TURN,
     SHORT_REQUESTS,
+    JSON_SCHEMA,
 )
