@@ -4,9 +4,10 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from llm_api.config.chosen_models import ChosenModel, ChosenModels
 from llm_api.config.settings import ConfigurationError, Settings
@@ -14,6 +15,7 @@ from llm_api.core.errors import DownloadError, ModelFileError
 from llm_api.core.functions.opening import FunctionOptions, Functions, open_functions
 from llm_api.core.llm.backend import GenerationDefaults, ModelCard
 from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
+from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.llm.keeper import KeptModel
 from llm_api.core.llm.memory_estimate import resident_bytes
@@ -41,7 +43,23 @@ class Services:
         return self.models.is_ready
 
 
-def find_models(chosen: ChosenModels) -> list[KeptModel]:
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """A model on its verified file. `size_bytes` is what it is taken to need in memory."""
+
+    card: ModelCard
+    path: Path
+    options: LlamaOptions
+    size_bytes: int
+    loads_at_startup: bool
+
+    def kept(self, compute: ComputeThread) -> KeptModel:
+        """How to open it, computing on this thread."""
+        open_model = partial(open_llama, self.path, self.card, self.options, compute)
+        return KeptModel(self.card, open_model, self.size_bytes, self.loads_at_startup)
+
+
+def find_models(chosen: ChosenModels) -> list[FoundModel]:
     """The models on their verified files, fetched first if they have to be. Blocks.
 
     Raises ModelFileError or DownloadError where there is no such file, ConfigurationError where
@@ -60,7 +78,8 @@ async def open_services(settings: Settings, chosen: ChosenModels) -> AsyncGenera
     Raises what `find_models` raises.
     """
     async with (
-        open_models(chosen) as models,
+        aclosing(ComputeThread()) as compute,
+        open_models(chosen, compute) as models,
         open_functions(function_options(settings)) as functions,
     ):
         for problem in functions.catalog.problems():
@@ -69,7 +88,9 @@ async def open_services(settings: Settings, chosen: ChosenModels) -> AsyncGenera
 
 
 @asynccontextmanager
-async def open_models(chosen: ChosenModels) -> AsyncGenerator[ModelRegistry, None]:
+async def open_models(
+    chosen: ChosenModels, compute: ComputeThread
+) -> AsyncGenerator[ModelRegistry, None]:
     """Find the models, fetch them first if they have to be; free them on exit.
 
     Loads none: `load_startup_models()` does, and raises what a load raised. Raises what
@@ -77,11 +98,9 @@ async def open_models(chosen: ChosenModels) -> AsyncGenerator[ModelRegistry, Non
     """
     found = await asyncio.to_thread(find_models, chosen)
     limits = ResidencyLimits(chosen.memory_bytes, chosen.idle_seconds)
-    models = ModelRegistry(found, limits)
-    try:
+    kept = [model.kept(compute) for model in found]
+    async with aclosing(ModelRegistry(kept, limits)) as models:
         yield models
-    finally:
-        await models.aclose()
 
 
 def function_options(settings: Settings) -> FunctionOptions:
@@ -96,7 +115,7 @@ def function_options(settings: Settings) -> FunctionOptions:
     )
 
 
-def _find_model(chosen: ChosenModel) -> KeptModel:
+def _find_model(chosen: ChosenModel) -> FoundModel:
     settings = chosen.settings
     try:
         path = resolve_model(
@@ -119,9 +138,10 @@ def _find_model(chosen: ChosenModel) -> KeptModel:
         defaults=GenerationDefaults(settings.max_tokens, settings.temperature),
     )
     kv_tokens = settings.kv_tokens or settings.context_length * settings.parallel
-    return KeptModel(
+    return FoundModel(
         card,
-        partial(open_llama, path, card, _llama_options(settings)),
+        path,
+        _llama_options(settings),
         resident_bytes(file, kv_tokens=kv_tokens, kv_cache_type=settings.kv_cache_type),
         chosen.loads_at_startup,
     )
@@ -148,7 +168,7 @@ def _llama_options(settings: Settings) -> LlamaOptions:
     )
 
 
-def _check_room(chosen: ChosenModels, models: list[KeptModel], memory_bytes: int) -> None:
+def _check_room(chosen: ChosenModels, models: list[FoundModel], memory_bytes: int) -> None:
     """Raises ConfigurationError where a model could never be loaded, or not all at the start."""
     room = format_bytes(memory_bytes)
     for choice, model in zip(chosen.models, models, strict=True):

@@ -15,6 +15,7 @@ from llm_api.cli.conversation import Answer
 from llm_api.config.chosen_models import choose_models
 from llm_api.config.settings import Settings
 from llm_api.core.llm.backend import Backend
+from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.types import (
     ChatPrompt,
     Event,
@@ -79,7 +80,8 @@ def local_talker(
     chosen = choose_models(settings).only(name)
     with (
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(open_models(chosen)) as models,
+        portal.wrap_async_context_manager(aclosing(ComputeThread())) as compute,
+        portal.wrap_async_context_manager(open_models(chosen, compute)) as models,
     ):
         portal.call(models.load_startup_models)
         (card,) = models.cards()

@@ -5,14 +5,17 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from llm_api.core.errors import InvalidRequestError, ModelFileError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.encode import PromptEncoder
 from llm_api.core.llm.enforce import OutputEnforcer
-from llm_api.core.llm.engine.engine import Engine, TokenEvent, TokenRequest
+from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.llm.engine.engine import Engine
 from llm_api.core.llm.engine.grammar import GrammarCompiler, TokenMatcher
+from llm_api.core.llm.engine.job import TokenEvent, TokenRequest
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.llama_runner import (
     ContextOptions,
@@ -215,12 +218,18 @@ class _Answer:
         return Finished(reason, usage, last.timings)
 
 
-async def open_llama(path: Path, card: ModelCard, options: LlamaOptions) -> LlamaBackend:
-    """Load a model on the thread of its engine. Raises ModelFileError."""
-    engine = Engine(capacity=options.parallel + options.max_queue, parallel=options.parallel)
-    runner = await engine.start(lambda: _load(path, card, options))
+async def open_llama(
+    path: Path, card: ModelCard, options: LlamaOptions, compute: ComputeThread
+) -> LlamaBackend:
+    """Load a model that computes on `compute`. Raises ModelFileError.
+
+    The weights are read on another thread meanwhile: streams of other models go on.
+    """
+    model = await asyncio.to_thread(_load, path, card, options)
+    capacity = options.parallel + options.max_queue
+    engine = Engine(compute, capacity=capacity, parallel=options.parallel)
+    await engine.start(partial(_make_runner, model, options))
     try:
-        model = runner.model
         encoder = PromptEncoder(model, _template(model), card.context_length)
         source = model.chat_template or FALLBACK_TEMPLATE
         dialect = recognise(source, model.control_tokens)
@@ -250,12 +259,11 @@ def _drafting(options: LlamaOptions, runner: LlamaRunner) -> tuple[int, int]:
     return (DRAFT_TOKENS if runner.row_cost < DRAFTING_PAYS_ALONE_BELOW else 0), 1
 
 
-def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[Scheduler, LlamaRunner]:
-    kv_tokens = options.kv_tokens or options.context_length * options.parallel
-    if kv_tokens < options.context_length:
+def _load(path: Path, card: ModelCard, options: LlamaOptions) -> LlamaModel:
+    if options.kv_tokens is not None and options.kv_tokens < options.context_length:
         raise ModelFileError(
-            f"KV_TOKENS {kv_tokens} is less than the {options.context_length} of CONTEXT_LENGTH:"
-            " no request of full length would fit."
+            f"KV_TOKENS {options.kv_tokens} is less than the {options.context_length} of"
+            " CONTEXT_LENGTH: no request of full length would fit."
         )
     model = LlamaModel(path, options.model)
     if model.chat_template is None:
@@ -267,10 +275,15 @@ def _load(path: Path, card: ModelCard, options: LlamaOptions) -> tuple[Scheduler
             model.training_context,
             path.name,
         )
+    return model
+
+
+def _make_runner(model: LlamaModel, options: LlamaOptions) -> tuple[Scheduler, LlamaRunner]:
+    """Allocate the room for requests and warm up. On the thread that computes."""
     is_unified = options.kv_tokens is not None
     slots = options.parallel + (IDLE_SLOTS if is_unified else 0)
     context = ContextOptions(
-        kv_tokens=kv_tokens,
+        kv_tokens=options.kv_tokens or options.context_length * options.parallel,
         slots=slots,
         step_tokens=STEP_TOKENS,
         outputs=max(slots, DRAFTING_STEP_TOKENS),

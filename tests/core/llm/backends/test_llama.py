@@ -19,6 +19,7 @@ from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.llama import LlamaBackend, LlamaOptions, open_llama
 from llm_api.core.llm.choices import fan_out
 from llm_api.core.llm.collect import Completion, collect
+from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.llm.model_files import default_model_path
 from llm_api.core.llm.types import (
@@ -44,12 +45,17 @@ OPTIONS = LlamaOptions(CONTEXT, parallel=4, max_queue=64, threads=2, draft_token
 
 @asynccontextmanager
 async def open_backend(options: LlamaOptions = OPTIONS) -> AsyncGenerator[LlamaBackend, None]:
-    card = ModelCard("default", 0, "tests", options.context_length)
-    backend = await open_llama(default_model_path(), card, options)
-    try:
+    async with aclosing(ComputeThread()) as compute, open_on(compute, options) as backend:
         yield backend
-    finally:
-        await backend.aclose()
+
+
+@asynccontextmanager
+async def open_on(
+    compute: ComputeThread, options: LlamaOptions = OPTIONS
+) -> AsyncGenerator[LlamaBackend, None]:
+    card = ModelCard("default", 0, "tests", options.context_length)
+    async with aclosing(await open_llama(default_model_path(), card, options, compute)) as backend:
+        yield backend
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -347,7 +353,23 @@ async def test_a_hardware_setting_that_cannot_be_is_named(
     options: LlamaOptions, named: str
 ) -> None:
     with pytest.raises(ModelFileError, match=named):
-        await open_llama(default_model_path(), ModelCard("m", 0, "tests", CONTEXT), options)
+        async with open_backend(options):
+            pass
+
+
+async def test_two_models_on_one_thread_answer_together_as_each_does_alone() -> None:
+    question = GenerationRequest(TextPrompt("The capital of France is the city of"), 12, GREEDY)
+    other = ask("Name three colours.")
+    async with (
+        aclosing(ComputeThread()) as compute,
+        open_on(compute) as first,
+        open_on(compute) as second,
+    ):
+        alone = [*await complete(first, question), *await complete(second, other)]
+        together = await asyncio.gather(complete(first, question), complete(second, other))
+    assert [answer.text for [answer] in together] == [answer.text for answer in alone]
+    assert "Paris" in alone[0].text
+    assert alone[0].text != alone[1].text
 
 
 async def test_public_prefixes_are_shared_between_scopes() -> None:

@@ -16,6 +16,7 @@ from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.llama import LlamaBackend, LlamaOptions, open_llama
 from llm_api.core.llm.choices import fan_out
 from llm_api.core.llm.collect import collect
+from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.llama_runner import ContextOptions, LlamaRunner
 from llm_api.core.llm.engine.plan import Span, StepPlan, TrimSlot
@@ -82,11 +83,12 @@ def path(files: dict[str, Path], kind: str) -> Path:
 async def open_backend(
     path: Path, options: LlamaOptions = OPTIONS
 ) -> AsyncGenerator[LlamaBackend, None]:
-    backend = await open_llama(path, ModelCard("tiny", 0, "tests", CONTEXT), options)
-    try:
+    card = ModelCard("tiny", 0, "tests", CONTEXT)
+    async with (
+        aclosing(ComputeThread()) as compute,
+        aclosing(await open_llama(path, card, options, compute)) as backend,
+    ):
         yield backend
-    finally:
-        await backend.aclose()
 
 
 @contextmanager

@@ -1,0 +1,83 @@
+"""The one thread that computes, whatever is computed: the steps of every engine, in turn.
+
+OpenMP gives every thread that computes a team of its own, and lets all of them spin less once the
+teams have more threads than the machine has cores. A second team slows the first, even if it has
+nothing to do: with two resident models on two threads a token takes nearly twice as long.
+
+Knows nothing of what is computed.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from typing import TypeVar
+
+from llm_api.core.errors import UnavailableError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class ComputeThread:
+    """Does calls in the order they come. Starts with the first; close it last.
+
+    A call is short, as the others wait. Whoever has more to do posts the next part when one is
+    done, behind what the others have posted: so they take turns.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="compute", daemon=True)
+        self._is_closed = False
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Have it done soon. Does not block; what `call` raises is logged. Thread-safe.
+
+        Once the thread is closed, nothing is done any more.
+        """
+        if self._is_closed:
+            return
+        if self._thread.ident is None:
+            self._thread.start()
+        self._calls.put(call)
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Return what `function` returns on the thread, or raise what it raises.
+
+        It is called even if the caller is cancelled before. Raises UnavailableError once the
+        thread is closed.
+        """
+        if self._is_closed:
+            raise UnavailableError("The server is stopping.")
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # no cancellation reaches it from here on
+        self.post(partial(_fulfil, future, function))
+        return await asyncio.wrap_future(future)
+
+    async def aclose(self) -> None:
+        """End the thread once it has done what was posted before. Idempotent."""
+        self._is_closed = True
+        if self._thread.ident is not None:
+            self._calls.put(None)
+            await asyncio.to_thread(self._thread.join)
+
+    def _serve(self) -> None:
+        while (call := self._calls.get()) is not None:
+            try:
+                call()
+            except Exception:
+                log.exception("a call on the compute thread failed")
+
+
+def _fulfil(future: Future[T], function: Callable[[], T]) -> None:
+    try:
+        result = function()
+    except BaseException as error:  # noqa: BLE001 - handed on whole: `run` raises it
+        future.set_exception(error)
+    else:
+        future.set_result(result)

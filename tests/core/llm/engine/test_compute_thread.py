@@ -1,0 +1,108 @@
+"""The compute thread: calls in their order, whatever one of them does."""
+
+import asyncio
+import resource
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import partial
+
+import pytest
+
+from llm_api.core.errors import UnavailableError
+from llm_api.core.llm.engine.compute_thread import ComputeThread
+
+
+@pytest.fixture
+async def compute() -> AsyncGenerator[ComputeThread, None]:
+    async with aclosing(ComputeThread()) as compute:
+        yield compute
+
+
+def fail() -> None:
+    raise ValueError("on purpose")
+
+
+async def test_everything_is_done_on_one_thread_in_its_order(compute: ComputeThread) -> None:
+    done: list[tuple[int, int]] = []
+
+    def note(number: int) -> None:
+        done.append((number, threading.get_ident()))
+
+    for number in range(20):
+        compute.post(partial(note, number))
+    own = await compute.run(threading.get_ident)
+    assert done == [(number, own) for number in range(20)]
+    assert own != threading.get_ident()
+
+
+async def test_what_a_function_raises_reaches_who_asked_for_it(compute: ComputeThread) -> None:
+    with pytest.raises(ValueError, match="on purpose"):
+        await compute.run(fail)
+    assert await compute.run(lambda: 7) == 7
+
+
+async def test_a_call_that_fails_is_logged_and_the_next_is_done(
+    compute: ComputeThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    compute.post(fail)
+    assert await compute.run(lambda: 7) == 7
+    assert "on purpose" in caplog.text
+
+
+async def test_those_who_post_their_next_part_take_turns(compute: ComputeThread) -> None:
+    done: list[str] = []
+
+    def part(name: str, left: int) -> None:
+        done.append(name)
+        if left:
+            compute.post(partial(part, name, left - 1))
+
+    def begin() -> None:
+        for name in "abc":
+            compute.post(partial(part, name, 3))
+
+    await compute.run(begin)
+    while len(done) < 12:
+        await compute.run(lambda: None)
+    assert "".join(done) == "abcabcabcabc"
+
+
+async def test_a_function_is_called_though_its_caller_has_gone(compute: ComputeThread) -> None:
+    begin, called = threading.Event(), threading.Event()
+    compute.post(lambda: None if begin.wait(5) else fail())
+    asking = asyncio.create_task(compute.run(called.set))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    begin.set()
+    assert await compute.run(called.is_set)
+
+
+async def test_an_idle_thread_is_not_woken(compute: ComputeThread) -> None:
+    def wakeups() -> int:
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+
+    before = await compute.run(wakeups)
+    await asyncio.sleep(0.1)
+    # Polling every 10 ms would add ten. Going to sleep, and a wait for the GIL, add a few.
+    assert await compute.run(wakeups) - before < 6
+
+
+async def test_closing_waits_for_what_was_posted_before_and_refuses_what_comes_after() -> None:
+    compute = ComputeThread()
+    done: list[int] = []
+    compute.post(lambda: done.append(1))
+    await compute.aclose()
+    await compute.aclose()
+    compute.post(lambda: done.append(2))
+    with pytest.raises(UnavailableError):
+        await compute.run(lambda: done.append(3))
+    assert done == [1]
+
+
+async def test_a_thread_that_nobody_used_is_closed_at_once() -> None:
+    before = threading.active_count()
+    await ComputeThread().aclose()
+    assert threading.active_count() == before
