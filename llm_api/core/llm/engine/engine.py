@@ -205,7 +205,7 @@ class Engine:
     def _ask_for_turn(self) -> None:
         if not self._has_turn:
             self._has_turn = True
-            self._post(self._take_turn)
+            self._compute.post_turn(partial(self._guard, self._take_turn))
 
     def _take_turn(self) -> None:
         """One step. The next comes behind what was posted meanwhile: aborts, others' turns."""
@@ -215,7 +215,7 @@ class Engine:
             self._ask_for_turn()
 
     def _step(self) -> None:
-        plan = self._scheduler.plan()
+        plan = self._scheduler.plan(is_awaited=self._compute.is_awaited)
         began = self._clock()
         self._note_admissions(plan, began)
         try:

@@ -99,14 +99,14 @@ class Scheduler:
         else:
             self._waiting.remove(sequence)
 
-    def plan(self) -> StepPlan:
-        """The next step. Empty spans only when there is no work."""
+    def plan(self, *, is_awaited: bool = False) -> StepPlan:
+        """The next step, short where others wait for its end. No spans only without work."""
         self._admit()
-        spans = self._spans(with_drafts=True)
+        spans = self._spans(with_drafts=True, is_awaited=is_awaited)
         while not self._make_room(sum(len(span.tokens) for span in spans)):
             if not any(span.drafted for span in spans):
                 self._preempt_youngest()
-            spans = self._spans(with_drafts=False)
+            spans = self._spans(with_drafts=False, is_awaited=is_awaited)
         # llama.cpp computes sequences together only while their ids ascend one by one.
         spans.sort(key=lambda span: span.slot)
         for span in spans:
@@ -257,7 +257,7 @@ class Scheduler:
 
     # Steps
 
-    def _spans(self, *, with_drafts: bool) -> list[Span]:
+    def _spans(self, *, with_drafts: bool, is_awaited: bool) -> list[Span]:
         """A prefill step or a decode step; in turn, where there is work for both.
 
         The last token of a prompt is left to a decode step, so that it is computed by the same
@@ -270,8 +270,10 @@ class Scheduler:
             key=lambda item: item.id,
         )
         if prefills and not (decodes and self._has_just_prefilled):
-            limits = self._limits
-            return _chunks(prefills, self._chunk_tokens if decodes else limits.step_tokens)
+            must_be_short = decodes or is_awaited
+            return _chunks(
+                prefills, self._chunk_tokens if must_be_short else self._limits.step_tokens
+            )
         spans = [_span(sequence, sequence.pending) for sequence in decodes]
         if not with_drafts or len(decodes) > self._limits.draft_streams:
             return spans

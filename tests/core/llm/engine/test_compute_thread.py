@@ -68,6 +68,31 @@ async def test_those_who_post_their_next_part_take_turns(compute: ComputeThread)
     assert "".join(done) == "abcabcabcabc"
 
 
+def _wait_for(event: threading.Event) -> None:
+    assert event.wait(5)
+
+
+async def test_a_call_knows_whether_others_wait_for_it(compute: ComputeThread) -> None:
+    seen: list[bool] = []
+    held = threading.Event()
+
+    def turn(others: int) -> None:
+        for _ in range(others):
+            compute.post_turn(lambda: None)
+        seen.append(compute.is_awaited)
+
+    await compute.run(lambda: compute.post_turn(partial(turn, 0)))
+    await compute.run(lambda: compute.post_turn(partial(turn, 1)))
+    await compute.run(lambda: None)
+    compute.post(partial(_wait_for, held))
+    compute.post(partial(turn, 0))
+    waiting = asyncio.create_task(compute.run(lambda: None))
+    await asyncio.sleep(0)
+    held.set()
+    await waiting
+    assert seen == [False, True, True]
+
+
 async def test_a_function_is_called_though_its_caller_has_gone(compute: ComputeThread) -> None:
     begin, called = threading.Event(), threading.Event()
     compute.post(lambda: None if begin.wait(5) else fail())

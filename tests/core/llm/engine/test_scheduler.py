@@ -142,6 +142,12 @@ def test_a_chunk_fits_the_stall_allowed_at_the_speed_that_was_seen(
     assert spans_of(bench.step()) == [(1, 0, chunk, False)]
 
 
+def test_a_prompt_is_cut_for_others_who_wait_for_the_thread() -> None:
+    bench = Bench(step_tokens=64)
+    bench.add(prompt_of(100))
+    assert spans_of(bench.scheduler.plan(is_awaited=True)) == [(0, 0, 16, False)]
+
+
 def test_a_step_goes_through_the_slots_in_their_order() -> None:
     bench = Bench(parallel=3, slots=3)
     bench.add(prompt_of(10), length=1)
