@@ -36,7 +36,7 @@ def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        async with open_services(chosen) as services:
+        async with open_services(chosen, settings) as services:
             set_services(app, services)
             watch = asyncio.create_task(_watch(services, on_load))
             yield

@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from llm_api.config.chosen_models import ChosenModel, ChosenModels
 from llm_api.config.settings import ConfigurationError, Settings
+from llm_api.core.embeddings.registry import EmbedderRegistry
 from llm_api.core.errors import DownloadError, ModelFileError
 from llm_api.core.llm.backend import GenerationDefaults, ModelCard
 from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
@@ -21,6 +23,7 @@ from llm_api.core.llm.registry import ModelRegistry
 from llm_api.core.llm.residency import ResidencyLimits
 from llm_api.core.utils.byte_size import format_bytes
 from llm_api.core.utils.cpu import physical_cores
+from llm_api.open_embedder import find_embedders
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class Services:
     """What the API is served from. `started_at` is in Unix seconds."""
 
     models: ModelRegistry
+    embedders: EmbedderRegistry
     started_at: float
 
     @property
@@ -49,19 +53,22 @@ def find_models(chosen: ChosenModels) -> list[KeptModel]:
 
 
 @asynccontextmanager
-async def open_services(chosen: ChosenModels) -> AsyncGenerator[Services, None]:
+async def open_services(chosen: ChosenModels, settings: Settings) -> AsyncGenerator[Services, None]:
     """Find the models, fetch them first if they have to be; free them on exit.
 
-    Loads none: `services.models.load_startup_models()` does, and raises what a load raised.
-    Raises what `find_models` raises.
+    Loads none: `services.models.load_startup_models()` does, and raises what a load raised; an
+    embedder opens itself. Raises what `find_models` raises.
     """
     found = await asyncio.to_thread(find_models, chosen)
     limits = ResidencyLimits(chosen.memory_bytes, chosen.idle_seconds)
     models = ModelRegistry(found, limits)
-    try:
-        yield Services(models=models, started_at=time.time())
-    finally:
-        await models.aclose()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="embeddings") as thread:
+        embedders = find_embedders(settings, thread)
+        try:
+            yield Services(models=models, embedders=embedders, started_at=time.time())
+        finally:
+            await embedders.aclose()
+            await models.aclose()
 
 
 def _find_model(chosen: ChosenModel) -> KeptModel:

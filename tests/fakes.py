@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from llm_api.core.embeddings.registry import EmbedderRegistry
 from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.residency import ModelState
@@ -124,5 +125,6 @@ class FakeModels:
 @dataclass
 class FakeServices:
     models: FakeModels
+    embedders: EmbedderRegistry
     started_at: float = 1_700_000_000.0
     is_ready: bool = True

@@ -69,7 +69,7 @@ def local_talker(
     chosen = choose_models(settings).only(name)
     with (
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(open_services(chosen)) as services,
+        portal.wrap_async_context_manager(open_services(chosen, settings)) as services,
     ):
         portal.call(services.models.load_startup_models)
         (card,) = services.models.cards()

@@ -8,6 +8,7 @@ LLMAPIError
 ├── OverloadedError                the queue is full; try again after a while
 ├── UnavailableError               the model is not loaded (yet), or the server is stopping
 ├── GenerationError                the engine failed under this request; a retry may succeed
+├── EmbeddingError                 the embedding model failed on these texts
 ├── ModelFileError                 a model file is absent, truncated or no GGUF
 └── DownloadError                  a model could not be fetched
 """
@@ -64,6 +65,10 @@ class UnavailableError(LLMAPIError):
 
 class GenerationError(LLMAPIError):
     code = "generation_failed"
+
+
+class EmbeddingError(LLMAPIError):
+    code = "embedding_failed"
 
 
 class ModelFileError(LLMAPIError):

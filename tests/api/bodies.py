@@ -1,5 +1,6 @@
 """Request bodies that tests vary."""
 
+from tests.core.embeddings.fake_encoder import EMBEDDING_ID
 from tests.fakes import MODEL_ID
 
 HELLO = [{"role": "user", "content": "Hi"}]
@@ -7,6 +8,10 @@ HELLO = [{"role": "user", "content": "Hi"}]
 
 def chat(**fields: object) -> dict[str, object]:
     return {"model": MODEL_ID, "messages": HELLO, **fields}
+
+
+def embedding(**fields: object) -> dict[str, object]:
+    return {"model": EMBEDDING_ID, "input": "Once", **fields}
 
 
 def completion(**fields: object) -> dict[str, object]:
