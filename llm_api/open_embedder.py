@@ -2,16 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
 from llm_api.config.settings import Settings
-from llm_api.core.embeddings.default_model import DEFAULT_HUB_NAME, DEFAULT_NAME, model_place
 from llm_api.core.embeddings.embedder import Embedder, EmbedderCard
 from llm_api.core.embeddings.encoder import Encoder
+from llm_api.core.embeddings.hub_repository import pull_repository
 from llm_api.core.embeddings.local import LocalEmbedder, LocalOptions
+from llm_api.core.embeddings.model_folder import (
+    DEFAULT_NAME,
+    DEFAULT_REPOSITORY,
+    model_folder,
+    repository,
+)
 from llm_api.core.embeddings.on_demand import OnDemandEmbedder
 from llm_api.core.embeddings.registry import EmbedderRegistry
 from llm_api.core.embeddings.sentence_transformer import (
@@ -44,19 +49,19 @@ def _kind(settings: Settings) -> str:
 
 def _card(settings: Settings) -> EmbedderCard:
     name = settings.embedding_model_name
-    is_default = name in (DEFAULT_NAME, DEFAULT_HUB_NAME)
+    is_default = name in (DEFAULT_NAME, DEFAULT_REPOSITORY)
     path = Path(name).expanduser()
     return EmbedderCard(
         id=DEFAULT_NAME if is_default else path.stem if path.exists() else name,
         created=int(path.stat().st_mtime if path.exists() else time.time()),
         owned_by="llm_api",
-        aliases=(*((DEFAULT_HUB_NAME,) if is_default else ()), *settings.embedding_aliases),
+        aliases=(*((DEFAULT_REPOSITORY,) if is_default else ()), *settings.embedding_aliases),
     )
 
 
 async def _open_local(settings: Settings, card: EmbedderCard, thread: Executor) -> LocalEmbedder:
     loop = asyncio.get_running_loop()
-    encoder = await loop.run_in_executor(thread, _open_encoder(settings))
+    encoder = await loop.run_in_executor(thread, _open_encoder, settings)
     options = LocalOptions(
         dimension=settings.embedding_dimension,
         allows_any_dimension=settings.embedding_any_dimension,
@@ -68,13 +73,18 @@ async def _open_local(settings: Settings, card: EmbedderCard, thread: Executor) 
     return LocalEmbedder(card, encoder, partial(loop.run_in_executor, thread), options)
 
 
-def _open_encoder(settings: Settings) -> Callable[[], Encoder]:
-    options = SentenceTransformerOptions(
-        name=model_place(settings.embedding_model_name),
-        cache_folder=settings.models_dir / "sentence-transformers",
-        revision=settings.embedding_revision,
-        trusts_remote_code=settings.embedding_trust_remote_code,
-        numerics=settings.embedding_numerics,
-        threads=settings.embedding_threads or physical_cores(),
+def _open_encoder(settings: Settings) -> Encoder:
+    """Blocks, for as long as a fetch takes."""
+    name = settings.embedding_model_name
+    folder = model_folder(name)
+    if folder is None:
+        revision = settings.embedding_revision
+        folder = pull_repository(repository(name), revision, settings.models_dir)
+    return open_sentence_transformer(
+        SentenceTransformerOptions(
+            folder=folder,
+            trusts_remote_code=settings.embedding_trust_remote_code,
+            numerics=settings.embedding_numerics,
+            threads=settings.embedding_threads or physical_cores(),
+        )
     )
-    return lambda: open_sentence_transformer(options)

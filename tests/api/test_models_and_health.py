@@ -66,6 +66,7 @@ async def test_an_embedding_model_is_listed_with_what_it_is(client: httpx2.Async
             "aliases": [EMBEDDING_ALIAS],
             "type": "embedding",
             "loaded": said is known,
+            "state": "loaded" if said is known else "unloaded",
             **said,
         }
         for name in (EMBEDDING_ID, EMBEDDING_ALIAS):

@@ -98,13 +98,13 @@ class LocalEmbedder:
         self._encoder.close()
 
     def _dimension_of(self, request: EmbeddingRequest) -> int:
-        if request.dimensions is None:
+        if request.dimensions in (None, self._dimension):
             return self._dimension
         facts = self._facts
         check_dimension(
             request.dimensions,
             facts.dimension,
-            (*facts.matryoshka_dimensions, self._dimension),
+            facts.matryoshka_dimensions,
             allows_any=self._options.allows_any_dimension,
             name="dimensions",
         )

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -55,14 +56,9 @@ _SAMPLE = (
 
 @dataclass(frozen=True, slots=True)
 class SentenceTransformerOptions:
-    """`name` is a folder, or a repository of the model hub, fetched into `cache_folder`.
+    """Code that comes with a model runs only if it is trusted."""
 
-    Code that comes with a model runs only if it is trusted.
-    """
-
-    name: str
-    cache_folder: Path
-    revision: str | None = None
+    folder: Path
     trusts_remote_code: bool = False
     numerics: Numerics = "auto"
     threads: int = 1
@@ -152,9 +148,10 @@ class SentenceTransformerEncoder:
 
 
 def open_sentence_transformer(options: SentenceTransformerOptions) -> SentenceTransformerEncoder:
-    """Load a model on the thread that will compute with it. Blocks, for as long as a fetch takes.
+    """Load a model on the thread that will compute with it. Blocks.
 
-    Raises ModelFileError where a package is absent or the model cannot be loaded.
+    Touches no network, except where trusted code lies in another repository. Raises
+    ModelFileError where a package is absent or the model cannot be loaded.
     """
     try:
         import torch  # noqa: PLC0415 - see above
@@ -177,45 +174,41 @@ def open_sentence_transformer(options: SentenceTransformerOptions) -> SentenceTr
 
 
 def _load(options: SentenceTransformerOptions) -> "SentenceTransformer":
-    """From what is here, if all of it is; otherwise from the hub."""
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - see above
 
     def load(*, is_offline: bool) -> SentenceTransformer:
         return SentenceTransformer(
-            options.name,
-            cache_folder=str(options.cache_folder),
-            revision=options.revision,
+            str(options.folder),
             trust_remote_code=options.trusts_remote_code,
             local_files_only=is_offline,
         )
 
-    if Path(options.name).is_dir():
+    if not options.trusts_remote_code:
         return load(is_offline=True)
     try:
         return load(is_offline=True)
-    except Exception:  # noqa: BLE001 - whatever is absent or half there, the hub has it
-        log.info("fetching %s", options.name)
+    except OSError:
         return load(is_offline=False)
 
 
 def _why_not(options: SentenceTransformerOptions, error: Exception) -> str:
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    reason = shorten(str(error), 240, placeholder=" …") or type(error).__name__
     hint = (
         ""
         if options.trusts_remote_code
         else " (A model with code of its own needs EMBEDDING_TRUST_REMOTE_CODE=true.)"
     )
-    return f"The embedding model {options.name} cannot be loaded: {reason}{hint}"
+    return f"The embedding model in {options.folder} cannot be loaded: {reason}{hint}"
 
 
 def _warn_of_unpinned_code(
     model: "SentenceTransformer", options: SentenceTransformerOptions
 ) -> None:
-    """A configuration may take code from another repository, which `revision` says nothing of."""
+    """A configuration may take code from another repository, which no revision is known of."""
     references = getattr(model.config, "auto_map", None) or {}
     elsewhere = {str(one).split("--")[0] for one in references.values() if "--" in str(one)}
-    for repository in sorted(elsewhere - {options.name}):
-        log.warning("%s runs code of %s, whatever it is today", options.name, repository)
+    for name in sorted(elsewhere):
+        log.warning("the model in %s runs code of %s, in no pinned revision", options.folder, name)
 
 
 def _plain_tokenizer(model: "SentenceTransformer") -> "Tokenizer":
@@ -274,14 +267,14 @@ def _choose_numerics(model: "SentenceTransformer", options: SentenceTransformerO
     mean, worst = _cosines(exact, model.encode(list(_SAMPLE), show_progress_bar=False))
     is_near = mean >= LEAST_MEAN_COSINE and worst >= LEAST_COSINE
     log.info(
-        "%s in bfloat16: cosine to float32 %.5f mean, %.5f worst of %d texts",
-        options.name,
+        "the model in %s computes in bfloat16: cosine to float32 %.5f mean, %.5f worst of %d texts",
+        options.folder,
         mean,
         worst,
         len(_SAMPLE),
     )
     if options.numerics == "auto" and not is_near:
-        log.warning("%s stays in float32: bfloat16 is not exact enough", options.name)
+        log.warning("bfloat16 is not exact enough for it: float32")
         hook.remove()
         for parameter, data in weights.items():
             parameter.data = data
