@@ -34,6 +34,11 @@ class Job:
         self.tokens_left = sum(self.lengths)
 
     @property
+    def padded_tokens(self) -> int:
+        """What all texts would cost as one batch."""
+        return max(self.lengths) * len(self.lengths)
+
+    @property
     def longest(self) -> int:
         """Tokens of the longest text that waits."""
         return self.lengths[self.waiting[-1]]
@@ -47,10 +52,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Texts to compute together: of each job these positions."""
+    """Texts to compute together: of each job these positions. `is_part`: of a long request."""
 
     parts: Sequence[tuple[Job, Sequence[int]]]
     adapter: str | None
+    is_part: bool
 
 
 class BatchQueue:
@@ -71,19 +77,26 @@ class BatchQueue:
         """Drop what is not computed yet. Does nothing for a job that is not there."""
         self._jobs.pop(job, None)
 
-    def next_batch(self) -> Batch | None:
-        """Take out what is to be computed now; None while nothing waits."""
-        if not self._jobs:
+    @property
+    def has_small(self) -> bool:
+        """Whether a request waits that fits into one batch."""
+        return any(map(self._is_small, self._jobs))
+
+    def next_batch(self, *, of_small: bool = False) -> Batch | None:
+        """Take out what is to be computed now; None while nothing waits. `of_small`: of those."""
+        jobs = [job for job in self._jobs if not of_small or self._is_small(job)]
+        if not jobs:
             return None
-        lead, *others = sorted(
-            self._jobs, key=lambda job: (job.overtaken < PATIENCE, job.tokens_left)
-        )
+        lead, *others = sorted(jobs, key=lambda job: (job.overtaken < PATIENCE, job.tokens_left))
         fitting = max(1, self._budget // lead.longest)
         parts = [(lead, lead.take(min(fitting, len(lead.waiting))))]
         if not lead.waiting:
             parts += self._company(lead, parts[0][1], others)
         self._note_turn([job for job, _ in parts])
-        return Batch(parts, lead.adapter)
+        return Batch(parts, lead.adapter, is_part=not self._is_small(lead))
+
+    def _is_small(self, job: Job) -> bool:
+        return job.padded_tokens <= self._budget
 
     def _company(
         self, lead: Job, taken: Sequence[int], others: Sequence[Job]

@@ -1,10 +1,16 @@
 """What a model in this process has to do: tokens out of texts, vectors out of tokens. Blocks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from llm_api.core.embeddings.embedder import Vectors
+
+Pause: TypeAlias = Callable[[], None]
+
+
+def go_on() -> None:
+    """A pause in which nothing happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +56,8 @@ class Encoder(Protocol):
         """The text that these ids spell; the special tokens around it left out. Pure."""
         ...
 
-    def encode(self, texts: Sequence[EncoderText], adapter: str | None) -> Vectors:
-        """One batch, computed now."""
+    def encode(self, texts: Sequence[EncoderText], adapter: str | None, pause: Pause) -> Vectors:
+        """One batch, computed now. May call `pause` between its steps, which may encode another."""
         ...
 
     def close(self) -> None:

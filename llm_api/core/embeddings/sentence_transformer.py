@@ -19,13 +19,14 @@ import numpy as np
 
 from llm_api.core.embeddings.dimensions import normalised
 from llm_api.core.embeddings.embedder import Vectors
-from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText
+from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText, Pause, go_on
 from llm_api.core.errors import ModelFileError
 from llm_api.core.utils.machine import cpu_flags
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
+    from torch.nn import Module
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,9 @@ class SentenceTransformerEncoder:
         opening = len(_common_beginning(nothing, something))
         self._opening, self._closing = nothing[:opening], nothing[opening:]
         self._takes_tokens = self._prepares_alike()
+        self._pause: Pause = go_on
+        for module in _steps(model):
+            module.register_forward_pre_hook(lambda _module, _inputs: self._pause())
 
     @property
     def facts(self) -> EncoderFacts:
@@ -94,7 +98,14 @@ class SentenceTransformerEncoder:
         body = list(ids)[len(self._opening) : len(ids) - len(self._closing)]
         return str(self._tokenizer.decode(body, skip_special_tokens=False))
 
-    def encode(self, texts: Sequence[EncoderText], adapter: str | None) -> Vectors:
+    def encode(self, texts: Sequence[EncoderText], adapter: str | None, pause: Pause) -> Vectors:
+        outer, self._pause = self._pause, pause
+        try:
+            return self._encode(texts, adapter)
+        finally:
+            self._pause = outer
+
+    def _encode(self, texts: Sequence[EncoderText], adapter: str | None) -> Vectors:
         import torch  # noqa: PLC0415 - see above
 
         arguments = {} if adapter is None else {"task": adapter}
@@ -295,6 +306,15 @@ def _cosines(exact: Vectors, vectors: Vectors) -> tuple[float, float]:
     """Mean and worst cosine of vectors that should be the same. Pure."""
     products = (normalised(exact) * normalised(vectors)).sum(axis=1)
     return float(products.mean()), float(products.min())
+
+
+def _steps(model: "SentenceTransformer") -> "list[Module]":
+    """Parts of the layers: computed one after the other, and each a small part of the whole."""
+    from torch.nn import ModuleList  # noqa: PLC0415 - see above
+
+    stacks = [module for module in model.modules() if isinstance(module, ModuleList)]
+    layers = list(max(stacks, key=len, default=()))
+    return [part for layer in layers for part in layer.children()]
 
 
 def _common_beginning(one: Sequence[int], other: Sequence[int]) -> Sequence[int]:

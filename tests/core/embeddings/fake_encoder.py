@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from llm_api.core.embeddings.embedder import EmbedderCard, Vectors
-from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText
+from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText, Pause
 from llm_api.core.embeddings.local import LocalEmbedder, LocalOptions
 from llm_api.core.embeddings.on_demand import OnDemandEmbedder
 
@@ -44,7 +44,8 @@ class FakeEncoder:
     def spell(self, ids: Sequence[int]) -> str:
         return bytes(max(token - FIRST_BYTE, 0) for token in ids[1:-1]).decode("utf-8", "replace")
 
-    def encode(self, texts: Sequence[EncoderText], adapter: str | None) -> Vectors:
+    def encode(self, texts: Sequence[EncoderText], adapter: str | None, pause: Pause) -> Vectors:
+        pause()
         self.batches.append(([text.text for text in texts], adapter))
         if self.failure is not None:
             raise self.failure

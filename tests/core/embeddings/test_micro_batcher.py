@@ -1,14 +1,17 @@
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pytest
 
 from llm_api.core.embeddings import micro_batcher
 from llm_api.core.embeddings.embedder import Vectors
-from llm_api.core.embeddings.encoder import EncoderText
+from llm_api.core.embeddings.encoder import EncoderText, Pause
 from llm_api.core.embeddings.micro_batcher import MicroBatcher
 from llm_api.core.errors import EmbeddingError, OverloadedError, UnavailableError
 
@@ -21,7 +24,7 @@ class Model:
     permits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     failing: str = ""
 
-    def encode(self, texts: Sequence[EncoderText], _adapter: str | None) -> Vectors:
+    def encode(self, texts: Sequence[EncoderText], _adapter: str | None, _pause: Pause) -> Vectors:
         self.batches.append([text.text for text in texts])
         if self.failing in self.batches[-1]:
             raise RuntimeError("broken")
@@ -138,3 +141,46 @@ async def test_too_much_waiting_is_refused_with_the_time_it_takes() -> None:
     long.cancel()
     model.permits.release()
     await batcher.aclose()
+
+
+async def test_a_query_is_computed_in_a_pause_of_a_long_request() -> None:
+    """The long request pauses, on its own thread, until the query is there and computed."""
+    batches: list[tuple[str, int]] = []
+
+    def encode(texts: Sequence[EncoderText], _adapter: str | None, pause: Pause) -> Vectors:
+        batches.append(("begun", len(texts)))
+        while len(batches) < 2:  # until the query has come in between
+            pause()
+        batches.append(("done", len(texts)))
+        return np.array([[float(text.text)] for text in texts], dtype=np.float32)
+
+    with ThreadPoolExecutor(1) as thread:
+        loop = asyncio.get_running_loop()
+        batcher = MicroBatcher(encode, partial(loop.run_in_executor, thread), 100)
+        bulk = asyncio.create_task(batcher.encode(texts(*range(20)), None))
+        await asyncio.sleep(0.01)
+        query = await batcher.encode(texts(99), None)
+        assert query.tolist() == [[99]]
+        assert (await bulk)[:, 0].tolist() == list(range(20))
+        await batcher.aclose()
+    assert batches[:4] == [("begun", 10), ("begun", 1), ("done", 1), ("done", 10)]
+
+
+async def test_a_failure_in_a_pause_is_the_querys_alone(caplog: pytest.LogCaptureFixture) -> None:
+    def encode(texts: Sequence[EncoderText], _adapter: str | None, pause: Pause) -> Vectors:
+        if texts[0].text == "99":
+            raise RuntimeError("broken")
+        time.sleep(0.02)
+        pause()
+        return np.array([[float(text.text)] for text in texts], dtype=np.float32)
+
+    with ThreadPoolExecutor(1) as thread:
+        loop = asyncio.get_running_loop()
+        batcher = MicroBatcher(encode, partial(loop.run_in_executor, thread), 100)
+        bulk = asyncio.create_task(batcher.encode(texts(*range(20)), None))
+        await asyncio.sleep(0.005)
+        with pytest.raises(EmbeddingError):
+            await batcher.encode(texts(99), None)
+        assert (await bulk)[:, 0].tolist() == list(range(20))
+        await batcher.aclose()
+    assert "a batch of 1 texts failed" in caplog.text

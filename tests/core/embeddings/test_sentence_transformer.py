@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from llm_api.core.embeddings.embedder import EmbeddingRequest, Vectors
-from llm_api.core.embeddings.encoder import EncoderText
+from llm_api.core.embeddings.encoder import EncoderText, go_on
 from llm_api.core.embeddings.prompts import choose_treatment
 from llm_api.core.embeddings.sentence_transformer import (
     LEAST_COSINE,
@@ -47,7 +47,7 @@ def encode(encoder: SentenceTransformerEncoder, texts: list[str]) -> Vectors:
     prepared = [
         EncoderText(text, encoder.cut(ids, limit)) for text, ids in zip(texts, tokens, strict=True)
     ]
-    return encoder.encode(prepared, None)
+    return encoder.encode(prepared, None, go_on)
 
 
 def cosines(some: Vectors, others: Vectors) -> Vectors:
@@ -91,6 +91,22 @@ def test_a_vector_does_not_depend_on_its_company(
     together = encode(default_encoder, TEXTS)
     alone = np.vstack([encode(default_encoder, [text]) for text in TEXTS])
     assert together == pytest.approx(alone, abs=2e-6)
+
+
+def test_another_batch_may_be_computed_in_a_pause(
+    default_encoder: SentenceTransformerEncoder,
+) -> None:
+    alone, query = encode(default_encoder, TEXTS), encode(default_encoder, ["a query"])
+    between: list[Vectors] = []
+    tokens = default_encoder.tokenize([*TEXTS, "a query"])
+    batch = [EncoderText(text, ids) for text, ids in zip(TEXTS, tokens[:-1], strict=True)]
+
+    def pause() -> None:
+        between.append(default_encoder.encode([EncoderText("", tokens[-1])], None, go_on))
+
+    assert default_encoder.encode(batch, None, pause) == pytest.approx(alone, abs=2e-6)
+    assert len(between) >= 12, "at least twice in each of the six layers"
+    assert all(vectors == pytest.approx(query, abs=2e-6) for vectors in between)
 
 
 def test_bfloat16_is_near_enough_to_float32(
@@ -201,9 +217,9 @@ def test_a_task_is_the_librarys_task_and_prompt(
         EncoderText(text, ids)
         for text, ids in zip(prompted, adapted.tokenize(prompted), strict=True)
     ]
-    ours = adapted.encode(prepared, treatment.adapter)
+    ours = adapted.encode(prepared, treatment.adapter, go_on)
     assert ours == pytest.approx(expected, abs=1e-6)
-    assert np.abs(ours - adapted.encode(prepared, None)).max() > 0.01, "the task matters"
+    assert np.abs(ours - adapted.encode(prepared, None, go_on)).max() > 0.01, "the task matters"
 
 
 def test_a_model_that_prepares_texts_in_another_way_gets_the_texts(tmp_path: Path) -> None:
