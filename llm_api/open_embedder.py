@@ -9,6 +9,7 @@ from pathlib import Path
 from llm_api.config.settings import Settings
 from llm_api.core.embeddings.embedder import Embedder, EmbedderCard
 from llm_api.core.embeddings.encoder import Encoder
+from llm_api.core.embeddings.gguf import find_gguf, open_gguf
 from llm_api.core.embeddings.hub_repository import pull_repository
 from llm_api.core.embeddings.local import LocalEmbedder, LocalOptions
 from llm_api.core.embeddings.model_folder import (
@@ -23,6 +24,7 @@ from llm_api.core.embeddings.sentence_transformer import (
     SentenceTransformerOptions,
     open_sentence_transformer,
 )
+from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.utils.cpu import physical_cores
 
 
@@ -44,7 +46,10 @@ def find_embedders(settings: Settings, thread: Executor) -> EmbedderRegistry:
 def _kind(settings: Settings) -> str:
     if settings.embedding_backend != "auto":
         return settings.embedding_backend
-    return "sentence_transformers"
+    if settings.embedding_url is not None:
+        return "upstream"
+    is_gguf = settings.embedding_model_name.endswith(".gguf")
+    return "gguf" if is_gguf else "sentence_transformers"
 
 
 def _card(settings: Settings) -> EmbedderCard:
@@ -75,16 +80,25 @@ async def _open_local(settings: Settings, card: EmbedderCard, thread: Executor) 
 
 def _open_encoder(settings: Settings) -> Encoder:
     """Blocks, for as long as a fetch takes."""
-    name = settings.embedding_model_name
-    folder = model_folder(name)
-    if folder is None:
-        revision = settings.embedding_revision
-        folder = pull_repository(repository(name), revision, settings.models_dir)
+    threads = settings.embedding_threads or physical_cores()
+    if _kind(settings) == "gguf":
+        return open_gguf(
+            find_gguf(settings.embedding_model_name, settings.models_dir),
+            ModelOptions(gpu_layers=settings.gpu_layers, main_gpu=settings.main_gpu),
+            step_tokens=settings.embedding_batch_tokens,
+            threads=threads,
+        )
     return open_sentence_transformer(
         SentenceTransformerOptions(
-            folder=folder,
+            folder=_folder(settings),
             trusts_remote_code=settings.embedding_trust_remote_code,
             numerics=settings.embedding_numerics,
-            threads=settings.embedding_threads or physical_cores(),
+            threads=threads,
         )
     )
+
+
+def _folder(settings: Settings) -> Path:
+    name, revision = settings.embedding_model_name, settings.embedding_revision
+    here = model_folder(name)
+    return here or pull_repository(repository(name), revision, settings.models_dir)

@@ -20,6 +20,7 @@ import numpy as np
 from llm_api.core.embeddings.dimensions import normalised
 from llm_api.core.embeddings.embedder import Vectors
 from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText, Pause, go_on
+from llm_api.core.embeddings.special_tokens import SpecialTokens
 from llm_api.core.errors import ModelFileError
 from llm_api.core.utils.machine import cpu_flags
 
@@ -73,9 +74,7 @@ class SentenceTransformerEncoder:
         self._model = model
         self._tokenizer = _plain_tokenizer(model)
         self._facts = _facts(model, self._tokenizer)
-        nothing, something = self.tokenize(["", "a"])
-        opening = len(_common_beginning(nothing, something))
-        self._opening, self._closing = nothing[:opening], nothing[opening:]
+        self._special = SpecialTokens.of(self.tokenize)
         self._takes_tokens = self._prepares_alike()
         self._pause: Pause = go_on
         for module in _steps(model):
@@ -89,14 +88,11 @@ class SentenceTransformerEncoder:
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
 
     def cut(self, ids: Sequence[int], length: int) -> Sequence[int]:
-        if len(ids) <= length:
-            return ids
-        return [*ids[: length - len(self._closing)], *self._closing]
+        return self._special.cut(ids, length)
 
     def spell(self, ids: Sequence[int]) -> str:
-        """Cut by position: whether the ids have special tokens there, the caller has to check."""
-        body = list(ids)[len(self._opening) : len(ids) - len(self._closing)]
-        return str(self._tokenizer.decode(body, skip_special_tokens=False))
+        inside = list(self._special.inside(ids))
+        return str(self._tokenizer.decode(inside, skip_special_tokens=False))
 
     def encode(self, texts: Sequence[EncoderText], adapter: str | None, pause: Pause) -> Vectors:
         outer, self._pause = self._pause, pause
@@ -315,10 +311,3 @@ def _steps(model: "SentenceTransformer") -> "list[Module]":
     stacks = [module for module in model.modules() if isinstance(module, ModuleList)]
     layers = list(max(stacks, key=len, default=()))
     return [part for layer in layers for part in layer.children()]
-
-
-def _common_beginning(one: Sequence[int], other: Sequence[int]) -> Sequence[int]:
-    count = 0
-    while count < min(len(one), len(other)) and one[count] == other[count]:
-        count += 1
-    return one[:count]
