@@ -24,6 +24,7 @@ from llm_api.core.embeddings.sentence_transformer import (
     SentenceTransformerOptions,
     open_sentence_transformer,
 )
+from llm_api.core.embeddings.upstream import UpstreamOptions, open_upstream
 from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.utils.cpu import physical_cores
 
@@ -38,6 +39,8 @@ def find_embedders(settings: Settings, thread: Executor) -> EmbedderRegistry:
     card = _card(settings)
 
     async def open_embedder() -> Embedder:
+        if (options := _upstream(settings)) is not None:
+            return await open_upstream(card, options)
         return await _open_local(settings, card, thread)
 
     return EmbedderRegistry([OnDemandEmbedder(card, open_embedder)])
@@ -61,6 +64,21 @@ def _card(settings: Settings) -> EmbedderCard:
         created=int(path.stat().st_mtime if path.exists() else time.time()),
         owned_by="llm_api",
         aliases=(*((DEFAULT_REPOSITORY,) if is_default else ()), *settings.embedding_aliases),
+    )
+
+
+def _upstream(settings: Settings) -> UpstreamOptions | None:
+    if settings.embedding_url is None or _kind(settings) != "upstream":
+        return None
+    key = settings.embedding_api_key
+    return UpstreamOptions(
+        url=settings.embedding_url,
+        model=settings.embedding_model_name,
+        api_key=key and key.get_secret_value(),
+        timeout_seconds=settings.embedding_timeout_seconds,
+        dimension=settings.embedding_dimension,
+        query_prefix=settings.embedding_query_prefix,
+        document_prefix=settings.embedding_document_prefix,
     )
 
 

@@ -32,6 +32,12 @@ class EmbedderRegistry:
             param="model",
         )
 
+    def default(self) -> OnDemandEmbedder:
+        """What embeds where nobody names a model. Raises ModelNotFoundError without any."""
+        if not self._embedders:
+            raise ModelNotFoundError("No embedding model is configured: EMBEDDING_BACKEND is none.")
+        return self._embedders[0]
+
     async def aclose(self) -> None:
         for embedder in self._embedders:
             await embedder.aclose()
