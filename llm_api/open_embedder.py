@@ -74,7 +74,7 @@ def _upstream(settings: Settings) -> UpstreamOptions | None:
     return UpstreamOptions(
         url=settings.embedding_url,
         model=settings.embedding_model_name,
-        api_key=key and key.get_secret_value(),
+        api_key=None if key is None else key.get_secret_value(),
         timeout_seconds=settings.embedding_timeout_seconds,
         dimension=settings.embedding_dimension,
         query_prefix=settings.embedding_query_prefix,
