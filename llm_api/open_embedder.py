@@ -34,7 +34,7 @@ def find_embedders(settings: Settings, thread: Executor) -> EmbedderRegistry:
 
     `thread` has one worker: what it opens, it alone computes with.
     """
-    if _kind(settings) == "none":
+    if embedder_kind(settings) == "none":
         return EmbedderRegistry([])
     card = _card(settings)
 
@@ -46,7 +46,8 @@ def find_embedders(settings: Settings, thread: Executor) -> EmbedderRegistry:
     return EmbedderRegistry([OnDemandEmbedder(card, open_embedder)])
 
 
-def _kind(settings: Settings) -> str:
+def embedder_kind(settings: Settings) -> str:
+    """What embeds: `sentence_transformers`, `gguf`, `upstream` or `none`."""
     if settings.embedding_backend != "auto":
         return settings.embedding_backend
     if settings.embedding_url is not None:
@@ -60,7 +61,7 @@ def _card(settings: Settings) -> EmbedderCard:
     is_default = name in (DEFAULT_NAME, DEFAULT_REPOSITORY)
     path = Path(name).expanduser()
     return EmbedderCard(
-        id=DEFAULT_NAME if is_default else path.stem if path.exists() else name,
+        id=_id(settings),
         created=int(path.stat().st_mtime if path.exists() else time.time()),
         owned_by="llm_api",
         aliases=(*((DEFAULT_REPOSITORY,) if is_default else ()), *settings.embedding_aliases),
@@ -68,7 +69,7 @@ def _card(settings: Settings) -> EmbedderCard:
 
 
 def _upstream(settings: Settings) -> UpstreamOptions | None:
-    if settings.embedding_url is None or _kind(settings) != "upstream":
+    if settings.embedding_url is None or embedder_kind(settings) != "upstream":
         return None
     key = settings.embedding_api_key
     return UpstreamOptions(
@@ -80,6 +81,16 @@ def _upstream(settings: Settings) -> UpstreamOptions | None:
         query_prefix=settings.embedding_query_prefix,
         document_prefix=settings.embedding_document_prefix,
     )
+
+
+def _id(settings: Settings) -> str:
+    """What requests call the model: by its file or folder, or as the hub does."""
+    name = settings.embedding_model_name
+    if name in (DEFAULT_NAME, DEFAULT_REPOSITORY):
+        return DEFAULT_NAME
+    if embedder_kind(settings) == "gguf":
+        return Path(name).stem
+    return Path(name).expanduser().name if model_folder(name) else name
 
 
 async def _open_local(settings: Settings, card: EmbedderCard, thread: Executor) -> LocalEmbedder:
@@ -99,7 +110,7 @@ async def _open_local(settings: Settings, card: EmbedderCard, thread: Executor) 
 def _open_encoder(settings: Settings) -> Encoder:
     """Blocks, for as long as a fetch takes."""
     threads = settings.embedding_threads or physical_cores()
-    if _kind(settings) == "gguf":
+    if embedder_kind(settings) == "gguf":
         return open_gguf(
             find_gguf(settings.embedding_model_name, settings.models_dir),
             ModelOptions(gpu_layers=settings.gpu_layers, main_gpu=settings.main_gpu),

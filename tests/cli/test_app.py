@@ -26,6 +26,7 @@ from tests.core.llm.tiny_gguf import gguf_bytes, write_gguf
         (["models", "pull"], "HF_TOKEN"),
         (["models", "remove"], "owner--name/model.gguf"),
         (["models", "optimize"], "--types q4_0 --keep q4_0"),
+        (["embed"], "--input-type document < passages.txt"),
         (["doctor"], "CONTEXT_LENGTH=8192 llm-api doctor"),
     ],
 )

@@ -13,13 +13,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llm_api.core.embeddings.dimensions import normalised
 from llm_api.core.embeddings.embedder import Vectors
 from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText, Pause, go_on
+from llm_api.core.embeddings.numerics import (
+    Numerics,
+    computes_in_bfloat16,
+    cosines,
+    is_exact_enough,
+)
 from llm_api.core.embeddings.special_tokens import SpecialTokens
 from llm_api.core.errors import ModelFileError
 from llm_api.core.utils.machine import cpu_flags
@@ -31,16 +36,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Numerics: TypeAlias = Literal["auto", "float32", "bfloat16"]
-
 _NO_LIMIT = 1_000_000
 """Tokens of a text where the model names no limit: a request cannot hold more."""
-
-LEAST_MEAN_COSINE, LEAST_COSINE = 0.999, 0.99
-"""How near to float32's vectors those of bfloat16 have to be on the sample."""
-
-_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
-"""What x86 and ARM call arithmetic on bfloat16. Without it, it is slower than float32."""
 
 _SAMPLE = (
     "Rain.",
@@ -262,8 +259,7 @@ def _choose_numerics(model: "SentenceTransformer", options: SentenceTransformerO
     """
     import torch  # noqa: PLC0415 - see above
 
-    has_arithmetic = bool(_BFLOAT16_FLAGS & (cpu_flags() or frozenset()))
-    is_quicker = model.device.type == "cpu" and has_arithmetic
+    is_quicker = model.device.type == "cpu" and computes_in_bfloat16(cpu_flags())
     if options.numerics == "float32" or (options.numerics == "auto" and not is_quicker):
         return
     exact = model.encode(list(_SAMPLE), show_progress_bar=False)
@@ -271,8 +267,7 @@ def _choose_numerics(model: "SentenceTransformer", options: SentenceTransformerO
     for parameter, data in weights.items():
         parameter.data = data.to(torch.bfloat16)
     hook = model[0].register_forward_hook(_to_float32)
-    mean, worst = _cosines(exact, model.encode(list(_SAMPLE), show_progress_bar=False))
-    is_near = mean >= LEAST_MEAN_COSINE and worst >= LEAST_COSINE
+    mean, worst = cosines(exact, model.encode(list(_SAMPLE), show_progress_bar=False))
     log.info(
         "the model in %s computes in bfloat16: cosine to float32 %.5f mean, %.5f worst of %d texts",
         options.folder,
@@ -280,7 +275,7 @@ def _choose_numerics(model: "SentenceTransformer", options: SentenceTransformerO
         worst,
         len(_SAMPLE),
     )
-    if options.numerics == "auto" and not is_near:
+    if options.numerics == "auto" and not is_exact_enough(mean, worst):
         log.warning("bfloat16 is not exact enough for it: float32")
         hook.remove()
         for parameter, data in weights.items():
@@ -296,12 +291,6 @@ def _to_float32(_module: object, _inputs: object, features: dict[str, Any]) -> d
         else value
         for name, value in features.items()
     }
-
-
-def _cosines(exact: Vectors, vectors: Vectors) -> tuple[float, float]:
-    """Mean and worst cosine of vectors that should be the same. Pure."""
-    products = (normalised(exact) * normalised(vectors)).sum(axis=1)
-    return float(products.mean()), float(products.min())
 
 
 def _steps(model: "SentenceTransformer") -> "list[Module]":

@@ -10,10 +10,9 @@ import pytest
 
 from llm_api.core.embeddings.embedder import EmbeddingRequest, Vectors
 from llm_api.core.embeddings.encoder import EncoderText, go_on
+from llm_api.core.embeddings.numerics import LEAST_COSINE, LEAST_MEAN_COSINE
 from llm_api.core.embeddings.prompts import choose_treatment
 from llm_api.core.embeddings.sentence_transformer import (
-    LEAST_COSINE,
-    LEAST_MEAN_COSINE,
     SentenceTransformerEncoder,
     SentenceTransformerOptions,
     open_sentence_transformer,
