@@ -52,7 +52,8 @@ def test_settings_that_contradict_each_other_are_refused(
 
 def test_code_of_a_folder_or_of_a_pinned_commit_may_be_trusted(tmp_path: Path) -> None:
     for given in ({"embedding_model_name": str(tmp_path)}, {"embedding_revision": COMMIT}):
-        assert load_settings(embedding_trust_remote_code=True, **given)
+        settings = load_settings(embedding_trust_remote_code=True, **given)
+        assert settings.embedding_trust_remote_code
 
 
 def test_a_prefix_keeps_the_space_at_its_end(
