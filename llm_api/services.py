@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from llm_api.config.chosen_models import ChosenModel, ChosenModels
 from llm_api.config.settings import ConfigurationError, Settings
+from llm_api.core.embeddings.registry import EmbedderRegistry
 from llm_api.core.errors import DownloadError, ModelFileError
 from llm_api.core.functions.opening import FunctionOptions, Functions, open_functions
 from llm_api.core.llm.backend import GenerationDefaults, ModelCard
@@ -25,6 +27,7 @@ from llm_api.core.llm.registry import ModelRegistry
 from llm_api.core.llm.residency import ResidencyLimits
 from llm_api.core.utils.byte_size import format_bytes
 from llm_api.core.utils.cpu import physical_cores
+from llm_api.open_embedder import embedder_kind, find_embedders
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ class Services:
 
     models: ModelRegistry
     functions: Functions
+    embedders: EmbedderRegistry
     started_at: float
 
     @property
@@ -80,11 +84,12 @@ async def open_services(settings: Settings, chosen: ChosenModels) -> AsyncGenera
     async with (
         aclosing(ComputeThread()) as compute,
         open_models(chosen, compute) as models,
+        open_embedders(settings, compute) as embedders,
         open_functions(function_options(settings)) as functions,
     ):
         for problem in functions.catalog.problems():
             log.warning("functions: %s", problem)
-        yield Services(models=models, functions=functions, started_at=time.time())
+        yield Services(models, functions, embedders, started_at=time.time())
 
 
 @asynccontextmanager
@@ -101,6 +106,21 @@ async def open_models(
     kept = [model.kept(compute) for model in found]
     async with aclosing(ModelRegistry(kept, limits)) as models:
         yield models
+
+
+@asynccontextmanager
+async def open_embedders(
+    settings: Settings, compute: ComputeThread
+) -> AsyncGenerator[EmbedderRegistry, None]:
+    """The embedder that the settings choose, opened by its first request; freed on exit.
+
+    PyTorch computes on a thread of its own, llama.cpp on that of the engines.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="embeddings") as thread:
+        own = partial(asyncio.get_running_loop().run_in_executor, thread)
+        run = compute.run if embedder_kind(settings) == "gguf" else own
+        async with aclosing(find_embedders(settings, run)) as embedders:
+            yield embedders
 
 
 def function_options(settings: Settings) -> FunctionOptions:

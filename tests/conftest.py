@@ -9,6 +9,8 @@ from fastapi import FastAPI
 
 from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
+from llm_api.core.embeddings.registry import EmbedderRegistry
+from tests.core.embeddings.fake_encoder import FakeEncoder, fake_embedder
 from tests.fakes import FakeBackend, FakeModels, FakeServices
 from tests.live import live_server
 
@@ -31,8 +33,14 @@ def backend() -> FakeBackend:
 
 
 @pytest.fixture
-def services(backend: FakeBackend) -> FakeServices:
-    return FakeServices(FakeModels([backend]))
+def encoder() -> FakeEncoder:
+    return FakeEncoder()
+
+
+@pytest.fixture
+def services(backend: FakeBackend, encoder: FakeEncoder) -> FakeServices:
+    """One model that generates and one that embeds."""
+    return FakeServices(FakeModels([backend]), EmbedderRegistry([fake_embedder(encoder)]))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from llm_api.core.embeddings.registry import EmbedderRegistry
 from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.functions.catalog import FunctionCatalog
 from llm_api.core.functions.opening import Functions
@@ -133,6 +134,7 @@ def no_functions() -> Functions:
 @dataclass
 class FakeServices:
     models: FakeModels
+    embedders: EmbedderRegistry
     functions: Functions = field(default_factory=no_functions)
     started_at: float = 1_700_000_000.0
     is_ready: bool = True

@@ -47,7 +47,13 @@ FORBIDDEN: Final[Mapping[str, tuple[str, ...]]] = {
 # Heavy libraries, and the only modules that import them.
 DOORS: Final[Mapping[str, frozenset[str]]] = {
     "llama_cpp": frozenset(f"llm_api.core.llm.engine.{name}" for name in ("llama_library",)),
-    "huggingface_hub": frozenset({"llm_api.core.llm.model_download"}),
+    "huggingface_hub": frozenset(
+        {"llm_api.core.llm.model_download", "llm_api.core.embeddings.hub_repository"}
+    ),
+    **dict.fromkeys(
+        ("torch", "transformers", "tokenizers", "sentence_transformers"),
+        frozenset({"llm_api.core.embeddings.sentence_transformer"}),
+    ),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
     "docstring_parser": frozenset({"llm_api.core.functions.docstrings"}),
 }

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from llm_api.config.chosen_models import ChosenModels, choose_models
-from llm_api.config.settings import ConfigurationError, load_settings
+from llm_api.config.settings import ConfigurationError, Settings, load_settings
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.model_files import default_model_path
@@ -11,10 +11,14 @@ from llm_api.services import find_models, open_services
 from tests.core.llm.tiny_gguf import write_gguf
 
 
-def chosen(folder: Path, text: str) -> ChosenModels:
+def settings_with(folder: Path, text: str) -> Settings:
     path = folder / "models.yaml"
     path.write_text(text)
-    return choose_models(load_settings(config_file=path))
+    return load_settings(config_file=path)
+
+
+def chosen(folder: Path, text: str) -> ChosenModels:
+    return choose_models(settings_with(folder, text))
 
 
 def test_a_card_says_what_the_file_says_of_its_model(tmp_path: Path) -> None:
@@ -80,7 +84,8 @@ async def test_functions_are_there_and_what_could_not_be_loaded_is_logged(
 
 async def test_services_are_ready_once_the_startup_models_are_loaded(tmp_path: Path) -> None:
     text = "models: {a: {default: true, load: startup, parallel: 1, context_length: 64}}"
-    async with open_services(load_settings(), chosen(tmp_path, text)) as services:
+    settings = settings_with(tmp_path, text)
+    async with open_services(settings, choose_models(settings)) as services:
         readiness = [services.is_ready]
         await services.models.load_startup_models()
         readiness.append(services.is_ready)

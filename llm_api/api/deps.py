@@ -5,6 +5,8 @@ from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, FastAPI, Request
 
+from llm_api.core.embeddings.embedder import Embedder, EmbedderCard
+from llm_api.core.embeddings.on_demand import EmbedderState
 from llm_api.core.functions.opening import Functions
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.residency import ModelState
@@ -24,6 +26,20 @@ class ModelCatalog(Protocol):
         ...
 
 
+class EmbedderCatalog(Protocol):
+    """The embedding models that can be asked for by name."""
+
+    def cards(self) -> Sequence[EmbedderCard]: ...
+
+    def state(self, model_id: str) -> EmbedderState:
+        """Whether the model of this id, which exists, is in memory."""
+        ...
+
+    def resolve(self, name: str) -> Embedder:
+        """The embedder that serves this id or alias. Raises ModelNotFoundError."""
+        ...
+
+
 class ApiServices(Protocol):
     """What `app.state.services` has to offer. `started_at` is in Unix seconds."""
 
@@ -32,6 +48,9 @@ class ApiServices(Protocol):
 
     @property
     def functions(self) -> Functions: ...
+
+    @property
+    def embedders(self) -> EmbedderCatalog: ...
 
     @property
     def started_at(self) -> float: ...

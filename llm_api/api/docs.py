@@ -15,6 +15,7 @@ or curl. Set the client's base URL to this server's `/v1`; any API key will do.
 TAGS = [
     {"name": "Chat", "description": "Conversations, by the model's own chat template."},
     {"name": "Completions", "description": "Raw text to continue, without a chat template."},
+    {"name": "Embeddings", "description": "Texts as vectors, to compare and to find them."},
     {"name": "Models", "description": "What can be asked for by name."},
     {"name": "Functions", "description": "What this server can run, for models and for you."},
     {"name": "Health", "description": "For people and for load balancers."},

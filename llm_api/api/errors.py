@@ -19,6 +19,7 @@ from llm_api.api.disconnect import ClientLeftError
 from llm_api.api.models.errors import ErrorBody, ErrorEnvelope
 from llm_api.api.validation import describe_validation
 from llm_api.core.errors import (
+    EmbeddingError,
     FunctionNotFoundError,
     GenerationError,
     InvalidRequestError,
@@ -40,6 +41,7 @@ _STATUSES: Mapping[type[LLMAPIError], tuple[int, str]] = {
     OverloadedError: (429, "rate_limit_error"),
     UnavailableError: (503, "server_error"),
     GenerationError: (500, "server_error"),
+    EmbeddingError: (500, "server_error"),
     LLMAPIError: (500, "server_error"),
 }
 

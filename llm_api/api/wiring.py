@@ -10,7 +10,7 @@ from llm_api.api import docs
 from llm_api.api.errors import add_error_handlers
 from llm_api.api.middleware.last_resort import LastResortMiddleware
 from llm_api.api.middleware.request_id import RequestIdMiddleware
-from llm_api.api.routes import chat, completions, functions, health, models
+from llm_api.api.routes import chat, completions, embeddings, functions, health, models
 from llm_api.api.sse import DEFAULT_PING_SECONDS
 
 
@@ -44,13 +44,7 @@ def create_api(
     )
     app.state.ping_seconds = ping_seconds
     add_error_handlers(app)
-    for router in (
-        chat.router,
-        completions.router,
-        models.router,
-        functions.router,
-        health.router,
-    ):
-        app.include_router(router)
+    for resource in (chat, completions, embeddings, functions, models, health):
+        app.include_router(resource.router)
     docs.add_docs(app)
     return app

@@ -14,6 +14,8 @@ from llm_api.cli.chat import EXAMPLES as CHAT_EXAMPLES
 from llm_api.cli.chat import chat
 from llm_api.cli.doctor import EXAMPLES as DOCTOR_EXAMPLES
 from llm_api.cli.doctor import doctor
+from llm_api.cli.embed import EXAMPLES as EMBED_EXAMPLES
+from llm_api.cli.embed import embed
 from llm_api.cli.functions import functions
 from llm_api.cli.models import models
 from llm_api.cli.serve import EXAMPLES as SERVE_EXAMPLES
@@ -30,6 +32,7 @@ app = typer.Typer(
 )
 app.command(epilog=SERVE_EXAMPLES)(serve)
 app.command(epilog=CHAT_EXAMPLES)(chat)
+app.command(epilog=EMBED_EXAMPLES)(embed)
 app.add_typer(models, name="models")
 app.add_typer(functions, name="functions")
 app.command(epilog=DOCTOR_EXAMPLES)(doctor)

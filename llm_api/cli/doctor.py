@@ -45,10 +45,12 @@ def doctor(
     library, broken = _library()
     examined = [_examine(one.settings, library is not None) for one in chosen]
     models = [one for one in examined if not isinstance(one, Finding)]
+    embedding = _embedding(settings)
     found = [
         *([broken] if broken else []),
         *diagnose(_machine(), library, models, settings.n_threads),
         *(one for one in examined if isinstance(one, Finding)),
+        *([embedding] if embedding else []),
     ]
     _print(found)
     if any(finding.level == "problem" for finding in found):
@@ -108,6 +110,16 @@ def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
         kv_cache_type=settings.kv_cache_type,
         gpu_layers=settings.gpu_layers,
     )
+
+
+def _embedding(settings: "Settings") -> "Finding | None":
+    from llm_api.core.embeddings.doctor import diagnose_sentence_transformers
+    from llm_api.core.utils.machine import cpu_flags
+    from llm_api.open_embedder import embedder_kind
+
+    if embedder_kind(settings) != "sentence_transformers":
+        return None
+    return diagnose_sentence_transformers(settings.embedding_model_name, cpu_flags())
 
 
 def _print(findings: "list[Finding]") -> None:

@@ -3,6 +3,7 @@
 Knows names, types and ranges; does not know what the values are used for.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -13,6 +14,7 @@ from pydantic import (
     ByteSize,
     Field,
     SecretStr,
+    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -69,6 +71,12 @@ Shares = Annotated[
 FlashAttention = Annotated[Literal["auto", "on", "off"], BeforeValidator(_lower)]
 KvCacheType = Annotated[Literal["f16", "q8_0", "q4_0"], BeforeValidator(_lower)]
 BackendName = Annotated[Literal["llama"], BeforeValidator(_lower)]
+EmbeddingBackend = Annotated[
+    Literal["auto", "sentence_transformers", "gguf", "upstream", "none"], BeforeValidator(_lower)
+]
+EmbeddingNumerics = Annotated[Literal["auto", "float32", "bfloat16"], BeforeValidator(_lower)]
+Prefix = Annotated[str, StringConstraints(strip_whitespace=False)]
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class Settings(BaseSettings):
@@ -90,8 +98,6 @@ class Settings(BaseSettings):
             "qdrant_host",
             "qdrant_port",
             "qdrant_use_memory",
-            "embedding_model_name",
-            "embedding_dimension",
             "rag_top_k",
             "rag_score_threshold",
             "log_file",
@@ -232,10 +238,68 @@ class Settings(BaseSettings):
     qdrant_port: int = Field(default=6333, ge=1, le=65535, description="Port of the vector store.")
     qdrant_use_memory: bool = Field(default=False, description="Keep the vector store in memory.")
     embedding_model_name: Text = Field(
-        default="all-MiniLM-L6-v2", description="The embedding model."
+        default="all-MiniLM-L6-v2",
+        description="The embedding model: a name on Hugging Face, a folder, or a GGUF file.",
+    )
+    embedding_backend: EmbeddingBackend = Field(
+        default="auto",
+        description="What embeds: `sentence_transformers`, `gguf`, `upstream` or `none`; `auto`:"
+        " by the name and `EMBEDDING_URL`.",
+    )
+    embedding_aliases: Names = Field(
+        default=(), description="Further names of the embedding model, separated by commas."
     )
     embedding_dimension: int | None = Field(
         default=None, ge=1, description="Length of the vectors. Unset: the embedding model's own."
+    )
+    embedding_any_dimension: bool = Field(
+        default=False,
+        description="Shorten vectors to any length, though the model was not trained for it.",
+    )
+    embedding_query_prefix: Prefix | None = Field(
+        default=None,
+        description="Text put before queries, such as `query: `. Unset: as the model has it.",
+    )
+    embedding_document_prefix: Prefix | None = Field(
+        default=None,
+        description="Text put before documents. Unset: as the model has it.",
+    )
+    embedding_trust_remote_code: bool = Field(
+        default=False,
+        description="Run code that comes with the embedding model; needs `EMBEDDING_REVISION`.",
+    )
+    embedding_revision: Text | None = Field(
+        default=None, description="Commit of the embedding model's repository. Unset: the newest."
+    )
+    embedding_numerics: EmbeddingNumerics = Field(
+        default="auto",
+        description="`float32` or `bfloat16`; `auto`: bfloat16 where the CPU computes with it and"
+        " the vectors stay the same.",
+    )
+    embedding_threads: int | None = Field(
+        default=None, ge=1, description="Threads that embed. Unset: one per physical core."
+    )
+    embedding_batch_tokens: int = Field(
+        default=512,
+        ge=1,
+        description="Tokens embedded at once; a query waits for one such batch at most.",
+    )
+    embedding_cache_size: int = Field(
+        default=4096, ge=0, description="Vectors kept for inputs that come again; 0: none."
+    )
+    embedding_url: Text | None = Field(
+        default=None,
+        description="Base URL of an OpenAI-compatible server that embeds, such as"
+        " `http://127.0.0.1:8080/v1`.",
+    )
+    embedding_api_key: SecretStr | None = Field(
+        default=None, description="The key that `EMBEDDING_URL` asks for."
+    )
+    embedding_timeout_seconds: float = Field(
+        default=60,
+        ge=1,
+        allow_inf_nan=False,
+        description="How long `EMBEDDING_URL` may take for an answer.",
     )
     rag_top_k: int = Field(default=3, ge=1, description="Chunks retrieved for a question.")
     rag_score_threshold: float | None = Field(
@@ -268,7 +332,23 @@ class Settings(BaseSettings):
             raise ValueError("MODEL_FILENAME: must be set, since MODEL_REPO_ID is")
         if self.model_filename is not None and self.model_repo_id is None:
             raise ValueError("MODEL_REPO_ID: must be set, since MODEL_FILENAME is")
+        self._check_embeddings()
         return self
+
+    def _check_embeddings(self) -> None:
+        if self.embedding_backend == "upstream" and self.embedding_url is None:
+            raise ValueError("EMBEDDING_URL: must be set, since EMBEDDING_BACKEND is upstream")
+        if self.embedding_url is not None and self.embedding_backend not in ("auto", "upstream"):
+            raise ValueError(
+                f"EMBEDDING_URL: must be unset when EMBEDDING_BACKEND is {self.embedding_backend}"
+            )
+        is_here = _expand_home(Path(self.embedding_model_name)).exists()
+        is_pinned = _COMMIT.fullmatch(self.embedding_revision or "") is not None
+        if self.embedding_trust_remote_code and not is_here and not is_pinned:
+            raise ValueError(
+                "EMBEDDING_REVISION: must be a commit of 40 hexadecimal digits when"
+                " EMBEDDING_TRUST_REMOTE_CODE is true: a branch may run other code tomorrow"
+            )
 
     def without_effect(self) -> tuple[str, ...]:
         """Environment names of settings that were given but that this version does not use yet."""

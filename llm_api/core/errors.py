@@ -17,6 +17,7 @@ LLMAPIError
 │   └── FunctionResultError        its result is too large, or has no JSON form
 ├── InvalidFunctionError           what was registered cannot be offered to a model
 ├── GenerationError                the engine failed under this request; a retry may succeed
+├── EmbeddingError                 the embedding model failed on these texts
 ├── ModelFileError                 a model file is absent, truncated or no GGUF
 └── DownloadError                  a model could not be fetched
 """
@@ -111,6 +112,10 @@ class InvalidFunctionError(LLMAPIError):
 
 class GenerationError(LLMAPIError):
     code = "generation_failed"
+
+
+class EmbeddingError(LLMAPIError):
+    code = "embedding_failed"
 
 
 class ModelFileError(LLMAPIError):

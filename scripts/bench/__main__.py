@@ -18,7 +18,7 @@ from scripts.bench.requests import Desk
 from scripts.bench.scenarios.catalogue import SCENARIOS
 from scripts.bench.scenarios.scenario import Scenario
 from scripts.bench.table import make_rows, render
-from scripts.bench.turns import Player, Record, busy_turns, play, warm_up
+from scripts.bench.turns import Extent, Player, Record, busy_turns, play, warm_up
 from scripts.bench.vocabulary import Vocabulary, read_vocabulary
 
 METHOD = """\
@@ -33,7 +33,8 @@ Speeds are tokens divided by the time from the first byte sent to the last answe
 included. The client parses after the clock has stopped. own_share is the part of a core that the
 contestant took, client_share the client, idle_share the contestants whose turn it was not,
 foreign_share all else. D counts the pauses of the running streams that overlap the time from the
-long request's sending to its first token."""
+long request's sending to its first token. Texts to embed are such random words as well, asked for
+in base64 over connections that stay open; J compares with the plain server's float32."""
 
 
 async def run(options: Options, folder: Path, stack: ExitStack) -> dict[str, object]:
@@ -41,12 +42,12 @@ async def run(options: Options, folder: Path, stack: ExitStack) -> dict[str, obj
     machine = describe_machine()
     vocabulary = read_vocabulary(options.model)
     conditions = Conditions(options.model, options.threads, options.context, options.parallel)
+    scenarios = [scenario for scenario in SCENARIOS if scenario.key in options.scenarios]
     players = [
         await _bring_up(name, conditions, vocabulary, folder, stack)
         for name in options.contestants
-        if _is_there(name)
+        if any(scenario.needs(name) for scenario in scenarios) and _is_there(name)
     ]
-    scenarios = [scenario for scenario in SCENARIOS if scenario.key in options.scenarios]
     records = await _play_all(scenarios, players, options)
     rows = make_rows(scenarios, records)
     print(render(rows))
@@ -71,10 +72,11 @@ async def _play_all(
     scenarios: Sequence[Scenario], players: Sequence[Player], options: Options
 ) -> list[Record]:
     records: list[Record] = []
+    extent = Extent(options.is_quick, options.sts)
     for round_number in range(options.rounds):
         for scenario in scenarios:
             if scenario.most_rounds is None or round_number < scenario.most_rounds:
-                records += await play(scenario, players, round_number, is_quick=options.is_quick)
+                records += await play(scenario, players, round_number, extent)
     return records
 
 

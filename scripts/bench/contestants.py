@@ -17,7 +17,9 @@ OURS = "ours"
 LLAMA_CPP_SERVER = "llama_cpp.server"
 LLAMA_SERVER_NAME = "llama-server"
 BARE = "bare"
-ALL = (OURS, LLAMA_SERVER_NAME, LLAMA_CPP_SERVER, BARE)
+PLAIN = "plain encode()"
+GENERATING_SERVERS = (OURS, LLAMA_SERVER_NAME, LLAMA_CPP_SERVER)
+ALL = (*GENERATING_SERVERS, BARE, PLAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,11 @@ def command(name: str, conditions: Conditions, port: int) -> Command:
     match name:
         case "ours":
             words = f"-m llm_api serve {address} --context-length {context} --model-path"
-            settings = (("PARALLEL", parallel), ("N_THREADS", threads))
+            settings = (
+                ("PARALLEL", parallel),
+                ("N_THREADS", threads),
+                ("EMBEDDING_THREADS", threads),
+            )
             return Command((sys.executable, *words.split(), model), "/health/ready", settings)
         case "llama-server":
             words = f"{address} --threads {threads} --parallel {parallel} --ctx-size {everything}"
@@ -70,6 +76,9 @@ def command(name: str, conditions: Conditions, port: int) -> Command:
         case "bare":
             program = (sys.executable, "-m", "scripts.bench.bare_loop")
             return Command((*program, model, threads, context, parallel))
+        case "plain encode()":
+            program = (sys.executable, "-m", "scripts.bench.plain_embedder")
+            return Command((*program, *address.split(), "--threads", threads))
         case _:
             raise ValueError(f"nobody is called {name}")
 
@@ -83,7 +92,7 @@ def is_built(name: str) -> bool:
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment without settings of any server that a person's shell may carry. Pure."""
     settings = {"PARALLEL", "N_THREADS", "API_KEY", "CONTEXT_LENGTH", "MODEL", "N_CTX"}
-    prefixes = ("LLAMA_ARG_", "MODEL_", "KV_", "GPU_", "LLM_")
+    prefixes = ("LLAMA_ARG_", "MODEL_", "KV_", "GPU_", "LLM_", "EMBEDDING_")
     return {
         name: value
         for name, value in environment.items()

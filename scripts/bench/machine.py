@@ -8,7 +8,10 @@ import psutil
 
 from llm_api.core.utils.cpu import physical_cores
 
-PACKAGES = ("llm_api", "llama_cpp_python", "numpy", "uvicorn", "fastapi", "starlette")
+PACKAGES = (
+    *("llm_api", "llama_cpp_python", "numpy", "uvicorn", "fastapi", "starlette"),
+    *("torch", "transformers", "sentence-transformers"),
+)
 
 
 def describe_machine() -> dict[str, object]:

@@ -22,6 +22,7 @@ examples:
   make bench                                  everything: some 15 minutes on two cores
   python -m scripts.bench --quick             one round of everything, nothing to quote
   python -m scripts.bench --only A,B --peers ours,bare
+  python -m scripts.bench --only G,H,I,J,K --sts test.csv    embeddings
 
 Nothing else should run on the machine meanwhile. Figures differ from machine to machine; only
 ratios are worth quoting. A server that is not built is left out, and its rows are not measured.
@@ -38,6 +39,7 @@ class Options:
     context: int
     parallel: int
     is_quick: bool
+    sts: Path | None
     output: Path
 
 
@@ -54,6 +56,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
         context=given.context,
         parallel=given.parallel,
         is_quick=given.quick,
+        sts=given.sts and given.sts.resolve(),
         output=given.output or (PARTIAL_RESULTS if is_partial else RESULTS),
     )
 
@@ -85,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--parallel", type=_count, default=8, help="requests a server takes at once (default 8)"
+    )
+    parser.add_argument(
+        "--sts", type=Path, metavar="CSV", help="pairs of sentences and grades, for K"
     )
     parser.add_argument(
         "--output",

@@ -1,9 +1,10 @@
 """Medians, percentiles and ratios of measured figures. Pure."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from statistics import median
+from statistics import correlation, median
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -27,6 +28,16 @@ def paired_ratio(ours: Mapping[int, float], theirs: Mapping[int, float]) -> floa
     if not rounds or any(theirs[number] == 0 for number in rounds):
         return None
     return median(ours[number] / theirs[number] for number in rounds)
+
+
+def rank_correlation(ones: Sequence[float], others: Sequence[float]) -> float:
+    """Spearman's: the correlation of the ranks, equal values sharing theirs."""
+    return correlation(_ranks(ones), _ranks(others))
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    order = sorted(values)
+    return [(bisect_left(order, one) + bisect_right(order, one) - 1) / 2 for one in values]
 
 
 def gaps_within(times: Sequence[float], start: float, end: float) -> list[float]:

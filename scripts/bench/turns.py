@@ -6,10 +6,11 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
-from scripts.bench.contestants import BARE
+from scripts.bench.contestants import BARE, PLAIN
 from scripts.bench.process import Contestant, Server
 from scripts.bench.requests import Desk
 from scripts.bench.scenarios.scenario import Sample, Scenario, Turn
@@ -39,6 +40,14 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of a scenario is played, and with what."""
+
+    is_quick: bool = False
+    sts: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Player:
     """A contestant that is up. The bare loop has no desk: it is given prompts directly."""
 
@@ -65,12 +74,14 @@ async def warm_up(player: Player) -> None:
     if player.contestant.name == BARE:
         await _run_bare(player.contestant, prompts, WARM_UP_TOKENS)
         return
+    if player.contestant.name == PLAIN:
+        return  # generates nothing; embeddings are warmed up by their scenarios
     await asyncio.gather(*(player.desk.complete(prompt, WARM_UP_TOKENS) for prompt in prompts))
     await player.desk.complete(player.desk.text(32, "warm-up", "last"), WARM_UP_TOKENS)
 
 
 async def play(
-    scenario: Scenario, players: Sequence[Player], round_number: int, *, is_quick: bool
+    scenario: Scenario, players: Sequence[Player], round_number: int, extent: Extent
 ) -> list[Record]:
     """One round of a scenario by all who take part in it."""
     playing = [player for player in players if scenario.takes(player.contestant.name)]
@@ -80,7 +91,7 @@ async def play(
         others = [other.contestant for other in players if other is not player]
         before = _CpuSeconds.read(player.contestant, others)
         began = time.perf_counter()
-        measured = await _measure(scenario, player, round_number, is_quick=is_quick)
+        measured = await _measure(scenario, player, round_number, players, extent)
         seconds = time.perf_counter() - began
         took = _CpuSeconds.read(player.contestant, others).since(before)
         record = Record(
@@ -100,11 +111,17 @@ async def play(
 
 
 async def _measure(
-    scenario: Scenario, player: Player, round_number: int, *, is_quick: bool
+    scenario: Scenario,
+    player: Player,
+    round_number: int,
+    players: Sequence[Player],
+    extent: Extent,
 ) -> Sample:
     contestant = player.contestant
     if isinstance(contestant, Server):
-        return await scenario.measure(Turn(contestant, player.desk, round_number, is_quick))
+        desks = {one.contestant.name: one.desk for one in players}
+        turn = Turn(contestant, player.desk, round_number, extent.is_quick, desks, extent.sts)
+        return await scenario.measure(turn)
     if scenario.bare is None:
         raise ValueError(f"scenario {scenario.key} has no work for {contestant.name}")
     seconds, tokens = 0.0, 0

@@ -9,13 +9,15 @@ from fastapi import FastAPI
 from openai.types import Model
 
 from llm_api.core.llm.residency import ModelState
+from tests.api.bodies import embedding
+from tests.core.embeddings.fake_encoder import EMBEDDING_ALIAS, EMBEDDING_ID
 from tests.fakes import ALIAS, CARD, MODEL_ID, FakeBackend, FakeModels, FakeServices
 
 
 async def test_models_are_listed_in_the_official_shape(client: httpx2.AsyncClient) -> None:
     body = (await client.get("/v1/models")).json()
     assert body["object"] == "list"
-    [model] = body["data"]
+    [model, _] = body["data"]
     Model.model_validate(model, strict=True)
     assert model == {
         "id": MODEL_ID,
@@ -23,6 +25,7 @@ async def test_models_are_listed_in_the_official_shape(client: httpx2.AsyncClien
         "created": 1_700_000_000,
         "owned_by": "llm_api",
         "aliases": [ALIAS],
+        "type": "generation",
         "context_length": 2048,
         "loaded": True,
         "state": "loaded",
@@ -34,9 +37,41 @@ async def test_a_model_that_is_not_in_memory_says_so(
     client: httpx2.AsyncClient, services: FakeServices, state: ModelState
 ) -> None:
     services.models.states[MODEL_ID] = state
-    [listed] = (await client.get("/v1/models")).json()["data"]
+    [listed, _] = (await client.get("/v1/models")).json()["data"]
     assert (listed["loaded"], listed["state"]) == (False, state)
     assert (await client.get(f"/v1/models/{ALIAS}")).json() == listed
+
+
+async def test_an_embedding_model_is_listed_with_what_it_is(client: httpx2.AsyncClient) -> None:
+    unknown: dict[str, object] = {
+        "context_length": None,
+        "dimensions": None,
+        "tasks": [],
+        "state": "unloaded",
+    }
+    known: dict[str, object] = {
+        "context_length": 32,
+        "dimensions": 8,
+        "tasks": ["query"],
+        "state": "loaded",
+    }
+    for said in (unknown, known):
+        _, listed = (await client.get("/v1/models")).json()["data"]
+        Model.model_validate(listed, strict=True)
+        assert listed == {
+            "id": EMBEDDING_ID,
+            "object": "model",
+            "created": 1_700_000_000,
+            "owned_by": "llm_api",
+            "aliases": [EMBEDDING_ALIAS],
+            "type": "embedding",
+            "loaded": said is known,
+            "state": "loaded" if said is known else "unloaded",
+            **said,
+        }
+        for name in (EMBEDDING_ID, EMBEDDING_ALIAS):
+            assert (await client.get(f"/v1/models/{name}")).json() == listed
+        await client.post("/v1/embeddings", json=embedding())
 
 
 @pytest.mark.parametrize("name", ["acme/tiny", "acme%2Ftiny", "acme%2ftiny"])
@@ -102,7 +137,7 @@ def schema_of(app: FastAPI) -> dict[str, Any]:
 def test_the_docs_declare_the_envelope_and_no_422(app: FastAPI) -> None:
     text = json.dumps(schema_of(app))
     assert "HTTPValidationError" not in text
-    for path in ("/v1/chat/completions", "/v1/completions", "/v1/models"):
+    for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models"):
         [operation] = schema_of(app)["paths"][path].values()
         assert operation["summary"]
         assert operation["tags"]
@@ -115,6 +150,7 @@ def test_the_docs_declare_the_envelope_and_no_422(app: FastAPI) -> None:
     [
         ("/v1/chat/completions", "ChatCompletionRequest"),
         ("/v1/completions", "CompletionRequest"),
+        ("/v1/embeddings", "EmbeddingsRequest"),
     ],
 )
 async def test_the_examples_of_the_docs_run(

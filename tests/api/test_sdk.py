@@ -13,6 +13,7 @@ from llm_api.core.errors import (
     OverloadedError,
     UnavailableError,
 )
+from tests.core.embeddings.fake_encoder import EMBEDDING_ID
 from tests.fakes import ALIAS, MODEL_ID, FakeBackend, spoken
 
 
@@ -82,7 +83,7 @@ async def test_the_async_sdk_streams(base_url: str) -> None:
 
 
 def test_the_sdk_lists_and_retrieves_models(sdk: OpenAI) -> None:
-    assert [model.id for model in sdk.models.list()] == [MODEL_ID]
+    assert [model.id for model in sdk.models.list()] == [MODEL_ID, EMBEDDING_ID]
     assert sdk.models.retrieve(ALIAS).id == MODEL_ID
     with pytest.raises(openai.NotFoundError):
         sdk.models.retrieve("no/such model")

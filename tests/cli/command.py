@@ -33,7 +33,11 @@ SETTINGS = (
 
 def environment(**variables: str) -> dict[str, str]:
     """This process's environment without settings of ours, and with these variables."""
-    inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in SETTINGS and not name.startswith("EMBEDDING_")
+    }
     # The very package under test, installed or not.
     path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
     ours = {"COLUMNS": "120", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": path}

@@ -29,6 +29,7 @@ from tests.core.llm.tiny_gguf import gguf_bytes, write_gguf
         (["functions"], "llm-api functions call get_weekday date=2026-02-14"),
         (["functions", "list"], "FUNCTIONS_DIR=my_functions llm-api functions list"),
         (["functions", "call"], "llm-api functions call add_to_date date=2026-01-31 months=1"),
+        (["embed"], "--input-type document < passages.txt"),
         (["doctor"], "CONTEXT_LENGTH=8192 llm-api doctor"),
     ],
 )

@@ -8,7 +8,9 @@ def test_the_doctor_names_what_could_be_faster_and_how(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert {line.split()[0] for line in lines} <= {"ok", "hint"}
-    assert {"CPU", "threads", "GPU", "memory", "model"} == {line.split()[1] for line in lines}
+    assert {"CPU", "threads", "GPU", "memory", "model", "embedding"} == {
+        line.split()[1] for line in lines
+    }
     (threads,) = [line for line in lines if "threads " in line and line.startswith("hint")]
     assert "change: N_THREADS=" in threads
 

@@ -16,8 +16,8 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_readme_has_the_examples() -> None:
-    assert len(blocks("python")) >= 2
-    assert sum("curl" in block for block in blocks("sh")) >= 1
+    assert len(blocks("python")) >= 4
+    assert sum("curl" in block for block in blocks("sh")) >= 2
 
 
 @pytest.mark.parametrize("code", blocks("python"))
@@ -42,5 +42,9 @@ def test_curl_example(served_url: str, command: str) -> None:
         timeout=60,
         check=False,
     )
-    expected = '"weekday":"Saturday"' if "/v1/functions" in command else '"finish_reason"'
+    expected = '"finish_reason"'
+    if "/v1/functions" in command:
+        expected = '"weekday":"Saturday"'
+    elif "/v1/embeddings" in command:
+        expected = '"embedding"'
     assert expected in run.stdout, run.stdout + run.stderr

@@ -16,7 +16,14 @@ class Model(AnswerModel):
     created: int = Field(description="Unix seconds.")
     owned_by: str
     aliases: list[str] = Field(description="Other names this model answers to.")
-    context_length: int = Field(description="Tokens of prompt and answer together.")
+    type: Literal["generation", "embedding"]
+    context_length: int | None = Field(
+        description="Tokens of prompt and answer together, or of a text to embed; null until known."
+    )
+    dimensions: int | None = Field(
+        default=None, description="Length of an embedding model's vectors; null until known."
+    )
+    tasks: list[str] = Field(default=[], description="What an embedding model takes as `task`.")
     loaded: bool = Field(description="Whether it is in memory. If not, a request loads it.")
     state: ModelState = Field(description="`failed`: the last load failed.")
 

@@ -69,8 +69,8 @@ def pull_model(
     next pull.
     """
     destination = download_path(repo_id, filename, models_dir)
-    hub = _Hub(repo_id, (endpoint or constants.ENDPOINT).rstrip("/"))
-    with _explained(hub, filename, destination.parent):
+    hub = Hub(repo_id, hub_endpoint(endpoint))
+    with explained(hub, filename, destination.parent):
         destination.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(destination.with_name(f".{destination.name}.lock")):
             places = {
@@ -83,6 +83,11 @@ def pull_model(
                 _fetch(file)
     read_model(destination)
     return destination
+
+
+def hub_endpoint(endpoint: str | None) -> str:
+    """The address of the hub: this one, or that of the environment."""
+    return (endpoint or constants.ENDPOINT).rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +117,8 @@ class _RemoteFile:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hub:
-    """One repository of a hub."""
+class Hub:
+    """One repository of a hub. `endpoint` has no slash at its end."""
 
     repo_id: str
     endpoint: str
@@ -225,7 +230,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _explained(hub: _Hub, filename: str, folder: Path) -> Iterator[None]:
+def explained(hub: Hub, filename: str, folder: Path) -> Iterator[None]:
     """Turn what the hub, the network or the disk did into one sentence of ours."""
     label = f"{hub.repo_id}/{filename}"
     try:
@@ -256,7 +261,7 @@ def _explained(hub: _Hub, filename: str, folder: Path) -> Iterator[None]:
         raise DownloadError(_not_stored(label, folder, error)) from error
 
 
-def _no_such_file(hub: _Hub, filename: str) -> str:
+def _no_such_file(hub: Hub, filename: str) -> str:
     names = hub.gguf_files()
     if not names:
         return f"The repository {hub.repo_id} has no file {filename}, and no other GGUF file."
@@ -265,7 +270,7 @@ def _no_such_file(hub: _Hub, filename: str) -> str:
     return f"The repository {hub.repo_id} has no file {filename}; it has {shown}{more}."
 
 
-def _refused(hub: _Hub, label: str, status: int) -> str:
+def _refused(hub: Hub, label: str, status: int) -> str:
     if status in (401, 403):
         return f"{hub.endpoint} refused {label} ({status}); set HF_TOKEN to one that may read it."
     return f"{hub.endpoint} answered {status} for {label}; pull it again later, it will be resumed."

@@ -1,6 +1,13 @@
 """All scenarios, in the order of the table."""
 
 from scripts.bench.scenarios.constrained import JSON_SCHEMA
+from scripts.bench.scenarios.embeddings import (
+    EXACTNESS,
+    MANY_PASSAGES,
+    QUERY_MEANWHILE,
+    SENTENCE_SIMILARITY,
+    SINGLE_SENTENCES,
+)
 from scripts.bench.scenarios.endurance import SHORT_REQUESTS
 from scripts.bench.scenarios.interference import LONG_PROMPT
 from scripts.bench.scenarios.shared_prefix import FOLLOW_UP_TURN, ONE_SYSTEM_PROMPT
@@ -14,4 +21,9 @@ SCENARIOS = (
     FOLLOW_UP_TURN,
     SHORT_REQUESTS,
     JSON_SCHEMA,
+    SINGLE_SENTENCES,
+    MANY_PASSAGES,
+    QUERY_MEANWHILE,
+    EXACTNESS,
+    SENTENCE_SIMILARITY,
 )

@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from scripts.bench.answer import Answer
-from scripts.bench.contestants import ALL, OURS
+from scripts.bench.contestants import GENERATING_SERVERS, OURS
 from scripts.bench.process import Server
 from scripts.bench.requests import Desk
 
@@ -25,12 +26,17 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Who is measured, in which round, and whether quickly."""
+    """Who is measured, in which round, and whether quickly.
+
+    `desks` are those of all contestants by name, `sts` is a file of sentence pairs with grades.
+    """
 
     server: Server
     desk: Desk
     round_number: int
     is_quick: bool
+    desks: Mapping[str, Desk] = field(default_factory=dict)
+    sts: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +68,18 @@ class Scenario:
     title: str
     measure: Callable[[Turn], Awaitable[Sample]]
     claims: Sequence[Claim]
-    contestants: Sequence[str] = field(default=tuple(name for name in ALL if name != "bare"))
+    contestants: Sequence[str] = GENERATING_SERVERS
     bare: BareJob | None = None
     most_rounds: int | None = None
+    compares_with: Sequence[str] = ()
 
     def takes(self, contestant: str) -> bool:
         """Whether this contestant takes part."""
         return contestant in self.contestants or (contestant == "bare" and self.bare is not None)
+
+    def needs(self, contestant: str) -> bool:
+        """Whether this contestant has to be up: to take part, or to be compared with."""
+        return self.takes(contestant) or contestant in self.compares_with
 
 
 OURS_ALONE = (OURS,)

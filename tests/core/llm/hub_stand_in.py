@@ -21,6 +21,7 @@ CHUNK_BYTES = 256 * 1024
 
 _RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
 _STORAGE = re.compile(r"/storage/(?P<repo>[^/]+/[^/]+)/(?P<file>.+)")
+_INFO = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)(/revision/(?P<revision>[^/]+))?")
 _TREE = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/tree/.+")
 
 
@@ -93,6 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._resolve(found["repo"], found["file"])
         elif found := _TREE.fullmatch(path):
             self._tree(found["repo"])
+        elif found := _INFO.fullmatch(path):
+            self._info(found["repo"], found["revision"] or "main")
         else:
             self._answer(404)
 
@@ -117,6 +120,17 @@ class _Handler(BaseHTTPRequestHandler):
                     "ETag": '"the redirect has its own"',
                 },
             )
+
+    def _info(self, repo: str, revision: str) -> None:
+        names = [file for name, file in self.hub.files if name == repo]
+        if not names:
+            self._answer(401, {"X-Error-Code": "RepoNotFound"})
+        elif revision not in ("main", COMMIT):
+            self._answer(404, {"X-Error-Code": "RevisionNotFound"})
+        else:
+            siblings = [{"rfilename": name} for name in names]
+            body = json.dumps({"id": repo, "sha": COMMIT, "siblings": siblings}).encode()
+            self._answer(200, {"Content-Type": "application/json"}, body)
 
     def _tree(self, repo: str) -> None:
         entries = [

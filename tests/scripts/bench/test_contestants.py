@@ -10,7 +10,7 @@ CONDITIONS = Conditions(Path("/m/model.gguf"), threads=3, context=1000, parallel
 @pytest.mark.parametrize(
     ("name", "shared"),
     [
-        ("ours", ["PARALLEL=4", "N_THREADS=3", "--context-length 1000"]),
+        ("ours", ["PARALLEL=4", "N_THREADS=3", "EMBEDDING_THREADS=3", "--context-length 1000"]),
         ("llama-server", ["--threads 3", "--parallel 4", "--ctx-size 4000"]),
         ("llama_cpp.server", ["--n_threads 3", "--n_threads_batch 3", "--n_ctx 1000"]),
         ("bare", ["model.gguf 3 1000 4"]),
@@ -27,6 +27,10 @@ def test_servers_listen_on_loopback(name: str) -> None:
     assert "--host 127.0.0.1 --port 7" in str(command(name, CONDITIONS, port=7))
 
 
+def test_the_plain_embedder_has_as_many_threads() -> None:
+    assert "--threads 3" in str(command("plain encode()", CONDITIONS, port=7))
+
+
 def test_unknown_contestant_is_an_error() -> None:
     with pytest.raises(ValueError, match="nobody"):
         command("vllm", CONDITIONS, port=7)
@@ -34,5 +38,5 @@ def test_unknown_contestant_is_an_error() -> None:
 
 def test_settings_of_the_shell_do_not_reach_the_servers() -> None:
     kept = {"PATH": "/bin", "HOME": "/h"}
-    settings = {"PARALLEL": "1", "LLAMA_ARG_THREADS": "9", "MODEL_PATH": "x", "N_THREADS": "1"}
+    settings = {"PARALLEL": "1", "LLAMA_ARG_THREADS": "9", "MODEL_PATH": "x", "EMBEDDING_URL": "x"}
     assert clean_environment(kept | settings) == kept

@@ -9,8 +9,11 @@ MODEL = ["--model", "tiny.gguf"]
 
 def test_without_options_everything_is_measured_three_times() -> None:
     options = parse_options(MODEL)
-    assert options.scenarios == ("A", "B", "C", "D", "E", "F")
-    assert options.contestants == ("ours", "llama-server", "llama_cpp.server", "bare")
+    assert options.scenarios == tuple("ABCDEFGHIJK")
+    assert options.contestants == (
+        *("ours", "llama-server", "llama_cpp.server", "bare"),
+        "plain encode()",
+    )
     assert (options.rounds, options.output) == (3, RESULTS)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from scripts.bench.statistics import gaps_within, paired_ratio, percentile
+from scripts.bench.statistics import gaps_within, paired_ratio, percentile, rank_correlation
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,19 @@ def test_ratio_is_the_median_of_the_rounds_that_both_played(
     ours: dict[int, float], theirs: dict[int, float], expected: float | None
 ) -> None:
     assert paired_ratio(ours, theirs) == expected
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ([10.0, 20.0, 21.0, 400.0], 1.0),
+        ([4.0, 3.0, 2.0, 1.0], -1.0),
+        ([1.0, 1.0, 2.0, 2.0], 0.8944),
+        ([2.0, 1.0, 4.0, 3.0], 0.6),
+    ],
+)
+def test_rank_correlation_looks_at_the_order_alone(others: list[float], expected: float) -> None:
+    assert rank_correlation([1.0, 2.0, 3.0, 4.0], others) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(

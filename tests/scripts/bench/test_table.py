@@ -88,4 +88,4 @@ def test_table_is_markdown_with_as_many_cells_in_each_line() -> None:
     lines = render(make_rows([SCENARIO], [record("ours", 0, MB=3.0)])).splitlines()
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1
-    assert "| X | a title | MB | 3 | - | - | - | 3 MB | ≤ 20 | ≤ 0 | reached |" in lines
+    assert "| X | a title | MB | 3 | - | - | - | - | 3 MB | ≤ 20 | ≤ 0 | reached |" in lines

@@ -1,0 +1,44 @@
+"""The length of vectors: which lengths mean something, and how a vector is shortened. Pure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from llm_api.core.embeddings.embedder import Vectors
+from llm_api.core.errors import InvalidRequestError, UnsupportedParameterError
+
+
+def check_dimension(
+    wanted: int, native: int, trained: Sequence[int], *, allows_any: bool, name: str
+) -> None:
+    """Refuse a length that the model was not trained for, unless the user insists.
+
+    `name` is what the length was asked for with. Raises InvalidRequestError where the model's
+    vectors are shorter, UnsupportedParameterError where cutting them would make them worse.
+    """
+    if wanted > native:
+        raise InvalidRequestError(
+            f"'{name}' is {wanted}, and the model's vectors have {native} dimensions.", param=name
+        )
+    if wanted == native or wanted in trained or allows_any:
+        return
+    lengths = f"was trained for {', '.join(map(str, trained))}" if trained else "has one length"
+    raise UnsupportedParameterError(
+        f"'{name}' is {wanted}: the model {lengths} and {native} alone, and vectors cut otherwise"
+        " find worse. Whoever runs the server can allow it with EMBEDDING_ANY_DIMENSION=true.",
+        param=name,
+    )
+
+
+def shorten(vectors: Vectors, dimension: int) -> Vectors:
+    """The first `dimension` numbers of each vector, of length 1 again."""
+    if dimension == vectors.shape[1]:
+        return vectors
+    return normalised(vectors[:, :dimension])
+
+
+def normalised(vectors: Vectors) -> Vectors:
+    """Each vector divided by its length; a vector of zeros stays one."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    safe = np.maximum(lengths, np.finfo(np.float32).tiny)
+    return np.asarray(vectors / safe, dtype=np.float32)

@@ -1,0 +1,73 @@
+"""GGUF embedding models as an Encoder, through llama.cpp: no PyTorch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from llm_api.core.embeddings.dimensions import normalised
+from llm_api.core.embeddings.embedder import Vectors
+from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText, Pause
+from llm_api.core.embeddings.special_tokens import SpecialTokens
+from llm_api.core.errors import ModelFileError
+from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
+from llm_api.core.llm.engine.llama_pooling import PoolingContext
+from llm_api.core.llm.model_download import pull_model
+from llm_api.core.llm.model_parts import read_model
+
+
+class GGUFEncoder:
+    """One loaded model. Its vectors have length 1, as llama.cpp's own server makes them."""
+
+    def __init__(self, context: PoolingContext) -> None:
+        self._context = context
+        self._model = context.model
+        self._special = SpecialTokens.of(self.tokenize)
+        self._facts = EncoderFacts(
+            dimension=context.dimension,
+            max_tokens=context.max_tokens,
+            vocabulary_size=self._model.vocabulary_size,
+        )
+
+    @property
+    def facts(self) -> EncoderFacts:
+        return self._facts
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self._model.tokenize(text, add_special=True, parse_special=False) for text in texts]
+
+    def cut(self, ids: Sequence[int], length: int) -> Sequence[int]:
+        return self._special.cut(ids, length)
+
+    def spell(self, ids: Sequence[int]) -> str:
+        pieces = (self._model.piece(token) for token in self._special.inside(ids))
+        return b"".join(pieces).decode("utf-8", "replace")
+
+    def encode(self, texts: Sequence[EncoderText], adapter: str | None, pause: Pause) -> Vectors:
+        """Never pauses: llama.cpp computes a batch in one call. There are no adapters."""
+        return normalised(self._context.embed([text.ids for text in texts]))
+
+    def close(self) -> None:
+        self._context.close()
+
+
+def open_gguf(path: Path, model: ModelOptions, *, step_tokens: int, threads: int) -> GGUFEncoder:
+    """Load a model on the thread that will compute with it. Blocks. Raises ModelFileError."""
+    read_model(path)
+    loaded = LlamaModel(path, model)
+    try:
+        return GGUFEncoder(PoolingContext(loaded, step_tokens=step_tokens, threads=threads))
+    except ModelFileError:
+        loaded.close()
+        raise
+
+
+def find_gguf(name: str, models_dir: Path) -> Path:
+    """The file that the name means: a path, or `owner/repository/file.gguf` on the hub. Blocks.
+
+    Raises ModelFileError or DownloadError.
+    """
+    path = Path(name).expanduser()
+    owner, _, rest = name.partition("/")
+    repository, _, file = rest.partition("/")
+    if path.exists() or not file or name.startswith(("/", ".", "~")):
+        return path
+    return pull_model(f"{owner}/{repository}", file, models_dir)

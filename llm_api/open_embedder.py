@@ -1,0 +1,137 @@
+"""The composition root of embeddings: which embedder the settings mean, opened when needed."""
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from llm_api.config.settings import Settings
+from llm_api.core.embeddings.embedder import Embedder, EmbedderCard
+from llm_api.core.embeddings.encoder import Encoder
+from llm_api.core.embeddings.gguf import find_gguf, open_gguf
+from llm_api.core.embeddings.hub_repository import pull_repository
+from llm_api.core.embeddings.local import LocalEmbedder, LocalOptions
+from llm_api.core.embeddings.model_folder import (
+    DEFAULT_NAME,
+    DEFAULT_REPOSITORY,
+    model_folder,
+    repository,
+)
+from llm_api.core.embeddings.on_demand import OnDemandEmbedder
+from llm_api.core.embeddings.registry import EmbedderRegistry
+from llm_api.core.embeddings.sentence_transformer import (
+    SentenceTransformerOptions,
+    open_sentence_transformer,
+)
+from llm_api.core.embeddings.upstream import UpstreamOptions, open_upstream
+from llm_api.core.llm.engine.llama_model import ModelOptions
+from llm_api.core.utils.cpu import physical_cores
+
+Result = TypeVar("Result")
+
+
+class RunOnThread(Protocol):
+    """Runs functions on one thread, one at a time: what it opens, it alone computes with."""
+
+    def __call__(self, function: Callable[[], Result], /) -> Awaitable[Result]: ...
+
+
+def find_embedders(settings: Settings, run: RunOnThread) -> EmbedderRegistry:
+    """The embedder that the settings choose, if any. Opens nothing, fetches nothing."""
+    if embedder_kind(settings) == "none":
+        return EmbedderRegistry([])
+    card = _card(settings)
+
+    async def open_embedder() -> Embedder:
+        if (options := _upstream(settings)) is not None:
+            return await open_upstream(card, options)
+        return await _open_local(settings, card, run)
+
+    return EmbedderRegistry([OnDemandEmbedder(card, open_embedder)])
+
+
+def embedder_kind(settings: Settings) -> str:
+    """What embeds: `sentence_transformers`, `gguf`, `upstream` or `none`."""
+    if settings.embedding_backend != "auto":
+        return settings.embedding_backend
+    if settings.embedding_url is not None:
+        return "upstream"
+    is_gguf = settings.embedding_model_name.endswith(".gguf")
+    return "gguf" if is_gguf else "sentence_transformers"
+
+
+def _card(settings: Settings) -> EmbedderCard:
+    name = settings.embedding_model_name
+    is_default = name in (DEFAULT_NAME, DEFAULT_REPOSITORY)
+    path = Path(name).expanduser()
+    return EmbedderCard(
+        id=_id(settings),
+        created=int(path.stat().st_mtime if path.exists() else time.time()),
+        owned_by="llm_api",
+        aliases=(*((DEFAULT_REPOSITORY,) if is_default else ()), *settings.embedding_aliases),
+    )
+
+
+def _upstream(settings: Settings) -> UpstreamOptions | None:
+    if settings.embedding_url is None or embedder_kind(settings) != "upstream":
+        return None
+    key = settings.embedding_api_key
+    return UpstreamOptions(
+        url=settings.embedding_url,
+        model=settings.embedding_model_name,
+        api_key=None if key is None else key.get_secret_value(),
+        timeout_seconds=settings.embedding_timeout_seconds,
+        dimension=settings.embedding_dimension,
+        query_prefix=settings.embedding_query_prefix,
+        document_prefix=settings.embedding_document_prefix,
+    )
+
+
+def _id(settings: Settings) -> str:
+    """What requests call the model: by its file or folder, or as the hub does."""
+    name = settings.embedding_model_name
+    if name in (DEFAULT_NAME, DEFAULT_REPOSITORY):
+        return DEFAULT_NAME
+    if embedder_kind(settings) == "gguf":
+        return Path(name).stem
+    return Path(name).expanduser().name if model_folder(name) else name
+
+
+async def _open_local(settings: Settings, card: EmbedderCard, run: RunOnThread) -> LocalEmbedder:
+    encoder = await run(partial(_open_encoder, settings))
+    options = LocalOptions(
+        dimension=settings.embedding_dimension,
+        allows_any_dimension=settings.embedding_any_dimension,
+        batch_tokens=settings.embedding_batch_tokens,
+        cached_vectors=settings.embedding_cache_size,
+        query_prefix=settings.embedding_query_prefix,
+        document_prefix=settings.embedding_document_prefix,
+    )
+    return LocalEmbedder(card, encoder, run, options)
+
+
+def _open_encoder(settings: Settings) -> Encoder:
+    """Blocks, for as long as a fetch takes."""
+    threads = settings.embedding_threads or physical_cores()
+    if embedder_kind(settings) == "gguf":
+        return open_gguf(
+            find_gguf(settings.embedding_model_name, settings.models_dir),
+            ModelOptions(gpu_layers=settings.gpu_layers, main_gpu=settings.main_gpu),
+            step_tokens=settings.embedding_batch_tokens,
+            threads=threads,
+        )
+    return open_sentence_transformer(
+        SentenceTransformerOptions(
+            folder=_folder(settings),
+            trusts_remote_code=settings.embedding_trust_remote_code,
+            numerics=settings.embedding_numerics,
+            threads=threads,
+        )
+    )
+
+
+def _folder(settings: Settings) -> Path:
+    name, revision = settings.embedding_model_name, settings.embedding_revision
+    here = model_folder(name)
+    return here or pull_repository(repository(name), revision, settings.models_dir)

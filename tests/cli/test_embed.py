@@ -1,0 +1,61 @@
+"""`llm-api embed`, with a small GGUF model: what it prints, and how it fails."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from llm_api.core.embeddings.model_folder import installed_default
+from tests.cli.command import llm_api
+from tests.core.embeddings.bert_gguf import write_bert_gguf
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = installed_default()
+    assert folder is not None
+    return str(write_bert_gguf(folder, tmp_path_factory.mktemp("gguf") / "minilm.gguf"))
+
+
+def vectors(text: str) -> list[list[float]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_arguments_and_lines_give_the_same_vectors(tmp_path: Path, model: str) -> None:
+    arguments = llm_api(tmp_path, "embed", "a river", "a bird", EMBEDDING_MODEL_NAME=model)
+    assert (arguments.returncode, arguments.stderr) == (0, "")
+    lines = llm_api(tmp_path, "embed", stdin="a river\n\r\na bird", EMBEDDING_MODEL_NAME=model)
+    assert lines.stdout == arguments.stdout
+    assert [len(vector) for vector in vectors(lines.stdout)] == [384, 384]
+
+
+def test_vectors_may_be_shorter_where_the_user_insists(tmp_path: Path, model: str) -> None:
+    options = ["embed", "a river", "--dimensions", "3"]
+    refused = llm_api(tmp_path, *options, EMBEDDING_MODEL_NAME=model)
+    assert refused.returncode == 1
+    assert "EMBEDDING_ANY_DIMENSION=true" in refused.stderr
+    done = llm_api(tmp_path, *options, EMBEDDING_MODEL_NAME=model, EMBEDDING_ANY_DIMENSION="true")
+    assert len(vectors(done.stdout)[0]) == 3
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"EMBEDDING_MODEL_NAME": "absent.gguf"}, "no model file at absent.gguf"),
+        ({"EMBEDDING_BACKEND": "none"}, "EMBEDDING_BACKEND is none"),
+        ({"EMBEDDING_URL": "http://127.0.0.1:9"}, "cannot be reached"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    tmp_path: Path, variables: dict[str, str], words: str
+) -> None:
+    done = llm_api(tmp_path, "embed", "a", **variables)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert words in done.stderr
+
+
+def test_a_wrong_input_type_is_a_usage_error(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "embed", "a", "--input-type", "passage")
+    assert done.returncode == 2
+    assert "query or document" in done.stderr
