@@ -26,7 +26,7 @@ from llm_api.core.embeddings.prompts import (
 )
 from llm_api.core.errors import ContextLengthExceededError, InvalidRequestError
 
-TOKENIZED_AT_ONCE = 16_000
+TOKENIZED_AT_ONCE = 6_000
 """Characters that the event loop may tokenise itself: about 1 ms."""
 
 SEND_TEXT = (

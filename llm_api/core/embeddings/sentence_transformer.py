@@ -9,7 +9,8 @@ are computed as they are; any other model gets the texts, and the library prepar
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -38,6 +39,16 @@ log = logging.getLogger(__name__)
 
 _NO_LIMIT = 1_000_000
 """Tokens of a text where the model names no limit: a request cannot hold more."""
+
+SHORT_TOKENS = 64
+"""Up to so many, plain matrix products are quicker than PyTorch's fused attention.
+
+In bfloat16 a batch of 16 texts of 13 tokens takes 12.6 ms instead of 17.1, one of 8 texts of 64
+tokens 23.8 instead of 26.3; from 128 tokens on the fused one wins, and it needs less memory.
+"""
+
+_ATTENTION = "_attn_implementation"  # what transformers' models look up in every layer
+_EITHER_WAY = ("eager", "sdpa")
 
 _SAMPLE = (
     "Rain.",
@@ -73,6 +84,7 @@ class SentenceTransformerEncoder:
         self._facts = _facts(model, self._tokenizer)
         self._special = SpecialTokens.of(self.tokenize)
         self._takes_tokens = self._prepares_alike()
+        self._config = model.config
         self._pause: Pause = go_on
         for module in _steps(model):
             module.register_forward_pre_hook(lambda _module, _inputs: self._pause())
@@ -92,11 +104,22 @@ class SentenceTransformerEncoder:
         return str(self._tokenizer.decode(inside, skip_special_tokens=False))
 
     def encode(self, texts: Sequence[EncoderText], adapter: str | None, pause: Pause) -> Vectors:
-        outer, self._pause = self._pause, pause
-        try:
+        with self._for_batch(max(len(text.ids) for text in texts), pause):
             return self._encode(texts, adapter)
+
+    @contextmanager
+    def _for_batch(self, longest: int, pause: Pause) -> Iterator[None]:
+        """What holds for one batch. One that is computed in its pauses has its own."""
+        outer_pause, self._pause = self._pause, pause
+        outer_attention = getattr(self._config, _ATTENTION, None)
+        if outer_attention in _EITHER_WAY:
+            setattr(self._config, _ATTENTION, "eager" if longest <= SHORT_TOKENS else "sdpa")
+        try:
+            yield
         finally:
-            self._pause = outer
+            self._pause = outer_pause
+            if outer_attention in _EITHER_WAY:
+                setattr(self._config, _ATTENTION, outer_attention)
 
     def _encode(self, texts: Sequence[EncoderText], adapter: str | None) -> Vectors:
         import torch  # noqa: PLC0415 - see above

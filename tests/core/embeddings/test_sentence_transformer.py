@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,30 @@ def test_another_batch_may_be_computed_in_a_pause(
     assert default_encoder.encode(batch, None, pause) == pytest.approx(alone, abs=2e-6)
     assert len(between) >= 12, "at least twice in each of the six layers"
     assert all(vectors == pytest.approx(query, abs=2e-6) for vectors in between)
+
+
+def test_attention_is_chosen_by_length_and_put_back(
+    default_encoder: SentenceTransformerEncoder,
+) -> None:
+    seen: list[str] = []
+    config = default_encoder._config
+    assert config is not None
+    usual = config._attn_implementation
+    short, long = ([EncoderText("", [101, *[2000] * count, 102])] for count in (30, 200))
+
+    def look() -> None:
+        seen.append(config._attn_implementation)
+
+    def look_and_encode() -> None:
+        if len(seen) == 1:
+            default_encoder.encode(short, None, look)
+        look()
+
+    look()
+    default_encoder.encode(long, None, look_and_encode)
+    look()
+    ways = [way for way, _ in groupby(seen[1:-1])]
+    assert (seen[0], ways, seen[-1]) == (usual, ["eager", "sdpa"], usual)
 
 
 def test_bfloat16_is_near_enough_to_float32(
