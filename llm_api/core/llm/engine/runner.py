@@ -63,7 +63,7 @@ class DecodeError(Exception):
 
 
 class Runner(Protocol):
-    """Owns the KV buffer and one sampler per sequence. Called by the engine's thread alone."""
+    """Owns the KV buffer and one sampler per sequence. Called by the compute thread alone."""
 
     def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
         """Make the sequence's sampler; it knows the prompt for the repetition penalty."""

@@ -1,7 +1,7 @@
 """What the next step computes. Data in, data out: no thread, no text, no llama.cpp.
 
 `add` / `abort` / `plan() -> StepPlan` / `commit(plan, drawn)`, or `fail(plan)` where the plan
-could not be executed. The engine thread alone calls it. DESIGN.md beside this file has the
+could not be executed. The compute thread alone calls it. DESIGN.md beside this file has the
 invariants; the numbered cases below are those of `_prepare_slot`.
 
 Where an admitted sequence goes:
@@ -83,10 +83,6 @@ class Scheduler:
     @property
     def has_work(self) -> bool:
         return bool(self._running or self._waiting)
-
-    @property
-    def running_count(self) -> int:
-        return len(self._running)
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence. Its limit must fit the KV buffer: refusing is the caller's part."""
