@@ -7,8 +7,8 @@ import pytest
 
 from llm_api.api.wiring import create_api
 from llm_api.config.chosen_models import choose_models
+from llm_api.config.config_file import ModelEntry
 from llm_api.config.documentation import env_example, settings_table
-from llm_api.config.models_file import ModelEntry
 from llm_api.config.settings import Settings, load_settings
 from llm_api.core.functions.builtin.weather.functions import Weather
 from llm_api.core.functions.catalog import FunctionCatalog
