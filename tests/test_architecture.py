@@ -50,8 +50,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "huggingface_hub": frozenset({"llm_api.core.llm.model_download"}),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
     "docstring_parser": frozenset({"llm_api.core.functions.docstrings"}),
-    "mcp": frozenset({"llm_api.core.functions.mcp_client", "llm_api.api.mcp_server"}),
-    "mcp_types": frozenset(
+    "mcp": frozenset(
         {
             "llm_api.core.functions.mcp_client",
             "llm_api.core.functions.mcp_results",

@@ -19,7 +19,7 @@ import httpx2
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from mcp.client import Transport
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import CONNECTION_CLOSED, INVALID_REQUEST, Implementation
+from mcp.types import CONNECTION_CLOSED, INVALID_REQUEST, Implementation
 from pydantic import JsonValue
 
 from llm_api.core.errors import FunctionFailedError

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
-from mcp_types import (
+from mcp.types import (
     AudioContent,
     BlobResourceContents,
     CallToolResult,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvicorn
 from mcp.server import MCPServer
-from mcp_types import (
+from mcp.types import (
     CallToolResult,
     ContentBlock,
     EmbeddedResource,

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from mcp_types import (
+from mcp.types import (
     AudioContent,
     BlobResourceContents,
     CallToolResult,
