@@ -43,6 +43,10 @@ _ITEMS: Final[Mapping[str, str]] = {
 }
 """What the lists and mappings hold."""
 _MCP_SERVERS: Final = ("mcp_servers", "mcpServers")
+_LISTS: Final[Mapping[str, str]] = {
+    "models": "a list or a mapping of at least one model",
+    **dict.fromkeys(_MCP_SERVERS, "a mapping from names to servers"),
+}
 _SECRET: Final = frozenset({"args", "env", "headers", "url"})
 
 
@@ -172,28 +176,31 @@ def _explain(problem: ErrorDetails, places: list[str]) -> str:
     if len(location) > 1 and location[0] == "models" and isinstance(location[1], int):
         fields, place, keys = ModelEntry.model_fields, places[location[1]], location[2:]
     elif len(location) > 1 and location[0] in _MCP_SERVERS:
-        fields, place, keys = (
-            MCPServerEntry.model_fields,
-            f"{location[0]}.{location[1]}",
-            location[2:],
-        )
+        place, keys = f"{location[0]}.{location[1]}", location[2:]
+        fields = MCPServerEntry.model_fields
     path = place + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
-    path = path.removeprefix(".")
+    path = path.removeprefix(".").removesuffix(".[key]")
+    return f"{path}: {_complaint(problem, keys, fields)}"
+
+
+def _complaint(
+    problem: ErrorDetails, keys: tuple[int | str, ...], fields: Mapping[str, FieldInfo]
+) -> str:
+    """What is wrong with the value at `keys` of a section with these fields."""
+    if problem["loc"][-1] == "[key]":
+        return "the name must be a text that is not empty"
     if not keys:
         is_own = problem["type"] == "value_error"
-        return f"{path}: {problem['ctx']['error'] if is_own else 'must be a mapping of keys'}"
-    if problem["type"] == "extra_forbidden":
-        return f"{path}: unknown key{_hint(str(keys[0]), fields)}"
-    if problem["type"] == "missing":
-        return f"{path}: must be given"
-    if path == "models":
-        return "models: must be a list or a mapping of at least one model"
-    if path in _MCP_SERVERS:
-        return f"{path}: must be a mapping from names to servers"
+        return str(problem["ctx"]["error"]) if is_own else "must be a mapping of keys"
     key = str(keys[0])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key{_hint(key, fields)}"
+    if problem["type"] == "missing":
+        return "must be given"
+    if key in _LISTS:
+        return f"must be {_LISTS[key]}"
     words = _ITEMS[key] if len(keys) > 1 else allowed_values(fields[key], _KINDS)
-    not_this = "" if key in _SECRET else f", not {shown(problem['input'])}"
-    return f"{path}: must be {words}{not_this}"
+    return f"must be {words}" + ("" if key in _SECRET else f", not {shown(problem['input'])}")
 
 
 def _hint(key: str, fields: Mapping[str, FieldInfo]) -> str:

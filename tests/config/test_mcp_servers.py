@@ -57,6 +57,14 @@ def test_the_json_that_other_programs_have_is_read_as_it_is(tmp_path: Path) -> N
         ("mcp_servers: []", "mcp_servers: must be a mapping from names to servers"),
         ("mcp_servers:", "mcp_servers: must be a mapping from names to servers"),
         ("mcp_server: {}", "mcp_server: unknown key; did you mean mcp_servers?"),
+        (
+            "mcp_servers: {5: {command: b}}",
+            "mcp_servers.5: the name must be a text that is not empty",
+        ),
+        (
+            "mcp_servers: {a: {command: b, env: {5: c}}}",
+            "mcp_servers.a.env[5]: the name must be a text that is not empty",
+        ),
         ("mcp_servers: {a: npx}", "mcp_servers.a: must be a mapping of keys"),
         ("mcp_servers: {a: {}}", "mcp_servers.a: must give exactly one of command and url"),
         (

@@ -45,12 +45,15 @@ class _Session:
     | connecting | | | |
     | open | set | set | |
     | over, or about to be | set | set, unless it never opened | set |
+
+    `scope` holds all of it: its deadline bounds the connecting, then the closing.
     """
 
     failure: str
     client: Client | None = None
     tools: tuple[FunctionSpec, ...] = ()
     last_status: int = 0
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -91,6 +94,8 @@ class MCPClient:
         """End the session, and the program that was started for it; bounded."""
         if self._session is not None:
             self._session.leaving.set()
+            if self._session.client is None:
+                self._session.scope.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -113,8 +118,10 @@ class MCPClient:
         return session
 
     async def _live(self, session: _Session) -> None:
+        scope = session.scope
+        scope.deadline = anyio.current_time() + self.server.start_seconds
         try:
-            with anyio.move_on_after(self.server.start_seconds) as scope:
+            with scope:
                 async with AsyncExitStack() as resources:
                     client = await _connected(self.server, session, resources)
                     session.tools = await _listed(client)
@@ -128,7 +135,7 @@ class MCPClient:
         except Exception as error:  # the border to servers, which may send anything
             session.failure = _in_words(error, session.last_status)
             log.debug("the MCP server %s", self.server.name, exc_info=error)
-            if session.client is not None:
+            if session.client is not None and not session.leaving.is_set():
                 log.warning("the MCP server %s was lost: %s", self.server.name, session.failure)
         finally:
             session.leaving.set()

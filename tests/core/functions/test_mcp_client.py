@@ -169,6 +169,27 @@ async def test_a_server_that_never_answers_costs_no_longer_than_it_may_take_to_s
     assert time.monotonic() - began < 6
 
 
+async def test_a_client_that_is_closed_while_it_connects_waits_for_no_answer() -> None:
+    client = MCPClient(script("input(); input()"))
+    connecting = asyncio.create_task(client.tools())
+    await asyncio.sleep(0.1)
+    began = time.monotonic()
+    await client.aclose()
+    assert time.monotonic() - began < 2
+    with pytest.raises(FunctionFailedError, match="cannot be used"):
+        await connecting
+
+
+async def test_whoever_gives_up_waiting_leaves_the_connection_to_the_others() -> None:
+    async with connected(stdio_peer()) as client:
+        impatient = asyncio.create_task(client.tools())
+        patient = asyncio.create_task(called(client, "add", a=1))
+        await asyncio.sleep(0.05)
+        impatient.cancel()
+        assert await patient == {"sum": 2}
+        assert impatient.cancelled()
+
+
 async def test_what_a_program_writes_to_stderr_goes_to_the_log(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
