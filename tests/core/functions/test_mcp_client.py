@@ -164,18 +164,18 @@ async def test_a_server_that_never_answers_costs_no_longer_than_it_may_take_to_s
     async with connected(script("import time; time.sleep(60)", start_seconds=0.5)) as client:
         with pytest.raises(FunctionFailedError, match=r"no answer within 0\.5 seconds"):
             await client.tools()
-        assert 0.5 <= time.monotonic() - began < 1.5
+        assert 0.5 <= time.monotonic() - began < 2
     # Then the program has two seconds to leave by itself.
     assert time.monotonic() - began < 6
 
 
 async def test_a_client_that_is_closed_while_it_connects_waits_for_no_answer() -> None:
-    client = MCPClient(script("input(); input()"))
+    client = MCPClient(script("import time; time.sleep(60)"))
     connecting = asyncio.create_task(client.tools())
     await asyncio.sleep(0.1)
     began = time.monotonic()
     await client.aclose()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 6  # the program has two to leave; 30 to start
     with pytest.raises(FunctionFailedError, match="cannot be used"):
         await connecting
 
