@@ -30,7 +30,7 @@ def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
     """The whole application. Opens nothing until it is started.
 
     `on_load` is called once, on the event loop, when every model that is loaded at the start has
-    been, or one has failed to: then with the error. Raises ConfigurationError for a models file.
+    been, or one has failed to: then with the error. Raises ConfigurationError for a bad file.
     """
     chosen = choose_models(settings)
 
@@ -42,7 +42,12 @@ def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
             yield
             watch.cancel()
 
-    return create_api(lifespan, version=version("llm_api"), ping_seconds=settings.sse_ping_seconds)
+    return create_api(
+        lifespan,
+        version=version("llm_api"),
+        ping_seconds=settings.sse_ping_seconds,
+        loopback_host=settings.host if _is_loopback(settings.host) else None,
+    )
 
 
 async def _watch(services: Services, on_load: OnLoad | None) -> None:
@@ -67,10 +72,13 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
     """Serve until a signal ends it; call `greet` once the models answer. Blocks.
 
     Raises ModelFileError or DownloadError where a model cannot be found or, at the start, loaded;
-    ConfigurationError for a bad models file. Where the address is taken, uvicorn says so and ends
-    the process with status 1.
+    ConfigurationError for a bad configuration file. Where the address is taken, uvicorn says so and
+    ends the process with status 1.
     """
     logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    for library in ("httpx2", "mcp"):
+        # They tell every request, with a URL that may hold a key.
+        logging.getLogger(library).setLevel(logging.WARNING)
     _warn(settings)
     find_models(choose_models(settings))  # fetched, or refused, before anything listens
     failures: list[Exception] = []

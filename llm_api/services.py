@@ -11,9 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from llm_api.config.chosen_models import ChosenModel, ChosenModels
+from llm_api.config.config_file import load_config_file
 from llm_api.config.settings import ConfigurationError, Settings
 from llm_api.core.embeddings.registry import EmbedderRegistry
 from llm_api.core.errors import DownloadError, ModelFileError
+from llm_api.core.functions.mcp_servers import MCPServer
 from llm_api.core.functions.opening import FunctionOptions, Functions, open_functions
 from llm_api.core.llm.backend import GenerationDefaults, ModelCard
 from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
@@ -124,7 +126,10 @@ async def open_embedders(
 
 
 def function_options(settings: Settings) -> FunctionOptions:
-    """What the settings say of functions."""
+    """What the settings and their configuration file say of functions. Blocks.
+
+    Raises ConfigurationError.
+    """
     return FunctionOptions(
         folder=settings.functions_dir,
         timeout_seconds=settings.function_timeout_seconds,
@@ -132,7 +137,15 @@ def function_options(settings: Settings) -> FunctionOptions:
         max_rounds=settings.max_tool_rounds,
         weather_geocoding_url=str(settings.weather_geocoding_url),
         weather_forecast_url=str(settings.weather_forecast_url),
+        mcp_servers=_mcp_servers(settings.config_file),
     )
+
+
+def _mcp_servers(config_file: Path | None) -> tuple[MCPServer, ...]:
+    if config_file is None:
+        return ()
+    entries = load_config_file(config_file).mcp_servers
+    return tuple(entry.server(name, config_file.parent) for name, entry in entries.items())
 
 
 def _find_model(chosen: ChosenModel) -> FoundModel:

@@ -56,6 +56,13 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
     "docstring_parser": frozenset({"llm_api.core.functions.docstrings"}),
+    "mcp": frozenset(
+        {
+            "llm_api.core.functions.mcp_client",
+            "llm_api.core.functions.mcp_results",
+            "llm_api.api.mcp_server",
+        }
+    ),
 }
 
 # Reading the environment is the settings' business alone.

@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+from starlette.routing import Route
 
+from llm_api.api.mcp_server import MCP_PATH
 from llm_api.api.wiring import create_api
 from llm_api.config.chosen_models import choose_models
+from llm_api.config.config_file import ModelEntry, load_config_file
 from llm_api.config.documentation import env_example, settings_table
-from llm_api.config.models_file import ModelEntry
+from llm_api.config.mcp_servers import DEFAULT_START_SECONDS, MCPServerEntry
 from llm_api.config.settings import Settings, load_settings
 from llm_api.core.functions.builtin.weather.functions import Weather
 from llm_api.core.functions.catalog import FunctionCatalog
@@ -30,8 +33,12 @@ def block(name: str) -> str:
 
 def test_endpoint_table_lists_every_endpoint_and_no_other() -> None:
     listed = re.findall(r"^\| ([A-Z]+) \| `(.+?)` \| .+\. \|$", block("endpoints"), re.MULTILINE)
-    paths = create_api(version="0").openapi()["paths"]
+    app = create_api(version="0")
+    paths = app.openapi()["paths"]
     served = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    plain = [route for route in app.routes if type(route) is Route and route.include_in_schema]
+    served |= {(method, route.path) for route in plain for method in route.methods or ()}
+    assert ("POST", "/mcp") in served
     assert sorted(listed) == sorted(served)
 
 
@@ -84,11 +91,37 @@ def test_env_example_uncommented_is_accepted_and_changes_nothing(
     }
 
 
-def test_example_of_several_models_is_accepted(tmp_path: Path) -> None:
-    [example] = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    file = tmp_path / "models.yaml"
+def yaml_example(folder: Path, section: str) -> Path:
+    """The YAML of a section, as a file."""
+    text = README.partition(f"## {section}\n")[2].partition("\n## ")[0]
+    [example] = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    file = folder / "config.yaml"
     file.write_text(example, encoding="utf-8")
-    chosen = choose_models(Settings(config_file=file))
+    return file
+
+
+def test_example_of_mcp_servers_is_accepted_and_names_every_key(tmp_path: Path) -> None:
+    file = yaml_example(tmp_path, "MCP")
+    files, search = load_config_file(file).mcp_servers.values()
+    assert (files.command, str(search.url)) == ("npx", "https://search.example/mcp")
+    assert search.headers["Authorization"].get_secret_value() == "Bearer 0123"
+    given = files.model_fields_set | search.model_fields_set | {"type"}
+    assert given == MCPServerEntry.model_fields.keys()
+    assert f"{DEFAULT_START_SECONDS:g} unless said" in README
+    [model] = choose_models(Settings(config_file=file)).models
+    assert model.settings == Settings(config_file=file)
+
+
+def test_example_of_a_client_s_json_is_accepted(tmp_path: Path) -> None:
+    [example] = re.findall(r"^```json\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    file = tmp_path / "config.json"
+    file.write_text(example, encoding="utf-8")
+    [local] = load_config_file(file).mcp_servers.values()
+    assert str(local.url).endswith(f":8000{MCP_PATH}")
+
+
+def test_example_of_several_models_is_accepted(tmp_path: Path) -> None:
+    chosen = choose_models(Settings(config_file=yaml_example(tmp_path, "Several models")))
     assert len(chosen.models) == 3
     assert (chosen.idle_seconds, chosen.memory_bytes) == (600, 8_000_000_000)
     assert [model.loads_at_startup for model in chosen.models] == [True, False, False]

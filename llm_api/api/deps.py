@@ -66,9 +66,14 @@ def set_services(app: FastAPI, services: ApiServices) -> None:
     app.state.services = services
 
 
+def services_of(app: FastAPI) -> ApiServices:
+    """The services of a running application."""
+    return cast(ApiServices, app.state.services)
+
+
 def get_services(request: Request) -> ApiServices:
-    """The services of the running application."""
-    return cast(ApiServices, request.app.state.services)
+    """The services that answer this request."""
+    return services_of(request.app)
 
 
 Services = Annotated[ApiServices, Depends(get_services)]

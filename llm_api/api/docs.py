@@ -11,6 +11,8 @@ ASSETS_PATH = "/docs/assets"
 DESCRIPTION = """
 A language model on this machine, spoken to as OpenAI's API is: with the official SDK, LangChain
 or curl. Set the client's base URL to this server's `/v1`; any API key will do.
+
+MCP clients find the functions at `/mcp`, by streamable HTTP.
 """
 TAGS = [
     {"name": "Chat", "description": "Conversations, by the model's own chat template."},

@@ -1,13 +1,17 @@
 """The HTTP surface as one application. Knows every router; opens nothing."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Protocol
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from llm_api.api import docs
+from llm_api.api.deps import services_of
 from llm_api.api.errors import add_error_handlers
+from llm_api.api.mcp_server import MCP_PATH, MCPEndpoint
 from llm_api.api.middleware.last_resort import LastResortMiddleware
 from llm_api.api.middleware.request_id import RequestIdMiddleware
 from llm_api.api.routes import chat, completions, embeddings, functions, health, models
@@ -25,11 +29,20 @@ def create_api(
     *,
     version: str,
     ping_seconds: float = DEFAULT_PING_SECONDS,
+    loopback_host: str | None = "127.0.0.1",
 ) -> FastAPI:
     """The application without its services: routes, errors, middleware, documentation.
 
     Before the first request somebody has to call `set_services`: the `lifespan`, or a test.
+    `loopback_host` is the address that is listened on, None where it is no loopback address.
     """
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncGenerator[None, None]:
+        # The services last longer than the calls that come through MCP.
+        async with lifespan(app) if lifespan else nullcontext(), mcp.serving():
+            yield
+
     app = FastAPI(
         title="llm_api",
         version=version,
@@ -39,12 +52,17 @@ def create_api(
         redoc_url=None,
         # A redirect would lose the envelope, and follow whatever Host header was sent.
         redirect_slashes=False,
-        lifespan=lifespan,
+        lifespan=life,
         middleware=[Middleware(RequestIdMiddleware), Middleware(LastResortMiddleware)],
     )
     app.state.ping_seconds = ping_seconds
     add_error_handlers(app)
     for resource in (chat, completions, embeddings, functions, models, health):
         app.include_router(resource.router)
+    mcp = MCPEndpoint(
+        lambda: services_of(app).functions, version=version, loopback_host=loopback_host
+    )
+    # Without sessions there is nothing to GET or to DELETE.
+    app.router.routes.append(Route(MCP_PATH, mcp, methods=["POST"]))
     docs.add_docs(app)
     return app

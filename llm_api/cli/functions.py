@@ -30,7 +30,7 @@ functions = typer.Typer(
 
 @functions.command("list")
 def list_functions() -> None:
-    """Show the functions: built in, from files in `FUNCTIONS_DIR`, from installed packages.
+    """Show the functions: built in, from `FUNCTIONS_DIR`, from packages, from MCP servers.
 
     What could not be loaded is told on stderr.
 

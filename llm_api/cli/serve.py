@@ -29,7 +29,7 @@ ModelPathOption = Annotated[
     Path | None, typer.Option("--model-path", "-m", help="A GGUF file to serve [MODEL_PATH].")
 ]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="A YAML file of several models [CONFIG_FILE].")
+    Path | None, typer.Option("--config", help="A YAML file of models, MCP servers [CONFIG_FILE].")
 ]
 ContextOption = Annotated[
     int | None, typer.Option(help="Tokens of prompt and answer together [CONTEXT_LENGTH].")

@@ -1,12 +1,12 @@
 """Which models are to be served, each with the settings that hold for it.
 
-Out of the models file where there is one, else the one model of the environment.
+Out of the configuration file where it names any, else the one model of the environment.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from llm_api.config.models_file import ModelEntry, load_models_file
+from llm_api.config.config_file import ModelEntry, load_config_file
 from llm_api.config.settings import ConfigurationError, Settings
 
 _OVERRIDES = (
@@ -25,6 +25,9 @@ _OVERRIDES = (
     "mlock",
 )
 """Keys of an entry that are settings of the same name."""
+
+_EXCLUDED = ("model_path", "model_repo_id", "model_filename", "model_aliases")
+"""Settings that name a model, as the file does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +62,38 @@ class ChosenModels:
 
 
 def choose_models(settings: Settings) -> ChosenModels:
-    """What the settings and their models file mean. Blocks. Raises ConfigurationError.
+    """What the settings and their configuration file mean. Blocks. Raises ConfigurationError.
 
     An entry of the file wins over the settings, its top level over the settings it mirrors.
     """
-    if settings.config_file is None:
-        models = (ChosenModel(None, "", True, settings),)
-        return ChosenModels(models, settings.model_idle_seconds, settings.model_memory)
     path = settings.config_file
-    file = load_models_file(path)
+    if path is None:
+        return ChosenModels(
+            _of_environment(settings), settings.model_idle_seconds, settings.model_memory
+        )
+    file = load_config_file(path)
+    if file.models:
+        _check_nothing_else_names_a_model(settings)
+    models = tuple(
+        _chosen(entry, f"{path.name}: {place}", path.parent, settings)
+        for place, entry in file.models.items()
+    )
     return ChosenModels(
-        tuple(
-            _chosen(entry, f"{path.name}: {place}", path.parent, settings)
-            for place, entry in file.models.items()
-        ),
+        models or _of_environment(settings),
         settings.model_idle_seconds if file.idle_seconds is None else file.idle_seconds,
         settings.model_memory if file.memory_bytes is None else file.memory_bytes,
     )
+
+
+def _of_environment(settings: Settings) -> tuple[ChosenModel, ...]:
+    return (ChosenModel(None, "", True, settings),)
+
+
+def _check_nothing_else_names_a_model(settings: Settings) -> None:
+    if named := [name.upper() for name in _EXCLUDED if getattr(settings, name)]:
+        raise ConfigurationError(
+            f"CONFIG_FILE: must name no models when {' and '.join(named)} is set, or the reverse"
+        )
 
 
 def _chosen(entry: ModelEntry, place: str, folder: Path, settings: Settings) -> ChosenModel:

@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     )
     config_file: HomePath | None = Field(
         default=None,
-        description="A YAML file that names several models, instead of the settings above.",
+        description="A YAML file that names models, instead of the settings above, or MCP servers.",
     )
     model_idle_seconds: int | None = Field(
         default=None,
@@ -313,13 +313,6 @@ class Settings(BaseSettings):
             raise ValueError(
                 "API_KEY is set, but this version cannot check keys yet: "
                 "unset it, and keep the server on loopback"
-            )
-        named = ("model_path", "model_repo_id", "model_filename", "model_aliases")
-        if self.config_file is not None and any(getattr(self, name) for name in named):
-            names = " and ".join(name.upper() for name in named if getattr(self, name))
-            raise ValueError(
-                f"CONFIG_FILE: must be unset when {names} is set, or the reverse: "
-                "the file names every model"
             )
         if self.functions_dir is not None and not self.functions_dir.is_dir():
             raise ValueError(f"FUNCTIONS_DIR: there is no folder {str(self.functions_dir)!r}")

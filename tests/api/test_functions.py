@@ -299,7 +299,7 @@ async def test_the_examples_of_the_docs_run(
     schema = app.openapi()
     [parameter] = schema["paths"]["/v1/functions/{name}"]["post"]["parameters"]
     [name] = parameter["schema"]["examples"]
-    [example] = schema["components"]["schemas"]["FunctionCall"]["examples"]
+    [example] = schema["components"]["schemas"]["FunctionArguments"]["examples"]
     response = await client.post(f"{FUNCTIONS}/{name}", json=example)
     assert response.json()["result"]["weekday"] == "Saturday"
     assert json.dumps(schema).count("Functions") >= 3

@@ -1,9 +1,11 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cli.command import llm_api
+from tests.core.functions.mcp_fakes import PEER
 
 PLUGIN = '''
 import sys, time
@@ -119,3 +121,18 @@ def test_a_folder_that_is_not_there_ends_in_one_line(tmp_path: Path) -> None:
     done = llm_api(tmp_path, "functions", "list", FUNCTIONS_DIR="nowhere")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "Error: FUNCTIONS_DIR: there is no folder 'nowhere'\n"
+
+
+def test_tools_of_mcp_servers_are_listed_and_called(tmp_path: Path) -> None:
+    servers = {"peer": {"command": sys.executable, "args": [PEER]}, "bad": {"command": "/nowhere"}}
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": servers}))
+    done = llm_api(tmp_path, "functions", "list", CONFIG_FILE="mcp.json")
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    for cell in ("a [b]", "peer", "Add two numbers."):
+        assert cell in lines["add"]
+    assert done.stderr == (
+        "Not loaded: bad: The MCP server cannot be used: FileNotFoundError:"
+        " No such file or directory\n"
+    )
+    called = llm_api(tmp_path, "functions", "call", "add", '{"a": 2}', CONFIG_FILE="mcp.json")
+    assert (called.returncode, json.loads(called.stdout), called.stderr) == (0, {"sum": 3}, "")

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,35 @@ def test_without_a_file_the_environment_names_the_one_model() -> None:
     assert (model.name, model.place, model.loads_at_startup) == (None, "", True)
     assert model.settings == given
     assert (chosen.idle_seconds, chosen.memory_bytes) == (5, 10**9)
+
+
+@pytest.mark.parametrize(
+    ("named", "names"),
+    [
+        ({"model_path": "m.gguf"}, "MODEL_PATH"),
+        (
+            {"model_repo_id": "a/b", "model_filename": "m.gguf"},
+            "MODEL_REPO_ID and MODEL_FILENAME",
+        ),
+        ({"model_aliases": "x"}, "MODEL_ALIASES"),
+    ],
+)
+def test_a_file_of_models_excludes_a_model_of_the_environment(
+    named: dict[str, Any], names: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        choose_models(settings(**named))
+    assert str(caught.value) == (
+        f"CONFIG_FILE: must name no models when {names} is set, or the reverse"
+    )
+
+
+def test_a_file_without_models_leaves_the_model_of_the_environment_as_it_is() -> None:
+    given = settings("mcp_servers: {}\nmemory: 2GB", model_path=Path("m.gguf"), model_aliases="x")
+    chosen = choose_models(given)
+    [model] = chosen.models
+    assert (model.name, model.loads_at_startup, model.settings) == (None, True, given)
+    assert chosen.memory_bytes == 2 * 10**9
 
 
 def test_an_entry_wins_over_the_settings_and_leaves_the_others_as_they_are() -> None:

@@ -178,26 +178,6 @@ def test_model_path_excludes_a_repository(monkeypatch: pytest.MonkeyPatch, other
     assert refusal().startswith("MODEL_PATH: must be unset when")
 
 
-@pytest.mark.parametrize(
-    "named",
-    [
-        {"MODEL_PATH": "m.gguf"},
-        {"MODEL_REPO_ID": "a/b", "MODEL_FILENAME": "m.gguf"},
-        {"MODEL_ALIASES": "x"},
-    ],
-)
-def test_a_file_of_models_excludes_a_model_of_the_environment(
-    monkeypatch: pytest.MonkeyPatch, named: dict[str, str]
-) -> None:
-    for name, value in named.items():
-        monkeypatch.setenv(name, value)
-    line = refusal(config_file=Path("models.yaml"))
-    assert line == (
-        f"CONFIG_FILE: must be unset when {' and '.join(named)} is set, or the reverse: "
-        "the file names every model"
-    )
-
-
 def test_repository_and_file_name_go_together() -> None:
     settings = load_settings(model_repo_id="a/b", model_filename="m.gguf")
     assert (settings.model_repo_id, settings.model_filename) == ("a/b", "m.gguf")

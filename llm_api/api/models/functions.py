@@ -15,7 +15,8 @@ class FunctionOrigin(AnswerModel):
 
     type: OriginKind = Field(description="`program`: registered by what started the server.")
     name: str = Field(
-        description="A file's, a distribution's or a module's.", examples=["dates.py"]
+        description="A file's, a distribution's, a module's or an MCP server's.",
+        examples=["dates.py"],
     )
 
 
@@ -45,7 +46,7 @@ class FunctionList(AnswerModel):
     problems: list[FunctionProblem]
 
 
-class FunctionCall(RequestModel):
+class FunctionArguments(RequestModel):
     """The arguments of one call."""
 
     model_config = ConfigDict(

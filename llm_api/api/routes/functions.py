@@ -8,7 +8,7 @@ from llm_api.api.deps import Services
 from llm_api.api.disconnect import until_disconnect
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.functions import to_function, to_function_answer, to_function_list
-from llm_api.api.models.functions import Function, FunctionAnswer, FunctionCall, FunctionList
+from llm_api.api.models.functions import Function, FunctionAnswer, FunctionArguments, FunctionList
 from llm_api.api.routes.responses import ERROR_RESPONSES
 
 router = APIRouter(prefix="/v1", tags=["Functions"], responses=ERROR_RESPONSES)
@@ -31,7 +31,7 @@ async def retrieve_function(name: FunctionName, services: Services) -> Function:
 
 @calls.post("/functions/{name}", summary="Run a function")
 async def run_function(
-    name: FunctionName, body: FunctionCall, request: Request, services: Services
+    name: FunctionName, body: FunctionArguments, request: Request, services: Services
 ) -> FunctionAnswer:
     """Run a function with these arguments, and answer with its result.
 

@@ -33,6 +33,10 @@ class FunctionCatalog:
         """Every problem."""
         return tuple(self._problems)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a function of this name."""
+        return name in self._functions
+
     def get(self, name: str) -> Function:
         """The function of this name. Raises FunctionNotFoundError."""
         if name in self._functions:

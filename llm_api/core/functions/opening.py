@@ -1,8 +1,8 @@
-"""Every function of a service put together: built in, from files, from installed packages."""
+"""Every function of a service put together: built in, from files, packages and MCP servers."""
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from llm_api.core.functions.builtin.weather.functions import Weather
 from llm_api.core.functions.builtin.weather.open_meteo import open_meteo
 from llm_api.core.functions.catalog import FunctionCatalog
+from llm_api.core.functions.mcp_servers import MCPServer
 from llm_api.core.functions.plugins import (
     builtin_plugins,
     file_plugins,
@@ -33,6 +34,7 @@ class FunctionOptions:
     max_rounds: int
     weather_geocoding_url: str
     weather_forecast_url: str
+    mcp_servers: tuple[MCPServer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,9 @@ class Functions:
 
 @asynccontextmanager
 async def open_functions(options: FunctionOptions) -> AsyncGenerator[Functions, None]:
-    """Import every plugin. What could not be imported is among the catalog's problems.
+    """Import every plugin, connect to every MCP server. What fails is a problem in the catalog.
 
-    Belongs to the running event loop. The weather ends with the block.
+    Belongs to the running event loop. The weather and the MCP servers end with the block.
     """
     catalog, threads = FunctionCatalog(), FunctionThreads()
     async with open_meteo(
@@ -69,4 +71,16 @@ async def open_functions(options: FunctionOptions) -> AsyncGenerator[Functions, 
         plugins = chain(builtin_plugins(), files, package_plugins())
         await asyncio.to_thread(load_plugins, plugins, function_registry, catalog, threads)
         runner = FunctionRunner(options.timeout_seconds, options.result_bytes)
-        yield Functions(catalog, runner, options.max_rounds)
+        async with _mcp_servers(options.mcp_servers, catalog):
+            yield Functions(catalog, runner, options.max_rounds)
+
+
+def _mcp_servers(
+    servers: tuple[MCPServer, ...], catalog: FunctionCatalog
+) -> AbstractAsyncContextManager[None]:
+    if not servers:
+        return nullcontext()
+    # The SDK takes a third of a second to import: only for those who use it.
+    from llm_api.core.functions.mcp_functions import open_mcp_servers  # noqa: PLC0415
+
+    return open_mcp_servers(servers, catalog)

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from llm_api.core.errors import LLMAPIError
 
-OriginKind: TypeAlias = Literal["built_in", "file", "package", "program"]
+OriginKind: TypeAlias = Literal["built_in", "file", "package", "program", "mcp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class FunctionSpec:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who brought a function. `name` is a file's, a distribution's or a module's, never a path."""
+    """Who brought a function. `name`: a file's, a distribution's, a module's, an MCP server's."""
 
     kind: OriginKind
     name: str

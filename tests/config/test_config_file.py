@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_api.config.models_file import ModelEntry, load_models_file
+from llm_api.config.config_file import ModelEntry, load_config_file
 from llm_api.config.settings import ConfigurationError, Settings
 
 ONE = "models: [{name: a, default: true%s}]"
@@ -16,7 +16,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_a_list_names_models_in_its_order(tmp_path: Path) -> None:
-    file = load_models_file(written(tmp_path, TWO % "name: b, path: b.gguf, load: startup"))
+    file = load_config_file(written(tmp_path, TWO % "name: b, path: b.gguf, load: startup"))
     assert list(file.models) == ["models[0]", "models[1]"]
     first, second = file.models.values()
     assert (first.name, first.default, first.load) == ("a", True, "on_demand")
@@ -26,7 +26,7 @@ def test_a_list_names_models_in_its_order(tmp_path: Path) -> None:
 
 def test_a_mapping_names_models_by_its_keys(tmp_path: Path) -> None:
     text = "models:\n  b: {default: true}\n  a: {repo_id: o/r, filename: m.gguf}\nidle_seconds: 9"
-    file = load_models_file(written(tmp_path, text))
+    file = load_config_file(written(tmp_path, text))
     assert {place: entry.name for place, entry in file.models.items()} == {
         "models.b": "b",
         "models.a": "a",
@@ -49,22 +49,21 @@ def test_a_mapping_names_models_by_its_keys(tmp_path: Path) -> None:
     ],
 )
 def test_value_is_read(tmp_path: Path, text: str, key: str, value: object) -> None:
-    [entry] = load_models_file(written(tmp_path, ONE % f", {text}")).models.values()
+    [entry] = load_config_file(written(tmp_path, ONE % f", {text}")).models.values()
     assert getattr(entry, key) == value
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("", "must be a mapping with the key models"),
-        ("- a", "must be a mapping with the key models"),
+        ("", "must be a mapping with keys such as models"),
+        ("- a", "must be a mapping with keys such as models"),
         ("a: [", "line 1: expected the node content, but found '<stream end>'"),
-        ("memory: 8GB", "models: must be given"),
         ("models:", "models: must be a list or a mapping of at least one model"),
         ("models: []", "models: must be a list or a mapping of at least one model"),
         ("models: {}", "models: must be a list or a mapping of at least one model"),
         ("models: small", "models: must be a list or a mapping of at least one model"),
-        ("model: []", "models: must be given"),
+        ("model: []", "model: unknown key; did you mean models?"),
         (ONE % "" + "\nmemmory: 1", "memmory: unknown key; did you mean memory?"),
         (ONE % "" + "\nmemory: much", "memory: must be a size such as 8GB, not 'much'"),
         (
@@ -125,18 +124,23 @@ def test_bad_file_is_refused_in_one_line_that_names_the_place(
     tmp_path: Path, text: str, line: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        load_models_file(written(tmp_path, text))
+        load_config_file(written(tmp_path, text))
     assert str(caught.value).startswith(f"models.yaml: {line}")
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_file_may_name_no_models(tmp_path: Path) -> None:
+    file = load_config_file(written(tmp_path, "memory: 8GB"))
+    assert (file.models, file.mcp_servers, file.memory_bytes) == ({}, {}, 8 * 10**9)
+
+
 def test_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"absent\.yaml: cannot be read: No such file"):
-        load_models_file(tmp_path / "absent.yaml")
+        load_config_file(tmp_path / "absent.yaml")
     path = tmp_path / "models.yaml"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigurationError, match=r"^models\.yaml: is not UTF-8 text$"):
-        load_models_file(path)
+        load_config_file(path)
 
 
 def test_keys_accept_what_the_settings_of_their_name_accept() -> None:

@@ -1,6 +1,6 @@
-"""The file that names several models: what it may say, and the one line for what it may not.
+"""The file of `--config`: what it may say, and the one line for what it may not.
 
-Knows the file alone, not the settings it overrides, nor whether the models are there.
+Knows the file alone, not the settings it overrides, nor whether the models and servers are there.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import (
-    BaseModel,
+    AliasChoices,
     BeforeValidator,
     ByteSize,
-    ConfigDict,
     Field,
     StrictBool,
     StrictFloat,
@@ -24,11 +23,31 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from llm_api.config.mcp_servers import MCPServerEntry
 from llm_api.config.problems import KIND_IN_WORDS, allowed_values, shown
+from llm_api.config.section import Section
 from llm_api.config.settings import ConfigurationError, HomePath, KvCacheType, Text
 from llm_api.config.yaml_text import InvalidYamlError, parse_yaml
 
-_KINDS: Final[Mapping[object, str]] = {**KIND_IN_WORDS, tuple: "a list that is not empty"}
+_KINDS: Final[Mapping[object, str]] = {
+    **KIND_IN_WORDS,
+    tuple: "a list that is not empty",
+    dict: "a mapping of names to texts",
+}
+_ITEMS: Final[Mapping[str, str]] = {
+    "aliases": "a text that is not empty",
+    "tensor_split": "a number, at least 0",
+    "args": "a text, in quotes where it looks like something else",
+    "env": "a text, in quotes where it looks like something else",
+    "headers": "a text of printable ASCII, in quotes where it looks like something else",
+}
+"""What the lists and mappings hold."""
+_MCP_SERVERS: Final = ("mcp_servers", "mcpServers")
+_LISTS: Final[Mapping[str, str]] = {
+    "models": "a list or a mapping of at least one model",
+    **dict.fromkeys(_MCP_SERVERS, "a mapping from names to servers"),
+}
+_SECRET: Final = frozenset({"args", "env", "headers", "url"})
 
 
 def _switch(value: object) -> object:
@@ -36,11 +55,7 @@ def _switch(value: object) -> object:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
-
-
-class ModelEntry(_Section):
+class ModelEntry(Section):
     """One model. What is not given holds as the settings say."""
 
     name: Text
@@ -79,22 +94,29 @@ class ModelEntry(_Section):
         return self
 
 
-class _File(_Section):
-    models: tuple[ModelEntry, ...] = Field(min_length=1)
+class _File(Section):
+    models: tuple[ModelEntry, ...] = Field(default=(), min_length=1)
     idle_seconds: StrictInt | None = Field(default=None, ge=1)
     memory: ByteSize | None = None
+    mcp_servers: dict[Text, MCPServerEntry] = Field(
+        default={}, validation_alias=AliasChoices(*_MCP_SERVERS)
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class ModelsFile:
-    """The whole file. `models` are by their place in it, such as `models[0]`, and in its order."""
+class ConfigFile:
+    """The whole file. `models` are by their place in it, such as `models[0]`, and in its order.
+
+    Without any, the file leaves the models to the settings. MCP servers are by their names.
+    """
 
     models: Mapping[str, ModelEntry]
     idle_seconds: int | None
     memory_bytes: int | None
+    mcp_servers: Mapping[str, MCPServerEntry]
 
 
-def load_models_file(path: Path) -> ModelsFile:
+def load_config_file(path: Path) -> ConfigFile:
     """Read and validate the file. Blocks.
 
     Raises ConfigurationError with one line that names the file, the entry and the key.
@@ -108,15 +130,15 @@ def load_models_file(path: Path) -> ModelsFile:
     except InvalidYamlError as error:
         raise ConfigurationError(f"{path.name}: {error}") from error
     try:
-        return parse_models(data)
+        return parse_config(data)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path.name}: {error}") from error
 
 
-def parse_models(data: object) -> ModelsFile:
+def parse_config(data: object) -> ConfigFile:
     """The file out of its plain values. Pure. Raises ConfigurationError."""
     if not isinstance(data, dict):
-        raise ConfigurationError("must be a mapping with the key models")
+        raise ConfigurationError("must be a mapping with keys such as models")
     places, entries = _entries(data.get("models"))
     given = {**data, "models": entries} if "models" in data else data
     try:
@@ -125,7 +147,7 @@ def parse_models(data: object) -> ModelsFile:
         raise ConfigurationError(_explain(error.errors()[0], places)) from error
     models = dict(zip(places, file.models, strict=True))
     _check_names(models)
-    return ModelsFile(models, file.idle_seconds, file.memory)
+    return ConfigFile(models, file.idle_seconds, file.memory, file.mcp_servers)
 
 
 def _entries(models: object) -> tuple[list[str], object]:
@@ -153,23 +175,32 @@ def _explain(problem: ErrorDetails, places: list[str]) -> str:
     place, keys = "", location
     if len(location) > 1 and location[0] == "models" and isinstance(location[1], int):
         fields, place, keys = ModelEntry.model_fields, places[location[1]], location[2:]
+    elif len(location) > 1 and location[0] in _MCP_SERVERS:
+        place, keys = f"{location[0]}.{location[1]}", location[2:]
+        fields = MCPServerEntry.model_fields
     path = place + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
-    path = path.removeprefix(".")
+    path = path.removeprefix(".").removesuffix(".[key]")
+    return f"{path}: {_complaint(problem, keys, fields)}"
+
+
+def _complaint(
+    problem: ErrorDetails, keys: tuple[int | str, ...], fields: Mapping[str, FieldInfo]
+) -> str:
+    """What is wrong with the value at `keys` of a section with these fields."""
+    if problem["loc"][-1] == "[key]":
+        return "the name must be a text that is not empty"
     if not keys:
         is_own = problem["type"] == "value_error"
-        return f"{path}: {problem['ctx']['error'] if is_own else 'must be a mapping of keys'}"
+        return str(problem["ctx"]["error"]) if is_own else "must be a mapping of keys"
+    key = str(keys[0])
     if problem["type"] == "extra_forbidden":
-        return f"{path}: unknown key{_hint(str(keys[0]), fields)}"
+        return f"unknown key{_hint(key, fields)}"
     if problem["type"] == "missing":
-        return f"{path}: must be given"
-    if path == "models":
-        return "models: must be a list or a mapping of at least one model"
-    if len(keys) > 1:
-        # An item of a list: aliases or tensor_split.
-        words = "a text that is not empty" if keys[0] == "aliases" else "a number, at least 0"
-    else:
-        words = allowed_values(fields[str(keys[0])], _KINDS)
-    return f"{path}: must be {words}, not {shown(problem['input'])}"
+        return "must be given"
+    if key in _LISTS:
+        return f"must be {_LISTS[key]}"
+    words = _ITEMS[key] if len(keys) > 1 else allowed_values(fields[key], _KINDS)
+    return f"must be {words}" + ("" if key in _SECRET else f", not {shown(problem['input'])}")
 
 
 def _hint(key: str, fields: Mapping[str, FieldInfo]) -> str:

@@ -1,0 +1,136 @@
+"""The functions as an MCP server: streamable HTTP, without sessions. The door of `mcp` here.
+
+Every request stands for itself, so a second copy of this server can answer the next one. Leaving
+cancels a call: a client that closes its connection, as the protocol of 2026 says it in so many
+words. What older clients send instead, `notifications/cancelled`, belongs to a session, and is
+acknowledged without effect.
+
+Refuses requests whose Host or Origin is not this machine's, where it listens on loopback: else a
+web page could call functions through the browser of whoever runs the server, by DNS rebinding.
+Does not cover: who may call, which is not checked yet.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mcp import MCPError
+from mcp.server import Server, ServerRequestContext
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ContentBlock,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+    Tool,
+)
+from pydantic_core import from_json
+from starlette.types import Receive, Scope, Send
+
+from llm_api.core.errors import FunctionNotFoundError
+from llm_api.core.functions.opening import Functions
+from llm_api.core.functions.types import FunctionResult
+
+MCP_PATH = "/mcp"
+
+
+class MCPEndpoint:
+    """The ASGI application of `/mcp`. Answers while `serving()` is entered.
+
+    `loopback_host` is the loopback address that is listened on; None stands for any other, and
+    then Host and Origin may be anything.
+    """
+
+    def __init__(
+        self, functions: Callable[[], Functions], *, version: str, loopback_host: str | None
+    ) -> None:
+        tools = _Tools(functions)
+        self._server: Server[Any] = Server(
+            "llm_api",
+            version=version,
+            on_list_tools=tools.list_tools,
+            on_call_tool=tools.call_tool,
+            get_tool_input_schema=tools.input_schema,
+        )
+        self._security = _security(loopback_host)
+        self._manager: StreamableHTTPSessionManager | None = None
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[None, None]:
+        """Calls that still run at the end of the block are cancelled."""
+        manager = StreamableHTTPSessionManager(
+            self._server, stateless=True, security_settings=self._security
+        )
+        async with manager.run():
+            self._manager = manager
+            yield
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._manager is None:
+            raise RuntimeError("the application's lifespan was not entered")
+        await self._manager.handle_request(scope, receive, send)
+
+
+class _Tools:
+    """What an MCP client may ask of the functions there are at that moment."""
+
+    def __init__(self, functions: Callable[[], Functions]) -> None:
+        self._functions = functions
+
+    async def list_tools(
+        self, _context: ServerRequestContext[Any], _params: PaginatedRequestParams | None
+    ) -> ListToolsResult:
+        specs = [function.spec for function in self._functions().catalog.functions()]
+        return ListToolsResult(
+            tools=[
+                Tool(
+                    name=spec.name,
+                    description=spec.description,
+                    input_schema=dict(spec.parameters),
+                )
+                for spec in specs
+            ]
+        )
+
+    async def call_tool(
+        self, _context: ServerRequestContext[Any], params: CallToolRequestParams
+    ) -> CallToolResult:
+        functions = self._functions()
+        try:
+            function = functions.catalog.get(params.name)
+        except FunctionNotFoundError as error:
+            raise MCPError(INVALID_PARAMS, error.message) from error
+        return _to_result(await functions.runner.run(function, params.arguments or {}))
+
+    def input_schema(self, name: str) -> Mapping[str, Any] | None:
+        catalog = self._functions().catalog
+        return catalog.get(name).spec.parameters if name in catalog else None
+
+
+def _to_result(result: FunctionResult) -> CallToolResult:
+    """A result of ours as MCP has it: an object also as such, a text without its quotes. Pure."""
+    if result.error is not None:
+        return CallToolResult(content=[TextContent(text=result.error.message)], is_error=True)
+    value = from_json(result.content)
+    text = value if isinstance(value, str) else result.content
+    content: list[ContentBlock] = [TextContent(text=text)]
+    if isinstance(value, dict):
+        return CallToolResult(content=content, structured_content=value)
+    return CallToolResult(content=content)
+
+
+def _security(loopback_host: str | None) -> TransportSecuritySettings:
+    if loopback_host is None:
+        return TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    own = f"[{loopback_host}]" if ":" in loopback_host else loopback_host
+    hosts = [
+        host + port for host in (own, "127.0.0.1", "[::1]", "localhost") for port in ("", ":*")
+    ]
+    return TransportSecuritySettings(
+        allowed_hosts=hosts, allowed_origins=[f"http://{host}" for host in hosts]
+    )
