@@ -1,5 +1,6 @@
 """Fixtures that every part of the tree may use: the API in front of a fake backend."""
 
+import os
 import signal
 from collections.abc import AsyncGenerator, Iterator
 
@@ -18,11 +19,15 @@ FAKE_PING_SECONDS = 0.1
 
 
 def pytest_configure() -> None:
-    """Let the processes that tests start be interrupted.
+    """Bear a busy machine, and let the processes that tests start be interrupted.
+
+    llama.cpp's threads wait for each other by spinning: alone on the machine that is twice as fast,
+    beside other programs it can be ten times as slow. The library reads this when it is loaded.
 
     A shell that runs the tests in the background makes them ignore SIGINT, which whatever they
     start inherits; a handler is reset in a new program, an ignored signal is not.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
