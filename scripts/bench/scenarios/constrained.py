@@ -1,4 +1,4 @@
-"""G: what it costs to be held to a JSON Schema, and what forced tokens give back."""
+"""L: what it costs to be held to a JSON Schema, and what forced tokens give back."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ async def _in_turn(turn: Turn) -> Sample:
     """The three kinds of answers to the same prompts, each prompt's one after the other."""
     answers: dict[str, list[Answer]] = {form: [] for form in FORMS}
     for repetition in range(REPETITIONS):
-        prompt = turn.desk.text(PROMPT_TOKENS, "G", turn.round_number, repetition)
+        prompt = turn.desk.text(PROMPT_TOKENS, "L", turn.round_number, repetition)
         for form, fields in FORMS.items():
             messages = [{"role": "user", "content": prompt}]
             in_flight = await turn.desk.chat(messages, ANSWER_TOKENS, **fields)
@@ -62,7 +62,7 @@ async def _in_turn(turn: Turn) -> Sample:
 
 
 JSON_SCHEMA = Scenario(
-    key="G",
+    key="L",
     title="one stream held to a JSON Schema, 128 tokens out",
     measure=_in_turn,
     claims=(
