@@ -22,7 +22,7 @@ from llm_api.core.llm.engine.runner import (
     Drawn,
     NoRoomError,
 )
-from llm_api.core.llm.engine.sampling import Sampler, logits_view, logprobs
+from llm_api.core.llm.engine.sampling import Candidates, Sampler, logits_view, logprobs
 
 # Return values of llama_decode, from llama.h.
 _DECODED = 0
@@ -81,6 +81,7 @@ class LlamaRunner:
         self._memory = self._library.llama_get_memory(self._context)
         self.cell_count: int = self._library.llama_n_ctx(self._context)
         self._batch = Batch(self._library, options.step_tokens)
+        self._candidates = Candidates(model.vocabulary_size)
         self._samplers: dict[int, tuple[Sampler, DrawingRules]] = {}
         self.can_trim = self._can_trim()
         self._keeper_offset = options.slots if self.can_trim and self._needs_keepers() else 0
@@ -89,7 +90,7 @@ class LlamaRunner:
 
     def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
         window = self._options.kv_tokens
-        sampler = Sampler(rules, prompt, self.model.vocabulary_size, window)
+        sampler = Sampler(rules, prompt, self._candidates, window)
         self._samplers[sequence_id] = sampler, rules
 
     def close(self, sequence_id: int) -> None:

@@ -31,16 +31,42 @@ _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32
 """The layout of `llama_token_data`."""
 
 
+class Candidates:
+    """Room for the tokens of one draw, used again by every draw of a context."""
+
+    def __init__(self, vocabulary_size: int) -> None:
+        self._library = load_library()
+        self._room = np.zeros(vocabulary_size, dtype=_CANDIDATE)
+
+    @property
+    def vocabulary_size(self) -> int:
+        return len(self._room)
+
+    def draw(self, chain: Any, logits: NDArray[np.float32], allowed: NDArray[np.int32]) -> int:
+        """What the chain chooses of the allowed tokens, as `llama_sampler_sample` of all."""
+        candidates = self._room[: len(allowed)]
+        candidates["id"], candidates["logit"] = allowed, logits[allowed]
+        array = self._library.llama_token_data_array(
+            data=ctypes.cast(candidates.ctypes.data, self._library.llama_token_data_p),
+            size=len(allowed),
+            selected=-1,
+            sorted=False,
+        )
+        self._library.llama_sampler_apply(chain, ctypes.byref(array))
+        return int(array.data[array.selected].id)
+
+
 class Sampler:
     """The chain of one sequence, and the constraint it obeys. `close` frees it."""
 
     def __init__(
-        self, rules: DrawingRules, prompt: Sequence[int], vocabulary_size: int, window: int
+        self, rules: DrawingRules, prompt: Sequence[int], candidates: Candidates, window: int
     ) -> None:
         """`window` bounds the answer tokens that presence and frequency penalties look at."""
         self._library = load_library()
         self._constraint = rules.constraint
-        self._vocabulary_size = vocabulary_size
+        self._candidates = candidates
+        vocabulary_size = candidates.vocabulary_size
         params = self._library.llama_sampler_chain_default_params()
         self._chain = self._library.llama_sampler_chain_init(params)
         for stage in _stages(self._library, rules, prompt, vocabulary_size, window):
@@ -52,29 +78,17 @@ class Sampler:
         Raises ConstraintError.
         """
         if self._constraint is not None:
-            logits = logits_view(self._library, context, row, self._vocabulary_size)
-            return self._draw_among(logits, self._constraint.allowed())
-        token: int = self._library.llama_sampler_sample(self._chain, context, row)
+            allowed = self._constraint.allowed()
+            logits = logits_view(self._library, context, row, self._candidates.vocabulary_size)
+            token = self._candidates.draw(self._chain, logits, allowed)
+            self.remember(token)
+        else:
+            token = self._library.llama_sampler_sample(self._chain, context, row)
         return token
 
     def remember(self, token: int) -> None:
         """Take note of a token that was not drawn, but must follow."""
         self._library.llama_sampler_accept(self._chain, token)
-
-    def _draw_among(self, logits: NDArray[np.float32], allowed: NDArray[np.int32]) -> int:
-        """As `llama_sampler_sample`, with these candidates alone."""
-        candidates = np.zeros(len(allowed), dtype=_CANDIDATE)
-        candidates["id"], candidates["logit"] = allowed, logits[allowed]
-        array = self._library.llama_token_data_array(
-            data=ctypes.cast(candidates.ctypes.data, self._library.llama_token_data_p),
-            size=len(allowed),
-            selected=-1,
-            sorted=False,
-        )
-        self._library.llama_sampler_apply(self._chain, ctypes.byref(array))
-        token: int = array.data[array.selected].id
-        self.remember(token)
-        return token
 
     def close(self) -> None:
         self._library.llama_sampler_free(self._chain)
