@@ -49,7 +49,7 @@ def complete(client: httpx2.Client, model: str, **fields: object) -> dict[str, A
 def test_all_models_are_listed_and_only_those_of_the_start_are_loaded(
     several: httpx2.Client,
 ) -> None:
-    first, second = several.get("/v1/models").json()["data"]
+    first, second, _embedder = several.get("/v1/models").json()["data"]
     assert (first["id"], first["context_length"], first["aliases"]) == ("first", 512, [])
     assert (second["id"], second["context_length"], second["aliases"]) == ("second", 128, ["other"])
     assert (second["loaded"], second["state"]) == (False, "unloaded")
