@@ -50,6 +50,11 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "huggingface_hub": frozenset({"llm_api.core.llm.model_download"}),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
     "docstring_parser": frozenset({"llm_api.core.functions.docstrings"}),
+    "charset_normalizer": frozenset({"llm_api.core.rag.loaders.decode"}),
+    "markdown_it": frozenset({"llm_api.core.rag.loaders.markdown"}),
+    "selectolax": frozenset({"llm_api.core.rag.loaders.html"}),
+    "pypdfium2": frozenset({"llm_api.core.rag.loaders.pdf"}),
+    "mammoth": frozenset({"llm_api.core.rag.loaders.docx"}),
 }
 
 # Reading the environment is the settings' business alone.

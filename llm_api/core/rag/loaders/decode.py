@@ -1,4 +1,7 @@
-"""Bytes to text: which charset it is, and what no text may hold. The one door of charset_normalizer."""
+"""Bytes to text: in which charset, and without what no text may hold.
+
+The one door of charset_normalizer.
+"""
 
 import codecs
 import re
@@ -54,8 +57,8 @@ def _guess(data: bytes) -> str:
     best = from_bytes(data[:_SAMPLE_BYTES]).best()
     if best is None:
         raise UnreadableFileError("it is binary, or in a charset that is not known")
-    # Without a language to tell by, what is most common is likeliest.
-    is_sure = best.coherence > 0 or best.encoding.startswith("utf")
+    # Single bytes are valid in any such charset: without a language to tell by, the most common.
+    is_sure = best.coherence > 0 or best.multi_byte_usage > 0
     return best.encoding if is_sure else "cp1252"
 
 

@@ -4,7 +4,7 @@ import io
 import zipfile
 from typing import Final
 
-import mammoth
+import mammoth  # type: ignore[import-untyped]  # it ships no types
 
 from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.loaders.html import load_html

@@ -39,7 +39,9 @@ class FileLoader:
         try:
             return await self._load(data, name)
         except UnreadableFileError as error:
-            raise UnreadableFileError(f"{label(name)}: {error.message}.", param=error.param) from error
+            raise UnreadableFileError(
+                f"{label(name)}: {error.message}.", param=error.param
+            ) from error
 
     async def close(self) -> None:
         for each in self._workers:
@@ -103,15 +105,16 @@ class _Worker:
             await process.wait()
 
     async def _ask(self, process: Process, request: bytes) -> worker.Answer:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(request)
-        await process.stdin.drain()
-        header = await process.stdout.readuntil()
+        files, answers = process.stdin, process.stdout
+        if files is None or answers is None:
+            raise ValueError("a process without pipes")
+        files.write(request)
+        await files.drain()
+        header = await answers.readuntil()
         size = worker.size_of(header)
         if size > self._limits.characters * _UTF8_BYTES:
             raise ValueError("more text than the worker may answer")
-        return worker.decode_answer(header, await process.stdout.readexactly(size))
+        return worker.decode_answer(header, await answers.readexactly(size))
 
 
 async def _start(limits: Limits) -> Process:

@@ -9,20 +9,21 @@ from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from llm_api.core.rag.loaders.decode import clean
 from llm_api.core.rag.loaders.loaded import LoadedText
 from llm_api.core.rag.loaders.text_builder import HeadingPath, TextBuilder
 
-_DROPPED: Final = frozenset(
-    "script style noscript template head nav svg math iframe object canvas audio video button"
-    " select textarea input dialog".split()
+_DROPPED: Final = re.compile(
+    "script|style|noscript|template|head|nav|svg|math|iframe|object|canvas|audio|video"
+    "|button|select|textarea|input|dialog"
 )
-_PARAGRAPHS: Final = frozenset(
-    "p div section article main header footer aside blockquote pre table ul ol dl figure form hr"
-    " address details h1 h2 h3 h4 h5 h6".split()
+_PARAGRAPH_TAG: Final = re.compile(
+    "p|div|section|article|main|header|footer|aside|blockquote|pre|table|ul|ol|dl|figure|form|hr"
+    "|address|details|h[1-6]"
 )
-_LINES: Final = frozenset("li tr br dt dd caption figcaption summary option".split())
-_CELLS: Final = frozenset({"td", "th"})
-_HEADING: Final = re.compile(r"h[1-6]")
+_LINE_TAG: Final = re.compile("li|tr|br|dt|dd|caption|figcaption|summary")
+_CELL_TAG: Final = re.compile("td|th")
+_HEADING_TAG: Final = re.compile("h[1-6]")
 _INVISIBLE: Final = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 
 # What stands between two pieces of text, the weakest first.
@@ -37,7 +38,7 @@ def load_html(markup: str, max_characters: int) -> LoadedText:
     if root is not None:
         _walk(root, page)
     title = tree.css_first("head title")
-    words = " ".join(title.text().split()) if title is not None else ""
+    words = " ".join(clean(title.text()).split()) if title is not None else ""
     return page.builder.build(words or page.first_heading)
 
 
@@ -54,7 +55,7 @@ def _walk(root: LexborNode, page: "_Page") -> None:
             continue
         stack.append((node, True))
         if tag == "-text":
-            page.text(node.text_content or "")
+            page.text(clean(node.text_content or ""))  # `&#7;` was no control character before
         elif not tag.startswith("-") and _is_visible(node, tag):
             page.enter(tag)
             if node.first_child is not None:
@@ -62,7 +63,7 @@ def _walk(root: LexborNode, page: "_Page") -> None:
 
 
 def _is_visible(node: LexborNode, tag: str) -> bool:
-    if tag in _DROPPED:
+    if _DROPPED.fullmatch(tag):
         return False
     if tag == "footer" and node.parent is not None and node.parent.tag == "body":
         return False
@@ -90,7 +91,7 @@ class _Page:
         self._heading_start = 0
 
     def enter(self, tag: str) -> None:
-        if tag in _CELLS:
+        if _CELL_TAG.fullmatch(tag):
             self._owe(_CELL)
             self._cells += 1
         self._separate(tag)
@@ -98,16 +99,16 @@ class _Page:
             self._bullet = "- "
         elif tag == "pre":
             self._preformatted += 1
-        elif _HEADING.fullmatch(tag):
+        elif _HEADING_TAG.fullmatch(tag):
             self._heading = []
 
     def leave(self, tag: str) -> None:
         self._separate(tag)
-        if tag in _CELLS:
+        if _CELL_TAG.fullmatch(tag):
             self._cells -= 1
         elif tag == "pre":
             self._preformatted -= 1
-        elif _HEADING.fullmatch(tag):
+        elif _HEADING_TAG.fullmatch(tag):
             self._end_heading(int(tag[1]))
 
     def text(self, text: str) -> None:
@@ -123,7 +124,10 @@ class _Page:
                 self._owe(_SPACE)
 
     def _separate(self, tag: str) -> None:
-        gap = _PARAGRAPH if tag in _PARAGRAPHS else _LINE if tag in _LINES else _NOTHING
+        if _PARAGRAPH_TAG.fullmatch(tag):
+            gap = _PARAGRAPH
+        else:
+            gap = _LINE if _LINE_TAG.fullmatch(tag) else _NOTHING
         self._owe(min(gap, _SPACE) if self._cells else gap)
 
     def _owe(self, gap: int) -> None:

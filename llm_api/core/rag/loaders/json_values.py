@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
 from llm_api.core.errors import UnreadableFileError
+from llm_api.core.rag.loaders.decode import clean
 from llm_api.core.rag.loaders.loaded import LoadedText
 from llm_api.core.rag.loaders.text_builder import TextBuilder
 
@@ -46,7 +47,9 @@ def load_json(text: str, max_characters: int) -> LoadedText:
         records = records[0]
     for record in records:
         for path, value in _leaves(record):
-            builder.add(f"{path}: {value}\n" if path else f"{value}\n")
+            builder.add(
+                clean(f"{path}: {value}\n" if path else f"{value}\n")
+            )  # `\\u0000` unescaped
         builder.add("\n")
     return builder.build(metadata={"records": len(records)})
 

@@ -73,7 +73,9 @@ def binary_kind(data: bytes) -> Kind | None:
     if data.startswith(_OLD_OFFICE):
         is_encrypted = _ENCRYPTED_OFFICE in data
         raise UnreadableFileError(
-            "it is encrypted" if is_encrypted else "files of Office 97 are not supported: save as DOCX"
+            "it is encrypted"
+            if is_encrypted
+            else "files of Office 97 are not supported: save as DOCX"
         )
     for start, what in _UNSUPPORTED.items():
         if data.startswith(start):

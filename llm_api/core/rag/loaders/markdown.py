@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -33,7 +34,7 @@ def load_markdown(text: str) -> LoadedText:
 def _headings(text: str) -> Iterator[tuple[int, int, str]]:
     """Line, level and words of each heading that is not inside a list or a quotation."""
     tokens = _BLOCKS.parse(text)
-    for opening, content in zip(tokens, tokens[1:], strict=False):
+    for opening, content in pairwise(tokens):
         if opening.type == "heading_open" and opening.level == 0 and opening.map:
             yield opening.map[0], int(opening.tag[1:]), _words(_INLINE.parseInline(content.content))
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-import pypdfium2
+import pypdfium2  # type: ignore[import-untyped]  # it ships no types
 from pypdfium2 import raw
 
 from llm_api.core.errors import UnreadableFileError
@@ -29,7 +29,7 @@ def load_pdf(data: bytes, limits: Limits) -> LoadedText:
         builder.begin_section(headings, index + 1)
         for level, title in outline.get(index, ()):
             headings = path.enter(level, title)
-            place = re.search(r"\s+".join(map(re.escape, title.split())), text)
+            place = re.search(r"\s+".join(map(re.escape, title.split(" "))), text)
             if place:
                 builder.begin_section(headings, index + 1, start=start + place.start())
         builder.add(text + "\n\n" if text else "")
@@ -48,7 +48,7 @@ def _open(data: bytes) -> pypdfium2.PdfDocument:
 def _page_text(pdf: pypdfium2.PdfDocument, index: int) -> str:
     page = pdf[index]
     try:
-        # PDFium marks a hyphen at the end of a line by a control character: the word is whole again.
+        # PDFium gives a hyphen at the end of a line as a control character: words are whole again.
         return clean(page.get_textpage().get_text_bounded()).strip()
     finally:
         page.close()
@@ -58,7 +58,7 @@ def _outline(pdf: pypdfium2.PdfDocument) -> Mapping[int, list[tuple[int, str]]]:
     """Level and title of the bookmarks, by the page that they lead to."""
     found = defaultdict(list)
     for bookmark in pdf.get_toc():
-        target, title = bookmark.get_dest(), clean(bookmark.get_title()).strip()
+        target, title = bookmark.get_dest(), " ".join(clean(bookmark.get_title()).split())
         index = target.get_index() if target else None
         if index is not None and title:
             found[index].append((bookmark.level, title))

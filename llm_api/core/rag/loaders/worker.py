@@ -94,7 +94,9 @@ def serve(files: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
 def main() -> None:
     limits = Limits(**json.loads(sys.argv[1]))
     _, most = resource.getrlimit(resource.RLIMIT_AS)
-    memory = limits.memory_bytes if most == resource.RLIM_INFINITY else min(most, limits.memory_bytes)
+    memory = (
+        limits.memory_bytes if most == resource.RLIM_INFINITY else min(most, limits.memory_bytes)
+    )
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     # Parsers print as they please: their words go to stderr and not among the answers.
     answers = io.FileIO(os.dup(1), "wb")
