@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,7 +15,7 @@ _DELIMITERS: Final = ",;\t|"
 
 def load_csv(text: str, max_characters: int) -> LoadedText:
     """The first row names the columns, unless a cell of it is empty, a number or there twice."""
-    csv.field_size_limit(max(max_characters, 1))
+    csv.field_size_limit(sys.maxsize)  # the whole text has a limit
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     builder = TextBuilder(max_characters)
     names: Sequence[str] | None = None

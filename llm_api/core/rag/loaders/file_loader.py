@@ -127,6 +127,7 @@ async def _start(limits: Limits) -> Process:
             stdout=PIPE,
             stderr=DEVNULL,
             limit=_MAX_HEADER_BYTES,
+            start_new_session=True,  # Ctrl-C is the server's to handle
             env={"PYTHONPATH": ":".join(filter(None, sys.path))},
         )
     except OSError as error:
