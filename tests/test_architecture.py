@@ -54,6 +54,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
         ("torch", "transformers", "tokenizers", "sentence_transformers"),
         frozenset({"llm_api.core.embeddings.sentence_transformer"}),
     ),
+    "llguidance": frozenset({"llm_api.core.llm.engine.grammar"}),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
     "docstring_parser": frozenset({"llm_api.core.functions.docstrings"}),
     "mcp": frozenset(
@@ -63,6 +64,11 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "llm_api.api.mcp_server",
         }
     ),
+    "charset_normalizer": frozenset({"llm_api.core.rag.loaders.decode"}),
+    "markdown_it": frozenset({"llm_api.core.rag.loaders.markdown"}),
+    "selectolax": frozenset({"llm_api.core.rag.loaders.html"}),
+    "pypdfium2": frozenset({"llm_api.core.rag.loaders.pdf"}),
+    "mammoth": frozenset({"llm_api.core.rag.loaders.docx"}),
 }
 
 # Reading the environment is the settings' business alone.

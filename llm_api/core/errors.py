@@ -5,7 +5,8 @@ LLMAPIError
 │   ├── MissingParameterError      what other parameters make necessary is not there
 │   ├── UnsupportedParameterError  a parameter that would change meaning, and is not honoured
 │   ├── ContextLengthExceededError the prompt leaves no room for one generated token
-│   └── InvalidArgumentsError      arguments that do not fit a function's parameters
+│   ├── InvalidArgumentsError      arguments that do not fit a function's parameters
+│   └── UnreadableFileError        a file that no text can be taken from
 ├── ModelNotFoundError             no model of that name is served
 ├── FunctionNotFoundError          no function of that name is registered
 ├── OverloadedError                the queue is full; try again after a while
@@ -56,6 +57,10 @@ class InvalidArgumentsError(InvalidRequestError):
     """`param` is the path of the first bad argument, where there is one."""
 
     code = "invalid_arguments"
+
+
+class UnreadableFileError(InvalidRequestError):
+    code = "unreadable_file"
 
 
 class ModelNotFoundError(LLMAPIError):

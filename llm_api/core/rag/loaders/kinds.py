@@ -1,0 +1,95 @@
+"""What kind of file it is: by its content first, then by its extension. Pure."""
+
+import re
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Final
+
+from llm_api.core.errors import UnreadableFileError
+from llm_api.core.rag.loaders.json_values import looks_like_json
+
+
+class Kind(StrEnum):
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    HTML = "html"
+    PDF = "pdf"
+    DOCX = "docx"
+    CSV = "csv"
+    JSON = "json"
+    CODE = "code"
+
+
+MAX_LABEL_CHARACTERS: Final = 255
+
+_EXTENSIONS: Final = {
+    Kind.TEXT: "txt text log rst adoc asciidoc tex org",
+    Kind.MARKDOWN: "md markdown mdown mkd mdx",
+    Kind.HTML: "html htm xhtml",
+    Kind.CSV: "csv tsv tab",
+    Kind.JSON: "json jsonl ndjson geojson ipynb webmanifest",
+    Kind.CODE: "py pyi js mjs cjs jsx ts tsx java kt kts scala go rs c h cc cpp cxx hpp cs swift m"
+    " mm rb php pl pm lua r jl sh bash zsh fish ps1 sql hs ml mli ex exs erl clj dart vue svelte"
+    " css scss less xml svg yaml yml toml ini cfg conf proto graphql tf cmake gradle",
+}
+_BY_EXTENSION: Final = {
+    extension: kind for kind, extensions in _EXTENSIONS.items() for extension in extensions.split()
+}
+_ARCHIVE: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_OLD_OFFICE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_ENCRYPTED_OFFICE: Final = "EncryptedPackage".encode("utf-16-le")
+_UNSUPPORTED: Final = {
+    b"{\\rtf": "RTF",
+    b"%!PS": "PostScript",
+    b"\x89PNG\r\n": "an image",
+    b"\xff\xd8\xff": "an image",
+    b"GIF8": "an image",
+    b"\x1f\x8b": "a compressed archive",
+    b"7z\xbc\xaf": "a compressed archive",
+    b"\x7fELF": "a program",
+}
+_HTML: Final = re.compile(
+    r"\s*(?:<\?xml[^>]{0,500}>\s*)?(?:<!--(?:[^-]|-(?!->)){0,2000}-->\s*)?"
+    r"<(?:!doctype\s+html|html|head|body)[\s>]",
+    re.IGNORECASE,
+)
+
+
+def label(name: str) -> str:
+    """A file's name as it may be shown: no folders, no control characters, bounded. Pure."""
+    plain = "".join(character for character in name if character.isprintable())
+    return PurePosixPath(plain.replace("\\", "/")).name[-MAX_LABEL_CHARACTERS:] or "file"
+
+
+def binary_kind(data: bytes) -> Kind | None:
+    """The kind of a file that is not text by its first bytes, None for what may be text.
+
+    Raises `UnreadableFileError` for kinds that no loader reads.
+    """
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"%PDF-"):
+        return Kind.PDF
+    if data.startswith(_ARCHIVE):
+        return Kind.DOCX  # its loader says what else an archive turns out to be
+    if data.startswith(_OLD_OFFICE):
+        is_encrypted = _ENCRYPTED_OFFICE in data
+        raise UnreadableFileError(
+            "it is encrypted"
+            if is_encrypted
+            else "files of Office 97 are not supported: save as DOCX"
+        )
+    for start, what in _UNSUPPORTED.items():
+        if data.startswith(start):
+            raise UnreadableFileError(f"it is {what}, which is not supported")
+    return None
+
+
+def text_kind(text: str, name: str) -> Kind:
+    """The kind of a text file. An extension is believed where the content does not contradict."""
+    if _HTML.match(text[:4000]):
+        return Kind.HTML
+    kind = _BY_EXTENSION.get(PurePosixPath(name).suffix[1:].lower())
+    if kind is None and text.startswith("#!"):
+        return Kind.CODE
+    if kind in (None, Kind.TEXT, Kind.CSV) and looks_like_json(text):
+        return Kind.JSON
+    return kind or Kind.TEXT

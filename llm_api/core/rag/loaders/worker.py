@@ -1,0 +1,108 @@
+"""The process in which files are parsed: files in on stdin, texts out on stdout, until stdin ends.
+
+Messages are a line of JSON and then as many bytes as it says. What comes back is never unpickled:
+a parser that a hostile file has taken over can lie about the text, and do no more to the server.
+
+Covers: memory, time, a crash, and what the environment holds, which this process does not get.
+Does not cover: files and network, which it may reach as the server's user.
+"""
+
+import io
+import json
+import math
+import os
+import resource
+import signal
+import sys
+from dataclasses import asdict, dataclass
+from typing import BinaryIO
+
+from llm_api.core.errors import UnreadableFileError
+from llm_api.core.rag.loaders.load import load
+from llm_api.core.rag.loaders.loaded import Limits, LoadedText
+from llm_api.core.rag.types import Section
+
+_GRACE_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a file: its text, or a reason why there is none."""
+
+    loaded: LoadedText | None = None
+    reason: str = ""
+
+
+def encode_request(data: bytes, name: str) -> bytes:
+    return _message({"name": name}, data)
+
+
+def encode_answer(answer: Answer) -> bytes:
+    if answer.loaded is None:
+        return _message({"reason": answer.reason}, b"")
+    loaded = asdict(answer.loaded)
+    text: str = loaded.pop("text")
+    return _message(loaded, text.encode())
+
+
+def decode_answer(header: bytes, text: bytes) -> Answer:
+    fields = json.loads(header)
+    if "reason" in fields:
+        return Answer(reason=fields["reason"])
+    sections = tuple(
+        Section(section["start"], tuple(section["headings"]), section["page"])
+        for section in fields["sections"]
+    )
+    return Answer(LoadedText(text.decode(), fields["title"], sections, fields["metadata"]))
+
+
+def size_of(header: bytes) -> int:
+    """How many bytes follow this line."""
+    size: int = json.loads(header)["size"]
+    return size
+
+
+def _message(header: dict[str, object], body: bytes) -> bytes:
+    return json.dumps({**header, "size": len(body)}).encode() + b"\n" + body
+
+
+def answer_file(data: bytes, name: str, limits: Limits) -> Answer:
+    """The border to the parsers: whatever they raise, the file is what was wrong."""
+    try:
+        return Answer(load(data, name, limits))
+    except UnreadableFileError as error:
+        return Answer(reason=error.message)
+    except MemoryError:
+        return Answer(reason="it takes more memory to read than is allowed")
+    except RecursionError:
+        return Answer(reason="it nests too deeply")
+    except Exception as error:  # noqa: BLE001 - no parser lists what a broken file makes it raise
+        return Answer(reason=f"it is damaged ({type(error).__name__})")
+
+
+def serve(files: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
+    while header := files.readline():
+        # Ends this process should the server be gone and never kill it; no code has to run for it.
+        signal.alarm(math.ceil(limits.seconds) + _GRACE_SECONDS)
+        name: str = json.loads(header)["name"]
+        answer = answer_file(files.read(size_of(header)), name, limits)
+        answers.write(encode_answer(answer))
+        answers.flush()
+        signal.alarm(0)
+
+
+def main() -> None:
+    limits = Limits(**json.loads(sys.argv[1]))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    memory = (
+        limits.memory_bytes if most == resource.RLIM_INFINITY else min(most, limits.memory_bytes)
+    )
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    # Parsers print as they please: their words go to stderr and not among the answers.
+    answers = io.FileIO(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, io.BufferedWriter(answers), limits)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+import random
+import re
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from uuid import UUID
+
+import pytest
+
+from llm_api.core.rag.chunking import (
+    MAX_CHARACTERS_PER_TOKEN,
+    ChunkSettings,
+    CountTokens,
+    split_document,
+)
+from llm_api.core.rag.types import Chunk, Document, Section
+
+
+def count_words(texts: Sequence[str]) -> list[int]:
+    return [len(text.split()) for text in texts]
+
+
+def count_bytes(texts: Sequence[str]) -> list[int]:
+    return [len(text.encode()) for text in texts]
+
+
+def count_oddly(texts: Sequence[str]) -> list[int]:
+    """A whole costs more than its parts together, as no tokenizer quite does."""
+    return [len(words := text.split()) + len(words) // 3 for text in texts]
+
+
+def chunked(text: str, tokens: int = 10, overlap: int = 0) -> list[str]:
+    return [chunk.text for chunk in chunks_of(Document("d", text), tokens, overlap)]
+
+
+def chunks_of(document: Document, tokens: int = 10, overlap: int = 0) -> list[Chunk]:
+    return split_document(document, ChunkSettings(tokens, overlap), count_words)
+
+
+def test_chunk_holds_whole_sentences_as_many_as_fit() -> None:
+    text = "One two three. Four five six.  Seven eight nine. Ten eleven."
+    assert chunked(text, 7) == ["One two three. Four five six.", "Seven eight nine. Ten eleven."]
+
+
+def test_next_chunk_begins_with_the_last_sentences_that_fit_into_the_overlap() -> None:
+    text = "One two. Three four. Five six. Seven eight."
+    assert chunked(text, 6, 2) == ["One two. Three four. Five six.", "Five six. Seven eight."]
+    assert chunked(text, 6, 1) == ["One two. Three four. Five six.", "Seven eight."]
+
+
+def test_sentence_that_is_too_long_is_split_at_lines_and_then_at_words() -> None:
+    assert chunked("a b c\nd e f g h i\nj", 4) == ["a b c\nd", "e f g h", "i\nj"]
+
+
+def test_word_that_is_too_long_by_itself_is_the_only_one_that_is_cut() -> None:
+    document = Document("d", "small " + "x" * 50 + " words")
+    found = split_document(document, ChunkSettings(20, 0), count_bytes)
+    assert [chunk.text for chunk in found] == [
+        "small " + "x" * 12,
+        "x" * 13,
+        "x" * 12,
+        "x" * 13 + " words",
+    ]
+
+
+def test_headings_begin_chunks_and_go_with_what_is_below_them() -> None:
+    text = "intro words\n# Top\n\n## Part\nbody one.\n## Other\nbody two."
+    sections = [("# Top", ("Top",)), ("## Part", ("Top", "Part")), ("## Other", ("Top", "Other"))]
+    document = Document(
+        "d", text, sections=tuple(Section(text.index(line), path) for line, path in sections)
+    )
+    assert [(chunk.headings, chunk.text) for chunk in chunks_of(document, 50)] == [
+        ((), "intro words"),
+        (("Top", "Part"), "# Top\n\n## Part\nbody one."),
+        (("Top", "Other"), "## Other\nbody two."),
+    ]
+
+
+def test_sentence_runs_on_over_a_page_break_and_counts_for_the_page_it_begins_on() -> None:
+    text = "Page one begins. It goes\n\non here. Page two ends. More."
+    second = text.index("on here")
+    document = Document("d", text, sections=(Section(0, (), 1), Section(second, (), 2)))
+    assert [(chunk.page, chunk.text) for chunk in chunks_of(document, 6)] == [
+        (1, "Page one begins. It goes"),
+        (2, "on here. Page two ends. More."),
+    ]
+
+
+def test_document_without_words_has_no_chunks() -> None:
+    assert chunks_of(Document("d", " \n ", sections=(Section(1, ("x",)),))) == []
+
+
+def test_same_words_at_the_same_place_keep_their_id() -> None:
+    first = chunks_of(Document("d", "One two three. Four five six."), 3)
+    again = chunks_of(Document("d", "One two three. Four five seven."), 3)
+    other = chunks_of(Document("e", "One two three. Four five six."), 3)
+    assert first[0].id == again[0].id
+    assert len({chunk.id for chunk in (*first, *again, *other)}) == 5
+    assert all(str(UUID(chunk.id)) == chunk.id for chunk in first)
+
+
+def random_document(walk: random.Random) -> Document:
+    words = ["a", "bc.", "D", "ef!", "x" * 40, "\n", "\n\n", "日本。", "1.", "- ", "(", '"', "…"]
+    text = " ".join(walk.choices(words, k=walk.randrange(120)))
+    places = sorted(walk.sample(range(len(text) + 1), min(len(text), walk.randrange(6))))
+    paths = [("A",), ("A", "B"), ("C",), ()]
+    sections = (Section(place, walk.choice(paths), walk.choice([None, 3])) for place in places)
+    return Document("d", text, sections=tuple(sections))
+
+
+@pytest.mark.parametrize("count", [count_words, count_bytes, count_oddly])
+def test_chunks_keep_their_laws_for_any_document(count: CountTokens) -> None:
+    walk = random.Random(11)
+    for _ in range(300):
+        document, tokens = random_document(walk), walk.randrange(4, 40)
+        settings = ChunkSettings(tokens, walk.randrange(tokens))
+        found = split_document(document, settings, count)
+        assert found == split_document(document, settings, count)
+        covered = set[int]()
+        for chunk in found:
+            assert chunk.text == document.text[chunk.span.start : chunk.span.end]
+            assert chunk.text == chunk.text.strip() != ""
+            assert count([chunk.text])[0] <= tokens
+            assert len(chunk.text) <= tokens * MAX_CHARACTERS_PER_TOKEN
+            covered.update(range(chunk.span.start, chunk.span.end))
+        assert {place.start() for place in re.finditer(r"\S", document.text)} <= covered
+        assert [chunk.position for chunk in found] == list(range(len(found)))
+        for before, after in pairwise(found):
+            assert before.span.start < after.span.start
+            assert before.span.end < after.span.end
+            shared = document.text[after.span.start : before.span.end]
+            if count is not count_oddly:
+                assert count([shared.strip()])[0] <= settings.overlap_tokens + (
+                    shared.count(" ") + shared.count("\n")
+                )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 1_000_000,
+        "word " * 200_000,
+        "QUJD" * 250_000,
+        "a,b,c\n" * 170_000,
+        "a" + " " * 1_000_000 + "b",
+        " \n" * 500_000 + "b",
+        "字" * 300_000,
+    ],
+    ids=["one letter", "words", "base64", "table", "gap", "lines", "cjk"],
+)
+@pytest.mark.parametrize("count", [count_words, count_bytes])
+def test_megabyte_without_sentences_is_chunked_in_linear_time(
+    text: str, count: CountTokens
+) -> None:
+    before = time.process_time()
+    found = split_document(Document("d", text), ChunkSettings(200, 30), count)
+    assert time.process_time() - before < 20  # a square would take hours
+    assert all(count([chunk.text])[0] <= 200 for chunk in found)
+    assert max(len(chunk.text) for chunk in found) <= 200 * MAX_CHARACTERS_PER_TOKEN
