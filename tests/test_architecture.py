@@ -69,6 +69,11 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "selectolax": frozenset({"llm_api.core.rag.loaders.html"}),
     "pypdfium2": frozenset({"llm_api.core.rag.loaders.pdf"}),
     "mammoth": frozenset({"llm_api.core.rag.loaders.docx"}),
+    "qdrant_edge": frozenset(
+        f"llm_api.core.rag.{name}"
+        for name in ("bm25", "stores.edge", "stores.edge_index", "stores.edge_points")
+    ),
+    "qdrant_client": frozenset({"llm_api.core.rag.stores.server"}),
 }
 
 # Reading the environment is the settings' business alone.
@@ -226,6 +231,7 @@ def fake_package(folder: Path, files: Mapping[str, str]) -> dict[str, ast.Module
         ("cli.py", "from llama_cpp import x", ["llm_api.cli: imports llama_cpp"]),
         ("a.py", "import_module('llama_cpp')", ["llm_api.a: imports llama_cpp"]),
         ("a.py", "importlib.import_module('llama_cpp.x')", ["llm_api.a: imports llama_cpp"]),
+        ("core/rag/a.py", "import qdrant_edge", ["llm_api.core.rag.a: imports qdrant_edge"]),
         ("main.py", "import huggingface_hub.errors", ["llm_api.main: imports huggingface_hub"]),
         ("api/a.py", "from . import b", ["llm_api.api.a: imports relatively"]),
         ("cli.py", "import os\nx = os.environ['A']", ["llm_api.cli: reads the environment"]),
@@ -242,6 +248,7 @@ def test_broken_law_is_found(tmp_path: Path, file: str, text: str, broken: list[
         ("core/a.py", "import fastapi_like, os.path"),
         ("core/llm/engine/llama_library.py", "import llama_cpp"),
         ("core/llm/model_download.py", "from huggingface_hub import x"),
+        ("core/rag/stores/server.py", "from qdrant_client import models"),
         ("api/a.py", "import fastapi\nfrom llm_api.core.chat import y\nimport llm_api.services"),
         ("config/settings.py", "import os\nos.environ"),
         ("core/a.py", "text = 'import fastapi'"),

@@ -19,13 +19,17 @@ from llm_api.api.disconnect import ClientLeftError
 from llm_api.api.models.errors import ErrorBody, ErrorEnvelope
 from llm_api.api.validation import describe_validation
 from llm_api.core.errors import (
+    CollectionNotFoundError,
+    DocumentNotFoundError,
     EmbeddingError,
+    EmbeddingMismatchError,
     FunctionNotFoundError,
     GenerationError,
     InvalidRequestError,
     LLMAPIError,
     ModelNotFoundError,
     OverloadedError,
+    StorageFullError,
     UnavailableError,
 )
 
@@ -38,8 +42,12 @@ _STATUSES: Mapping[type[LLMAPIError], tuple[int, str]] = {
     InvalidRequestError: (400, "invalid_request_error"),
     ModelNotFoundError: (404, "invalid_request_error"),
     FunctionNotFoundError: (404, "invalid_request_error"),
+    CollectionNotFoundError: (404, "invalid_request_error"),
+    DocumentNotFoundError: (404, "invalid_request_error"),
+    EmbeddingMismatchError: (409, "invalid_request_error"),
     OverloadedError: (429, "rate_limit_error"),
     UnavailableError: (503, "server_error"),
+    StorageFullError: (507, "server_error"),
     GenerationError: (500, "server_error"),
     EmbeddingError: (500, "server_error"),
     LLMAPIError: (500, "server_error"),

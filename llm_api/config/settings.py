@@ -95,8 +95,14 @@ class Settings(BaseSettings):
 
     RESERVED: ClassVar[frozenset[str]] = frozenset(
         {
+            "data_dir",
+            "qdrant_url",
             "qdrant_host",
             "qdrant_port",
+            "qdrant_api_key",
+            "qdrant_timeout_seconds",
+            "qdrant_shard_number",
+            "qdrant_replication_factor",
             "qdrant_use_memory",
             "rag_top_k",
             "rag_score_threshold",
@@ -234,9 +240,36 @@ class Settings(BaseSettings):
         default=None,
         description="Must stay unset: keys cannot be checked yet, so the server refuses to start.",
     )
-    qdrant_host: Text | None = Field(default=None, description="Host of the vector store.")
-    qdrant_port: int = Field(default=6333, ge=1, le=65535, description="Port of the vector store.")
-    qdrant_use_memory: bool = Field(default=False, description="Keep the vector store in memory.")
+    data_dir: HomePath = Field(
+        default=Path("data"), description="Where documents are kept, if not on a Qdrant server."
+    )
+    qdrant_url: AnyHttpUrl | None = Field(
+        default=None,
+        description="A Qdrant server that keeps the documents, such as `https://qdrant:6333`.",
+    )
+    qdrant_host: Text | None = Field(
+        default=None, description="Its host, instead of `QDRANT_URL`; without TLS."
+    )
+    qdrant_port: int = Field(
+        default=6333, ge=1, le=65535, description="Its port, with `QDRANT_HOST`."
+    )
+    qdrant_api_key: SecretStr | None = Field(default=None, description="Its API key.")
+    qdrant_timeout_seconds: float = Field(
+        default=10,
+        ge=0.1,
+        allow_inf_nan=False,
+        description="Seconds after which it is taken not to answer.",
+    )
+    qdrant_shard_number: int | None = Field(
+        default=None, ge=1, description="Shards of a new collection on a cluster."
+    )
+    qdrant_replication_factor: int | None = Field(
+        default=None, ge=1, description="Copies of each shard on a cluster."
+    )
+    qdrant_use_memory: bool = Field(
+        default=False,
+        description="Keep documents in memory, whatever else is set: they end with the server.",
+    )
     embedding_model_name: Text = Field(
         default="all-MiniLM-L6-v2",
         description="The embedding model: a name on Hugging Face, a folder, or a GGUF file.",
@@ -314,6 +347,8 @@ class Settings(BaseSettings):
                 "API_KEY is set, but this version cannot check keys yet: "
                 "unset it, and keep the server on loopback"
             )
+        if self.qdrant_url is not None and self.qdrant_host is not None:
+            raise ValueError("QDRANT_URL: must be unset when QDRANT_HOST is set, or the reverse")
         if self.functions_dir is not None and not self.functions_dir.is_dir():
             raise ValueError(f"FUNCTIONS_DIR: there is no folder {str(self.functions_dir)!r}")
         if self.model_path is not None and (self.model_repo_id or self.model_filename):

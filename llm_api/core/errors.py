@@ -9,9 +9,16 @@ LLMAPIError
 │   └── UnreadableFileError        a file that no text can be taken from
 ├── ModelNotFoundError             no model of that name is served
 ├── FunctionNotFoundError          no function of that name is registered
+├── CollectionNotFoundError        no collection of that name is in the vector store
+├── DocumentNotFoundError          no document of that id is in the collection
+├── EmbeddingMismatchError         a collection was built with another embedding model
 ├── OverloadedError                the queue is full; try again after a while
 ├── UnavailableError               the model is not loaded (yet), or the server is stopping
-│   └── FunctionsBusyError         every thread for functions is held by one that does not end
+│   ├── FunctionsBusyError         every thread for functions is held by one that does not end
+│   └── VectorStoreUnavailableError  the vector store does not answer (in time)
+├── VectorStoreError               the vector store refused what it should have done
+│   ├── StorageFullError           there is no room to store more
+│   └── VectorStoreLockedError     another process has the vector store's folder open
 ├── FunctionError                  a function was run and gave no result
 │   ├── FunctionFailedError        it raised
 │   ├── FunctionTimeoutError       it took too long
@@ -71,6 +78,18 @@ class FunctionNotFoundError(LLMAPIError):
     code = "function_not_found"
 
 
+class CollectionNotFoundError(LLMAPIError):
+    code = "collection_not_found"
+
+
+class DocumentNotFoundError(LLMAPIError):
+    code = "document_not_found"
+
+
+class EmbeddingMismatchError(LLMAPIError):
+    code = "embedding_mismatch"
+
+
 class OverloadedError(LLMAPIError):
     """Carries `retry_after_seconds`, an estimate from measured speed."""
 
@@ -93,6 +112,22 @@ class UnavailableError(LLMAPIError):
 
 class FunctionsBusyError(UnavailableError):
     code = "functions_busy"
+
+
+class VectorStoreUnavailableError(UnavailableError):
+    code = "vector_store_unavailable"
+
+
+class VectorStoreError(LLMAPIError):
+    code = "vector_store_failed"
+
+
+class StorageFullError(VectorStoreError):
+    code = "storage_full"
+
+
+class VectorStoreLockedError(VectorStoreError):
+    code = "vector_store_locked"
 
 
 class FunctionError(LLMAPIError):

@@ -7,15 +7,21 @@ import pytest
 from fastapi import FastAPI
 
 from llm_api.core.errors import (
+    CollectionNotFoundError,
     ContextLengthExceededError,
+    DocumentNotFoundError,
     DownloadError,
+    EmbeddingMismatchError,
     GenerationError,
     InvalidRequestError,
     LLMAPIError,
     ModelFileError,
     OverloadedError,
+    StorageFullError,
     UnavailableError,
     UnsupportedParameterError,
+    VectorStoreError,
+    VectorStoreUnavailableError,
 )
 from tests.api.bodies import chat
 from tests.api.test_bad_input import assert_envelope
@@ -29,6 +35,12 @@ TABLE: list[tuple[LLMAPIError, int, str, str]] = [
     (ContextLengthExceededError("No."), 400, "invalid_request_error", "context_length_exceeded"),
     (OverloadedError("Full.", retry_after_seconds=2.3), 429, "rate_limit_error", "queue_full"),
     (UnavailableError("Loading."), 503, "server_error", "model_unavailable"),
+    (CollectionNotFoundError("No."), 404, "invalid_request_error", "collection_not_found"),
+    (DocumentNotFoundError("No."), 404, "invalid_request_error", "document_not_found"),
+    (EmbeddingMismatchError("No."), 409, "invalid_request_error", "embedding_mismatch"),
+    (VectorStoreUnavailableError("Down."), 503, "server_error", "vector_store_unavailable"),
+    (StorageFullError("Full."), 507, "server_error", "storage_full"),
+    (VectorStoreError("Odd."), 500, "server_error", "vector_store_failed"),
     (GenerationError("Broken."), 500, "server_error", "generation_failed"),
     (ModelFileError("Cut."), 500, "server_error", "model_file_invalid"),
     (DownloadError("Gone."), 500, "server_error", "download_failed"),

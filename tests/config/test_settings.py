@@ -53,6 +53,12 @@ def refusal(**overrides: object) -> str:
         ("log_level", "INFO"),
         ("log_file", Path("logs/log.jsonl")),
         ("api_key", None),
+        ("data_dir", Path("data")),
+        ("qdrant_url", None),
+        ("qdrant_api_key", None),
+        ("qdrant_timeout_seconds", 10),
+        ("qdrant_shard_number", None),
+        ("qdrant_replication_factor", None),
         ("qdrant_host", None),
         ("qdrant_port", 6333),
         ("qdrant_use_memory", False),
@@ -85,6 +91,9 @@ def test_default(name: str, default: object) -> None:
         ),
         ("MODEL_PATH", "~/x.gguf", Path.home() / "x.gguf"),
         ("QDRANT_USE_MEMORY", "true", True),
+        ("QDRANT_URL", "https://qdrant:6333", AnyHttpUrl("https://qdrant:6333")),
+        ("QDRANT_TIMEOUT_SECONDS", "0.5", 0.5),
+        ("DATA_DIR", "~/x", Path.home() / "x"),
         ("RAG_SCORE_THRESHOLD", "-0.5", -0.5),
         ("HOST", " ::1 ", "::1"),
         ("MODEL_MEMORY", "8GB", 8_000_000_000),
@@ -151,6 +160,11 @@ def test_environment_is_read(
         ),
         ("MODEL_PATH", "~nobody-x/m", "MODEL_PATH: must be a path, not '~nobody-x/m'"),
         ("QDRANT_USE_MEMORY", "maybe", "QDRANT_USE_MEMORY: must be true or false, not 'maybe'"),
+        (
+            "QDRANT_SHARD_NUMBER",
+            "0",
+            "QDRANT_SHARD_NUMBER: must be a whole number, at least 1, not '0'",
+        ),
         ("RAG_SCORE_THRESHOLD", "inf", "RAG_SCORE_THRESHOLD: must be a number, not 'inf'"),
         ("MODEL_REPO_ID", "a/b", "MODEL_FILENAME: must be set, since MODEL_REPO_ID is"),
         ("MODEL_FILENAME", "m.gguf", "MODEL_REPO_ID: must be set, since MODEL_FILENAME is"),
@@ -176,6 +190,12 @@ def test_model_path_excludes_a_repository(monkeypatch: pytest.MonkeyPatch, other
     monkeypatch.setenv("MODEL_PATH", "model.gguf")
     monkeypatch.setenv(other, "x")
     assert refusal().startswith("MODEL_PATH: must be unset when")
+
+
+def test_a_server_of_vectors_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QDRANT_URL", "http://qdrant:6333")
+    monkeypatch.setenv("QDRANT_HOST", "qdrant")
+    assert refusal() == "QDRANT_URL: must be unset when QDRANT_HOST is set, or the reverse"
 
 
 def test_repository_and_file_name_go_together() -> None:

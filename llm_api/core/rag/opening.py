@@ -1,0 +1,63 @@
+"""The vector store that was chosen, opened."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from llm_api.core.rag.vector_store import VectorStore
+
+_ABANDONED_SECONDS = 3600.0
+"""After this time nobody works any more on a write that has not ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorStoreOptions:
+    """Where documents are kept.
+
+    A server if `url` is set; else in memory, or in `folder`. The rest is about the server.
+    """
+
+    folder: Path
+    is_in_memory: bool = False
+    url: str | None = None
+    api_key: str | None = None
+    timeout_seconds: float = 10.0
+    shard_number: int | None = None
+    replication_factor: int | None = None
+
+
+@asynccontextmanager
+async def open_vector_store(options: VectorStoreOptions) -> AsyncGenerator[VectorStore, None]:
+    """Belongs to the running event loop.
+
+    Raises VectorStoreLockedError if another process has the folder open. A server that does not
+    answer is no error yet.
+    """
+    opened = _open_embedded(options) if options.url is None else _open_server(options, options.url)
+    async with opened as store:
+        yield store
+
+
+@asynccontextmanager
+async def _open_embedded(options: VectorStoreOptions) -> AsyncGenerator[VectorStore, None]:
+    from llm_api.core.rag.stores.edge_process import open_edge_process  # noqa: PLC0415
+
+    async with open_edge_process(None if options.is_in_memory else options.folder) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _open_server(options: VectorStoreOptions, url: str) -> AsyncGenerator[VectorStore, None]:
+    from llm_api.core.rag.stores.document_store import DocumentStore  # noqa: PLC0415
+    from llm_api.core.rag.stores.server import ServerOptions, open_server  # noqa: PLC0415
+
+    server = ServerOptions(
+        url,
+        options.api_key,
+        options.timeout_seconds,
+        options.shard_number,
+        options.replication_factor,
+    )
+    async with open_server(server) as engine:
+        yield DocumentStore(engine)

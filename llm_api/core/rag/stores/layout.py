@@ -1,0 +1,260 @@
+"""How documents lie in a collection, the same in every engine. Pure.
+
+Four kinds of points, told apart by `kind`; only chunks have vectors:
+
+    document  what is known of a document, and which version of its chunks is the valid one
+    content   a part of a document's text and sections as JSON: parts 0, 1, 2 ... put together
+    chunk     what is found
+    intent    versions that somebody is about to write or to delete: what to clean up after a crash
+
+A chunk is valid only if its `version` is that of its document's record. So the upsert of that one
+record makes a new version visible and the old one invisible, in one step, in any engine.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from llm_api.core.rag.bm25 import SparseVector
+from llm_api.core.rag.dates import parse_date
+from llm_api.core.rag.filters import And, Comparison, Filter, Or
+from llm_api.core.rag.metadata import keys, path_name, tag
+from llm_api.core.rag.stores.points import (
+    AllOf,
+    AnyOf,
+    Condition,
+    Match,
+    Not,
+    Payload,
+    Point,
+    Range,
+)
+from llm_api.core.rag.types import Chunk, Document, Metadata, MetadataValue, Scalar, Section, Span
+from llm_api.core.rag.vector_store import DocumentRecord, NewDocument
+
+KEYWORDS = ("kind", "document_id", "version", "tags")
+"""The fields that are indexed from the start."""
+
+DOCUMENTS = Match("kind", ("document",))
+CHUNKS = Match("kind", ("chunk",))
+INTENTS = Match("kind", ("intent",))
+
+_PART_CHARACTERS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One writing of a document: enough to name every point of it."""
+
+    id: str
+    chunks: int
+    parts: int
+
+    def chunk_id(self, position: int) -> str:
+        return _uuid("chunk", self.id, str(position))
+
+    def part_id(self, part: int) -> str:
+        return _uuid("content", self.id, str(part))
+
+    def part_ids(self) -> list[str]:
+        return [self.part_id(part) for part in range(self.parts)]
+
+    def chunk_ids(self) -> list[str]:
+        return [self.chunk_id(position) for position in range(self.chunks)]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """The payload of a `document` point, but for its kind and what it is filtered by."""
+
+    document_id: str
+    version: str
+    title: str
+    metadata: dict[str, MetadataValue]
+    content_hash: str
+    characters: int
+    chunks: int
+    parts: int
+    stored_at: float
+
+    def record(self) -> DocumentRecord:
+        return DocumentRecord(
+            self.document_id,
+            self.title,
+            self.metadata,
+            self.content_hash,
+            self.characters,
+            self.chunks,
+            self.stored_at,
+        )
+
+    def written(self) -> Version:
+        return Version(self.version, self.chunks, self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """The payload of a `chunk` point, but for its kind and what it is filtered by."""
+
+    document_id: str
+    version: str
+    id: str
+    position: int
+    text: str
+    start: int
+    end: int
+    headings: tuple[str, ...]
+    page: int | None
+
+    def chunk(self) -> Chunk:
+        span = Span(self.start, self.end)
+        return Chunk(
+            self.id, self.document_id, self.position, self.text, span, self.headings, self.page
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """The payload of an `intent` point. Of `versions`, those that are not valid are to go."""
+
+    document_id: str
+    started_at: float
+    versions: tuple[Version, ...]
+
+    def point(self) -> Point:
+        names = (version.id for version in self.versions)
+        return Point(_uuid("intent", self.document_id, *names), {"kind": "intent", **asdict(self)})
+
+
+_DOCUMENT = TypeAdapter(StoredDocument)
+_CHUNK = TypeAdapter(StoredChunk)
+_INTENT = TypeAdapter(Intent)
+_CONTENT = TypeAdapter(tuple[str, tuple[Section, ...]])
+
+
+def read_document(payload: Payload) -> StoredDocument:
+    return _DOCUMENT.validate_python(payload)
+
+
+def read_chunk(payload: Payload) -> StoredChunk:
+    return _CHUNK.validate_python(payload)
+
+
+def read_intent(payload: Payload) -> Intent:
+    return _INTENT.validate_python(payload)
+
+
+def read_content(parts: Sequence[Payload]) -> tuple[str, tuple[Section, ...]]:
+    """Text and sections out of the payloads of all `content` points, in their order."""
+    return _CONTENT.validate_json("".join(str(payload["json"]) for payload in parts))
+
+
+def record_id(document_id: str) -> str:
+    """The id of a document's `document` point."""
+    return _uuid("document", document_id)
+
+
+def content_parts(document: Document) -> list[str]:
+    content = [document.text, [asdict(section) for section in document.sections]]
+    text = json.dumps(content, ensure_ascii=False)
+    return [
+        text[start : start + _PART_CHARACTERS] for start in range(0, len(text), _PART_CHARACTERS)
+    ]
+
+
+def new_version(new: NewDocument, parts: Sequence[str]) -> Version:
+    """The same for the same content of the same document: a retry writes the same points."""
+    name = _uuid("version", new.document.id, new.content_hash)
+    return Version(name, len(new.chunks), len(parts))
+
+
+def record_point(new: NewDocument, version: Version, stored_at: float) -> Point:
+    stored = StoredDocument(
+        document_id=new.document.id,
+        version=version.id,
+        title=new.document.title,
+        metadata=dict(new.document.metadata),
+        content_hash=new.content_hash,
+        characters=len(new.document.text),
+        chunks=version.chunks,
+        parts=version.parts,
+        stored_at=stored_at,
+    )
+    payload = {"kind": "document", **asdict(stored), **_found_by(new.document.metadata)}
+    return Point(record_id(new.document.id), payload)
+
+
+def content_points(new: NewDocument, version: Version, parts: Sequence[str]) -> Iterator[Point]:
+    shared = {"kind": "content", "document_id": new.document.id, "version": version.id}
+    for part, text in enumerate(parts):
+        yield Point(version.part_id(part), {**shared, "json": text})
+
+
+def chunk_points(
+    new: NewDocument, version: Version, sparse: Sequence[SparseVector]
+) -> Iterator[Point]:
+    """One point for each chunk of a document, given their BM25 vectors."""
+    shared = {
+        "kind": "chunk",
+        "document_id": new.document.id,
+        "version": version.id,
+        **_found_by(new.document.metadata),
+    }
+    for position, (embedded, vector) in enumerate(zip(new.chunks, sparse, strict=True)):
+        chunk = embedded.chunk
+        payload = {
+            **shared,
+            "id": chunk.id,
+            "position": chunk.position,
+            "text": chunk.text,
+            "start": chunk.span.start,
+            "end": chunk.span.end,
+            "headings": list(chunk.headings),
+            "page": chunk.page,
+        }
+        yield Point(version.chunk_id(position), payload, embedded.vector, vector)
+
+
+def metadata_payload(metadata: Metadata, title: str) -> Payload:
+    """What changes in every point of a document when its metadata does."""
+    return {"metadata": dict(metadata), "title": title, **_found_by(metadata)}
+
+
+def _found_by(metadata: Metadata) -> dict[str, object]:
+    return asdict(keys(metadata))
+
+
+def condition(wanted: Filter) -> Condition:
+    """A filter on metadata as a condition on points, documents and chunks alike."""
+    match wanted:
+        case And(filters):
+            return AllOf(tuple(condition(part) for part in filters))
+        case Or(filters):
+            return AnyOf(tuple(condition(part) for part in filters))
+        case Comparison(field, "eq" | "in", values):
+            return _match(field, values)
+        case Comparison(field, "ne" | "nin", values):
+            return Not(_match(field, values))
+        case Comparison(field, order, (str(text),)):
+            return Range(f'dates."{path_name(field)}"', **{order: parse_date(text)})
+        case Comparison(field, order, (value,)):
+            return Range(f'numbers."{path_name(field)}"', **{order: float(value)})
+        case _:
+            raise ValueError(f"{wanted} is no filter that was parsed")
+
+
+def _match(field: str, values: Sequence[Scalar]) -> Match:
+    return Match("tags", tuple(tag(field, value) for value in values))
+
+
+def _uuid(*parts: str) -> str:
+    """A name that no other parts have. Each part is preceded by its length."""
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return str(UUID(bytes=digest.digest()))

@@ -1,0 +1,196 @@
+"""What retrieval asks of a store: the Protocol, and the values that cross it. No engine in it.
+
+A collection holds documents, and their chunks under a dense vector and a BM25 vector each. It
+remembers whose vectors it holds: those of another embedding model are refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from llm_api.core.rag.filters import EVERYTHING, Filter
+from llm_api.core.rag.types import Chunk, Document, Metadata
+
+Vector: TypeAlias = npt.NDArray[np.float32]
+SearchMode: TypeAlias = Literal["dense", "sparse", "hybrid"]
+Written: TypeAlias = Literal["created", "replaced", "unchanged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """The model that made the vectors of a collection, and their length."""
+
+    model: str
+    dimension: int
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    name: str
+    embedding: Embedding
+    documents: int
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedChunk:
+    """A chunk ready to be stored. `words` is the text that BM25 indexes."""
+
+    chunk: Chunk
+    vector: Vector
+    words: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewDocument:
+    """A document with all its chunks.
+
+    `content_hash` stands for everything that makes the chunks and vectors what they are: while it
+    stays the same, there is nothing to store again.
+    """
+
+    document: Document
+    content_hash: str
+    chunks: Sequence[EmbeddedChunk]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRecord:
+    """What is known of a stored document beside its text. `stored_at` is in Unix seconds."""
+
+    id: str
+    title: str
+    metadata: Metadata
+    content_hash: str
+    characters: int
+    chunks: int
+    stored_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """Some documents. `next_cursor` is None on the last page."""
+
+    documents: tuple[DocumentRecord, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryVector:
+    """A question's vector, and the model that made it."""
+
+    model: str
+    values: Vector
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchQuery:
+    """`sparse` needs `text`, `dense` needs `vector`, `hybrid` both.
+
+    `score_threshold` bounds the cosine similarity; in mode `sparse`, the BM25 score.
+    """
+
+    mode: SearchMode
+    top_k: int
+    text: str = ""
+    vector: QueryVector | None = None
+    filter: Filter = EVERYTHING
+    score_threshold: float | None = None
+    with_vectors: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hit:
+    """A chunk that was found, with the title and metadata of its document.
+
+    `score` ranks the hits of one search: the cosine, the BM25 score, or what fusion makes of both.
+    A score that the mode does not compute is None. `vector` is there if it was asked for.
+    """
+
+    chunk: Chunk
+    title: str
+    metadata: Metadata
+    score: float
+    dense_score: float | None
+    sparse_score: float | None
+    vector: Vector | None = None
+
+
+class VectorStore(Protocol):
+    """What answers is durable: it outlives the death of this process and of the machine's power.
+
+    A document is found whole or not at all, also while it is written. Every method raises
+    CollectionNotFoundError for a collection that is not there, VectorStoreUnavailableError when the
+    engine does not answer; every method that writes, StorageFullError.
+    """
+
+    async def create_collection(self, name: str, embedding: Embedding) -> None:
+        """Have this collection. Does nothing if it is there already.
+
+        Raises EmbeddingMismatchError if it is there with another embedding, and
+        InvalidRequestError for a name that is none.
+        """
+
+    async def describe_collection(self, name: str) -> Collection: ...
+
+    async def list_collections(self) -> tuple[Collection, ...]:
+        """All collections, by name."""
+
+    async def delete_collection(self, name: str) -> None: ...
+
+    async def rename_collection(self, name: str, new_name: str) -> None:
+        """Give a collection another name, in one step that no search notices.
+
+        What had the new name before is deleted: so a rebuilt collection takes the old one's place.
+        """
+
+    async def replace_documents(
+        self, collection: str, model: str, documents: Sequence[NewDocument]
+    ) -> tuple[Written, ...]:
+        """Store documents, each in one step; nothing of what it replaces is left.
+
+        Says for each what happened: `unchanged` where the content hash is the stored one. Many at
+        once cost little more than one. Raises EmbeddingMismatchError if vectors of `model` do not
+        belong here, InvalidRequestError for metadata that cannot be kept or an id given twice.
+        """
+
+    async def delete_documents(self, collection: str, ids: Sequence[str]) -> int:
+        """Delete those that are there, and return how many that were."""
+
+    async def delete_matching(self, collection: str, filter: Filter) -> int:
+        """Delete the documents that match, and return how many that were."""
+
+    async def get_document(self, collection: str, document_id: str) -> DocumentRecord:
+        """Raises DocumentNotFoundError."""
+
+    async def read_document(self, collection: str, document_id: str) -> Document:
+        """The document as it was stored, its text included. Raises DocumentNotFoundError."""
+
+    async def list_documents(
+        self,
+        collection: str,
+        filter: Filter,
+        cursor: str | None,
+        limit: int,
+    ) -> DocumentPage:
+        """Documents in an order of no meaning that stays; from the start without a cursor.
+
+        Raises InvalidRequestError for a cursor that no page gave.
+        """
+
+    async def update_metadata(
+        self, collection: str, document_id: str, metadata: Metadata, title: str | None = None
+    ) -> DocumentRecord:
+        """Replace the metadata, and the title if one is given. Nothing is embedded again.
+
+        Raises DocumentNotFoundError, and InvalidRequestError for metadata that cannot be kept.
+        """
+
+    async def search(self, collection: str, query: SearchQuery) -> tuple[Hit, ...]:
+        """The best chunks, best first, at most `top_k`.
+
+        Raises EmbeddingMismatchError if the query's vector does not belong here.
+        """
