@@ -32,12 +32,20 @@ FORBIDDEN: Final[Mapping[str, tuple[str, ...]]] = {
     "llm_api.config": ("llm_api.api", "llm_api.services", "llm_api.main", "llm_api.cli"),
     "llm_api.core.functions": (
         "llm_api.core.chat",
+        "llm_api.core.rag_chat",
         "llm_api.core.rag",
         "llm_api.core.embeddings",
         "llm_api.core.llm",
     ),
+    "llm_api.core.rag": (
+        "llm_api.core.chat",
+        "llm_api.core.rag_chat",
+        "llm_api.core.functions",
+        "llm_api.core.llm",
+    ),
     "llm_api.core.llm": (
         "llm_api.core.chat",
+        "llm_api.core.rag_chat",
         "llm_api.core.rag",
         "llm_api.core.embeddings",
         "llm_api.core.functions",
@@ -51,8 +59,11 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
         {"llm_api.core.llm.model_download", "llm_api.core.embeddings.hub_repository"}
     ),
     **dict.fromkeys(
-        ("torch", "transformers", "tokenizers", "sentence_transformers"),
+        ("torch", "transformers", "tokenizers"),
         frozenset({"llm_api.core.embeddings.sentence_transformer"}),
+    ),
+    "sentence_transformers": frozenset(
+        {"llm_api.core.embeddings.sentence_transformer", "llm_api.core.rag.rerank"}
     ),
     "llguidance": frozenset({"llm_api.core.llm.engine.grammar"}),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
@@ -224,6 +235,11 @@ def fake_package(folder: Path, files: Mapping[str, str]) -> dict[str, ast.Module
             "core/functions/a.py",
             "import llm_api.core.llm.types",
             ["llm_api.core.functions.a: imports llm_api.core.llm"],
+        ),
+        (
+            "core/rag/a.py",
+            "import llm_api.core.llm.types",
+            ["llm_api.core.rag.a: imports llm_api.core.llm"],
         ),
         ("services.py", "import llm_api.api.deps", ["llm_api.services: imports llm_api.api"]),
         ("api/a.py", "import llm_api.main", ["llm_api.api.a: imports llm_api.main"]),

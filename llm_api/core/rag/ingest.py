@@ -1,0 +1,117 @@
+"""Documents into a collection: prepared, embedded and written, all three at the same time.
+
+    window 1   prepare │ embed   │ write
+    window 2           │ prepare │ embed   │ write
+    window 3                     │ prepare │ embed   │ write
+
+A window is some documents in a row. Two may be at the embedder, so that it has the next one when it
+is through with one; one is written at a time; no more than `WINDOWS` are in memory.
+
+What is wrong with a document is its own failure. What is wrong with the store or the model ends the
+ingest: all that was reported is stored, and the same ingest again goes on from there.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+
+from llm_api.core.embeddings.embedder import Embedder
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.rag.embed_documents import embed_documents, embedding_of
+from llm_api.core.rag.outcome import DocumentOutcome, Report, failed
+from llm_api.core.rag.prepare import Chunking, Preparation
+from llm_api.core.rag.types import Document
+from llm_api.core.rag.vector_store import NewDocument, VectorStore
+from llm_api.core.utils.to_the_end import to_the_end
+
+WINDOWS = 4
+WINDOW_DOCUMENTS = 64
+WINDOW_CHARACTERS = 200_000
+
+
+class Ingester:
+    """Brings documents into the collections of a store."""
+
+    def __init__(self, store: VectorStore, embedder: Embedder, chunking: Chunking) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._chunking = chunking
+
+    async def ingest(
+        self, collection: str, documents: AsyncIterable[Document], report: Report
+    ) -> None:
+        """Store the documents that are not stored yet. The collection is made if need be.
+
+        Cancelling waits for the write under way. Raises what ends the ingest, such as
+        UnavailableError, StorageFullError or EmbeddingMismatchError.
+        """
+        embedding = await embedding_of(self._embedder)
+        await self._store.create_collection(collection, embedding)
+        preparation = Preparation(self._store, self._chunking, collection, embedding.model, report)
+        writer = _Writer(self._store, collection, embedding.model, report)
+        rooms, embedding_rooms = asyncio.Semaphore(WINDOWS), asyncio.Semaphore(2)
+
+        async def bring_in(window: Sequence[Document]) -> None:
+            prepared = await preparation.prepare(window)
+            async with embedding_rooms:
+                ready = await embed_documents(self._embedder, prepared, report)
+            await writer.write(ready)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for window in _windows(documents):
+                    await rooms.acquire()
+                    task = group.create_task(bring_in(window))
+                    task.add_done_callback(lambda _: rooms.release())
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+        await preparation.report_repeated()
+
+
+async def each(documents: Iterable[Document]) -> AsyncGenerator[Document, None]:
+    """Documents that are all there already, as an ingest takes them."""
+    for document in documents:
+        yield document
+
+
+async def _windows(documents: AsyncIterable[Document]) -> AsyncGenerator[list[Document], None]:
+    window: list[Document] = []
+    characters = 0
+    async for document in documents:
+        window.append(document)
+        characters += len(document.text)
+        if len(window) == WINDOW_DOCUMENTS or characters >= WINDOW_CHARACTERS:
+            yield window
+            window, characters = [], 0
+    if window:
+        yield window
+
+
+class _Writer:
+    """Writes windows, one at a time, each to the end."""
+
+    def __init__(self, store: VectorStore, collection: str, model: str, report: Report) -> None:
+        self._store = store
+        self._collection = collection
+        self._model = model
+        self._report = report
+        self._writing = asyncio.Lock()
+
+    async def write(self, documents: Sequence[NewDocument]) -> None:
+        async with self._writing:
+            await to_the_end(self._write(documents))
+
+    async def _write(self, documents: Sequence[NewDocument]) -> None:
+        """All at once; where that is refused, one by one, to find out which one it is about."""
+        if not documents:
+            return
+        try:
+            written = await self._store.replace_documents(self._collection, self._model, documents)
+        except InvalidRequestError as error:
+            if len(documents) == 1:
+                self._report(failed(documents[0].document.id, error))
+                return
+            for one in documents:
+                await self._write([one])
+            return
+        for one, what in zip(documents, written, strict=True):
+            self._report(DocumentOutcome(one.document.id, what, len(one.chunks)))

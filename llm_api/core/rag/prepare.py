@@ -1,0 +1,127 @@
+"""Which documents have to be embedded, and as what. What is stored already is left as it is."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from llm_api.core.errors import DocumentNotFoundError, InvalidRequestError
+from llm_api.core.rag.identity import content_hash
+from llm_api.core.rag.metadata import check_metadata
+from llm_api.core.rag.outcome import FAULTS_OF_ONE, DocumentOutcome, Report, failed
+from llm_api.core.rag.passages import passage
+from llm_api.core.rag.types import Chunk, Document, Metadata
+from llm_api.core.rag.vector_store import DocumentRecord, VectorStore
+from llm_api.core.utils.to_the_end import to_the_end
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunking:
+    """How documents are cut. `split` blocks; with the same `settings` it makes the same chunks."""
+
+    split: Callable[[Document], Sequence[Chunk]]
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document to be embedded: `passages` are its chunks as the model and BM25 read them."""
+
+    document: Document
+    content_hash: str
+    chunks: Sequence[Chunk]
+    passages: Sequence[str]
+
+
+class Preparation:
+    """That of one ingest into `collection`, whose vectors are those of `model`."""
+
+    def __init__(
+        self, store: VectorStore, chunking: Chunking, collection: str, model: str, report: Report
+    ) -> None:
+        self._store = store
+        self._chunking = chunking
+        self._collection = collection
+        self._model = model
+        self._report = report
+        self._seen: dict[str, tuple[str, Metadata]] = {}
+        self._repeated: list[str] = []
+
+    async def prepare(self, documents: Sequence[Document]) -> list[Prepared]:
+        """Those that have to be embedded. All others are reported, but for repeated ones."""
+        hashes = await asyncio.to_thread(self._hashes, documents)
+        new = [pair for pair in zip(documents, hashes, strict=True) if self._is_new(*pair)]
+        records = await asyncio.gather(*(self._record(document.id) for document, _ in new))
+        prepared = []
+        for (document, digest), record in zip(new, records, strict=True):
+            try:
+                check_metadata(document.metadata)
+                if record is not None and record.content_hash == digest:
+                    await self._keep(document, record)
+                else:
+                    prepared.append(await asyncio.to_thread(self._cut, document, digest))
+            except FAULTS_OF_ONE as error:
+                self._report(failed(document.id, error))
+        return prepared
+
+    async def report_repeated(self) -> None:
+        """Report each repetition of a document, when all the rest is stored."""
+        for document_id in self._repeated:
+            record = await self._record(document_id)
+            is_there = record is not None and record.content_hash == self._seen[document_id][0]
+            what = DocumentOutcome(document_id, "unchanged", record.chunks if record else 0)
+            self._report(what if is_there else failed(document_id, _failed_before()))
+
+    def _hashes(self, documents: Sequence[Document]) -> list[str]:
+        settings = self._chunking.settings
+        return [content_hash(document, settings, self._model) for document in documents]
+
+    def _is_new(self, document: Document, digest: str) -> bool:
+        """Whether this ingest has not had it. An id stands for one document alone."""
+        this = digest, document.metadata
+        earlier = self._seen.get(document.id)
+        if earlier is None:
+            self._seen[document.id] = this
+        elif earlier == this:
+            self._repeated.append(document.id)
+        else:
+            self._report(failed(document.id, _given_twice()))
+        return earlier is None
+
+    async def _record(self, document_id: str) -> DocumentRecord | None:
+        with suppress(DocumentNotFoundError):
+            return await self._store.get_document(self._collection, document_id)
+        return None
+
+    async def _keep(self, document: Document, record: DocumentRecord) -> None:
+        """The content is stored; the metadata may have changed."""
+        if dict(record.metadata) == dict(document.metadata):
+            self._report(DocumentOutcome(document.id, "unchanged", record.chunks))
+            return
+        await to_the_end(
+            self._store.update_metadata(self._collection, document.id, document.metadata)
+        )
+        self._report(DocumentOutcome(document.id, "updated", record.chunks))
+
+    def _cut(self, document: Document, digest: str) -> Prepared:
+        try:
+            chunks = self._chunking.split(document)
+        except Exception as error:
+            log.exception("cutting the document %s failed", document.id)
+            raise InvalidRequestError("Cutting it into chunks failed; the log says why.") from error
+        if not chunks:
+            raise InvalidRequestError("There are no words in it.")
+        return Prepared(document, digest, chunks, [passage(document, chunk) for chunk in chunks])
+
+
+def _given_twice() -> InvalidRequestError:
+    return InvalidRequestError(
+        "It is given twice: another document here has the same id, or the same text and no id."
+    )
+
+
+def _failed_before() -> InvalidRequestError:
+    return InvalidRequestError("The same document stands here before, and failed.")

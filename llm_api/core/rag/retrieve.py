@@ -1,0 +1,142 @@
+"""A question to the chunks that may answer it: embed, search, judge again, drop repetitions."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from llm_api.core.embeddings.embedder import Embedder, EmbeddingRequest
+from llm_api.core.errors import ContextLengthExceededError, UnsupportedParameterError
+from llm_api.core.rag.filters import EVERYTHING, Filter
+from llm_api.core.rag.mmr import choose_diverse
+from llm_api.core.rag.rerank import Reranker
+from llm_api.core.rag.thresholds import default_threshold
+from llm_api.core.rag.vector_store import (
+    Hit,
+    QueryVector,
+    SearchMode,
+    SearchQuery,
+    VectorStore,
+)
+
+NO_THRESHOLD: Final = -math.inf
+CANDIDATES = 30
+"""Hits that are judged again, at least: a cross-encoder reads them in half a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How to search. `score_threshold` None is the default: see `Retriever`.
+
+    `rerank` has the hits judged by a cross-encoder. `diversity` from 0 to 1 is how much hits lose
+    by what they repeat of better ones. `truncates` cuts a question that is too long for the
+    embedder, instead of refusing it.
+    """
+
+    collection: str
+    top_k: int
+    mode: SearchMode = "hybrid"
+    filter: Filter = EVERYTHING
+    score_threshold: float | None = None
+    rerank: bool = False
+    diversity: float = 0.0
+    truncates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A hit, and what the cross-encoder thinks of it if it was asked."""
+
+    hit: Hit
+    rerank_score: float | None = None
+
+    @property
+    def score(self) -> float:
+        """What ranks it. Its scale depends on the options."""
+        return self.hit.score if self.rerank_score is None else self.rerank_score
+
+
+class Retriever:
+    """Searches the collections of a store.
+
+    Where a request names no threshold, `score_threshold` is that of the cosine, or else what was
+    measured for the embedder. BM25 scores have no scale of their own: mode `sparse` has no default.
+    """
+
+    def __init__(
+        self,
+        store: VectorStore,
+        embedder: Embedder,
+        reranker: Reranker | None = None,
+        score_threshold: float | None = None,
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._reranker = reranker
+        self._score_threshold = score_threshold
+
+    async def search(self, question: str, options: SearchOptions, scope: str = "") -> list[Found]:
+        """The best chunks for the question, best first. `scope`: see `EmbeddingRequest`.
+
+        Raises UnsupportedParameterError for `rerank` without a reranker, and what embedder and
+        store raise.
+        """
+        if options.rerank and self._reranker is None:
+            raise UnsupportedParameterError(
+                "This server has no reranking model; set RERANK_MODEL.", param="rerank"
+            )
+        is_judged_again = options.rerank or options.diversity > 0
+        query = SearchQuery(
+            mode=options.mode,
+            top_k=max(CANDIDATES, 2 * options.top_k) if is_judged_again else options.top_k,
+            text=question,
+            vector=await self._vector(question, options, scope),
+            filter=options.filter,
+            score_threshold=self._threshold(options),
+            with_vectors=options.diversity > 0,
+        )
+        found = [Found(hit) for hit in await self._store.search(options.collection, query)]
+        if options.rerank and self._reranker is not None:
+            found = await _reranked(self._reranker, question, found)
+        if options.diversity > 0:
+            found = _diverse(found, options)
+        return found[: options.top_k]
+
+    async def _vector(
+        self, question: str, options: SearchOptions, scope: str
+    ) -> QueryVector | None:
+        if options.mode == "sparse":
+            return None
+        request = EmbeddingRequest(
+            [question], input_type="query", truncates=options.truncates, scope=scope
+        )
+        try:
+            embeddings = await self._embedder.embed(request)
+        except ContextLengthExceededError as error:
+            raise ContextLengthExceededError(
+                "The question is longer than the embedding model reads; shorten it, or search in"
+                " mode 'sparse'.",
+                param="query",
+            ) from error
+        return QueryVector(self._embedder.card.id, embeddings.vectors[0])
+
+    def _threshold(self, options: SearchOptions) -> float | None:
+        threshold = options.score_threshold
+        if threshold is None and options.mode != "sparse":
+            threshold = self._score_threshold
+            if threshold is None:
+                threshold = default_threshold(self._embedder.card.id)
+        return None if threshold == NO_THRESHOLD else threshold
+
+
+async def _reranked(reranker: Reranker, question: str, found: Sequence[Found]) -> list[Found]:
+    scores = await reranker.rerank(question, [one.hit.chunk.text for one in found])
+    judged = [replace(one, rerank_score=score) for one, score in zip(found, scores, strict=True)]
+    return sorted(judged, key=lambda one: one.score, reverse=True)
+
+
+def _diverse(found: Sequence[Found], options: SearchOptions) -> list[Found]:
+    vectors = [one.hit.vector for one in found if one.hit.vector is not None]
+    scores = [one.score for one in found]
+    chosen = choose_diverse(scores, vectors, options.diversity, options.top_k)
+    return [found[position] for position in chosen]

@@ -1,0 +1,200 @@
+"""A store in a dictionary, an embedder by words, and cutting by lines: for tests."""
+
+import asyncio
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from llm_api.core.embeddings.embedder import (
+    EmbedderCard,
+    EmbeddingRequest,
+    Embeddings,
+    Vectors,
+)
+from llm_api.core.errors import (
+    CollectionNotFoundError,
+    DocumentNotFoundError,
+    EmbeddingMismatchError,
+)
+from llm_api.core.rag.filters import Filter
+from llm_api.core.rag.prepare import Chunking
+from llm_api.core.rag.types import Chunk, Document, Metadata, Span
+from llm_api.core.rag.vector_store import (
+    Collection,
+    DocumentPage,
+    DocumentRecord,
+    Embedding,
+    Hit,
+    NewDocument,
+    SearchQuery,
+    Written,
+)
+
+MODEL = "words"
+DIMENSION = 64
+
+
+def vector_of(text: str) -> Vectors:
+    """Of length 1; its cosine with another's grows with the words both share."""
+    vector = np.zeros(DIMENSION, dtype=np.float32)
+    for word in re.findall(r"\w+", text.lower()):
+        vector[zlib.crc32(word.encode()) % DIMENSION] += 1
+    length = float(np.linalg.norm(vector))
+    return vector / np.float32(length) if length else vector
+
+
+@dataclass
+class FakeEmbedder:
+    """Remembers the requests. Raises `failure` for those that hold its text."""
+
+    card: EmbedderCard = field(
+        default_factory=lambda: EmbedderCard(MODEL, 0, "tests", dimension=DIMENSION)
+    )
+    failures: dict[str, Exception] = field(default_factory=dict)
+    seconds: float = 0.0
+    requests: list[EmbeddingRequest] = field(default_factory=list)
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        self.requests.append(request)
+        await asyncio.sleep(self.seconds)
+        texts = [str(text) for text in request.inputs]
+        for part, failure in self.failures.items():
+            if any(part in text for text in texts):
+                raise failure
+        return Embeddings(np.stack([vector_of(text) for text in texts]), len(texts))
+
+    async def aclose(self) -> None:
+        """Nothing to free."""
+
+    @property
+    def texts(self) -> list[str]:
+        return [str(text) for request in self.requests for text in request.inputs]
+
+
+def lines(document: Document) -> list[Chunk]:
+    """A chunk for each line that is not blank."""
+    return [
+        Chunk(
+            f"{document.id}#{position}", document.id, position, found.group(), Span(*found.span())
+        )
+        for position, found in enumerate(re.finditer(r"\S[^\n]*", document.text))
+    ]
+
+
+BY_LINES = Chunking(lines, "lines")
+
+
+@dataclass
+class FakeStore:
+    """Keeps documents by collection and id. Filters are remembered, not applied."""
+
+    collections: dict[str, tuple[Embedding, dict[str, NewDocument]]] = field(default_factory=dict)
+    failures: dict[str, Exception] = field(default_factory=dict)
+    seconds: float = 0.0
+    calls: list[str] = field(default_factory=list)
+    queries: list[SearchQuery] = field(default_factory=list)
+
+    def documents(self, collection: str = "default") -> dict[str, NewDocument]:
+        if collection not in self.collections:
+            raise CollectionNotFoundError(f"There is no collection {collection!r}.")
+        return self.collections[collection][1]
+
+    async def create_collection(self, name: str, embedding: Embedding) -> None:
+        if self.collections.setdefault(name, (embedding, {}))[0] != embedding:
+            raise EmbeddingMismatchError("Another embedding.")
+
+    async def describe_collection(self, name: str) -> Collection:
+        documents = self.documents(name)
+        chunks = sum(len(one.chunks) for one in documents.values())
+        return Collection(name, self.collections[name][0], len(documents), chunks)
+
+    async def list_collections(self) -> tuple[Collection, ...]:
+        return tuple([await self.describe_collection(name) for name in sorted(self.collections)])
+
+    async def delete_collection(self, name: str) -> None:
+        del self.collections[name]
+
+    async def rename_collection(self, name: str, new_name: str) -> None:
+        self.collections[new_name] = self.collections.pop(name)
+
+    async def replace_documents(
+        self, collection: str, model: str, documents: Sequence[NewDocument]
+    ) -> tuple[Written, ...]:
+        self.calls.append("replace")
+        if self.collections[collection][0].model != model:
+            raise EmbeddingMismatchError("Another model.")
+        for part, failure in self.failures.items():
+            if any(part in one.document.text for one in documents):
+                raise failure
+        stored = self.documents(collection)
+        written: list[Written] = []
+        for one in documents:
+            written.append("replaced" if one.document.id in stored else "created")
+            stored[one.document.id] = one
+            await asyncio.sleep(self.seconds / len(documents))
+        return tuple(written)
+
+    async def delete_documents(self, collection: str, ids: Sequence[str]) -> int:
+        stored = self.documents(collection)
+        return sum(stored.pop(id_, None) is not None for id_ in ids)
+
+    async def delete_matching(self, collection: str, filter: Filter) -> int:
+        raise NotImplementedError
+
+    async def get_document(self, collection: str, document_id: str) -> DocumentRecord:
+        stored = self.documents(collection)
+        if document_id not in stored:
+            raise DocumentNotFoundError(f"There is no document {document_id!r}.")
+        one = stored[document_id]
+        document = one.document
+        size = len(document.text), len(one.chunks)
+        return DocumentRecord(
+            document.id, document.title, document.metadata, one.content_hash, *size, stored_at=0
+        )
+
+    async def read_document(self, collection: str, document_id: str) -> Document:
+        return self.documents(collection)[document_id].document
+
+    async def list_documents(
+        self,
+        collection: str,
+        filter: Filter,
+        cursor: str | None,
+        limit: int,
+    ) -> DocumentPage:
+        raise NotImplementedError
+
+    async def update_metadata(
+        self, collection: str, document_id: str, metadata: Metadata, title: str | None = None
+    ) -> DocumentRecord:
+        self.calls.append("update_metadata")
+        stored = self.documents(collection)
+        one = stored[document_id]
+        title = one.document.title if title is None else title
+        document = replace(one.document, metadata=metadata, title=title)
+        stored[document_id] = replace(one, document=document)
+        return await self.get_document(collection, document_id)
+
+    async def search(self, collection: str, query: SearchQuery) -> tuple[Hit, ...]:
+        """By the cosine, whatever the mode; in mode `sparse` with the text's own vector."""
+        self.queries.append(query)
+        asked = vector_of(query.text) if query.vector is None else query.vector.values
+        hits = [
+            Hit(
+                chunk=chunk.chunk,
+                title=one.document.title,
+                metadata=one.document.metadata,
+                score=float(asked @ chunk.vector),
+                dense_score=None if query.vector is None else float(asked @ chunk.vector),
+                sparse_score=None,
+                vector=chunk.vector if query.with_vectors else None,
+            )
+            for one in self.documents(collection).values()
+            for chunk in one.chunks
+        ]
+        threshold = query.score_threshold
+        passing = [hit for hit in hits if threshold is None or hit.score >= threshold]
+        return tuple(sorted(passing, key=lambda hit: -hit.score)[: query.top_k])

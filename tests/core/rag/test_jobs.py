@@ -1,0 +1,135 @@
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
+from itertools import count
+
+import pytest
+
+from llm_api.core.errors import UnavailableError
+from llm_api.core.rag import ingest as ingest_module
+from llm_api.core.rag.ingest import Ingester, each
+from llm_api.core.rag.job_list import Job
+from llm_api.core.rag.jobs import IngestJobs, Work
+from llm_api.core.rag.outcome import DocumentOutcome, Report
+from llm_api.core.rag.types import Document
+from tests.core.rag.fakes import BY_LINES, FakeEmbedder, FakeStore
+
+
+@asynccontextmanager
+async def running() -> AsyncGenerator[IngestJobs, None]:
+    ids = count(1)
+    async with aclosing(IngestJobs(clock=lambda: 7.0, new_id=lambda: f"job_{next(ids)}")) as jobs:
+        yield jobs
+
+
+async def until(jobs: IngestJobs, job_id: str, holds: Callable[[Job], bool]) -> Job:
+    while True:
+        job = jobs.get(job_id)
+        assert job is not None
+        if holds(job):
+            return job
+        await asyncio.sleep(0.001)
+
+
+async def ended(jobs: IngestJobs, job_id: str) -> Job:
+    return await until(jobs, job_id, lambda job: job.has_ended)
+
+
+async def works(report: Report) -> None:
+    report(DocumentOutcome("a", "created", chunks=1))
+
+
+async def hangs(_: Report) -> None:
+    await asyncio.Event().wait()
+
+
+def fails(error: Exception) -> Work:
+    async def work(report: Report) -> None:
+        await works(report)
+        raise error
+
+    return work
+
+
+async def test_job_runs_to_its_end() -> None:
+    async with running() as jobs:
+        created = jobs.create("default", 1, works)
+        assert created == Job("job_1", "default", 1, 7.0)
+        job = await ended(jobs, created.id)
+        assert (job.state, job.done, job.started_at, job.ended_at) == ("done", 1, 7.0, 7.0)
+
+
+async def test_ingest_as_a_job_counts_documents_and_failures() -> None:
+    ingester = Ingester(FakeStore(), FakeEmbedder(), BY_LINES)
+    documents = [Document("a", "x"), Document("b", " "), Document("c", "y")]
+    async with running() as jobs:
+        created = jobs.create(
+            "default", 3, lambda report: ingester.ingest("default", each(documents), report)
+        )
+        job = await ended(jobs, created.id)
+        assert (job.state, job.done) == ("done", 3)
+        assert dict(job.failures) == {"b": "There are no words in it."}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (UnavailableError("The store\nis down."), "The store is down."),
+        (ZeroDivisionError("secret"), "An internal error; the log says more."),
+    ],
+)
+async def test_error_of_the_whole_ingest_fails_the_job_and_not_the_next(
+    error: Exception, reason: str
+) -> None:
+    async with running() as jobs:
+        first, second = jobs.create("default", 2, fails(error)), jobs.create("default", 1, works)
+        job = await ended(jobs, first.id)
+        assert (job.state, job.error, job.done) == ("failed", reason, 1)
+        assert (await ended(jobs, second.id)).state == "done"
+
+
+async def test_jobs_run_one_after_the_other() -> None:
+    async with running() as jobs:
+        first, second = jobs.create("default", 1, hangs), jobs.create("default", 1, works)
+        await until(jobs, first.id, lambda job: job.state == "running")
+        assert [job.state for job in jobs.all()] == ["queued", "running"]
+        await jobs.cancel(first.id)
+        assert (await ended(jobs, second.id)).state == "done"
+
+
+async def test_cancelled_job_does_not_run_on() -> None:
+    store = FakeStore(seconds=0.02)
+    ingester = Ingester(store, FakeEmbedder(), BY_LINES)
+    documents = [Document(f"d{number}", f"text {number}") for number in range(400)]
+    async with running() as jobs:
+        created = jobs.create(
+            "default", 400, lambda report: ingester.ingest("default", each(documents), report)
+        )
+        await until(jobs, created.id, lambda _: bool(store.calls))
+        await jobs.cancel(created.id)
+        job = jobs.get(created.id)
+        assert job is not None
+        assert (job.state, job.done) == ("cancelled", ingest_module.WINDOW_DOCUMENTS)
+        assert len(store.documents()) == ingest_module.WINDOW_DOCUMENTS
+        assert store.calls == ["replace"]
+
+
+async def test_cancelling_a_job_that_waits_or_is_over_is_no_error() -> None:
+    async with running() as jobs:
+        first, second = jobs.create("default", 1, hangs), jobs.create("default", 1, works)
+        await jobs.cancel(second.id)
+        await jobs.cancel(second.id)
+        await jobs.cancel("unknown")
+        await jobs.cancel(first.id)
+        assert [job.state for job in jobs.all()] == ["cancelled", "cancelled"]
+
+
+async def test_closing_cancels_what_runs_and_what_waits() -> None:
+    async with running() as jobs:
+        for work in (hangs, works, works):
+            jobs.create("default", 1, work)
+        await asyncio.sleep(0)
+    assert [job.state for job in jobs.all()] == ["cancelled"] * 3
+    with pytest.raises(UnavailableError):
+        jobs.create("default", 1, works)
+    await jobs.aclose()

@@ -1,0 +1,143 @@
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+
+from llm_api.core.embeddings.embedder import EmbedderCard
+from llm_api.core.errors import ContextLengthExceededError, UnsupportedParameterError
+from llm_api.core.rag.filters import Comparison
+from llm_api.core.rag.ingest import Ingester, each
+from llm_api.core.rag.retrieve import CANDIDATES, NO_THRESHOLD, Retriever, SearchOptions
+from llm_api.core.rag.types import Document
+from tests.core.rag.fakes import BY_LINES, DIMENSION, MODEL, FakeEmbedder, FakeStore
+
+DOCUMENTS = [
+    Document("cat", "the cat sleeps on the sofa", "Cats", {"kind": "pet"}),
+    Document("cat2", "the cat sleeps on the sofa today"),
+    Document("dog", "the dog barks at the cat"),
+    Document("tax", "income declarations"),
+]
+OPTIONS = SearchOptions("default", top_k=3, mode="dense")
+
+
+@dataclass
+class ByLength:
+    """Judges texts by their length: the shortest is the best."""
+
+    asked: str = ""
+
+    async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
+        self.asked = question
+        return [-float(len(text)) for text in texts]
+
+
+async def filled() -> FakeStore:
+    store = FakeStore()
+    ingester = Ingester(store, FakeEmbedder(), BY_LINES)
+    await ingester.ingest("default", each(DOCUMENTS), lambda _: None)
+    return store
+
+
+async def documents_for(
+    question: str, options: SearchOptions = OPTIONS, reranker: ByLength | None = None
+) -> list[str]:
+    retriever = Retriever(await filled(), FakeEmbedder(), reranker)
+    found = await retriever.search(question, options)
+    return [one.hit.chunk.document_id for one in found]
+
+
+async def test_best_chunks_come_first() -> None:
+    assert await documents_for("the cat sleeps on the sofa") == ["cat", "cat2", "dog"]
+
+
+async def test_question_is_embedded_as_a_query_in_the_scope_of_who_asks() -> None:
+    embedder = FakeEmbedder()
+    await Retriever(await filled(), embedder).search("cat", OPTIONS, scope="key 7")
+    (request,) = embedder.requests
+    assert (request.inputs, request.input_type, request.scope) == (["cat"], "query", "key 7")
+
+
+async def test_sparse_search_embeds_nothing() -> None:
+    embedder, store = FakeEmbedder(), await filled()
+    await Retriever(store, embedder).search("cat", replace(OPTIONS, mode="sparse"))
+    assert embedder.requests == []
+    assert (store.queries[0].text, store.queries[0].vector) == ("cat", None)
+
+
+async def test_filter_mode_and_model_reach_the_store() -> None:
+    store, filter_ = await filled(), Comparison("kind", "eq", ("pet",))
+    await Retriever(store, FakeEmbedder()).search(
+        "cat", replace(OPTIONS, mode="hybrid", filter=filter_)
+    )
+    (query,) = store.queries
+    assert (query.mode, query.filter, query.top_k) == ("hybrid", filter_, 3)
+    assert query.vector is not None
+    assert query.vector.model == MODEL
+
+
+@pytest.mark.parametrize(
+    ("model", "setting", "options", "expected"),
+    [
+        ("all-MiniLM-L6-v2", None, OPTIONS, 0.25),
+        ("all-MiniLM-L6-v2", None, replace(OPTIONS, mode="hybrid"), 0.25),
+        ("all-MiniLM-L6-v2", None, replace(OPTIONS, mode="sparse"), None),
+        ("all-MiniLM-L6-v2", 0.1, OPTIONS, 0.1),
+        ("all-MiniLM-L6-v2", 0.0, OPTIONS, 0.0),
+        ("all-MiniLM-L6-v2", 0.1, replace(OPTIONS, mode="sparse"), None),
+        ("all-MiniLM-L6-v2", 0.1, replace(OPTIONS, score_threshold=0.6), 0.6),
+        ("all-MiniLM-L6-v2", 0.1, replace(OPTIONS, score_threshold=NO_THRESHOLD), None),
+        ("all-MiniLM-L6-v2", None, replace(OPTIONS, mode="sparse", score_threshold=3), 3),
+        ("unknown", None, OPTIONS, None),
+        ("unknown", 0.4, OPTIONS, 0.4),
+    ],
+)
+async def test_threshold_is_the_requests_the_settings_or_the_measured_one(
+    model: str, setting: float | None, options: SearchOptions, expected: float | None
+) -> None:
+    store = await filled()
+    embedder = FakeEmbedder(EmbedderCard(model, 0, "tests", dimension=DIMENSION))
+    await Retriever(store, embedder, score_threshold=setting).search("cat", options)
+    assert store.queries[0].score_threshold == expected
+
+
+async def test_reranker_has_the_last_word_over_more_candidates_than_are_asked_for() -> None:
+    reranker = ByLength()
+    options = replace(OPTIONS, top_k=1, rerank=True)
+    assert await documents_for("the cat sleeps on the sofa", options, reranker) == ["tax"]
+    assert reranker.asked == "the cat sleeps on the sofa"
+
+
+async def test_reranked_hit_keeps_its_first_scores() -> None:
+    retriever = Retriever(await filled(), FakeEmbedder(), ByLength())
+    found = await retriever.search("income", replace(OPTIONS, rerank=True))
+    assert found[0].score == found[0].rerank_score == -float(len("income declarations"))
+    assert found[0].hit.dense_score == pytest.approx(1 / math.sqrt(2))
+
+
+async def test_reranking_without_a_model_is_refused() -> None:
+    with pytest.raises(UnsupportedParameterError) as refusal:
+        await documents_for("cat", replace(OPTIONS, rerank=True))
+    assert refusal.value.param == "rerank"
+
+
+async def test_diversity_leaves_out_what_repeats_a_better_hit() -> None:
+    options = replace(OPTIONS, top_k=2, diversity=0.7)
+    assert await documents_for("the cat sleeps on the sofa", options) == ["cat", "tax"]
+
+
+async def test_as_many_as_asked_for_are_searched_where_nothing_is_judged_again() -> None:
+    store = await filled()
+    retriever = Retriever(store, FakeEmbedder(), ByLength())
+    for options in (OPTIONS, replace(OPTIONS, diversity=0.1), replace(OPTIONS, rerank=True)):
+        await retriever.search("cat", options)
+    assert [query.top_k for query in store.queries] == [3, CANDIDATES, CANDIDATES]
+    assert [query.with_vectors for query in store.queries] == [False, True, False]
+
+
+async def test_question_that_is_too_long_is_refused_by_its_name() -> None:
+    too_long = ContextLengthExceededError("input[0] has 300 tokens", param="input[0]")
+    embedder = FakeEmbedder(failures={"cat": too_long})
+    with pytest.raises(ContextLengthExceededError) as refusal:
+        await Retriever(await filled(), embedder).search("cat", OPTIONS)
+    assert refusal.value.param == "query"
