@@ -82,9 +82,18 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "mammoth": frozenset({"llm_api.core.rag.loaders.docx"}),
     "qdrant_edge": frozenset(
         f"llm_api.core.rag.{name}"
-        for name in ("bm25", "stores.edge", "stores.edge_index", "stores.edge_points")
+        for name in (
+            "bm25",
+            "stores.edge",
+            "stores.edge_index",
+            "stores.edge_points",
+            "stores.edge_values",
+        )
     ),
-    "qdrant_client": frozenset({"llm_api.core.rag.stores.server"}),
+    "qdrant_client": frozenset(
+        f"llm_api.core.rag.stores.{name}"
+        for name in ("requests", "server", "server_points", "server_values")
+    ),
 }
 
 # Reading the environment is the settings' business alone.

@@ -24,7 +24,7 @@ def check_metadata(metadata: Metadata) -> None:
     if len(metadata) > MAX_FIELDS:
         raise _refusal(f"Metadata has at most {MAX_FIELDS} fields.", "metadata")
     for name, value in metadata.items():
-        if not 1 <= len(name) <= MAX_NAME or not _is_unicode(name):
+        if not 1 <= len(name) <= MAX_NAME or not is_unicode(name):
             raise _refusal(f"A field's name has 1 to {MAX_NAME} characters.", "metadata")
         if isinstance(value, list) and len(value) > MAX_ITEMS:
             raise _refusal(f"A list has at most {MAX_ITEMS} items.", f"metadata.{name}")
@@ -33,7 +33,7 @@ def check_metadata(metadata: Metadata) -> None:
 
 
 def _check_scalar(value: Scalar, path: str) -> None:
-    if isinstance(value, str) and (len(value) > MAX_TEXT or not _is_unicode(value)):
+    if isinstance(value, str) and (len(value) > MAX_TEXT or not is_unicode(value)):
         raise _refusal(f"A text is valid Unicode of at most {MAX_TEXT} characters.", path)
     if isinstance(value, float) and not math.isfinite(value):
         raise _refusal("A number is finite.", path)
@@ -90,7 +90,8 @@ def path_name(field: str) -> str:
     return quote(field, safe="")
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8: it has no lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 

@@ -50,7 +50,8 @@ async def _open_embedded(options: VectorStoreOptions) -> AsyncGenerator[VectorSt
 @asynccontextmanager
 async def _open_server(options: VectorStoreOptions, url: str) -> AsyncGenerator[VectorStore, None]:
     from llm_api.core.rag.stores.document_store import DocumentStore  # noqa: PLC0415
-    from llm_api.core.rag.stores.server import ServerOptions, open_server  # noqa: PLC0415
+    from llm_api.core.rag.stores.requests import ServerOptions  # noqa: PLC0415
+    from llm_api.core.rag.stores.server import open_server  # noqa: PLC0415
 
     server = ServerOptions(
         url,

@@ -17,27 +17,21 @@ from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
-import numpy as np
 import qdrant_edge as qdrant
 from qdrant_edge import UpdateOperation
 
 from llm_api.core.errors import StorageFullError, VectorStoreError
 from llm_api.core.rag.bm25 import SparseVector
+from llm_api.core.rag.stores import edge_values as values
 from llm_api.core.rag.stores.layout import CHUNKS, KEYWORDS
 from llm_api.core.rag.stores.points import (
     DENSE,
     MAX_NUMBER_INDEXES,
     SEARCH_EF,
     SPARSE,
-    AllOf,
-    AnyOf,
     Condition,
-    HasId,
-    Match,
-    Not,
     Payload,
     Point,
-    Range,
     StoredPoint,
 )
 from llm_api.core.rag.vector_store import Vector
@@ -79,7 +73,7 @@ class EdgePoints:
 
     def _count_unindexed(self) -> int:
         """Chunks not in the index. Each has two vectors, of which the sparse one always is."""
-        chunks = self._shard.count(qdrant.CountRequest(filter=_filter(CHUNKS)))
+        chunks = self._shard.count(qdrant.CountRequest(filter=values.filter_of(CHUNKS)))
         return max(0, 2 * chunks - self._shard.info().indexed_vectors_count)
 
     async def stop_indexing(self) -> None:
@@ -96,7 +90,7 @@ class EdgePoints:
 
     async def upsert(self, points: Sequence[Point]) -> None:
         _check_room(self.folder, 0)
-        operation = UpdateOperation.upsert_points([_to_point(point) for point in points])
+        operation = UpdateOperation.upsert_points([values.to_point(point) for point in points])
         await self._update(operation, [point.id for point in points])
         self.unindexed += sum(point.dense is not None for point in points)
 
@@ -131,23 +125,23 @@ class EdgePoints:
         self, ids: Sequence[str], *, with_vectors: bool = False
     ) -> dict[str, StoredPoint]:
         records = self._shard.retrieve(list(ids), True, [DENSE] if with_vectors else False)
-        return {str(record.id): _stored(record) for record in records}
+        return {str(record.id): values.stored(record) for record in records}
 
     async def scroll(
         self, where: Condition, limit: int, start: str | None = None
     ) -> tuple[dict[str, StoredPoint], str | None]:
         records, following = self._shard.scroll(
             qdrant.ScrollRequest(
-                offset=start, limit=limit, filter=_filter(where), with_payload=True
+                offset=start, limit=limit, filter=values.filter_of(where), with_payload=True
             )
         )
         return (
-            {str(record.id): _stored(record) for record in records},
+            {str(record.id): values.stored(record) for record in records},
             None if following is None else str(following),
         )
 
     async def count(self, where: Condition) -> int:
-        return self._shard.count(qdrant.CountRequest(filter=_filter(where)))
+        return self._shard.count(qdrant.CountRequest(filter=values.filter_of(where)))
 
     async def nearest(
         self, query: Vector | SparseVector, limit: int, where: Condition
@@ -155,8 +149,8 @@ class EdgePoints:
         found = self._shard.query(
             qdrant.QueryRequest(
                 limit=limit,
-                query=_query(query),
-                filter=_filter(where),
+                query=values.query(query),
+                filter=values.filter_of(where),
                 params=qdrant.SearchParams(hnsw_ef=max(SEARCH_EF, limit)),
             )
         )
@@ -279,47 +273,3 @@ async def _run_indexer(folder: Path) -> None:
 
 def _float_index(key: str) -> UpdateOperation:
     return UpdateOperation.create_field_index(key, qdrant.PayloadSchemaType.Float)
-
-
-def _to_point(point: Point) -> qdrant.Point:
-    vectors: dict[str, list[float] | qdrant.SparseVector | list[list[float]]] = {}
-    if point.dense is not None:
-        vectors[DENSE] = point.dense.tolist()
-    if point.sparse is not None:
-        vectors[SPARSE] = _sparse(point.sparse)
-    return qdrant.Point(point.id, vectors, dict(point.payload))
-
-
-def _stored(record: qdrant.Record) -> StoredPoint:
-    vector = record.vector.get(DENSE) if isinstance(record.vector, dict) else None
-    return StoredPoint(
-        record.payload or {}, None if vector is None else np.asarray(vector, np.float32)
-    )
-
-
-def _sparse(vector: SparseVector) -> qdrant.SparseVector:
-    return qdrant.SparseVector(list(vector.indices), list(vector.values))
-
-
-def _query(query: Vector | SparseVector) -> qdrant.Query:
-    if isinstance(query, SparseVector):
-        return qdrant.Query.Nearest(_sparse(query), using=SPARSE)
-    return qdrant.Query.Nearest(query.tolist(), using=DENSE)
-
-
-def _filter(condition: Condition) -> qdrant.Filter:
-    match condition:
-        case Match(key, values):
-            match = qdrant.MatchAny(list(values))
-            return qdrant.Filter(must=[qdrant.FieldCondition(key, match=match)])
-        case Range(key, gt, gte, lt, lte):
-            bounds = qdrant.RangeFloat(gt=gt, gte=gte, lt=lt, lte=lte)
-            return qdrant.Filter(must=[qdrant.FieldCondition(key, range=bounds)])
-        case HasId(ids):
-            return qdrant.Filter(must=[qdrant.HasIdCondition(set(ids))])
-        case AllOf(conditions):
-            return qdrant.Filter(must=[_filter(part) for part in conditions])
-        case AnyOf(conditions):
-            return qdrant.Filter(should=[_filter(part) for part in conditions])
-        case Not(part):
-            return qdrant.Filter(must_not=[_filter(part)])

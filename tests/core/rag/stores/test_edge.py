@@ -119,7 +119,7 @@ class _CrashError(Exception):
     pass
 
 
-WRITES = {"created": 5, "replaced": 6, "deleted": 4}
+WRITES = {"created": 4, "replaced": 5, "deleted": 4}
 """How often each kind of change writes to the engine."""
 
 

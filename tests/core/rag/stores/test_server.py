@@ -17,7 +17,8 @@ from llm_api.core.rag.opening import VectorStoreOptions, open_vector_store
 from llm_api.core.rag.stores.document_store import DocumentStore
 from llm_api.core.rag.stores.layout import Intent, Version
 from llm_api.core.rag.stores.points import AllOf
-from llm_api.core.rag.stores.server import ServerEngine, ServerOptions, open_server
+from llm_api.core.rag.stores.requests import ServerOptions
+from llm_api.core.rag.stores.server import ServerEngine, open_server
 from llm_api.core.rag.vector_store import VectorStore
 from scripts.bench.process import free_port
 from scripts.qdrant_server import QdrantServer

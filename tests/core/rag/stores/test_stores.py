@@ -195,6 +195,14 @@ async def test_id_given_twice_is_refused(store: VectorStore, name: str) -> None:
     assert (await store.describe_collection(name)).documents == 0
 
 
+@pytest.mark.parametrize("bad", ["", "x" * 513, "\ud800"])
+async def test_odd_id_is_refused_and_not_found(store: VectorStore, name: str, bad: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        await put(store, name, new_document(bad, "text"))
+    with pytest.raises(DocumentNotFoundError):
+        await store.get_document(name, bad)
+
+
 async def test_several_writers_of_one_document_leave_one_whole(
     store: VectorStore, name: str
 ) -> None:
