@@ -58,9 +58,15 @@ class PreparedOutput(Generic[Constraint_co]):
 class OutputEnforcer(Generic[Constraint_co]):
     """Prepares the answers of one model."""
 
-    def __init__(self, dialect: Dialect, compiler: Compiler[Constraint_co]) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        compiler: Compiler[Constraint_co],
+        compile_seconds: float = COMPILE_SECONDS,
+    ) -> None:
         self._dialect = dialect
         self._compiler = compiler
+        self._compile_seconds = compile_seconds
 
     @property
     def marks(self) -> frozenset[int]:
@@ -72,10 +78,13 @@ class OutputEnforcer(Generic[Constraint_co]):
     ) -> PreparedOutput[Constraint_co]:
         """`prompt_text` is what the chat template made of the prompt.
 
-        Raises InvalidRequestError for what cannot be enforced, within a few seconds.
+        Raises InvalidRequestError for what cannot be enforced, within a few seconds. A request
+        that demands nothing waits for no thread.
         """
+        if request.tool_choice is None and request.output_format is None:
+            return PreparedOutput(None, self._dialect.plan(request, prompt_text).reader)
         try:
-            async with asyncio.timeout(COMPILE_SECONDS):
+            async with asyncio.timeout(self._compile_seconds):
                 return await asyncio.to_thread(self._prepare, request, prompt_text)
         except TimeoutError as error:
             param = _param(request)

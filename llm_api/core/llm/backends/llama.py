@@ -230,8 +230,8 @@ async def open_llama(
     engine = Engine(compute, capacity=capacity, parallel=options.parallel)
     await engine.start(partial(_make_runner, model, options))
     try:
-        encoder = PromptEncoder(model, _template(model), card.context_length)
         source = model.chat_template or FALLBACK_TEMPLATE
+        encoder = PromptEncoder(model, _template(source, model), card.context_length)
         dialect = recognise(source, model.control_tokens)
     except ModelFileError:
         await engine.aclose()
@@ -240,9 +240,9 @@ async def open_llama(
     return LlamaBackend(card, model, encoder, enforcer, engine, options)
 
 
-def _template(model: LlamaModel) -> ChatTemplate:
+def _template(source: str, model: LlamaModel) -> ChatTemplate:
     return ChatTemplate(
-        model.chat_template or FALLBACK_TEMPLATE,
+        source,
         bos_text=model.bos_text,
         eos_text=model.eos_text,
         control_texts=frozenset(model.control_tokens),

@@ -30,10 +30,8 @@ class AnswerGrammar:
         self._lark = Lark(control_tokens)
         self._users_grammar: str | None = None
 
-    def text(self, output_format: OutputFormat | None, *, is_required: bool) -> str | None:
-        """The grammar as llguidance takes it; None where any text will do."""
-        if not self._rules.tools and output_format is None:
-            return None
+    def text(self, output_format: OutputFormat | None, *, is_required: bool) -> str:
+        """The grammar as llguidance takes it, for an answer that has tools, a format or both."""
         answer = self._lark.rule("answer", self._answer(output_format, is_required=is_required))
         self._start(answer, may_stop_thinking=not is_required and output_format is None)
         if self._users_grammar is None:

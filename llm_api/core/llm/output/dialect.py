@@ -74,12 +74,12 @@ class Dialect:
             is_parallel=choice is None or choice.is_parallel,
             only_at_beginning=request.output_format is not None,
         )
-        grammar = AnswerGrammar(rules, self._control_tokens)
+        reader = OutputReader(rules, self._new_id)
+        if not tools and request.output_format is None:
+            return OutputPlan(None, reader)
         is_required = bool(tools) and choice is not None and choice.mode == "required"
-        return OutputPlan(
-            grammar.text(request.output_format, is_required=is_required),
-            OutputReader(rules, self._new_id),
-        )
+        grammar = AnswerGrammar(rules, self._control_tokens)
+        return OutputPlan(grammar.text(request.output_format, is_required=is_required), reader)
 
 
 def recognise(template_source: str, control_tokens: Mapping[str, int]) -> Dialect:
