@@ -11,8 +11,6 @@ each candidate three shares tell what it does:
 
 import argparse
 import asyncio
-import json
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy.typing as npt
 
 from llm_api.config.settings import Settings
 from llm_api.core.embeddings.embedder import Embedder, EmbeddingRequest, InputType, Vectors
+from llm_api.core.rag.beir import read_corpus, read_judgements, read_queries
 from llm_api.open_embedder import find_embedders
 
 BATCH = 64
@@ -40,10 +39,8 @@ def main() -> None:
 
 async def measure(beir: Path, others: list[str]) -> None:
     """Embed everything, and print the table."""
-    documents = {
-        one["_id"]: f"{one.get('title', '')}\n{one['text']}" for one in records(beir, "corpus")
-    }
-    questions = {one["_id"]: one["text"] for one in records(beir, "queries")}
+    documents = {one.id: f"{one.title}\n{one.text}" for one in read_corpus(beir) if one.text}
+    questions = {id_: text for id_, text in read_queries(beir).items() if text}
     with ThreadPoolExecutor(max_workers=1) as thread:
         run = partial(asyncio.get_running_loop().run_in_executor, thread)
         embedder = find_embedders(Settings(), run).default()
@@ -55,8 +52,9 @@ async def measure(beir: Path, others: list[str]) -> None:
     columns = {id_: column for column, id_ in enumerate(questions)}
     scores = vectors @ asked.T
     relevant = [
-        scores[[rows[document] for document in found], columns[question]]
-        for question, found in judged(beir).items()
+        scores[found, columns[question]]
+        for question, grades in read_judgements(beir).items()
+        if (found := [rows[id_] for id_, grade in grades.items() if grade > 0 and id_ in rows])
     ]
     print(f"{embedder.card.id}: {len(documents)} documents, {len(relevant)} questions")
     report(
@@ -65,22 +63,6 @@ async def measure(beir: Path, others: list[str]) -> None:
         scores.ravel(),
         (vectors @ unasked.T).max(axis=0),
     )
-
-
-def records(beir: Path, name: str) -> list[dict[str, str]]:
-    lines = (beir / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    return [one for one in map(json.loads, lines) if one["text"]]
-
-
-def judged(beir: Path) -> dict[str, list[str]]:
-    """Relevant documents by question."""
-    texts = {one["_id"] for one in records(beir, "corpus")}
-    found = defaultdict(list)
-    for line in (beir / "qrels" / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]:
-        question, document, grade = line.split("\t")
-        if int(grade) > 0 and document in texts:
-            found[question].append(document)
-    return found
 
 
 async def embed(embedder: Embedder, texts: list[str], input_type: InputType) -> Vectors:

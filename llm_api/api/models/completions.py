@@ -17,8 +17,8 @@ TokenIds = Annotated[
 ]
 
 
-def _prompt_form(value: Any) -> str | None:
-    """The tag of the union below; a list is judged by its first item."""
+def _form(value: Any) -> str | None:
+    """The tag in a union of texts and token ids; a list is judged by its first item."""
     if isinstance(value, str):
         return "text"
     if not isinstance(value, list) or not value:
@@ -26,18 +26,21 @@ def _prompt_form(value: Any) -> str | None:
     return {str: "texts", int: "tokens", list: "token_lists"}.get(type(value[0]))
 
 
+BY_FORM = Discriminator(
+    _form,
+    custom_error_type="invalid_type",
+    custom_error_message=(
+        "Input should be a string, a list of token ids, or a list of those that is not empty"
+    ),
+)
+"""Tells `text`, `texts`, `tokens` and `token_lists` apart, with one finding about anything else."""
+
 LegacyPrompt = Annotated[
     Annotated[str, Tag("text")]
     | Annotated[list[str], Field(max_length=MAX_PROMPTS, fail_fast=True), Tag("texts")]
     | Annotated[TokenIds, Tag("tokens")]
     | Annotated[list[TokenIds], Field(max_length=MAX_PROMPTS, fail_fast=True), Tag("token_lists")],
-    Discriminator(
-        _prompt_form,
-        custom_error_type="invalid_type",
-        custom_error_message=(
-            "Input should be a string, a list of token ids, or a list of those that is not empty"
-        ),
-    ),
+    BY_FORM,
 ]
 
 

@@ -1,37 +1,21 @@
 """The embeddings resource: texts or token ids to turn into vectors."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import ConfigDict, Field, StringConstraints, Tag
 
 from llm_api.api.models.base import AnswerModel, ModelName, RequestModel
-from llm_api.api.models.completions import TokenIds
+from llm_api.api.models.completions import BY_FORM, TokenIds
 
 DEFAULT_EMBEDDING_EXAMPLE = "all-MiniLM-L6-v2"
 MAX_INPUTS = 2048
-
-
-def _input_form(value: Any) -> str | None:
-    """The tag of the union below; a list is judged by its first item."""
-    if isinstance(value, str):
-        return "text"
-    if not isinstance(value, list) or not value:
-        return None
-    return {str: "texts", int: "tokens", list: "token_lists"}.get(type(value[0]))
-
 
 Input = Annotated[
     Annotated[str, Tag("text")]
     | Annotated[list[str], Field(max_length=MAX_INPUTS, fail_fast=True), Tag("texts")]
     | Annotated[TokenIds, Tag("tokens")]
     | Annotated[list[TokenIds], Field(max_length=MAX_INPUTS, fail_fast=True), Tag("token_lists")],
-    Discriminator(
-        _input_form,
-        custom_error_type="invalid_type",
-        custom_error_message=(
-            "Input should be a string, a list of token ids, or a list of those that is not empty"
-        ),
-    ),
+    BY_FORM,
 ]
 
 

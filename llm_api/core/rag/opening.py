@@ -7,9 +7,6 @@ from pathlib import Path
 
 from llm_api.core.rag.vector_store import VectorStore
 
-_ABANDONED_SECONDS = 3600.0
-"""After this time nobody works any more on a write that has not ended."""
-
 
 @dataclass(frozen=True, slots=True)
 class VectorStoreOptions:

@@ -1,6 +1,5 @@
 """Points, questions and conditions as the embedded engine takes and gives them. Pure."""
 
-import numpy as np
 import qdrant_edge as qdrant
 
 from llm_api.core.rag.bm25 import SparseVector
@@ -16,6 +15,7 @@ from llm_api.core.rag.stores.points import (
     Point,
     Range,
     StoredPoint,
+    stored_point,
 )
 from llm_api.core.rag.vector_store import Vector
 
@@ -30,10 +30,7 @@ def to_point(point: Point) -> qdrant.Point:
 
 
 def stored(record: qdrant.Record) -> StoredPoint:
-    vector = record.vector.get(DENSE) if isinstance(record.vector, dict) else None
-    return StoredPoint(
-        record.payload or {}, None if vector is None else np.asarray(vector, np.float32)
-    )
+    return stored_point(record.payload, record.vector)
 
 
 def _sparse(vector: SparseVector) -> qdrant.SparseVector:

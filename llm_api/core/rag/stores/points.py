@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+import numpy as np
+
 from llm_api.core.rag.bm25 import SparseVector
 from llm_api.core.rag.vector_store import Embedding, Vector
 
@@ -37,6 +39,12 @@ class Point:
 class StoredPoint:
     payload: Payload
     dense: Vector | None = None
+
+
+def stored_point(payload: Payload | None, vectors: object) -> StoredPoint:
+    """A point out of what either engine gives: its vectors by name, if any were asked for."""
+    dense = vectors.get(DENSE) if isinstance(vectors, dict) else None
+    return StoredPoint(payload or {}, None if dense is None else np.asarray(dense, np.float32))
 
 
 @dataclass(frozen=True, slots=True)

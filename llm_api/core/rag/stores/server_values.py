@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 from qdrant_client import models
 
 from llm_api.core.rag.bm25 import SparseVector
@@ -18,6 +17,7 @@ from llm_api.core.rag.stores.points import (
     Point,
     Range,
     StoredPoint,
+    stored_point,
 )
 from llm_api.core.rag.vector_store import Vector
 
@@ -32,10 +32,7 @@ def to_point(point: Point) -> models.PointStruct:
 
 
 def stored(record: models.Record) -> StoredPoint:
-    vector = record.vector.get(DENSE) if isinstance(record.vector, dict) else None
-    return StoredPoint(
-        record.payload or {}, None if vector is None else np.asarray(vector, np.float32)
-    )
+    return stored_point(record.payload, record.vector)
 
 
 def query(asked: Vector | SparseVector) -> list[float] | models.SparseVector:
