@@ -26,7 +26,9 @@ from pydantic_core import ErrorDetails
 from llm_api.config.mcp_servers import MCPServerEntry
 from llm_api.config.problems import KIND_IN_WORDS, allowed_values, shown
 from llm_api.config.section import Section
-from llm_api.config.settings import ConfigurationError, HomePath, KvCacheType, Text
+from llm_api.config.sections.field_types import HomePath, Text
+from llm_api.config.sections.models import KvCacheType
+from llm_api.config.settings import ConfigurationError
 from llm_api.config.yaml_text import InvalidYamlError, parse_yaml
 
 _KINDS: Final[Mapping[object, str]] = {

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
+from llm_api.core.llm.capabilities import EVERYTHING, Capabilities
 from llm_api.core.llm.types import Event, GenerationRequest
 
 
@@ -17,14 +18,20 @@ class GenerationDefaults:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What can be said of a model without running it. `created` is in Unix seconds."""
+    """What can be said of a model without running it. `created` is in Unix seconds.
+
+    `backend` is the kind of engine that runs it; `context_length` is None where that engine has
+    not told.
+    """
 
     id: str
     created: int
     owned_by: str
-    context_length: int
+    context_length: int | None
     aliases: tuple[str, ...] = ()
     defaults: GenerationDefaults = GenerationDefaults()
+    backend: str = "llama"
+    capabilities: Capabilities = EVERYTHING
 
 
 class Backend(Protocol):

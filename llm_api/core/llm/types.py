@@ -198,10 +198,23 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """The request was admitted: what can be refused has been. Always the first event."""
+class ServedBy:
+    """Who answers: the kind of backend. `fallback` names the model that took over, if one did."""
 
-    prompt_tokens: int
+    backend: str
+    fallback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The request was admitted: what can be refused has been. Always the first event.
+
+    `prompt_tokens` is None where the backend tells only at the end. `served_by` is set by whatever
+    chose between backends.
+    """
+
+    prompt_tokens: int | None
+    served_by: ServedBy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ from llm_api.core.rag.prompt import Context, CountTokens, build_context
 from llm_api.core.rag.retrieve import Found
 from llm_api.core.rag_chat.conversation import chat_prompt, with_context
 
+UNKNOWN_CONTEXT_LENGTH = 8192
+"""What a model is taken to hold whose backend has not told: any current one holds more."""
+
 _TURN_TOKENS = 8  # what a chat template puts around a turn, about
 
 
@@ -73,7 +76,7 @@ class Grounding:
 
     def _room(self) -> int:
         """Tokens that turns and answer leave. An answer reserves half the context at most."""
-        length = self.talker.backend.card.context_length
+        length = self.talker.backend.card.context_length or UNKNOWN_CONTEXT_LENGTH
         turns = chat_prompt(self.generation.prompt).messages
         said = sum(self.talker.count_tokens(turn.content) + _TURN_TOKENS for turn in turns)
         return length - min(self.generation.max_tokens, length // 2) - said - _TURN_TOKENS

@@ -155,7 +155,7 @@ class LlamaBackend:
     ) -> TokenRequest:
         return TokenRequest(
             prompt=tuple(prompt),
-            limit=min(len(prompt) + request.max_tokens, self._card.context_length),
+            limit=min(len(prompt) + request.max_tokens, self._options.context_length),
             rules=rules,
             end_tokens=self._model.end_tokens,
             scope="" if self._options.shares_prefixes_publicly else request.scope,
@@ -231,7 +231,7 @@ async def open_llama(
     await engine.start(partial(_make_runner, model, options))
     try:
         source = model.chat_template or FALLBACK_TEMPLATE
-        encoder = PromptEncoder(model, _template(source, model), card.context_length)
+        encoder = PromptEncoder(model, _template(source, model), options.context_length)
         dialect = recognise(source, model.control_tokens)
     except ModelFileError:
         await engine.aclose()
@@ -268,10 +268,10 @@ def _load(path: Path, card: ModelCard, options: LlamaOptions) -> LlamaModel:
     model = LlamaModel(path, options.model)
     if model.chat_template is None:
         log.warning("%s has no chat template: conversations are laid out as ChatML", path.name)
-    if card.context_length > model.training_context:
+    if options.context_length > model.training_context:
         log.warning(
             "CONTEXT_LENGTH %d is more than the %d tokens that %s was trained on",
-            card.context_length,
+            options.context_length,
             model.training_context,
             path.name,
         )

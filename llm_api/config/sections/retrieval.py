@@ -1,0 +1,50 @@
+"""Where documents are kept, and how they are searched."""
+
+from pathlib import Path
+
+from pydantic import AnyHttpUrl, BaseModel, Field, SecretStr, model_validator
+
+from llm_api.config.sections.field_types import HomePath, Text
+
+
+class RetrievalSettings(BaseModel):
+    data_dir: HomePath = Field(
+        default=Path("data"), description="Where documents are kept, if not on a Qdrant server."
+    )
+    qdrant_url: AnyHttpUrl | None = Field(
+        default=None,
+        description="A Qdrant server that keeps the documents, such as `https://qdrant:6333`.",
+    )
+    qdrant_host: Text | None = Field(
+        default=None, description="Its host, instead of `QDRANT_URL`; without TLS."
+    )
+    qdrant_port: int = Field(
+        default=6333, ge=1, le=65535, description="Its port, with `QDRANT_HOST`."
+    )
+    qdrant_api_key: SecretStr | None = Field(default=None, description="Its API key.")
+    qdrant_timeout_seconds: float = Field(
+        default=10,
+        ge=0.1,
+        allow_inf_nan=False,
+        description="Seconds after which it is taken not to answer.",
+    )
+    qdrant_shard_number: int | None = Field(
+        default=None, ge=1, description="Shards of a new collection on a cluster."
+    )
+    qdrant_replication_factor: int | None = Field(
+        default=None, ge=1, description="Copies of each shard on a cluster."
+    )
+    qdrant_use_memory: bool = Field(
+        default=False,
+        description="Keep documents in memory, whatever else is set: they end with the server.",
+    )
+    rag_top_k: int = Field(default=3, ge=1, description="Chunks retrieved for a question.")
+    rag_score_threshold: float | None = Field(
+        default=None, allow_inf_nan=False, description="Chunks that score lower are left out."
+    )
+
+    @model_validator(mode="after")
+    def _one_server(self) -> "RetrievalSettings":
+        if self.qdrant_url is not None and self.qdrant_host is not None:
+            raise ValueError("QDRANT_URL: must be unset when QDRANT_HOST is set, or the reverse")
+        return self
