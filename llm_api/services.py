@@ -27,20 +27,26 @@ from llm_api.core.llm.model_files import resolve_model
 from llm_api.core.llm.model_parts import read_model
 from llm_api.core.llm.registry import ModelRegistry
 from llm_api.core.llm.residency import ResidencyLimits
+from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.utils.byte_size import format_bytes
 from llm_api.core.utils.cpu import physical_cores
 from llm_api.open_embedder import embedder_kind, find_embedders
+from llm_api.open_retrieval import open_retrieval
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the API is served from. `started_at` is in Unix seconds."""
+    """What the API is served from. `started_at` is in Unix seconds.
+
+    Without an embedding model there is no retrieval.
+    """
 
     models: ModelRegistry
     functions: Functions
     embedders: EmbedderRegistry
+    retrieval: Retrieval | None
     started_at: float
 
     @property
@@ -87,11 +93,12 @@ async def open_services(settings: Settings, chosen: ChosenModels) -> AsyncGenera
         aclosing(ComputeThread()) as compute,
         open_models(chosen, compute) as models,
         open_embedders(settings, compute) as embedders,
+        _open_retrieval(settings, embedders) as retrieval,
         open_functions(function_options(settings)) as functions,
     ):
         for problem in functions.catalog.problems():
             log.warning("functions: %s", problem)
-        yield Services(models, functions, embedders, started_at=time.time())
+        yield Services(models, functions, embedders, retrieval, started_at=time.time())
 
 
 @asynccontextmanager
@@ -123,6 +130,17 @@ async def open_embedders(
         run = compute.run if embedder_kind(settings) == "gguf" else own
         async with aclosing(find_embedders(settings, run)) as embedders:
             yield embedders
+
+
+@asynccontextmanager
+async def _open_retrieval(
+    settings: Settings, embedders: EmbedderRegistry
+) -> AsyncGenerator[Retrieval | None, None]:
+    if not embedders.cards():
+        yield None
+        return
+    async with open_retrieval(settings, embedders.default()) as retrieval:
+        yield retrieval
 
 
 def function_options(settings: Settings) -> FunctionOptions:

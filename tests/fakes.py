@@ -23,6 +23,7 @@ from llm_api.core.llm.types import (
     TokenLogprob,
     Usage,
 )
+from llm_api.core.rag.retrieval import Retrieval
 
 MODEL_ID = "SmolLM2-135M-Instruct.Q4_1"
 ALIAS = "default"
@@ -98,6 +99,9 @@ class FakeBackend:
             if not is_over:
                 self.aborted.append(request)
 
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
     async def aclose(self) -> None:
         """Nothing to free."""
 
@@ -136,5 +140,6 @@ class FakeServices:
     models: FakeModels
     embedders: EmbedderRegistry
     functions: Functions = field(default_factory=no_functions)
+    retrieval: Retrieval | None = None
     started_at: float = 1_700_000_000.0
     is_ready: bool = True

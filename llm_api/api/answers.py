@@ -17,7 +17,8 @@ from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.choices import ChoiceEvent, fan_out
 from llm_api.core.llm.collect import Completion, collect, total_usage
 from llm_api.core.llm.types import (
-    AnswerDelta,
+    Addition,
+    Annotation,
     Finished,
     FunctionExecuted,
     GenerationRequest,
@@ -37,8 +38,8 @@ class AnswerWriter(Protocol):
 
     def whole(self, completions: Sequence[Completion]) -> AnswerModel: ...
     def opening(self, index: int) -> AnswerModel | None: ...
-    def delta(self, index: int, delta: AnswerDelta | FunctionExecuted) -> AnswerModel: ...
-    def closing(self, index: int, finished: Finished) -> AnswerModel: ...
+    def delta(self, index: int, delta: Addition) -> AnswerModel | None: ...
+    def closing(self, index: int, finished: Finished) -> AnswerModel | None: ...
     def usage(self, usage: Usage) -> AnswerModel | None: ...
 
 
@@ -127,7 +128,11 @@ class StreamedAnswer:
             case TextDelta(text, logprobs) as delta:
                 chunk = self.writer.delta(index, delta) if text or logprobs else None
             case (
-                ReasoningDelta() | ToolCallStarted() | ToolCallDelta() | FunctionExecuted() as delta
+                ReasoningDelta()
+                | ToolCallStarted()
+                | ToolCallDelta()
+                | FunctionExecuted()
+                | Annotation() as delta
             ):
                 chunk = self.writer.delta(index, delta)
             case Finished() as finished:

@@ -7,9 +7,11 @@ from fastapi import Depends, FastAPI, Request
 
 from llm_api.core.embeddings.embedder import Embedder, EmbedderCard
 from llm_api.core.embeddings.on_demand import EmbedderState
+from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.functions.opening import Functions
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.residency import ModelState
+from llm_api.core.rag.retrieval import Retrieval
 
 
 class ModelCatalog(Protocol):
@@ -53,6 +55,9 @@ class ApiServices(Protocol):
     def embedders(self) -> EmbedderCatalog: ...
 
     @property
+    def retrieval(self) -> Retrieval | None: ...
+
+    @property
     def started_at(self) -> float: ...
 
     @property
@@ -77,3 +82,15 @@ def get_services(request: Request) -> ApiServices:
 
 
 Services = Annotated[ApiServices, Depends(get_services)]
+
+
+def get_retrieval(services: Services) -> Retrieval:
+    """Raises ModelNotFoundError on a server without an embedding model."""
+    if services.retrieval is None:
+        raise ModelNotFoundError(
+            "Documents need an embedding model, and this server has none: see EMBEDDING_BACKEND."
+        )
+    return services.retrieval
+
+
+DocumentService = Annotated[Retrieval, Depends(get_retrieval)]

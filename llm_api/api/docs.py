@@ -18,6 +18,7 @@ TAGS = [
     {"name": "Chat", "description": "Conversations, by the model's own chat template."},
     {"name": "Completions", "description": "Raw text to continue, without a chat template."},
     {"name": "Embeddings", "description": "Texts as vectors, to compare and to find them."},
+    {"name": "Documents", "description": "What is stored, found, and answered from."},
     {"name": "Models", "description": "What can be asked for by name."},
     {"name": "Functions", "description": "What this server can run, for models and for you."},
     {"name": "Health", "description": "For people and for load balancers."},

@@ -21,7 +21,8 @@ DEFAULT_PING_SECONDS = 15.0
 
 def frame(model: AnswerModel) -> bytes:
     """One event."""
-    return b"data: " + model.to_json().encode() + b"\n\n"
+    name = "" if model.EVENT is None else f"event: {model.EVENT}\n"
+    return f"{name}data: {model.to_json()}\n\n".encode()
 
 
 def error_frame(failure: Failure) -> bytes:

@@ -15,7 +15,12 @@ from llm_api.api.mcp_server import MCP_PATH, MCPEndpoint
 from llm_api.api.middleware.last_resort import LastResortMiddleware
 from llm_api.api.middleware.request_id import RequestIdMiddleware
 from llm_api.api.routes import chat, completions, embeddings, functions, health, models
+from llm_api.api.routes.rag import chat as rag_chat
+from llm_api.api.routes.rag import collections, documents, files, jobs, search
 from llm_api.api.sse import DEFAULT_PING_SECONDS
+
+_RESOURCES = (chat, completions, embeddings, functions, models, health)
+_DOCUMENT_RESOURCES = (documents, files, jobs, collections, search, rag_chat)
 
 
 class Lifespan(Protocol):
@@ -57,7 +62,16 @@ def create_api(
     )
     app.state.ping_seconds = ping_seconds
     add_error_handlers(app)
-    for resource in (chat, completions, embeddings, functions, models, health):
+    documents_resources = (documents, files, jobs, collections, search, rag_chat)
+    for resource in (
+        chat,
+        completions,
+        embeddings,
+        functions,
+        *documents_resources,
+        models,
+        health,
+    ):
         app.include_router(resource.router)
     mcp = MCPEndpoint(
         lambda: services_of(app).functions, version=version, loopback_host=loopback_host

@@ -17,7 +17,10 @@ from llm_api.cli.doctor import doctor
 from llm_api.cli.embed import EXAMPLES as EMBED_EXAMPLES
 from llm_api.cli.embed import embed
 from llm_api.cli.functions import functions
+from llm_api.cli.ingest import EXAMPLES as INGEST_EXAMPLES
+from llm_api.cli.ingest import ingest
 from llm_api.cli.models import models
+from llm_api.cli.rag import rag
 from llm_api.cli.serve import EXAMPLES as SERVE_EXAMPLES
 from llm_api.cli.serve import serve
 from llm_api.cli.terminal import fail
@@ -33,6 +36,8 @@ app = typer.Typer(
 app.command(epilog=SERVE_EXAMPLES)(serve)
 app.command(epilog=CHAT_EXAMPLES)(chat)
 app.command(epilog=EMBED_EXAMPLES)(embed)
+app.command(epilog=INGEST_EXAMPLES)(ingest)
+app.add_typer(rag, name="rag")
 app.add_typer(models, name="models")
 app.add_typer(functions, name="functions")
 app.command(epilog=DOCTOR_EXAMPLES)(doctor)

@@ -24,8 +24,6 @@ EXAMPLES = r"""Examples:
 - `printf 'Hello\nAnd in French?\n' | llm-api chat`
 """
 
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a server listens
-
 
 def chat(  # noqa: PLR0913, PLR0917 - typer reads the options from the parameters
     prompt: Annotated[str | None, typer.Argument(help="Say only this, and leave.")] = None,
@@ -54,6 +52,7 @@ def chat(  # noqa: PLR0913, PLR0917 - typer reads the options from the parameter
     In the conversation `/reset` forgets it, `/exit` or Ctrl-D leaves, Ctrl-C stops an answer.
     From a pipe every line is one turn.
     """
+    from llm_api.cli.server_url import default_url
     from llm_api.config.settings import load_settings
 
     is_local = local or model_path is not None or config is not None
@@ -72,7 +71,7 @@ def chat(  # noqa: PLR0913, PLR0917 - typer reads the options from the parameter
     talker = (
         _local(settings, model, options)
         if is_local
-        else _server(url or _default_url(settings), model, options)
+        else _server(url or default_url(settings), model, options)
     )
     with talker as other_side:
         _converse(Conversation(other_side, system), prompt)
@@ -104,8 +103,3 @@ def _converse(conversation: Conversation, prompt: str | None) -> None:
         talk(conversation, typed_lines(), stop_at_error=False)
     else:
         talk(conversation, iter(sys.stdin), stop_at_error=True)
-
-
-def _default_url(settings: "Settings") -> str:
-    host = _ANY_ADDRESS.get(settings.host, settings.host)
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"

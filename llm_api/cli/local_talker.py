@@ -17,6 +17,7 @@ from llm_api.config.settings import Settings
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.types import (
+    Annotation,
     ChatPrompt,
     Event,
     Finished,
@@ -55,6 +56,7 @@ class LocalTalker:
                         | ToolCallStarted()
                         | ToolCallDelta()
                         | FunctionExecuted()
+                        | Annotation()
                     ):
                         continue
                     case TextDelta(text):

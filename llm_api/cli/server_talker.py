@@ -9,12 +9,12 @@ from typing import Any
 import httpx2
 
 from llm_api.cli.conversation import Answer
+from llm_api.cli.server_url import LOOPBACK, checked_url
 from llm_api.core.errors import GenerationError, InvalidRequestError, UnavailableError
 from llm_api.core.llm.types import JSON, Message
 
 # The server sends a comment every few seconds of silence: only a dead one is quiet for so long.
 _TIMEOUT = httpx2.Timeout(10, read=120)
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,9 @@ def server_talker(
 
     Raises UnavailableError if no server answers there.
     """
-    try:
-        base = httpx2.URL(url.rstrip("/").removesuffix("/v1"))
-    except httpx2.InvalidURL as error:
-        raise InvalidRequestError(f"{url} is no URL: {error}.") from error
-    if base.scheme not in ("http", "https") or not base.host:
-        raise InvalidRequestError(f"{url} is no URL; write it like http://127.0.0.1:8000.")
-    # A proxy from the environment cannot reach this machine's loopback.
+    base = checked_url(url)
     with httpx2.Client(
-        base_url=base, timeout=_TIMEOUT, trust_env=base.host not in _LOOPBACK
+        base_url=base, timeout=_TIMEOUT, trust_env=base.host not in LOOPBACK
     ) as client:
         yield ServerTalker(client, model or _first_model(client), options)
 

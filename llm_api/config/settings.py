@@ -47,22 +47,7 @@ class Settings(
         protected_namespaces=(),
     )
 
-    RESERVED: ClassVar[frozenset[str]] = frozenset(
-        {
-            "data_dir",
-            "qdrant_url",
-            "qdrant_host",
-            "qdrant_port",
-            "qdrant_api_key",
-            "qdrant_timeout_seconds",
-            "qdrant_shard_number",
-            "qdrant_replication_factor",
-            "qdrant_use_memory",
-            "rag_top_k",
-            "rag_score_threshold",
-            "log_file",
-        }
-    )
+    RESERVED: ClassVar[frozenset[str]] = frozenset({"log_file"})
 
     def without_effect(self) -> tuple[str, ...]:
         """Environment names of settings that were given but that this version does not use yet."""

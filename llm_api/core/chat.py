@@ -11,6 +11,7 @@ from llm_api.core.functions.runner import FunctionRunner
 from llm_api.core.functions.types import Function
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.types import (
+    Annotation,
     ChatPrompt,
     Event,
     Finished,
@@ -140,7 +141,7 @@ class _Turn:
             case Started():
                 if self.is_first:
                     yield event
-            case FunctionExecuted():
+            case FunctionExecuted() | Annotation():
                 yield event
             case other:
                 assert_never(other)

@@ -11,14 +11,15 @@ LLMAPIError
 ├── FunctionNotFoundError          no function of that name is registered
 ├── CollectionNotFoundError        no collection of that name is in the vector store
 ├── DocumentNotFoundError          no document of that id is in the collection
+├── JobNotFoundError               no job of that id was started, or it ended long ago
 ├── EmbeddingMismatchError         a collection was built with another embedding model
 ├── OverloadedError                the queue is full; try again after a while
 ├── UnavailableError               the model is not loaded (yet), or the server is stopping
 │   ├── FunctionsBusyError         every thread for functions is held by one that does not end
 │   └── VectorStoreUnavailableError  the vector store does not answer (in time)
+│       └── VectorStoreLockedError   another process has the vector store's folder open
 ├── VectorStoreError               the vector store refused what it should have done
-│   ├── StorageFullError           there is no room to store more
-│   └── VectorStoreLockedError     another process has the vector store's folder open
+│   └── StorageFullError           there is no room to store more
 ├── FunctionError                  a function was run and gave no result
 │   ├── FunctionFailedError        it raised
 │   ├── FunctionTimeoutError       it took too long
@@ -86,6 +87,10 @@ class DocumentNotFoundError(LLMAPIError):
     code = "document_not_found"
 
 
+class JobNotFoundError(LLMAPIError):
+    code = "job_not_found"
+
+
 class EmbeddingMismatchError(LLMAPIError):
     code = "embedding_mismatch"
 
@@ -126,7 +131,7 @@ class StorageFullError(VectorStoreError):
     code = "storage_full"
 
 
-class VectorStoreLockedError(VectorStoreError):
+class VectorStoreLockedError(VectorStoreUnavailableError):
     code = "vector_store_locked"
 
 

@@ -13,7 +13,8 @@ from llm_api.api.mapping.generation import (
     to_stop,
 )
 from llm_api.api.mapping.tools import to_tools
-from llm_api.api.models.chat import ChatCompletionRequest, ChatMessage
+from llm_api.api.models.chat import ChatCompletionRequest
+from llm_api.api.models.messages import ChatMessage
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.functions.types import Function
 from llm_api.core.llm.backend import GenerationDefaults

@@ -1,10 +1,11 @@
 """Chat, domain to wire: the whole answer, and the chunks of a streamed one. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from llm_api.api.mapping.answers import AnswerHead, token_text, wire_logprob, wire_usage
+from llm_api.api.mapping.rag.annotations import AnnotationWriter, add_to_message
 from llm_api.api.models.chat import (
     AnswerMessage,
     ChatChoice,
@@ -19,9 +20,12 @@ from llm_api.api.models.chat import (
     TopLogprob,
     WireFinishReason,
 )
+from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
 from llm_api.api.models.tools import FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta
 from llm_api.core.llm.collect import Completion, total_usage
 from llm_api.core.llm.types import (
+    Addition,
+    Annotation,
     AnswerDelta,
     Finished,
     FunctionExecuted,
@@ -41,6 +45,7 @@ class ChatAnswerWriter:
 
     head: AnswerHead
     request: ChatCompletionRequest
+    _notes: dict[int, AnnotationWriter] = field(default_factory=dict)
 
     def whole(self, completions: Sequence[Completion]) -> ChatCompletion:
         """The answer that is not streamed."""
@@ -63,8 +68,10 @@ class ChatAnswerWriter:
         """The first chunk of a choice: who speaks."""
         return self._chunk([self._chunk_choice(index, Delta(role="assistant", content=""))])
 
-    def delta(self, index: int, delta: AnswerDelta | FunctionExecuted) -> ChatCompletionChunk:
-        """More of a choice: text, reasoning, a part of a call, or one that the server made."""
+    def delta(self, index: int, delta: Addition) -> ChatCompletionChunk:
+        """More of a choice: text, reasoning, calls, or what retrieval says of it."""
+        if isinstance(delta, Annotation):
+            return self._chunk([self._chunk_choice(index, self._noted(index, delta.value))])
         choice = self._chunk_choice(index, self._delta(delta))
         if isinstance(delta, TextDelta):
             choice.logprobs = self._logprobs(delta.logprobs)
@@ -87,12 +94,12 @@ class ChatAnswerWriter:
     def _choice(self, index: int, completion: Completion) -> ChatChoice:
         return ChatChoice(
             index=index,
-            message=self._message(completion),
+            message=self._message(index, completion),
             logprobs=self._logprobs(completion.logprobs),
             finish_reason=self._reason(completion.finished),
         )
 
-    def _message(self, completion: Completion) -> AnswerMessage:
+    def _message(self, index: int, completion: Completion) -> AnswerMessage:
         calls = completion.tool_calls
         content = completion.text if completion.text or not calls else None
         message = AnswerMessage(role="assistant", content=content, refusal=None)
@@ -106,7 +113,14 @@ class ChatAnswerWriter:
             ]
         if completion.executed:
             message.server_tool_calls = [_server_call(one) for one in completion.executed]
+        for note in completion.annotations:
+            add_to_message(message, self._noted(index, note))
         return message
+
+    def _noted(self, index: int, note: object) -> Delta:
+        """What a note of retrieval adds to a choice's message."""
+        collection = DEFAULT_COLLECTION if self.request.rag is None else self.request.rag.collection
+        return self._notes.setdefault(index, AnnotationWriter(collection)).delta(note)
 
     def _delta(self, delta: AnswerDelta | FunctionExecuted) -> Delta:
         match delta:

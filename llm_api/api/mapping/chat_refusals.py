@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from llm_api.api.mapping.generation import refuse
-from llm_api.api.models.chat import ChatCompletionRequest, ChatMessage
+from llm_api.api.models.chat import ChatCompletionRequest
+from llm_api.api.models.messages import ChatMessage
 
 _NEVER = "is not available on this server."
 
@@ -18,7 +19,6 @@ _PARAMETERS: Mapping[str, str] = {
 _MESSAGE_FIELDS: Mapping[str, str] = {
     "audio": _NEVER,
     "refusal": _NEVER,
-    "annotations": _NEVER,
 }
 
 
@@ -31,6 +31,8 @@ def check_parameters(request: ChatCompletionRequest) -> None:
         refuse("modalities", "is available only as ['text'].")
     if request.service_tier not in (None, "auto", "default"):
         refuse("service_tier", "is available only as 'auto' or 'default'.")
+    if request.rag is not None and request.server_tools is not None:
+        refuse("server_tools", "is not available together with 'rag'.")
     if request.store:
         refuse("store", "is available only as false: this server stores no answers.")
 

@@ -9,10 +9,9 @@ from llm_api.api.mapping.completions import to_prompts
 from llm_api.api.models import completions as wire
 from llm_api.core.llm.collect import Completion, total_usage
 from llm_api.core.llm.types import (
-    AnswerDelta,
+    Addition,
     Finished,
     FinishReason,
-    FunctionExecuted,
     SampledLogprob,
     TextDelta,
     TextPrompt,
@@ -60,7 +59,7 @@ class CompletionAnswerWriter:
         """The echoed prompt, if it was asked for."""
         return self._chunk([self._choice(index, self._echo(index))]) if self.request.echo else None
 
-    def delta(self, index: int, delta: AnswerDelta | FunctionExecuted) -> wire.Completion:
+    def delta(self, index: int, delta: Addition) -> wire.Completion:
         """More text of a choice. A raw prompt has neither reasoning nor calls in its answer."""
         if not isinstance(delta, TextDelta):
             raise TypeError(f"{type(delta).__name__} in the continuation of a raw prompt")

@@ -2,7 +2,7 @@
 
 from typing import Never, TypeVar
 
-from llm_api.api.models.generation import GenerationParameters
+from llm_api.api.models.generation import AnswerParameters
 from llm_api.core.errors import (
     InvalidRequestError,
     MissingParameterError,
@@ -44,7 +44,7 @@ def same_meaning(
     return other if value is None else value
 
 
-def check_stream_options(request: GenerationParameters) -> None:
+def check_stream_options(request: AnswerParameters) -> None:
     """Raises InvalidRequestError for options without a stream, or options not available."""
     options = request.stream_options
     if options is None:
@@ -57,7 +57,7 @@ def check_stream_options(request: GenerationParameters) -> None:
         refuse("stream_options.include_obfuscation", "is not available: chunks are not padded.")
 
 
-def to_stop(request: GenerationParameters) -> tuple[str, ...]:
+def to_stop(request: AnswerParameters) -> tuple[str, ...]:
     """The stop strings, without repetitions."""
     stop = request.stop
     if stop is None:
@@ -65,7 +65,7 @@ def to_stop(request: GenerationParameters) -> tuple[str, ...]:
     return (stop,) if isinstance(stop, str) else tuple(dict.fromkeys(stop))
 
 
-def to_guided_format(request: GenerationParameters) -> OutputFormat | None:
+def to_guided_format(request: AnswerParameters) -> OutputFormat | None:
     """What the extension fields demand of the answer. Raises InvalidRequestError for two."""
     formats: dict[str, OutputFormat] = {}
     if request.guided_regex is not None:
@@ -82,9 +82,7 @@ def to_guided_format(request: GenerationParameters) -> OutputFormat | None:
     return next(iter(formats.values()), None)
 
 
-def to_sampling(
-    request: GenerationParameters, defaults: GenerationDefaults, choice: int
-) -> Sampling:
+def to_sampling(request: AnswerParameters, defaults: GenerationDefaults, choice: int) -> Sampling:
     """The sampling of choice number `choice` of a prompt; its seed is `seed + choice`."""
     off = Sampling()
     repeat_penalty = same_meaning(

@@ -5,7 +5,7 @@ event loop and gigabytes of memory. So lists of requests carry `fail_fast`, and 
 counted before they are looked into.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -71,11 +71,13 @@ class RequestModel(BaseModel):
 
 
 class AnswerModel(BaseModel):
-    """What the server sends.
+    """What the server sends. `EVENT` names it in a stream of typed events.
 
     Serialised with `exclude_unset`: a field that was passed is present, null included, and a
     field that was not passed is absent. Fields without a default are always present.
     """
+
+    EVENT: ClassVar[str | None] = None
 
     def to_json(self) -> str:
         """The JSON text, compact."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, JsonValue, StringConstraints, Tag
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints
 
 from llm_api.api.models.base import (
     DEFAULT_MODEL_EXAMPLE,
@@ -10,18 +10,16 @@ from llm_api.api.models.base import (
     RequestModel,
     at_most,
     at_most_nested,
-    text_or_list,
 )
 from llm_api.api.models.generation import GenerationParameters, NotAvailable
+from llm_api.api.models.messages import ChatMessage
+from llm_api.api.models.rag.chat import Annotation, RagContext, RagParameters
 from llm_api.api.models.tools import (
-    MAX_CALLS,
     MAX_TOOLS,
     FunctionCall,
     FunctionCallDelta,
     FunctionChoice,
     FunctionDefinition,
-    PastFunctionCall,
-    PastToolCall,
     Schema,
     ServerTools,
     Tool,
@@ -33,53 +31,6 @@ from llm_api.api.models.usage import CompletionUsage
 
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
-
-
-class ContentPart(RequestModel):
-    """A part of a message. Only text can be read by this server's models."""
-
-    type: Literal["text", "image_url", "input_audio", "file", "refusal"]
-    text: str | None = Field(default=None, description="Required in a text part.")
-    image_url: NotAvailable = None
-    input_audio: NotAvailable = None
-    file: NotAvailable = None
-    refusal: NotAvailable = None
-
-
-Content = Annotated[
-    Annotated[str, Tag("text")]
-    | Annotated[
-        list[ContentPart], Field(min_length=1, max_length=1024, fail_fast=True), Tag("list")
-    ],
-    Discriminator(
-        text_or_list,
-        custom_error_type="invalid_type",
-        custom_error_message="Input should be a string or a list of content parts",
-    ),
-]
-
-
-class ChatMessage(RequestModel):
-    """One turn. `developer` is read as `system`; text parts are joined.
-
-    A `tool` turn is the result of the call `tool_call_id`; a `function` turn that of the last
-    `function_call`.
-    """
-
-    role: Literal["developer", "system", "user", "assistant", "tool", "function"]
-    content: Content | None = Field(default=None, examples=["Say hello in one word."])
-    name: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
-    refusal: NotAvailable = None
-    annotations: NotAvailable = None
-    audio: NotAvailable = None
-    tool_calls: (
-        Annotated[list[PastToolCall], Field(max_length=MAX_CALLS, fail_fast=True)] | None
-    ) = None
-    function_call: PastFunctionCall | None = None
-    tool_call_id: Annotated[str, StringConstraints(max_length=256)] | None = None
-    reasoning_content: str | None = Field(
-        default=None, description="Extension. What the model thought before this answer."
-    )
 
 
 class JsonSchemaFormat(RequestModel):
@@ -176,6 +127,12 @@ class ChatCompletionRequest(GenerationParameters):
         ' by itself where the model calls them, or `"all"`.',
         examples=[["get_current_time"]],
     )
+    rag: RagParameters | None = Field(
+        default=None,
+        description="Extension. Answer from documents, as `POST /v1/rag/chat` does; sources come as"
+        " `annotations`.",
+        examples=[{"collection": "default", "top_k": 3}],
+    )
     functions: Annotated[list[FunctionDefinition], Field(fail_fast=True)] | None = Field(
         default=None, max_length=MAX_TOOLS, description="Older form of `tools`."
     )
@@ -243,6 +200,8 @@ class AnswerMessage(AnswerModel):
     server_tool_calls: list[ServerToolCall] = Field(
         default=[], description="Extension. Present where the server has run functions."
     )
+    annotations: list[Annotation] = Field(default=[], description="Present with `rag`.")
+    rag: RagContext = Field(default=RagContext(), description="Extension. Present with `rag`.")
 
 
 class ChatChoice(AnswerModel):
@@ -274,6 +233,8 @@ class Delta(AnswerModel):
     tool_calls: list[ToolCallDelta] = Field(default=[])
     function_call: FunctionCallDelta | None = None
     server_tool_calls: list[ServerToolCall] = Field(default=[])
+    annotations: list[Annotation] = Field(default=[])
+    rag: RagContext = RagContext()
 
 
 class ChunkChoice(AnswerModel):

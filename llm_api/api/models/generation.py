@@ -41,13 +41,9 @@ class StreamOptions(RequestModel):
     )
 
 
-class GenerationParameters(RequestModel):
-    """What steers a generation, whatever the form of its prompt. Null means absent."""
+class AnswerParameters(RequestModel):
+    """What steers a generation, whoever generates. Null means absent."""
 
-    model: ModelName = Field(
-        description="A model's id or alias, as `GET /v1/models` lists them.",
-        examples=[DEFAULT_MODEL_EXAMPLE],
-    )
     n: int | None = Field(
         default=None, ge=1, le=MAX_CHOICES, description="Answers per prompt. Default 1."
     )
@@ -123,6 +119,15 @@ class GenerationParameters(RequestModel):
     @property
     def choices_per_prompt(self) -> int:
         return self.n or 1
+
+
+class GenerationParameters(AnswerParameters):
+    """What steers a generation, whatever the form of its prompt."""
+
+    model: ModelName = Field(
+        description="A model's id or alias, as `GET /v1/models` lists them.",
+        examples=[DEFAULT_MODEL_EXAMPLE],
+    )
 
 
 NotAvailable = Any

@@ -6,15 +6,17 @@ from uuid import uuid4
 from fastapi import APIRouter, Request, Response
 
 from llm_api.api.answers import Generation, answer
-from llm_api.api.deps import Services
+from llm_api.api.deps import Services, get_retrieval
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.answers import AnswerHead, fingerprint
 from llm_api.api.mapping.chat import to_chat_requests
 from llm_api.api.mapping.chat_answers import ChatAnswerWriter
+from llm_api.api.mapping.rag.chat import to_rag_options
 from llm_api.api.mapping.tools import to_server_functions
 from llm_api.api.models.chat import ChatCompletion, ChatCompletionRequest
 from llm_api.api.routes.responses import streamable
 from llm_api.core.chat import FunctionLoop
+from llm_api.core.rag_chat.answer import RagBackend
 
 router = APIRouter(prefix="/v1", tags=["Chat"], route_class=JSONBodyRoute)
 
@@ -36,6 +38,10 @@ async def create_chat_completion(
     own = services.functions
     functions = to_server_functions(body.server_tools, own.catalog)
     requests = to_chat_requests(body, backend.card.defaults, functions)
+    if body.rag is not None:
+        retrieval = get_retrieval(services)
+        options = to_rag_options(body.rag, retrieval.top_k, "rag.")
+        backend = RagBackend(backend, retrieval.retriever, retrieval.embedder, options)
     if functions:
         backend = FunctionLoop(backend, functions, own.runner, own.max_rounds)
     head = AnswerHead(

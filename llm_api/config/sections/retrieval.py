@@ -38,13 +38,32 @@ class RetrievalSettings(BaseModel):
         default=False,
         description="Keep documents in memory, whatever else is set: they end with the server.",
     )
+    rag_chunk_tokens: int = Field(
+        default=200,
+        ge=16,
+        le=8192,
+        description="Tokens of a chunk at most, as the embedding model counts them.",
+    )
+    rag_chunk_overlap: int = Field(
+        default=30, ge=0, description="Tokens that a chunk repeats of the one before it."
+    )
     rag_top_k: int = Field(default=3, ge=1, description="Chunks retrieved for a question.")
     rag_score_threshold: float | None = Field(
-        default=None, allow_inf_nan=False, description="Chunks that score lower are left out."
+        default=None,
+        allow_inf_nan=False,
+        description="Cosine similarity below which a"
+        " chunk is left out. Unset: what was measured for the embedding model.",
+    )
+    rerank_model: Text | None = Field(
+        default=None,
+        description="A cross-encoder that judges what was found, where a search says `rerank`: a"
+        " name on Hugging Face or a folder.",
     )
 
     @model_validator(mode="after")
-    def _one_server(self) -> "RetrievalSettings":
+    def _consistent(self) -> "RetrievalSettings":
         if self.qdrant_url is not None and self.qdrant_host is not None:
             raise ValueError("QDRANT_URL: must be unset when QDRANT_HOST is set, or the reverse")
+        if self.rag_chunk_overlap >= self.rag_chunk_tokens:
+            raise ValueError("RAG_CHUNK_OVERLAP: must be less than RAG_CHUNK_TOKENS")
         return self

@@ -1,6 +1,6 @@
 """The one seam between the server, or retrieval, and whatever turns texts into vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -68,6 +68,10 @@ class Embeddings:
     truncated: tuple[int, ...] = ()
 
 
+TokenCounter: TypeAlias = Callable[[Sequence[str]], Sequence[int]]
+"""The tokens of each text, without those that the model puts around it. Thread-safe; blocks."""
+
+
 class Embedder(Protocol):
     """Turns texts into vectors with one model."""
 
@@ -80,6 +84,13 @@ class Embedder(Protocol):
         Raises InvalidRequestError for what the caller has to change; its `param` names the input.
         Raises OverloadedError or UnavailableError where a later retry may succeed, EmbeddingError
         where the model failed. Cancelling drops the inputs that are not computed yet.
+        """
+        ...
+
+    async def token_counter(self) -> TokenCounter:
+        """Counts as the model does, or estimates where its vocabulary is not known here.
+
+        Raises UnavailableError.
         """
         ...
 

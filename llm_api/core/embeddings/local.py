@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from llm_api.core.embeddings.embedder import (
     EmbeddingInput,
     EmbeddingRequest,
     Embeddings,
+    TokenCounter,
     TokenIds,
     Vectors,
 )
@@ -93,6 +95,9 @@ class LocalEmbedder:
         vectors = await self._vectors(prepared.texts, treatment.adapter, request.scope)
         return Embeddings(shorten(vectors, dimension), prepared.tokens, prepared.truncated)
 
+    async def token_counter(self) -> TokenCounter:
+        return partial(_count_tokens, self._encoder)
+
     async def aclose(self) -> None:
         await self._batcher.aclose()
         self._encoder.close()
@@ -129,6 +134,11 @@ class LocalEmbedder:
                 self._cache.put(key, vector)
                 known[key] = vector
         return np.stack([known[key] for key in keys])
+
+
+def _count_tokens(encoder: Encoder, texts: Sequence[str]) -> list[int]:
+    special, *tokens = encoder.tokenize(["", *texts])
+    return [len(ids) - len(special) for ids in tokens]
 
 
 def _size(one: EmbeddingInput) -> int:

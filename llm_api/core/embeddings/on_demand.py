@@ -11,6 +11,7 @@ from llm_api.core.embeddings.embedder import (
     EmbedderCard,
     EmbeddingRequest,
     Embeddings,
+    TokenCounter,
 )
 from llm_api.core.errors import LLMAPIError, UnavailableError
 
@@ -55,6 +56,9 @@ class OnDemandEmbedder:
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         return await (await self._opened()).embed(request)
+
+    async def token_counter(self) -> TokenCounter:
+        return await (await self._opened()).token_counter()
 
     async def aclose(self) -> None:
         """Waits for an opening under way: a model cannot be stopped in it."""

@@ -18,6 +18,7 @@ from llm_api.core.embeddings.embedder import (
     EmbedderCard,
     EmbeddingRequest,
     Embeddings,
+    TokenCounter,
     Vectors,
 )
 from llm_api.core.errors import (
@@ -27,6 +28,7 @@ from llm_api.core.errors import (
     UnavailableError,
     UnsupportedParameterError,
 )
+from llm_api.core.utils.token_estimate import estimate_tokens
 
 TEXTS_AT_ONCE = 32
 """Inputs of one request: what TEI takes if it is not told otherwise."""
@@ -105,6 +107,9 @@ class UpstreamEmbedder:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return _joined(answers)
+
+    async def token_counter(self) -> TokenCounter:
+        return lambda texts: [estimate_tokens(text) for text in texts]
 
     async def aclose(self) -> None:
         await self._client.http.aclose()

@@ -7,6 +7,7 @@ from typing import assert_never
 from llm_api.core.errors import GenerationError
 from llm_api.core.llm.choices import ChoiceEvent
 from llm_api.core.llm.types import (
+    Annotation,
     Finished,
     FunctionExecuted,
     ReasoningDelta,
@@ -29,6 +30,7 @@ class Choice:
     calls: list[ToolCallStarted] = field(default_factory=list)
     arguments: list[list[str]] = field(default_factory=list)
     executed: list[FunctionExecuted] = field(default_factory=list)
+    annotations: list[object] = field(default_factory=list)
     logprobs: list[SampledLogprob] = field(default_factory=list)
     finished: Finished | None = None
 
@@ -43,6 +45,7 @@ class Completion:
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     executed: tuple[FunctionExecuted, ...] = ()
+    annotations: tuple[object, ...] = ()
 
 
 async def collect(events: AsyncIterator[ChoiceEvent], choices: int) -> list[Completion]:
@@ -68,6 +71,8 @@ async def collect(events: AsyncIterator[ChoiceEvent], choices: int) -> list[Comp
                 choice.arguments[index].append(arguments)
             case FunctionExecuted() as executed:
                 choice.executed.append(executed)
+            case Annotation(value):
+                choice.annotations.append(value)
             case Finished() as finished:
                 choice.finished = finished
             case other:
@@ -88,6 +93,7 @@ def _complete(choice: Choice) -> Completion:
             for call, arguments in zip(choice.calls, choice.arguments, strict=True)
         ),
         tuple(choice.executed),
+        tuple(choice.annotations),
     )
 
 

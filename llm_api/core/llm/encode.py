@@ -51,6 +51,10 @@ class PromptEncoder:
             raise self._too_long(f"{len(tokens)} tokens", param)
         return EncodedPrompt(tokens, text)
 
+    def count(self, text: str) -> int:
+        """Tokens of a text by itself, as part of a prompt."""
+        return len(self._tokenizer.tokenize(text, add_special=False, parse_special=False))
+
     def _encode_segments(self, segments: list[Segment], param: str) -> list[int]:
         # What cannot fit however well it tokenises is refused without tokenising it.
         size = sum(len(segment.text.encode()) for segment in segments)

@@ -269,5 +269,13 @@ class Finished:
     timings: Timings = field(default_factory=Timings)
 
 
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What a service between client and model says of the answer so far, as a value of its own."""
+
+    value: object
+
+
 AnswerDelta: TypeAlias = TextDelta | ReasoningDelta | ToolCallStarted | ToolCallDelta
-Event: TypeAlias = Started | AnswerDelta | FunctionExecuted | Finished
+Addition: TypeAlias = AnswerDelta | FunctionExecuted | Annotation
+Event: TypeAlias = Started | Addition | Finished

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from llm_api.core.errors import LLMAPIError, UnavailableError
+from llm_api.core.errors import JobNotFoundError, LLMAPIError, UnavailableError
 from llm_api.core.rag.job_list import EndState, Job, JobList
 from llm_api.core.rag.outcome import Report
 
@@ -47,9 +47,14 @@ class IngestJobs:
         self._has_work.set()
         return job
 
-    def get(self, job_id: str) -> Job | None:
-        """None for one that nobody made, or that ended long ago."""
-        return self._jobs.get(job_id)
+    def get(self, job_id: str) -> Job:
+        """Raises JobNotFoundError for one that nobody made, or that ended long ago."""
+        if (job := self._jobs.get(job_id)) is None:
+            raise JobNotFoundError(
+                f"There is no job {job_id!r}; those that ended long ago are forgotten.",
+                param="job_id",
+            )
+        return job
 
     def all(self) -> list[Job]:
         """The newest first."""

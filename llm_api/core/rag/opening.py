@@ -1,11 +1,19 @@
 """The vector store that was chosen, opened."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from llm_api.core.errors import LLMAPIError
 from llm_api.core.rag.vector_store import VectorStore
+
+log = logging.getLogger(__name__)
+
+RECOVERY_SECONDS = 3600.0
+"""How often a server is cleaned of writes that broke off: no write takes so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +34,9 @@ class VectorStoreOptions:
 
 @asynccontextmanager
 async def open_vector_store(options: VectorStoreOptions) -> AsyncGenerator[VectorStore, None]:
-    """Belongs to the running event loop.
+    """Belongs to the running event loop. A folder is opened by the first call.
 
-    Raises VectorStoreLockedError if another process has the folder open. A server that does not
-    answer is no error yet.
+    A server that does not answer is no error yet.
     """
     opened = _open_embedded(options) if options.url is None else _open_server(options, options.url)
     async with opened as store:
@@ -58,4 +65,19 @@ async def _open_server(options: VectorStoreOptions, url: str) -> AsyncGenerator[
         options.replication_factor,
     )
     async with open_server(server) as engine:
-        yield DocumentStore(engine)
+        store = DocumentStore(engine)
+        recovery = asyncio.create_task(_regularly(store.recover), name="recover-vector-store")
+        try:
+            yield store
+        finally:
+            recovery.cancel()
+
+
+async def _regularly(recover: Callable[[float], Awaitable[None]]) -> None:
+    """What other processes left unfinished, since nobody else would."""
+    while True:
+        try:
+            await recover(RECOVERY_SECONDS)
+        except LLMAPIError as error:
+            log.debug("the vector store is not cleaned up now: %s", error.message)
+        await asyncio.sleep(RECOVERY_SECONDS)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final, TypeAlias
 
-from llm_api.core.rag.types import Chunk
 from llm_api.core.rag.vector_store import Hit
 
 CountTokens: TypeAlias = Callable[[str], int]
@@ -71,6 +70,11 @@ def in_order(turns: Iterable[Sequence[Hit]]) -> tuple[Hit, ...]:
     return _unique([hit for hits in turns for hit in _by_place(hits)])
 
 
+def counted_texts(hits: Iterable[Hit]) -> list[str]:
+    """Every text that `build_context` has counted for these hits."""
+    return [INSTRUCTIONS, *(_block(_WIDEST_NUMBER, hit) for hit in hits)]
+
+
 class _Budget:
     """Tokens that sources may cost, beside the instructions."""
 
@@ -100,14 +104,16 @@ def _unique(hits: Iterable[Hit]) -> tuple[Hit, ...]:
     return tuple(first.values())
 
 
-def source_name(title: str, chunk: Chunk) -> str:
-    """What a reader knows a source by: title, headings and page, or else the document's id."""
-    parts = [part for part in dict.fromkeys((title, *chunk.headings)) if part]
+def source_name(hit: Hit) -> str:
+    """What a reader knows a source by: title, headings and page; without any, where it is from."""
+    chunk, source = hit.chunk, hit.metadata.get("source")
+    origin = source if isinstance(source, str) and source else chunk.document_id
+    parts = [part for part in dict.fromkeys((hit.title, *chunk.headings)) if part]
     page = [] if chunk.page is None else [f"page {chunk.page}"]
-    return " / ".join([*(parts or [chunk.document_id]), *page])
+    return " / ".join([*(parts or [origin]), *page])
 
 
 def _block(number: int, hit: Hit) -> str:
-    name = " ".join(source_name(hit.title, hit.chunk).split()).translate(_ENTITIES)
+    name = " ".join(source_name(hit).split()).translate(_ENTITIES)
     text = _TAG.sub("&lt;", hit.chunk.text)
     return f'<source number="{number}" name="{name}">\n{text}\n</source>'

@@ -12,6 +12,7 @@ from llm_api.core.embeddings.embedder import (
     EmbedderCard,
     EmbeddingRequest,
     Embeddings,
+    TokenCounter,
     Vectors,
 )
 from llm_api.core.errors import (
@@ -65,6 +66,9 @@ class FakeEmbedder:
             if any(part in text for text in texts):
                 raise failure
         return Embeddings(np.stack([vector_of(text) for text in texts]), len(texts))
+
+    async def token_counter(self) -> TokenCounter:
+        return lambda texts: [len(text.split()) for text in texts]
 
     async def aclose(self) -> None:
         """Nothing to free."""

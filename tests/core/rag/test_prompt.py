@@ -145,13 +145,18 @@ def test_other_markup_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("title", "headings", "page", "name"),
     [
-        ("", (), None, "d"),
+        ("", (), None, "docs"),
         ("Guide", (), None, "Guide"),
         ("Guide", ("Guide", "Setup"), 3, "Guide / Setup / page 3"),
-        ("", (), 2, "d / page 2"),
+        ("", (), 2, "docs / page 2"),
     ],
 )
 def test_source_is_named_by_what_is_known_of_it(
     title: str, headings: tuple[str, ...], page: int | None, name: str
 ) -> None:
-    assert source_name(title, Chunk("c", "d", 0, "x", Span(0, 1), headings, page)) == name
+    chunk = Chunk("c", "d", 0, "x", Span(0, 1), headings, page)
+    assert source_name(Hit(chunk, title, {"source": "docs"}, 0.5, 0.5, None)) == name
+
+
+def test_source_without_any_name_is_its_documents_id() -> None:
+    assert source_name(hit("d")) == "d"

@@ -135,6 +135,9 @@ class LlamaBackend:
                 async for event in events:
                     yield event
 
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return await asyncio.to_thread(lambda: [self._encoder.count(text) for text in texts])
+
     async def aclose(self) -> None:
         await self._engine.aclose()
 

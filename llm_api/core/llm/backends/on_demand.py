@@ -1,10 +1,11 @@
 """A backend that is in memory only while it is asked for: its card is always known."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.keeper import ModelKeeper
+from llm_api.core.llm.token_count import count_tokens
 from llm_api.core.llm.types import Event, GenerationRequest
 
 
@@ -26,6 +27,10 @@ class OnDemandBackend:
         ):
             async for event in events:
                 yield event
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        async with self._keeper.borrow(self._card.id) as backend:
+            return await count_tokens(backend, texts)
 
     async def aclose(self) -> None:
         """Nothing of its own to free."""

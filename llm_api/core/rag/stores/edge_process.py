@@ -66,7 +66,8 @@ class EdgeProcess:
     async def running(self) -> _Worker:
         """The process, started if there is none.
 
-        Raises VectorStoreLockedError, or whatever else keeps the store from opening.
+        Raises VectorStoreLockedError if another process has the folder open, or whatever else
+        keeps the store from opening.
         """
         async with self._starting:
             if self._is_closed:
@@ -170,9 +171,11 @@ class EdgeProcess:
 
 @asynccontextmanager
 async def open_edge_process(folder: Path | None) -> AsyncGenerator[EdgeProcess, None]:
-    """The store in a folder, or in memory without one, in a process that ends with the block."""
+    """The store in a folder, or in memory without one, in a process that ends with the block.
+
+    The process begins with the first call: who never asks for documents never pays for it.
+    """
     store = EdgeProcess(folder)
-    await store.running()
     try:
         yield store
     finally:

@@ -1,0 +1,36 @@
+"""Collections: documents under one name, with the vectors of one embedding model."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from llm_api.api.models.base import AnswerModel, RequestModel
+from llm_api.api.models.rag.fields import CollectionName
+
+
+class NewCollection(RequestModel):
+    """A collection for the vectors of this server's embedding model."""
+
+    name: CollectionName = Field(examples=["manuals"])
+
+
+class Collection(AnswerModel):
+    """A collection, and whose vectors it holds."""
+
+    name: str
+    object: Literal["rag.collection"]
+    embedding_model: str
+    dimension: int
+    documents: int
+    chunks: int
+
+
+class CollectionList(AnswerModel):
+    object: Literal["list"]
+    data: list[Collection]
+
+
+class DeletedCollection(AnswerModel):
+    name: str
+    object: Literal["rag.collection.deleted"]
+    deleted: bool

@@ -1,0 +1,92 @@
+"""What the resources of retrieval have in common."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue, StringConstraints
+
+from llm_api.api.models.base import AnswerModel, RequestModel, at_most, at_most_nested
+
+DEFAULT_COLLECTION = "default"
+MAX_TOP_K = 100
+
+Scalar = str | int | float | bool
+Metadata = Annotated[
+    dict[str, Scalar | list[Scalar] | None],
+    at_most(64),
+    Field(
+        description="Up to 64 fields: texts, numbers, booleans, or lists of them.",
+        examples=[{"source": "docker-docs", "year": 2024}],
+    ),
+]
+Filter = Annotated[
+    dict[str, JsonValue],
+    at_most_nested(2048),
+    Field(
+        description="Conditions on metadata: `eq ne gt gte lt lte in nin`, `and`, `or`; a plain"
+        " value means `eq`.",
+        examples=[{"source": "docker-docs", "year": {"gte": 2020}}],
+    ),
+]
+CollectionName = Annotated[str, StringConstraints(max_length=64)]
+DocumentId = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+Question = Annotated[
+    str, StringConstraints(min_length=1, max_length=65_536, pattern=r"\S"), Field(strict=True)
+]
+
+
+class Span(AnswerModel):
+    """Characters `start` to `end` of a text, the end excluded."""
+
+    start: int
+    end: int
+
+
+class SearchParameters(RequestModel):
+    """How documents are searched. Null means the default."""
+
+    collection: CollectionName = DEFAULT_COLLECTION
+    top_k: int | None = Field(
+        default=None, ge=1, le=MAX_TOP_K, description="Chunks at most. Default: `RAG_TOP_K`."
+    )
+    mode: Literal["dense", "sparse", "hybrid"] | None = Field(
+        default=None,
+        description="By meaning, by words (BM25), or by both, the default.",
+    )
+    filter: Filter | None = None
+    score_threshold: float | None = Field(
+        default=None,
+        description="Cosine similarity that a chunk must have; in mode `sparse`, BM25 score."
+        " Default: what was measured for the embedding model; -1 keeps all.",
+    )
+    rerank: bool | None = Field(
+        default=None, description="Have a cross-encoder judge what was found: see `RERANK_MODEL`."
+    )
+    diversity: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="How much a chunk loses by what it repeats of better ones (MMR). Default 0.",
+    )
+
+
+class Scores(AnswerModel):
+    """What each way to search thinks of a chunk; null where it was not asked."""
+
+    dense: float | None = Field(description="Cosine similarity.")
+    sparse: float | None = Field(description="BM25.")
+    rerank: float | None = Field(description="The cross-encoder's.")
+
+
+class Hit(AnswerModel):
+    """A chunk that was found: its words, and where they stand in their document."""
+
+    chunk_id: str
+    document_id: str
+    title: str
+    text: str
+    span: Span = Field(description="Of the document's text.")
+    headings: list[str]
+    page: int | None
+    metadata: dict[str, Any]
+    score: float = Field(description="What ranks the hits of this search.")
+    scores: Scores

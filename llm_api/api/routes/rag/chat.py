@@ -1,0 +1,49 @@
+"""Answers from documents: `POST /v1/rag/chat`."""
+
+import time
+from uuid import uuid4
+
+from fastapi import APIRouter, Request, Response
+
+from llm_api.api.answers import Generation, answer
+from llm_api.api.deps import DocumentService, Services
+from llm_api.api.json_body import JSONBodyRoute
+from llm_api.api.mapping.answers import AnswerHead, fingerprint
+from llm_api.api.mapping.rag.answers import RagAnswerWriter
+from llm_api.api.mapping.rag.chat import to_generation_request, to_rag_options, to_top_k
+from llm_api.api.models.rag.chat import RagAnswer, RagChatRequest
+from llm_api.api.routes.responses import streamable
+from llm_api.core.rag_chat.answer import RagBackend
+
+router = APIRouter(prefix="/v1/rag", tags=["Documents"], route_class=JSONBodyRoute)
+
+
+@router.post(
+    "/chat",
+    summary="Answer a question from documents",
+    response_model=RagAnswer,
+    responses=streamable("The answer, or with `stream` its typed events, `sources` first."),
+)
+async def create_rag_answer(
+    request: Request, body: RagChatRequest, services: Services, retrieval: DocumentService
+) -> Response:
+    """Search, answer from what was found, and cite it: each marker with document, span and quote.
+
+    Where no document covers the question, the answer says so and `sources` is empty.
+    """
+    backend = services.models.resolve(body.model or services.models.cards()[0].id)
+    options = to_rag_options(body, to_top_k(body, retrieval.top_k))
+    generation = to_generation_request(body, backend.card.defaults)
+    rag = RagBackend(backend, retrieval.retriever, retrieval.embedder, options)
+    head = AnswerHead(
+        id=f"rag-{uuid4().hex}",
+        created=int(time.time()),
+        model=backend.card.id,
+        system_fingerprint=fingerprint(request.app.version, backend.card.id),
+    )
+    return await answer(
+        request,
+        Generation(rag, [generation], 1),
+        RagAnswerWriter(head),
+        is_streamed=body.is_streamed,
+    )

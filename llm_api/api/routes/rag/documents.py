@@ -1,0 +1,160 @@
+"""Documents: `/v1/rag/documents`."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+
+from llm_api.api.deps import DocumentService
+from llm_api.api.json_body import JSONBodyRoute
+from llm_api.api.mapping.rag.documents import to_document, to_document_list, to_documents
+from llm_api.api.models.rag.documents import (
+    DeletedDocument,
+    DeletedDocuments,
+    Document,
+    DocumentChange,
+    DocumentList,
+    IngestAnswer,
+    IngestRequest,
+)
+from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
+from llm_api.api.routes.rag.ingesting import INGEST_RESPONSES, Intake, ingest
+from llm_api.api.routes.responses import ERROR_RESPONSES
+from llm_api.core.errors import DocumentNotFoundError, InvalidRequestError, MissingParameterError
+from llm_api.core.rag.filters import EVERYTHING, Filter, parse_filter
+from llm_api.core.rag.ingest import each
+
+router = APIRouter(prefix="/v1/rag", tags=["Documents"], responses=ERROR_RESPONSES)
+bodies = APIRouter(route_class=JSONBodyRoute)
+
+Collection = Annotated[str, Query(max_length=64, description="Its collection.")]
+FilterText = Annotated[
+    str | None,
+    Query(
+        max_length=65_536,
+        description="A filter as JSON.",
+        examples=['{"source": "docker-docs"}'],
+    ),
+]
+DocumentId = Annotated[str, Path(max_length=512, examples=["docker"])]
+
+SMALL_CHARACTERS = 100_000
+"""What is embedded in about a second: more than that runs as a job."""
+SMALL_DOCUMENTS = 100
+
+
+@bodies.post(
+    "/documents",
+    summary="Store texts to be found again",
+    response_model=IngestAnswer,
+    responses=INGEST_RESPONSES,
+)
+async def create_documents(body: IngestRequest, retrieval: DocumentService) -> Response:
+    """Cut, embed and store documents; the same ones again change nothing.
+
+    A small ingest is durable when it is answered. A large one is a job: 202, and its id.
+    """
+    documents = to_documents(body)
+    characters = sum(len(one.text) for one in documents)
+    is_large = len(documents) > SMALL_DOCUMENTS or characters > SMALL_CHARACTERS
+    intake = Intake(
+        body.collection,
+        [one.id for one in documents],
+        lambda report: retrieval.ingest(body.collection, each(documents), report),
+        is_large if body.background is None else body.background,
+    )
+    return await ingest(retrieval, intake)
+
+
+@router.get("/documents", summary="List documents", response_model_exclude_unset=True)
+async def list_documents(
+    retrieval: DocumentService,
+    collection: Collection = DEFAULT_COLLECTION,
+    filter: FilterText = None,
+    cursor: Annotated[str | None, Query(max_length=512)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> DocumentList:
+    """A page of the documents that match, in an order that stays."""
+    wanted = EVERYTHING if filter is None else _filter(filter)
+    page = await retrieval.store.list_documents(collection, wanted, cursor, limit)
+    return to_document_list(page)
+
+
+@router.delete("/documents", summary="Delete the documents that match a filter")
+async def delete_documents(
+    retrieval: DocumentService,
+    collection: Collection = DEFAULT_COLLECTION,
+    filter: FilterText = None,
+) -> DeletedDocuments:
+    """The filter is required. To delete everything, delete the collection."""
+    if filter is None:
+        raise MissingParameterError("Missing required parameter: 'filter'.", param="filter")
+    wanted = _filter(filter)
+    if wanted == EVERYTHING:
+        raise InvalidRequestError(
+            "An empty filter matches everything; delete the collection instead.", param="filter"
+        )
+    deleted = await retrieval.store.delete_matching(collection, wanted)
+    return DeletedDocuments(object="rag.documents.deleted", deleted=deleted)
+
+
+@router.get(
+    "/documents/{document_id:path}",
+    summary="Read a document",
+    response_model_exclude_unset=True,
+)
+async def retrieve_document(
+    document_id: DocumentId,
+    retrieval: DocumentService,
+    collection: Collection = DEFAULT_COLLECTION,
+    include_text: Annotated[bool, Query(description="Whether to send its text.")] = True,
+) -> Document:
+    """What is known of a document, and its text: what spans of hits and citations count in."""
+    document = to_document(await retrieval.store.get_document(collection, document_id))
+    if include_text:
+        document.text = (await retrieval.store.read_document(collection, document_id)).text
+    return document
+
+
+@bodies.patch(
+    "/documents/{document_id:path}",
+    summary="Change a document's metadata",
+    response_model_exclude_unset=True,
+)
+async def change_document(
+    document_id: DocumentId,
+    body: DocumentChange,
+    retrieval: DocumentService,
+    collection: Collection = DEFAULT_COLLECTION,
+) -> Document:
+    """Replace its metadata, and its title if one is given. Nothing is embedded again."""
+    record = await retrieval.store.update_metadata(
+        collection, document_id, body.metadata, body.title
+    )
+    return to_document(record)
+
+
+@router.delete("/documents/{document_id:path}", summary="Delete a document")
+async def delete_document(
+    document_id: DocumentId,
+    retrieval: DocumentService,
+    collection: Collection = DEFAULT_COLLECTION,
+) -> DeletedDocument:
+    """With all its chunks, in one step."""
+    if not await retrieval.store.delete_documents(collection, [document_id]):
+        raise DocumentNotFoundError(
+            f"There is no document {document_id!r} in {collection!r}.", param="document_id"
+        )
+    return DeletedDocument(id=document_id, object="rag.document.deleted", deleted=True)
+
+
+def _filter(text: str) -> Filter:
+    """Raises InvalidRequestError."""
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError("'filter' is not valid JSON.", param="filter") from error
+    return parse_filter(value)
+
+
+router.include_router(bodies)

@@ -1,0 +1,154 @@
+"""Files as documents: `POST /v1/rag/files`."""
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.datastructures import FormData, UploadFile
+
+from llm_api.api.deps import DocumentService
+from llm_api.api.models.rag.documents import IngestAnswer
+from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
+from llm_api.api.routes.rag.ingesting import INGEST_RESPONSES, Intake, ingest
+from llm_api.api.uploads import read_form
+from llm_api.core.errors import InvalidRequestError, MissingParameterError
+from llm_api.core.rag.files import FileToIngest, document_id, read_documents
+from llm_api.core.rag.metadata import check_metadata
+from llm_api.core.rag.outcome import Report
+from llm_api.core.rag.types import Metadata
+
+MAX_FILES = 1_000
+SMALL_BYTES = 100_000
+
+router = APIRouter(prefix="/v1/rag", tags=["Documents"])
+
+_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "Text, Markdown, HTML, PDF, DOCX, CSV, JSON, code.",
+                        },
+                        "collection": {"type": "string", "default": DEFAULT_COLLECTION},
+                        "metadata": {
+                            "type": "string",
+                            "description": "A JSON object, for every file.",
+                        },
+                        "background": {
+                            "type": "boolean",
+                            "description": "Run it as a job, or wait.",
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+_FIELDS = frozenset({"files", "file", "collection", "metadata", "background"})
+
+
+@router.post(
+    "/files",
+    summary="Store files to be found again",
+    response_model=IngestAnswer,
+    responses=INGEST_RESPONSES,
+    openapi_extra=_FORM,
+)
+async def create_files(request: Request, retrieval: DocumentService) -> Response:
+    """Read, cut, embed and store files. A file's name is its document's id.
+
+    So a changed file replaces what was stored of it. A file that cannot be read is reported by
+    name; the others are stored.
+    """
+    form = await read_form(request, max_files=MAX_FILES)
+    collection = _text(form, "collection") or DEFAULT_COLLECTION
+    uploads = _uploads(form)
+    metadata = _metadata(_text(form, "metadata"))
+    files = [FileToIngest(document_id(one.filename or ""), one.read, metadata) for one in uploads]
+    _check_distinct(files)
+    background = _boolean(form, "background")
+    is_large = len(files) > 1 and sum(one.size or 0 for one in uploads) > SMALL_BYTES
+
+    async def work(report: Report) -> None:
+        try:
+            documents = read_documents(retrieval.loader, files, report)
+            await retrieval.ingest(collection, documents, report)
+        finally:
+            await form.close()
+
+    ids = [file.id for file in files]
+    return await ingest(
+        retrieval, Intake(collection, ids, work, is_large if background is None else background)
+    )
+
+
+def _uploads(form: FormData) -> list[UploadFile]:
+    """The files. Raises InvalidRequestError for fields that mean nothing here."""
+    for name in form:
+        if name not in _FIELDS:
+            raise InvalidRequestError(
+                f"The field '{name}' is not known; there are {', '.join(sorted(_FIELDS))}.",
+                param=name,
+            )
+    given = [*form.getlist("files"), *form.getlist("file")]
+    uploads = [one for one in given if isinstance(one, UploadFile)]
+    if not uploads or len(uploads) < len(given):
+        raise MissingParameterError(
+            "Send at least one file in the field 'files', with a name.", param="files"
+        )
+    return uploads
+
+
+def _check_distinct(files: list[FileToIngest]) -> None:
+    seen: set[str] = set()
+    for file in files:
+        if file.id in seen:
+            raise InvalidRequestError(
+                f"Two files are named '{file.id}': a name is a document's id.", param="files"
+            )
+        seen.add(file.id)
+
+
+def _text(form: FormData, name: str) -> str | None:
+    value = form.get(name)
+    if value is not None and not isinstance(value, str):
+        raise InvalidRequestError(f"'{name}' is a file where a text belongs.", param=name)
+    return value
+
+
+def _boolean(form: FormData, name: str) -> bool | None:
+    value = _text(form, name)
+    if value is None:
+        return None
+    if value not in ("true", "false"):
+        raise InvalidRequestError(f"'{name}' must be true or false.", param=name)
+    return value == "true"
+
+
+def _metadata(text: str | None) -> Metadata:
+    if text is None:
+        return {}
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError("'metadata' is not valid JSON.", param="metadata") from error
+    if not isinstance(value, dict) or not all(map(_is_value, value.values())):
+        raise InvalidRequestError(
+            "'metadata' must be an object of texts, numbers, booleans, or lists of them.",
+            param="metadata",
+        )
+    check_metadata(value)
+    return value
+
+
+def _is_value(value: object) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(item, str | int | float | bool) for item in value)
+    return value is None or isinstance(value, str | int | float | bool)

@@ -1,0 +1,49 @@
+"""How an ingest is answered: at once where it is small, as a job where it is large."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Response
+
+from llm_api.api.mapping.rag.documents import to_ingest_answer, to_job
+from llm_api.api.models.rag.documents import IngestAnswer, Job
+from llm_api.api.routes.responses import ERROR_RESPONSES
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.rag.jobs import Work
+from llm_api.core.rag.outcome import DocumentOutcome
+from llm_api.core.rag.retrieval import Retrieval
+
+INGEST_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"model": IngestAnswer, "description": "Everything is stored, or has failed."},
+    202: {"model": Job, "description": "It is large: ask for the job at its Location."},
+    **ERROR_RESPONSES,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """An ingest that was asked for. `ids` are those of its documents, in their order."""
+
+    collection: str
+    ids: Sequence[str]
+    work: Work
+    is_large: bool
+
+
+async def ingest(retrieval: Retrieval, intake: Intake) -> Response:
+    """The HTTP answer. Raises InvalidRequestError where nothing at all could be stored."""
+    if intake.is_large:
+        job = to_job(retrieval.jobs.create(intake.collection, len(intake.ids), intake.work))
+        location = {"location": f"/v1/rag/jobs/{job.id}"}
+        return Response(job.to_json(), HTTPStatus.ACCEPTED, location, "application/json")
+    outcomes: list[DocumentOutcome] = []
+    await intake.work(outcomes.append)
+    if outcomes and all(one.what == "failed" for one in outcomes):
+        first = outcomes[0]
+        raise InvalidRequestError(f"Nothing was stored: {first.document_id}: {first.reason}")
+    place = {document_id: number for number, document_id in enumerate(intake.ids)}
+    outcomes.sort(key=lambda one: place[one.document_id])
+    answer = to_ingest_answer(intake.collection, outcomes)
+    return Response(answer.to_json(), media_type="application/json")

@@ -1,0 +1,122 @@
+"""`llm-api ingest`: files and folders into a collection, through a server or without one."""
+
+import asyncio
+import logging
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from llm_api.cli.terminal import harmless, notes, output
+
+if TYPE_CHECKING:
+    from llm_api.cli.files import FoundFile
+    from llm_api.config.settings import Settings
+    from llm_api.core.rag.outcome import DocumentOutcome, Report
+
+EXAMPLES = """Examples:
+
+- `llm-api ingest docs/ README.md`
+
+- `llm-api ingest manuals/ --collection manuals`
+
+- `llm-api ingest docs/ --local`
+"""
+
+
+class Library(Protocol):
+    """A collection that files go into."""
+
+    async def digests(self) -> Mapping[str, str]:
+        """The hash of each file that is stored, by its document's id."""
+        ...
+
+    async def store(self, files: "Sequence[FoundFile]", report: "Report") -> None:
+        """Store files, and report each."""
+        ...
+
+
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files, and folders to walk.")],
+    collection: Annotated[str, typer.Option(help="Where they go.")] = "default",
+    url: Annotated[str | None, typer.Option(help="The server [http://HOST:PORT].")] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="API_KEY", help="The server's key.", show_envvar=False)
+    ] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="Store where the settings say, without a server.")
+    ] = False,
+) -> None:
+    """Store files, so that they are found and answered from. Skips what has not changed.
+
+    Reads text, Markdown, HTML, PDF, DOCX, CSV, JSON and code. A file's path is its document's id:
+    changed, it replaces what was stored of it. Ends with 1 if a file could not be stored.
+    """
+    from llm_api.cli.files import find_files
+    from llm_api.cli.server_url import default_url
+    from llm_api.config.settings import load_settings
+
+    if local and url is not None:
+        raise typer.BadParameter("--url is for a server, not for --local.")
+    settings = load_settings()
+    files = find_files(paths)
+    library = (
+        _local(settings, collection)
+        if local
+        else _server(url or default_url(settings), api_key, collection)
+    )
+    logging.basicConfig(level="ERROR")  # what goes wrong is raised, and said once
+    if asyncio.run(_ingest(files, library))["failed"]:
+        sys.exit(1)
+
+
+def _server(url: str, api_key: str | None, collection: str) -> AbstractAsyncContextManager[Library]:
+    from llm_api.cli.server_library import server_library
+
+    return server_library(url, api_key, collection)
+
+
+def _local(settings: "Settings", collection: str) -> AbstractAsyncContextManager[Library]:
+    from llm_api.cli.local_library import local_library
+
+    return local_library(settings, collection)
+
+
+async def _ingest(
+    files: "Sequence[FoundFile]", opening: AbstractAsyncContextManager[Library]
+) -> Counter[str]:
+    """How often each thing happened. Tells it on the way."""
+    counts: Counter[str] = Counter()
+    async with opening as library:
+        stored = await library.digests()
+        changed = [file for file in files if stored.get(file.id) != file.digest]
+        counts["unchanged"] = len(files) - len(changed)
+        with _progress() as progress:
+            task = progress.add_task("ingesting", total=len(changed))
+
+            def report(outcome: "DocumentOutcome") -> None:
+                counts[outcome.what] += 1
+                progress.advance(task)
+                if outcome.what == "failed":
+                    line = harmless(f"{outcome.document_id}: {outcome.reason}")
+                    progress.console.print(line, markup=False, soft_wrap=True)
+
+            await library.store(changed, report)
+    said = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()) if count)
+    output().print(said or "there are no files")
+    return counts
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=notes(),
+    )

@@ -1,0 +1,69 @@
+"""The collection that the settings describe, without a server."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from llm_api.cli.files import FoundFile
+from llm_api.config.settings import Settings
+from llm_api.core.errors import CollectionNotFoundError
+from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.rag.files import DIGEST_FIELD, FileToIngest, read_documents
+from llm_api.core.rag.filters import EVERYTHING
+from llm_api.core.rag.outcome import Report
+from llm_api.core.rag.retrieval import Retrieval
+from llm_api.open_retrieval import open_retrieval
+from llm_api.services import open_embedders
+
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class LocalLibrary:
+    """Stores through `retrieval`."""
+
+    retrieval: Retrieval
+    collection: str
+
+    async def digests(self) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        cursor: str | None = None
+        with suppress(CollectionNotFoundError):
+            while True:
+                page = await self.retrieval.store.list_documents(
+                    self.collection, EVERYTHING, cursor, PAGE
+                )
+                found |= {one.id: str(one.metadata.get(DIGEST_FIELD)) for one in page.documents}
+                if (cursor := page.next_cursor) is None:
+                    break
+        return found
+
+    async def store(self, files: Sequence[FoundFile], report: Report) -> None:
+        given = [FileToIngest(file.id, _reading(file), {}) for file in files]
+        documents = read_documents(self.retrieval.loader, given, report)
+        await self.retrieval.ingest(self.collection, documents, report)
+
+
+def _reading(file: FoundFile) -> Callable[[], Awaitable[bytes]]:
+    async def read() -> bytes:
+        return file.read()  # nobody else waits on this loop
+
+    return read
+
+
+@asynccontextmanager
+async def local_retrieval(settings: Settings) -> AsyncGenerator[Retrieval, None]:
+    """Raises ModelNotFoundError without an embedding model."""
+    async with (
+        aclosing(ComputeThread()) as compute,
+        open_embedders(settings, compute) as embedders,
+        open_retrieval(settings, embedders.default()) as retrieval,
+    ):
+        yield retrieval
+
+
+@asynccontextmanager
+async def local_library(settings: Settings, collection: str) -> AsyncGenerator[LocalLibrary, None]:
+    """Raises VectorStoreLockedError where a server has the documents open."""
+    async with local_retrieval(settings) as retrieval:
+        yield LocalLibrary(retrieval, collection)

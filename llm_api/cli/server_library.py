@@ -1,0 +1,127 @@
+"""A collection of a running server, over its own API."""
+
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from llm_api.cli.files import FoundFile
+from llm_api.cli.server_url import LOOPBACK, checked_url
+from llm_api.core.errors import GenerationError, InvalidRequestError, UnavailableError
+from llm_api.core.rag.files import DIGEST_FIELD
+from llm_api.core.rag.outcome import DocumentOutcome, Report
+
+TOGETHER_BYTES = 2_000_000
+TOGETHER_FILES = 32
+"""What goes in one request: stored in a few seconds, so that the bar moves."""
+
+_PAGE = 1000
+_TIMEOUT = httpx2.Timeout(10, read=600)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLibrary:
+    """Stores through the server behind `client`."""
+
+    client: httpx2.AsyncClient
+    collection: str
+
+    async def digests(self) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        cursor: str | None = None
+        while True:
+            params = {"collection": self.collection, "limit": str(_PAGE)}
+            if cursor is not None:
+                params["cursor"] = cursor
+            response = await self._send("GET", "/v1/rag/documents", params=params)
+            if response.status_code == httpx2.codes.NOT_FOUND and _code(response) is not None:
+                return {}
+            page = _answer(response)
+            found |= {one["id"]: str(one["metadata"].get(DIGEST_FIELD)) for one in page["data"]}
+            if (cursor := page["next_cursor"]) is None:
+                return found
+
+    async def store(self, files: Sequence[FoundFile], report: Report) -> None:
+        for together in _parts(files):
+            await self._store(together, report)
+
+    async def _store(self, files: Sequence[FoundFile], report: Report) -> None:
+        form = [("files", (file.id, file.read())) for file in files]
+        fields = {"collection": self.collection, "background": "false"}
+        response = await self._send("POST", "/v1/rag/files", data=fields, files=form)
+        if response.status_code == httpx2.codes.BAD_REQUEST and len(files) > 1:
+            for file in files:  # one by one, to find out what is wrong with each
+                await self._store([file], report)
+            return
+        if response.status_code == httpx2.codes.BAD_REQUEST:
+            report(DocumentOutcome(files[0].id, "failed", reason=_message(response)))
+            return
+        for one in _answer(response)["documents"]:
+            reason = str(one.get("error", ""))
+            report(DocumentOutcome(one["id"], one["status"], one["chunks"], reason))
+
+    async def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        try:
+            return await self.client.request(method, path, **options)
+        except httpx2.ConnectError as error:
+            raise UnavailableError(
+                f"No server answers at {self.client.base_url}; start one with `llm-api serve`, or"
+                " ingest without one: `llm-api ingest --local`."
+            ) from error
+        except httpx2.HTTPError as error:
+            raise GenerationError(
+                f"The connection to {self.client.base_url} failed: {error or type(error).__name__}."
+            ) from error
+
+
+@asynccontextmanager
+async def server_library(
+    url: str, api_key: str | None, collection: str
+) -> AsyncGenerator[ServerLibrary, None]:
+    """Raises InvalidRequestError for what is no URL."""
+    base = checked_url(url)
+    headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
+    async with httpx2.AsyncClient(
+        base_url=base, headers=headers, timeout=_TIMEOUT, trust_env=base.host not in LOOPBACK
+    ) as client:
+        yield ServerLibrary(client, collection)
+
+
+def _parts(files: Sequence[FoundFile]) -> Iterator[list[FoundFile]]:
+    part: list[FoundFile] = []
+    size = 0
+    for file in files:
+        length = file.path.stat().st_size
+        if part and (len(part) == TOGETHER_FILES or size + length > TOGETHER_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(file)
+        size += length
+    if part:
+        yield part
+
+
+def _answer(response: httpx2.Response) -> dict[str, Any]:
+    if response.is_success:
+        answer: dict[str, Any] = response.json()
+        return answer
+    message = _message(response)
+    raise GenerationError(message) if response.is_server_error else InvalidRequestError(message)
+
+
+def _code(response: httpx2.Response) -> str | None:
+    """The error's code where it is ours that says there is no such collection."""
+    try:
+        code = response.json()["error"]["code"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return "collection_not_found" if code == "collection_not_found" else None
+
+
+def _message(response: httpx2.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{response.url} answered {response.status_code} {response.reason_phrase}."

@@ -1,0 +1,53 @@
+"""Files as documents: each under its name, with what is known of it as metadata."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import PurePosixPath
+
+from llm_api.core.errors import UnreadableFileError
+from llm_api.core.rag.loaders.file_loader import FileLoader
+from llm_api.core.rag.outcome import Report, failed
+from llm_api.core.rag.types import Document, Metadata
+
+DIGEST_FIELD = "sha256"
+"""The metadata field with the hash of the file's bytes: who has the file can tell a change."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileToIngest:
+    """`id` is `document_id(name)`. `read` gives the bytes when its turn has come."""
+
+    id: str
+    read: Callable[[], Awaitable[bytes]]
+    metadata: Metadata
+
+
+def document_id(name: str) -> str:
+    """The id of a file's document: its path as it was given, without ways out of a folder. Pure.
+
+    So the same file, changed, replaces its document. Nothing is ever opened under this name.
+    """
+    printable = "".join(character for character in name if character.isprintable())
+    parts = PurePosixPath(printable.replace("\\", "/")).parts
+    return "/".join(part for part in parts if part not in ("/", "..", ".")) or "file"
+
+
+async def read_documents(
+    loader: FileLoader, files: Iterable[FileToIngest], report: Report
+) -> AsyncGenerator[Document, None]:
+    """The files that can be read, as documents; the others are reported."""
+    for file in files:
+        data = await file.read()
+        try:
+            loaded = await loader.load(data, file.id)
+        except UnreadableFileError as error:
+            report(failed(file.id, error))
+            continue
+        metadata = {
+            **loaded.metadata,
+            "source": file.id,
+            DIGEST_FIELD: sha256(data).hexdigest(),
+            **file.metadata,
+        }
+        yield Document(file.id, loaded.text, loaded.title, metadata, loaded.sections)

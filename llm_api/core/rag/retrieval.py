@@ -1,0 +1,56 @@
+"""Retrieval as the server offers it: the store, what brings documents in, what finds them."""
+
+from collections.abc import AsyncIterable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from llm_api.core.embeddings.embedder import Embedder
+from llm_api.core.rag.chunking import ChunkSettings, split_document
+from llm_api.core.rag.ingest import Ingester
+from llm_api.core.rag.jobs import IngestJobs
+from llm_api.core.rag.loaders.file_loader import FileLoader
+from llm_api.core.rag.outcome import Report
+from llm_api.core.rag.prepare import Chunking
+from llm_api.core.rag.retrieve import Retriever
+from llm_api.core.rag.types import Document
+from llm_api.core.rag.vector_store import VectorStore
+
+SPECIAL_TOKENS = 8
+"""What an embedder may put around a text, its prefix included; headings fit where they fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """Its parts belong to whoever opened them. `top_k` holds where a request does not say."""
+
+    store: VectorStore
+    embedder: Embedder
+    loader: FileLoader
+    jobs: IngestJobs
+    retriever: Retriever
+    chunks: ChunkSettings
+    top_k: int
+
+    async def ingest(
+        self, collection: str, documents: AsyncIterable[Document], report: Report
+    ) -> None:
+        """As `Ingester.ingest`."""
+        chunking = await chunking_for(self.embedder, self.chunks)
+        ingester = Ingester(self.store, self.embedder, chunking)
+        await ingester.ingest(collection, documents, report)
+
+
+async def chunking_for(embedder: Embedder, settings: ChunkSettings) -> Chunking:
+    """Chunks by the embedder's own tokens, none longer than it reads.
+
+    Opens the model if need be.
+    """
+    count_tokens = await embedder.token_counter()
+    longest = embedder.card.max_tokens
+    if longest is not None and settings.chunk_tokens > longest - SPECIAL_TOKENS:
+        size = max(longest - SPECIAL_TOKENS, 1)
+        settings = replace(
+            settings, chunk_tokens=size, overlap_tokens=min(settings.overlap_tokens, size // 4)
+        )
+    split = partial(split_document, settings=settings, count_tokens=count_tokens)
+    return Chunking(split, f"{settings.chunk_tokens}/{settings.overlap_tokens}")
