@@ -14,7 +14,9 @@ _MAX_FIELDS = 8
 _MAX_FIELD_BYTES = 64 * 1024
 
 
-async def read_form(request: Request, *, max_files: int) -> FormData:
+async def read_form(
+    request: Request, *, max_files: int, max_bytes: int = MAX_UPLOAD_BYTES
+) -> FormData:
     """The form; large files of it lie on disk. Whoever has it closes it.
 
     Raises RequestRefusedError for another content type, a body that is too large or broken.
@@ -24,9 +26,9 @@ async def read_form(request: Request, *, max_files: int) -> FormData:
         raise _refusal(
             415, "unsupported_content_type", "Send files as multipart/form-data, as `curl -F` does."
         )
-    if _declared(request.headers) > MAX_UPLOAD_BYTES:
-        raise _TOO_LARGE
-    bounded = Request(request.scope, _Bounded(request))
+    if _declared(request.headers) > max_bytes:
+        raise _too_large(max_bytes)
+    bounded = Request(request.scope, _Bounded(request, max_bytes))
     try:
         return await bounded.form(
             max_files=max_files, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
@@ -39,15 +41,16 @@ async def read_form(request: Request, *, max_files: int) -> FormData:
 class _Bounded:
     """What the client sends, until it is too much."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, max_bytes: int) -> None:
         self._receive = request.receive
+        self._max_bytes = max_bytes
         self._received = 0
 
     async def __call__(self) -> Message:
         message = await self._receive()
         self._received += len(message.get("body", b""))
-        if self._received > MAX_UPLOAD_BYTES:
-            raise _TOO_LARGE
+        if self._received > self._max_bytes:
+            raise _too_large(self._max_bytes)
         return message
 
 
@@ -60,6 +63,6 @@ def _refusal(status: int, code: str, message: str) -> RequestRefusedError:
     return RequestRefusedError(Failure(status, "invalid_request_error", message, code))
 
 
-_TOO_LARGE = _refusal(
-    413, "request_too_large", f"Files must not be larger than {MAX_UPLOAD_BYTES} bytes together."
-)
+def _too_large(max_bytes: int) -> RequestRefusedError:
+    message = f"Files must not be larger than {max_bytes} bytes together."
+    return _refusal(413, "request_too_large", message)

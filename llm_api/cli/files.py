@@ -38,7 +38,7 @@ class FoundFile:
 
 
 def find_files(paths: Sequence[Path]) -> list[FoundFile]:
-    """Every file below the paths, by name; hidden ones only where they are named themselves.
+    """Every file below the paths, by name; hidden and empty ones only where they are named.
 
     Raises UnreadableFileError for a path that is not there, or two files of one name.
     """
@@ -65,5 +65,5 @@ def _below(path: Path) -> Iterator[FoundFile]:
         folders[:] = [one for one in folders if not one.startswith(".") and one not in _SKIPPED]
         for name in names:
             file = Path(folder) / name
-            if not name.startswith(".") and file.is_file():
+            if not name.startswith(".") and file.is_file() and file.stat().st_size:
                 yield FoundFile(file, str(root / file.relative_to(path)))

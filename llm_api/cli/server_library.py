@@ -56,7 +56,8 @@ class ServerLibrary:
                 await self._store([file], report)
             return
         if response.status_code == httpx2.codes.BAD_REQUEST:
-            report(DocumentOutcome(files[0].id, "failed", reason=_message(response)))
+            reason = _message(response).removeprefix(f"{files[0].id}: ")
+            report(DocumentOutcome(files[0].id, "failed", reason=reason))
             return
         for one in _answer(response)["documents"]:
             reason = str(one.get("error", ""))
@@ -72,7 +73,8 @@ class ServerLibrary:
             ) from error
         except httpx2.HTTPError as error:
             raise GenerationError(
-                f"The connection to {self.client.base_url} failed: {error or type(error).__name__}."
+                f"The connection to {self.client.base_url} failed:"
+                f" {str(error) or type(error).__name__}."
             ) from error
 
 

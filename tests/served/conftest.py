@@ -16,9 +16,13 @@ ALIAS = "small-model"
 
 
 @pytest.fixture(scope="session")
-def served_url() -> Iterator[str]:
+def served_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = load_settings(
-        model_path=default_model_path(), model_aliases=(ALIAS,), parallel=4, context_length=1024
+        model_path=default_model_path(),
+        model_aliases=(ALIAS,),
+        parallel=4,
+        context_length=1024,
+        data_dir=tmp_path_factory.mktemp("data"),
     )
     with live_server(create_app(settings)) as url:
         wait_until(lambda: httpx2.get(f"{url}/health/ready").status_code == 200, seconds=60)

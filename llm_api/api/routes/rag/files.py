@@ -15,6 +15,7 @@ from llm_api.core.errors import InvalidRequestError, MissingParameterError
 from llm_api.core.rag.files import FileToIngest, document_id, read_documents
 from llm_api.core.rag.metadata import check_metadata
 from llm_api.core.rag.outcome import Report
+from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.types import Metadata
 
 MAX_FILES = 1_000
@@ -68,6 +69,15 @@ async def create_files(request: Request, retrieval: DocumentService) -> Response
     name; the others are stored.
     """
     form = await read_form(request, max_files=MAX_FILES)
+    try:
+        return await ingest(retrieval, _to_intake(form, retrieval))
+    except BaseException:
+        await form.close()
+        raise
+
+
+def _to_intake(form: FormData, retrieval: Retrieval) -> Intake:
+    """What the form asks for. Its work closes the form. Raises InvalidRequestError."""
     collection = _text(form, "collection") or DEFAULT_COLLECTION
     uploads = _uploads(form)
     metadata = _metadata(_text(form, "metadata"))
@@ -84,9 +94,7 @@ async def create_files(request: Request, retrieval: DocumentService) -> Response
             await form.close()
 
     ids = [file.id for file in files]
-    return await ingest(
-        retrieval, Intake(collection, ids, work, is_large if background is None else background)
-    )
+    return Intake(collection, ids, work, is_large if background is None else background)
 
 
 def _uploads(form: FormData) -> list[UploadFile]:

@@ -41,9 +41,14 @@ async def ingest(retrieval: Retrieval, intake: Intake) -> Response:
     outcomes: list[DocumentOutcome] = []
     await intake.work(outcomes.append)
     if outcomes and all(one.what == "failed" for one in outcomes):
-        first = outcomes[0]
-        raise InvalidRequestError(f"Nothing was stored: {first.document_id}: {first.reason}")
+        raise InvalidRequestError(_why_none(outcomes))
     place = {document_id: number for number, document_id in enumerate(intake.ids)}
     outcomes.sort(key=lambda one: place[one.document_id])
     answer = to_ingest_answer(intake.collection, outcomes)
     return Response(answer.to_json(), media_type="application/json")
+
+
+def _why_none(outcomes: Sequence[DocumentOutcome]) -> str:
+    first = f"{outcomes[0].document_id}: {outcomes[0].reason}"
+    others = len(outcomes) - 1
+    return f"{first} None of the {others} others could be stored either." if others else first

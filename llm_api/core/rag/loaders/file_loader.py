@@ -39,9 +39,8 @@ class FileLoader:
         try:
             return await self._load(data, name)
         except UnreadableFileError as error:
-            raise UnreadableFileError(
-                f"{label(name)}: {error.message}.", param=error.param
-            ) from error
+            sentence = f"{error.message[:1].upper()}{error.message[1:]}."
+            raise UnreadableFileError(sentence, param=error.param) from error
 
     async def close(self) -> None:
         for each in self._workers:

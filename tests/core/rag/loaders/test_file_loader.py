@@ -47,7 +47,7 @@ async def test_refusal_names_the_file_without_its_folder() -> None:
     async with FileLoader() as loader:
         with pytest.raises(UnreadableFileError) as caught:
             await loader.load(b"", "../../secret/a.txt")
-    assert caught.value.message == "a.txt: it is empty."
+    assert caught.value.message == "It is empty."
     assert caught.value.code == "unreadable_file"
 
 

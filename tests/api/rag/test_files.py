@@ -1,0 +1,171 @@
+"""Files on the wire: of every kind, broken and hostile ones; and forms that mean nothing."""
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
+
+from llm_api.api.errors import RequestRefusedError
+from llm_api.api.uploads import read_form
+from tests.api.rag.conftest import Desk, error_of
+from tests.core.rag.loaders.files import docx, encrypted_pdf, paragraph, pdf
+from tests.live import wait_until
+
+FILES = {
+    "a.txt": b"plain words of rivers",
+    "a.md": b"# Rivers\n\nwords of rivers",
+    "a.html": b"<title>T</title><p>words of <b>rivers</b></p><script>evil()</script>",
+    "a.pdf": pdf(["words of rivers"]),
+    "a.docx": docx(paragraph("words of rivers")),
+    "a.csv": b"kind,words\nriver,long rivers\n",
+    "a.json": b'{"words": "of rivers"}',
+    "a.jsonl": b'{"words": "of rivers"}\n{"more": "rivers"}\n',
+    "a.py": b"def rivers():\n    return 'words'\n",
+}
+
+
+def upload(desk: Desk, files: dict[str, bytes], **fields: str) -> httpx2.Response:
+    given = [("files", (name, data)) for name, data in files.items()]
+    return desk.http.post(
+        "/v1/rag/files", files=given, data={"collection": desk.collection, **fields}
+    )
+
+
+def test_files_of_every_kind_are_found_by_their_words(desk: Desk) -> None:
+    answer = upload(desk, FILES).json()
+    assert answer["ids"] == list(FILES)
+    found = desk.post("/v1/rag/search", query="rivers", top_k=100, score_threshold=-1).json()
+    assert {one["document_id"] for one in found["data"]} == set(FILES)
+    assert "evil" not in found["data"][0]["text"]
+
+
+def test_file_keeps_its_name_and_the_forms_metadata(desk: Desk) -> None:
+    upload(desk, {"a.md": FILES["a.md"]}, metadata='{"team": "docs", "tags": ["x"]}')
+    stored = desk.get("/v1/rag/documents/a.md").json()
+    assert stored["title"] == "Rivers"
+    assert stored["metadata"]["source"] == "a.md"
+    assert (stored["metadata"]["team"], stored["metadata"]["tags"]) == ("docs", ["x"])
+
+
+def test_changed_file_replaces_what_was_stored_of_it(desk: Desk) -> None:
+    upload(desk, {"a.txt": b"old words"})
+    assert upload(desk, {"a.txt": b"old words"}).json()["documents"][0]["status"] == "unchanged"
+    assert upload(desk, {"a.txt": b"new words"}).json()["documents"][0]["status"] == "replaced"
+    assert desk.get("/v1/rag/documents/a.txt").json()["text"] == "new words"
+
+
+@pytest.mark.parametrize(
+    ("name", "id"),
+    [
+        ("../../etc/passwd", "etc/passwd"),
+        ("/etc/passwd", "etc/passwd"),
+        ("..\\..\\boot.ini", "boot.ini"),
+        ("docs/guide.txt", "docs/guide.txt"),
+        ("a\u202etxt.exe", "atxt.exe"),
+    ],
+)
+def test_name_is_a_label_and_leads_out_of_no_folder(desk: Desk, name: str, id: str) -> None:
+    assert upload(desk, {name: b"words"}).json()["ids"] == [id]
+    assert desk.get(f"/v1/rag/documents/{id}").json()["text"] == "words"
+
+
+def bomb() -> bytes:
+    return docx(paragraph("words"), **{"word/media/x.xml": bytes(100_000_000)})
+
+
+def test_hostile_files_are_named_and_the_others_are_stored(desk: Desk) -> None:
+    hostile = {
+        "bomb.docx": bomb(),
+        "secret.pdf": encrypted_pdf(),
+        "broken.pdf": b"%PDF-1.7 nothing",
+        "noise.txt": bytes(range(256)) * 40,
+        "empty.txt": b"",
+    }
+    files = {**hostile, "good.txt": b"words", "pdf.txt": FILES["a.pdf"]}
+    answer = upload(desk, files, background="false").json()
+    assert answer["ids"] == ["good.txt", "pdf.txt"]
+    errors = {one["id"]: one["error"] for one in answer["documents"] if one["status"] == "failed"}
+    assert set(errors) == set(hostile)
+    assert "unpacks" in errors["bomb.docx"]
+    assert "encrypted" in errors["secret.pdf"]
+    assert desk.http.get("/health").is_success
+
+
+def test_single_file_that_cannot_be_read_is_refused(desk: Desk) -> None:
+    answer = upload(desk, {"secret.pdf": encrypted_pdf()})
+    assert error_of(answer)[:2] == (400, "invalid_request")
+    assert "secret.pdf: It is encrypted" in answer.text
+
+
+def test_file_beyond_the_limit_is_refused_and_not_cut(desk: Desk) -> None:
+    answer = upload(desk, {"large.txt": b"words " * 8_400_000})
+    assert error_of(answer)[0] == 400
+    assert "larger than 50,000,000 bytes" in answer.text
+
+
+def test_many_files_are_a_job(desk: Desk) -> None:
+    files = {f"f{number}.txt": b"some words " * 2000 for number in range(6)}
+    answer = upload(desk, {**files, "bad.pdf": b"%PDF-"})
+    assert answer.status_code == 202
+    place = answer.headers["location"]
+    wait_until(lambda: desk.http.get(place).json()["state"] == "done", seconds=30)
+    job = desk.http.get(place).json()
+    assert (job["done"], list(job["failures"])) == (7, ["bad.pdf"])
+
+
+@pytest.mark.parametrize(
+    ("files", "fields", "param"),
+    [
+        ({}, {}, "files"),
+        ({"a.txt": b"a"}, {"metadata": "{"}, "metadata"),
+        ({"a.txt": b"a"}, {"metadata": "[]"}, "metadata"),
+        ({"a.txt": b"a"}, {"metadata": '{"a": {"b": 1}}'}, "metadata"),
+        ({"a.txt": b"a"}, {"background": "maybe"}, "background"),
+        ({"a.txt": b"a"}, {"chunk": "1"}, "chunk"),
+        ({"x/a.txt": b"a", "/x/a.txt": b"b"}, {}, "files"),
+    ],
+)
+def test_form_that_means_nothing_is_refused_by_its_field(
+    desk: Desk, files: dict[str, bytes], fields: dict[str, str], param: str
+) -> None:
+    if not files:
+        answer = desk.http.post(
+            "/v1/rag/files", files=[("files", (None, "text"))], data={"collection": "x"}
+        )
+    else:
+        answer = upload(desk, files, **fields)
+    assert (answer.status_code, error_of(answer)[2]) == (400, param)
+
+
+def test_body_that_is_no_form_is_refused(desk: Desk) -> None:
+    answer = desk.http.post("/v1/rag/files", json={"files": []})
+    assert error_of(answer)[:2] == (415, "unsupported_content_type")
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    broken = desk.http.post("/v1/rag/files", content=b"--y\r\nnothing", headers=headers)
+    assert error_of(broken)[0] == 400
+
+
+def request(parts: list[bytes], **headers: str) -> Request:
+    """A request whose body comes in these parts."""
+    messages: Iterator[Message] = iter(
+        {"type": "http.request", "body": part, "more_body": True} for part in parts
+    )
+
+    async def receive() -> Message:
+        return next(messages)
+
+    given = {"content-type": "multipart/form-data; boundary=x", **headers}
+    encoded = [(name.encode(), value.encode()) for name, value in given.items()]
+    return Request({"type": "http", "method": "POST", "headers": encoded}, receive)
+
+
+@pytest.mark.parametrize("headers", [{"content-length": "2000"}, {}])
+async def test_body_that_is_too_large_is_refused_before_its_end(headers: dict[str, str]) -> None:
+    head = b'--x\r\ncontent-disposition: form-data; name="files"; filename="a"\r\n\r\n'
+    parts = [head, *[b"y" * 100] * 20]
+    with pytest.raises(RequestRefusedError) as refusal:
+        await read_form(request(parts, **headers), max_files=1, max_bytes=1000)
+    assert refusal.value.failure.status == 413
+    assert "1000 bytes" in refusal.value.failure.message
