@@ -47,4 +47,8 @@ def test_curl_example(served_url: str, command: str) -> None:
         expected = '"weekday":"Saturday"'
     elif "/v1/embeddings" in command:
         expected = '"embedding"'
+    elif "/v1/rag/documents" in command:
+        expected = '"failed":0'
+    elif "/v1/rag/chat" in command:
+        expected = '"citations"'
     assert expected in run.stdout, run.stdout + run.stderr
