@@ -28,6 +28,8 @@ SETTINGS = (
     "WEATHER_GEOCODING_URL",
     "WEATHER_FORECAST_URL",
     "HF_TOKEN",
+    "DATA_DIR",
+    "RERANK_MODEL",
 )
 
 
@@ -36,7 +38,7 @@ def environment(**variables: str) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name not in SETTINGS and not name.startswith("EMBEDDING_")
+        if name not in SETTINGS and not name.startswith(("EMBEDDING_", "QDRANT_", "RAG_"))
     }
     # The very package under test, installed or not.
     path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])

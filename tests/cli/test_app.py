@@ -30,6 +30,10 @@ from tests.core.llm.tiny_gguf import gguf_bytes, write_gguf
         (["functions", "list"], "FUNCTIONS_DIR=my_functions llm-api functions list"),
         (["functions", "call"], "llm-api functions call add_to_date date=2026-01-31 months=1"),
         (["embed"], "--input-type document < passages.txt"),
+        (["ingest"], "llm-api ingest manuals/ --collection manuals"),
+        (["rag"], "llm-api ingest"),
+        (["rag", "eval"], "corpus.jsonl, queries.jsonl"),
+        (["rag", "reindex"], "stop the server first"),
         (["doctor"], "CONTEXT_LENGTH=8192 llm-api doctor"),
     ],
 )

@@ -1,0 +1,136 @@
+"""`llm-api ingest`, into a folder of its own and through a server."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from llm_api.cli.files import find_files
+from llm_api.cli.server_library import TOGETHER_FILES, server_library
+from llm_api.core.errors import InvalidRequestError, UnavailableError, UnreadableFileError
+from llm_api.core.rag.outcome import DocumentOutcome
+from tests.api.rag.conftest import Served, numbers, served
+from tests.cli.command import llm_api
+
+__all__ = ["served"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    for name, text in {
+        "guide.md": "# Guide\n\nwords of rivers",
+        "deep/notes.txt": "notes of bridges",
+        ".hidden": "secret",
+        ".git/config": "secret",
+        "node_modules/x.js": "code of others",
+        "empty.txt": "",
+    }.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder
+
+
+def names(paths: Sequence[Path]) -> list[str]:
+    return [file.name for file in find_files(paths)]
+
+
+def test_folders_are_walked_and_hidden_and_empty_files_left_out(folder: Path) -> None:
+    assert names([folder]) == ["docs/deep/notes.txt", "docs/guide.md"]
+
+
+def test_file_that_is_named_is_taken_whatever_it_is(folder: Path) -> None:
+    assert names([folder / ".hidden", folder / "empty.txt"]) == [".hidden", "empty.txt"]
+
+
+def test_same_file_twice_is_one(folder: Path) -> None:
+    assert names([folder, folder]) == ["docs/deep/notes.txt", "docs/guide.md"]
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "x.txt").write_text(place)
+    with pytest.raises(UnreadableFileError, match=r"would both be the document 'x\.txt'"):
+        find_files([tmp_path / "a/x.txt", tmp_path / "b/x.txt"])
+
+
+def test_path_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFileError, match="nothing"):
+        find_files([tmp_path / "nothing"])
+
+
+def store(url: str, collection: str, paths: Sequence[Path]) -> list[DocumentOutcome]:
+    """What the server reports of the files that it does not have yet."""
+
+    async def run() -> list[DocumentOutcome]:
+        outcomes: list[DocumentOutcome] = []
+        async with server_library(url, None, collection) as library:
+            stored = await library.digests()
+            files = [one for one in find_files(paths) if stored.get(one.id) != one.digest]
+            await library.store(files, outcomes.append)
+        return outcomes
+
+    return asyncio.run(run())
+
+
+def test_server_gets_what_has_changed_and_nothing_else(served: Served, folder: Path) -> None:
+    collection = f"cli-{next(numbers)}"
+    first = store(served.url, collection, [folder])
+    assert [(one.document_id, one.what) for one in first] == [
+        ("docs/deep/notes.txt", "created"),
+        ("docs/guide.md", "created"),
+    ]
+    assert store(served.url, collection, [folder]) == []
+    (folder / "guide.md").write_text("other words")
+    assert [(one.document_id, one.what) for one in store(served.url, collection, [folder])] == [
+        ("docs/guide.md", "replaced")
+    ]
+
+
+def test_files_that_cannot_be_read_are_named_one_by_one(served: Served, tmp_path: Path) -> None:
+    for name in ("a.pdf", "b.pdf"):
+        (tmp_path / name).write_bytes(b"%PDF-1.7 nothing")
+    outcomes = store(served.url, f"cli-{next(numbers)}", [tmp_path])
+    assert [(one.document_id.partition("/")[2], one.what) for one in outcomes] == [
+        ("a.pdf", "failed"),
+        ("b.pdf", "failed"),
+    ]
+    assert "a.pdf" not in outcomes[0].reason
+
+
+def test_more_files_than_go_together_are_all_stored(served: Served, tmp_path: Path) -> None:
+    for number in range(TOGETHER_FILES + 2):
+        (tmp_path / f"{number}.txt").write_text(f"text {number}")
+    outcomes = store(served.url, f"cli-{next(numbers)}", [tmp_path])
+    assert [one.what for one in outcomes] == ["created"] * (TOGETHER_FILES + 2)
+
+
+def test_server_that_is_not_there_or_refuses_is_said_in_one_line(
+    served: Served, folder: Path
+) -> None:
+    with pytest.raises(UnavailableError, match="ingest --local"):
+        store("http://127.0.0.1:1", "any", [folder])
+    with pytest.raises(InvalidRequestError, match="answered 404"):
+        store(f"{served.url}/elsewhere", "any", [folder])
+    with pytest.raises(InvalidRequestError, match="is no URL"):
+        store("ftp:/x", "any", [folder])
+
+
+def test_command_stores_locally_and_skips_what_has_not_changed(folder: Path) -> None:
+    place = folder.parent
+    first = llm_api(place, "ingest", "docs", "--local")
+    assert (first.returncode, first.stdout) == (0, "2 created\n")
+    (folder / "bad.pdf").write_bytes(b"%PDF-1.7 nothing")
+    second = llm_api(place, "ingest", "docs", "--local")
+    assert (second.returncode, second.stdout) == (1, "1 failed, 2 unchanged\n")
+    assert "docs/bad.pdf: " in second.stderr
+    assert (place / "data" / "vectors").is_dir()
+
+
+def test_path_that_is_not_there_ends_with_one_line(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "ingest", "nothing", "--local")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Error: There is no file or folder 'nothing'.\n"
