@@ -84,13 +84,18 @@ def get_services(request: Request) -> ApiServices:
 Services = Annotated[ApiServices, Depends(get_services)]
 
 
-def get_retrieval(services: Services) -> Retrieval:
+def retrieval_of(services: ApiServices) -> Retrieval:
     """Raises ModelNotFoundError on a server without an embedding model."""
     if services.retrieval is None:
         raise ModelNotFoundError(
             "Documents need an embedding model, and this server has none: see EMBEDDING_BACKEND."
         )
     return services.retrieval
+
+
+async def get_retrieval(services: Services) -> Retrieval:
+    """The documents that this request is about."""
+    return retrieval_of(services)
 
 
 DocumentService = Annotated[Retrieval, Depends(get_retrieval)]

@@ -113,7 +113,7 @@ def test_server_that_is_not_there_or_refuses_is_said_in_one_line(
 ) -> None:
     with pytest.raises(UnavailableError, match="ingest --local"):
         store("http://127.0.0.1:1", "any", [folder])
-    with pytest.raises(InvalidRequestError, match="answered 404"):
+    with pytest.raises(InvalidRequestError, match="Unknown request URL"):
         store(f"{served.url}/elsewhere", "any", [folder])
     with pytest.raises(InvalidRequestError, match="is no URL"):
         store("ftp:/x", "any", [folder])

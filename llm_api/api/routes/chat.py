@@ -6,7 +6,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Request, Response
 
 from llm_api.api.answers import Generation, answer
-from llm_api.api.deps import Services, get_retrieval
+from llm_api.api.deps import Services, retrieval_of
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.answers import AnswerHead, fingerprint
 from llm_api.api.mapping.chat import to_chat_requests
@@ -39,7 +39,7 @@ async def create_chat_completion(
     functions = to_server_functions(body.server_tools, own.catalog)
     requests = to_chat_requests(body, backend.card.defaults, functions)
     if body.rag is not None:
-        retrieval = get_retrieval(services)
+        retrieval = retrieval_of(services)
         options = to_rag_options(body.rag, retrieval.top_k, "rag.")
         backend = RagBackend(backend, retrieval.retriever, retrieval.embedder, options)
     if functions:

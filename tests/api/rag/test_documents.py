@@ -90,13 +90,14 @@ def test_what_cannot_be_meant_is_refused_by_name(
 
 def test_pages_hold_every_document_once(desk: Desk) -> None:
     desk.store(**{f"d{number}": f"text {number}" for number in range(7)})
-    seen, cursor = [], {}
-    for _ in range(4):
-        page = desk.get("/v1/rag/documents", limit="2", **cursor).json()
-        seen += [one["id"] for one in page["data"]]
+    page = desk.get("/v1/rag/documents", limit="2").json()
+    seen = [one["id"] for one in page["data"]]
+    while page["has_more"]:
+        page = desk.get("/v1/rag/documents", limit="2", cursor=page["next_cursor"]).json()
+        assert 1 <= len(page["data"]) <= 2
         assert "text" not in page["data"][0]
-        cursor = {"cursor": page["next_cursor"]}
-    assert not page["has_more"]
+        seen += [one["id"] for one in page["data"]]
+    assert page["next_cursor"] is None
     assert sorted(seen) == [f"d{number}" for number in range(7)]
 
 
