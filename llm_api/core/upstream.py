@@ -29,6 +29,16 @@ RETRY_SECONDS = 1.0
 """What a server that is busy and does not say for how long is given."""
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_STATUSES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
 _CONTEXT_LENGTH_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 
 
@@ -105,11 +115,24 @@ def refusal(origin: Origin, response: httpx2.Response) -> LLMAPIError:
     return failure(origin, response.status_code, said, wait)
 
 
+def failure_in_stream(origin: Origin, body: object) -> LLMAPIError:
+    """The error that stands in a stream in place of the rest of the answer. Pure.
+
+    vLLM and llama-server say a status in `error.code`, OpenAI and Anthropic a kind in `error.type`.
+    """
+    error = body.get("error") if isinstance(body, dict) else None
+    said = error if isinstance(error, dict) else {}
+    code = said.get("code")
+    status = code if isinstance(code, int) else _STATUSES.get(str(said.get("type")))
+    return failure(origin, status, complaint(body))
+
+
 def failure(
-    origin: Origin, status: int, said: Complaint, wait_seconds: float | None = None
+    origin: Origin, status: int | None, said: Complaint, wait_seconds: float | None = None
 ) -> LLMAPIError:
     """The error that a failure of this HTTP status is to our caller. Pure."""
     message = _presentable(said.message, origin.api_key)
+    words = f"{origin} {'failed' if status is None else f'answered {status}'}: {message}"
     match status:
         case 400 | 413 | 422 if said.code in _CONTEXT_LENGTH_CODES:
             return ContextLengthExceededError(message, param=said.param)
@@ -121,10 +144,9 @@ def failure(
             seconds = RETRY_SECONDS if wait_seconds is None else wait_seconds
             return OverloadedError(f"{origin} is busy.", retry_after_seconds=seconds)
         case 404 | 503:
-            words = f"{origin} answered {status}: {message}"
             return UnavailableError(words, retry_after_seconds=wait_seconds)
-    kind = UpstreamTimeoutError if status == 504 else UpstreamError
-    return kind(f"{origin} answered {status}: {message}")
+        case _:
+            return UpstreamTimeoutError(words) if status == 504 else UpstreamError(words)
 
 
 def complaint(body: object) -> Complaint:

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 
 import httpx2
 
-from llm_api.core.errors import UnavailableError, UpstreamError
+from llm_api.core.errors import (
+    InvalidRequestError,
+    OverloadedError,
+    UnavailableError,
+    UpstreamError,
+)
 from llm_api.core.llm.types import JSON
 from llm_api.core.upstream import Origin, explained, open_http, refusal, understood
 
@@ -83,6 +88,13 @@ class UpstreamClient:
             said: JSON = response.json()
             return said
 
+    async def check(self, path: str) -> None:
+        """Ask for something that is always there. Raises UnavailableError, whatever is wrong."""
+        try:
+            await self.get(path)
+        except (InvalidRequestError, OverloadedError, UpstreamError) as error:
+            raise UnavailableError(error.message) from error
+
     def understood(self) -> AbstractContextManager[None]:
         """Read an answer inside: what its form makes you raise becomes UpstreamError."""
         return understood(self._origin)
@@ -104,7 +116,7 @@ class UpstreamClient:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """`explained`, and what happens because the connections are closed is no fault of theirs."""
+        """As `explained`; but what breaks because it was closed here is not the server's fault."""
         if self._http.is_closed:
             raise _stopping()
         try:
