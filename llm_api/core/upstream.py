@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 
 import httpx2
@@ -48,7 +48,7 @@ class Origin:
 
     url: str
     key_name: str
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return self.url
@@ -92,6 +92,8 @@ def explained(origin: Origin) -> Iterator[None]:
         raise UnavailableError(message) from error
     except httpx2.TimeoutException as error:
         raise UpstreamTimeoutError(f"{origin} did not answer in time.") from error
+    except (httpx2.SSEError, httpx2.DecodingError) as error:
+        raise _odd(origin) from error
     except httpx2.HTTPError as error:
         raise UpstreamError(f"{origin} broke off its answer; try again.") from error
 
@@ -102,15 +104,23 @@ def understood(origin: Origin) -> Iterator[None]:
     try:
         yield
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise UpstreamError(f"{origin} answered in a form that is not understood.") from error
+        raise _odd(origin) from error
 
 
-def refusal(origin: Origin, response: httpx2.Response) -> LLMAPIError:
-    """The error that an answer without success is to our caller. Its body must have been read."""
+def _odd(origin: Origin) -> UpstreamError:
+    return UpstreamError(f"{origin} answered in a form that is not understood.")
+
+
+def refusal(origin: Origin, response: httpx2.Response, param: str | None = None) -> LLMAPIError:
+    """The error that an answer without success is to our caller. Its body must have been read.
+
+    `param` is to be blamed for a request that the server does not take, if it blames none itself.
+    """
     try:
         said = complaint(response.json())
     except ValueError:
         said = Complaint(response.text)
+    said = replace(said, param=said.param or param)
     wait = retry_after_seconds(response.headers, time.time())
     return failure(origin, response.status_code, said, wait)
 

@@ -6,7 +6,7 @@ sent once: whether to try again is for whoever chooses between backends.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx2
 
@@ -36,7 +36,7 @@ class UpstreamOptions:
 
     url: str
     model: str
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     connect_seconds: float = 5.0
     silence_seconds: float = 120.0
 
