@@ -7,12 +7,13 @@ from uuid import uuid4
 
 import httpx2
 
+from llm_api.core.errors import UnsupportedParameterError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.openai_answers import AnswerReader
 from llm_api.core.llm.backends.openai_flavours import FLAVOURS, FlavourName
 from llm_api.core.llm.backends.openai_requests import to_wire
 from llm_api.core.llm.backends.upstream import UpstreamClient, UpstreamOptions
-from llm_api.core.llm.types import Event, GenerationRequest, Started
+from llm_api.core.llm.types import ChatPrompt, Event, GenerationRequest, Started
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class OpenAIBackend:
         self._flavour = FLAVOURS[options.flavour]
         self._client = client
         self._new_id = new_id
+        self._takes_tools: bool | None = None
 
     @property
     def card(self) -> ModelCard:
@@ -52,8 +54,12 @@ class OpenAIBackend:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """`Started` comes with the first chunk: until then nothing was said of the answer."""
         self._card.capabilities.check(request)
+        if isinstance(request.prompt, ChatPrompt) and request.prompt.tools:
+            await self._check_tools()
         path, body = to_wire(request, self._model, self._flavour)
-        reader = AnswerReader(self._client.origin, request.top_logprobs or 0, self._new_id)
+        reader = AnswerReader(
+            self._client.origin, request.top_logprobs or 0, self._new_id, _must_call(request)
+        )
         is_started = False
         async with self._client.events(path, body) as events:
             async for event in events:
@@ -73,6 +79,25 @@ class OpenAIBackend:
             yield delta
         yield finished
 
+    async def _check_tools(self) -> None:
+        """Raises UnsupportedParameterError where tools would be left out without a word.
+
+        llama-server does so if the model's template has no place for them. Asks once.
+        """
+        if self._flavour.template_path is not None and self._takes_tools is None:
+            props = await self._client.get(self._flavour.template_path)
+            caps = props.get("chat_template_caps") if isinstance(props, dict) else None
+            # Older servers do not tell.
+            self._takes_tools = (
+                not isinstance(caps, dict) or caps.get("supports_tools") is not False
+            )
+        if self._takes_tools is False:
+            raise UnsupportedParameterError(
+                "The parameter 'tools' is not available: the model's chat template has no place"
+                " for them.",
+                param="tools",
+            )
+
     async def aclose(self) -> None:
         await self._client.aclose()
 
@@ -87,6 +112,10 @@ async def open_openai(
     client = UpstreamClient(_base(upstream.url), upstream, headers, flavour.key_name)
     known = replace(card, backend=options.flavour, capabilities=flavour.capabilities)
     return OpenAIBackend(known, options, client, new_id or _new_id)
+
+
+def _must_call(request: GenerationRequest) -> bool:
+    return request.tool_choice is not None and request.tool_choice.mode == "required"
 
 
 def _base(url: str) -> str:

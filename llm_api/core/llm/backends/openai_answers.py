@@ -35,11 +35,15 @@ _REASONS: Final[Mapping[str, FinishReason]] = {
 
 @dataclass(slots=True)
 class AnswerReader:
-    """Reads one answer, chunk by chunk. Candidates beyond `top_logprobs` are dropped."""
+    """Reads one answer, chunk by chunk. Candidates beyond `top_logprobs` are dropped.
+
+    With `must_call` an answer that ends by itself without a call is a failure.
+    """
 
     origin: Origin
     top_logprobs: int
     new_id: Callable[[], str]
+    must_call: bool = False
     usage: Usage | None = None
     """None until the server has told it: at the end, or never."""
     _reason: str | None = None
@@ -67,7 +71,7 @@ class AnswerReader:
         """The end. Usage that was not told is 0: a guess would pass for a count.
 
         There are calls if and only if the reason is "tool_calls", or "length" where they were cut.
-        Raises UpstreamError if the answer was cut, or given up over there.
+        Raises UpstreamError if the answer was cut, given up, or is not the call that was demanded.
         """
         if self._reason is None:
             raise UpstreamError(
@@ -80,6 +84,8 @@ class AnswerReader:
             reason = "tool_calls" if self._calls.count else "stop"
         if self._is_refused:
             reason = "content_filter"
+        if self.must_call and reason == "stop":
+            raise UpstreamError(f"{self.origin} made no call, although one was required.")
         return Finished(reason, self.usage or Usage(0, 0))
 
     def _choice(self, choice: dict[str, Any]) -> Iterator[AnswerDelta]:

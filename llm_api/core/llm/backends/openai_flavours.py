@@ -26,7 +26,8 @@ class Flavour:
 
     `sampling` are our names and its names of what it honours beside `logit_bias`. An engine runs a
     chat template that takes variables and earlier reasoning, and has defaults of its own, so that
-    every value is said. `key_name` is where its key is set, `health_path` what `check` asks for.
+    every value is said. `key_name` is where its key is set, `health_path` what `check` asks for;
+    at `template_path` it tells what its template has a place for, if it tells.
     """
 
     abilities: frozenset[Ability]
@@ -37,6 +38,7 @@ class Flavour:
     knows_allowed_tools: bool = False
     chat_max_tokens: str = "max_tokens"
     health_path: str = "models"
+    template_path: str | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -138,5 +140,6 @@ FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {
         key_name="the model's API key",
         is_engine=True,
         health_path="health",
+        template_path="../props",
     ),
 }
