@@ -21,7 +21,7 @@ from llm_api.core.upstream import Origin, explained, open_http, refusal, underst
 
 _LIMITS = httpx2.Limits(
     max_connections=None,  # how many requests may run is decided before they come here
-    max_keepalive_connections=512,
+    max_keepalive_connections=100,  # every request looks whether each idle one is still open
     # Uvicorn and Node close after 5 seconds: a connection must not be taken just then.
     keepalive_expiry=4.0,
 )
