@@ -28,7 +28,9 @@ MESSAGE_CHARACTERS = 300
 RETRY_SECONDS = 1.0
 """What a server that is busy and does not say for how long is given."""
 
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Hosts that a proxy from the environment cannot reach."""
+
 _STATUSES = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -72,8 +74,7 @@ def open_http(
         headers=dict(headers),
         timeout=timeout,
         limits=limits,
-        # A proxy from the environment cannot reach this machine's loopback.
-        trust_env=httpx2.URL(url).host not in _LOOPBACK,
+        trust_env=httpx2.URL(url).host not in LOOPBACK,
     )
 
 
