@@ -32,6 +32,8 @@ from llm_api.core.errors import (
     OverloadedError,
     StorageFullError,
     UnavailableError,
+    UpstreamError,
+    UpstreamTimeoutError,
 )
 
 MAX_MESSAGE_CHARACTERS = 1000
@@ -49,6 +51,8 @@ _STATUSES: Mapping[type[LLMAPIError], tuple[int, str]] = {
     EmbeddingMismatchError: (409, "invalid_request_error"),
     OverloadedError: (429, "rate_limit_error"),
     UnavailableError: (503, "server_error"),
+    UpstreamTimeoutError: (504, "server_error"),
+    UpstreamError: (502, "server_error"),
     StorageFullError: (507, "server_error"),
     GenerationError: (500, "server_error"),
     EmbeddingError: (500, "server_error"),

@@ -8,10 +8,11 @@ from typing import Any
 import httpx2
 
 from llm_api.cli.files import FoundFile
-from llm_api.cli.server_url import LOOPBACK, checked_url
+from llm_api.cli.server_url import checked_url
 from llm_api.core.errors import GenerationError, InvalidRequestError, UnavailableError
 from llm_api.core.rag.files import DIGEST_FIELD
 from llm_api.core.rag.outcome import DocumentOutcome, Report
+from llm_api.core.upstream import LOOPBACK
 
 TOGETHER_BYTES = 2_000_000
 TOGETHER_FILES = 32

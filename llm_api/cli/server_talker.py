@@ -9,9 +9,10 @@ from typing import Any
 import httpx2
 
 from llm_api.cli.conversation import Answer
-from llm_api.cli.server_url import LOOPBACK, checked_url
+from llm_api.cli.server_url import checked_url
 from llm_api.core.errors import GenerationError, InvalidRequestError, UnavailableError
 from llm_api.core.llm.types import JSON, Message
+from llm_api.core.upstream import LOOPBACK
 
 # The server sends a comment every few seconds of silence: only a dead one is quiet for so long.
 _TIMEOUT = httpx2.Timeout(10, read=120)

@@ -9,8 +9,6 @@ from llm_api.core.errors import InvalidRequestError
 if TYPE_CHECKING:
     from llm_api.config.settings import Settings
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-"""Hosts that a proxy from the environment cannot reach."""
 
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a server listens
 

@@ -14,10 +14,12 @@ LLMAPIError
 ├── JobNotFoundError               no job of that id was started, or it ended long ago
 ├── EmbeddingMismatchError         a collection was built with another embedding model
 ├── OverloadedError                the queue is full; try again after a while
-├── UnavailableError               the model is not loaded (yet), or the server is stopping
+├── UnavailableError               the model is not loaded (yet), or whoever runs it is not there
 │   ├── FunctionsBusyError         every thread for functions is held by one that does not end
 │   └── VectorStoreUnavailableError  the vector store does not answer (in time)
 │       └── VectorStoreLockedError   another process has the vector store's folder open
+├── UpstreamError                  another server, asked in our stead, failed; a retry may succeed
+│   └── UpstreamTimeoutError       it kept silent for too long
 ├── VectorStoreError               the vector store refused what it should have done
 │   └── StorageFullError           there is no room to store more
 ├── FunctionError                  a function was run and gave no result
@@ -121,6 +123,14 @@ class FunctionsBusyError(UnavailableError):
 
 class VectorStoreUnavailableError(UnavailableError):
     code = "vector_store_unavailable"
+
+
+class UpstreamError(LLMAPIError):
+    code = "upstream_failed"
+
+
+class UpstreamTimeoutError(UpstreamError):
+    code = "upstream_timeout"
 
 
 class VectorStoreError(LLMAPIError):

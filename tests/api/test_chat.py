@@ -62,6 +62,14 @@ async def test_an_empty_answer_is_an_empty_string(
     assert choice["finish_reason"] == "length"
 
 
+async def test_an_answer_that_was_withheld_says_so(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    backend.script = lambda _: spoken("Well", reason="content_filter")
+    [choice] = (await post(client))["choices"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("Well", "content_filter")
+
+
 async def test_the_fingerprint_is_the_same_for_the_same_model(client: httpx2.AsyncClient) -> None:
     first, second = await post(client), await post(client, seed=1)
     assert first["system_fingerprint"] == second["system_fingerprint"]

@@ -124,6 +124,14 @@ async def test_the_chosen_token_is_always_a_candidate(
     assert choice["logprobs"]["top_logprobs"] == [{"x": -9.0}]
 
 
+async def test_a_text_that_was_withheld_says_so(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    backend.script = lambda _: spoken("Well", reason="content_filter")
+    [choice] = (await post(client))["choices"]
+    assert (choice["text"], choice["finish_reason"]) == ("Well", "content_filter")
+
+
 async def test_a_stream_adds_up_to_the_whole_answer(
     client: httpx2.AsyncClient, backend: FakeBackend
 ) -> None:

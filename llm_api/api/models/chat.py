@@ -149,7 +149,7 @@ class ChatCompletionRequest(GenerationParameters):
     verbosity: NotAvailable = Field(default=None, description="Not available: refused.")
 
 
-WireFinishReason = Literal["stop", "length", "tool_calls", "function_call"]
+WireFinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 
 
 class TopLogprob(AnswerModel):

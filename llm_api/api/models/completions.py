@@ -86,7 +86,7 @@ class CompletionChoice(AnswerModel):
     index: int = Field(description="Position of the prompt times `n`, plus the choice.")
     text: str
     logprobs: LegacyLogprobs | None
-    finish_reason: Literal["stop", "length"] | None = Field(
+    finish_reason: Literal["stop", "length", "content_filter"] | None = Field(
         description="Null in the chunks of a stream until the last."
     )
 

@@ -82,8 +82,9 @@ class Embedder(Protocol):
         """Embed every input, or none.
 
         Raises InvalidRequestError for what the caller has to change; its `param` names the input.
-        Raises OverloadedError or UnavailableError where a later retry may succeed, EmbeddingError
-        where the model failed. Cancelling drops the inputs that are not computed yet.
+        Raises OverloadedError, UnavailableError or UpstreamError where a later retry may succeed,
+        EmbeddingError where the model failed. Cancelling drops the inputs that are not computed
+        yet.
         """
         ...
 

@@ -5,9 +5,7 @@ Knows HTTP as a client. Does not know the other model's vocabulary, so it refuse
 """
 
 import asyncio
-import math
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -21,21 +19,14 @@ from llm_api.core.embeddings.embedder import (
     TokenCounter,
     Vectors,
 )
-from llm_api.core.errors import (
-    EmbeddingError,
-    InvalidRequestError,
-    OverloadedError,
-    UnavailableError,
-    UnsupportedParameterError,
-)
+from llm_api.core.errors import EmbeddingError, InvalidRequestError, UnsupportedParameterError
+from llm_api.core.upstream import Origin, explained, open_http, refusal
 from llm_api.core.utils.token_estimate import estimate_tokens
 
 TEXTS_AT_ONCE = 32
 """Inputs of one request: what TEI takes if it is not told otherwise."""
 
 REQUESTS_AT_ONCE = 4
-
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,45 +144,19 @@ class UpstreamEmbedder:
         return answer
 
 
-@asynccontextmanager
-async def _explained(url: str) -> AsyncGenerator[None, None]:
-    """Turn what the network did into one sentence of ours."""
-    try:
-        yield
-    except httpx2.TimeoutException as error:
-        raise UnavailableError(f"{url} did not answer in time.") from error
-    except httpx2.HTTPError as error:
-        raise UnavailableError(f"{url} cannot be reached: {error}.") from error
-
-
 @dataclass(frozen=True, slots=True)
 class _Client:
     """A connection whose failures are errors of ours."""
 
     http: httpx2.AsyncClient
-    url: str
+    origin: Origin
 
     async def post(self, path: str, body: dict[str, Any]) -> httpx2.Response:
-        async with _explained(self.url):
+        with explained(self.origin):
             response = await self.http.post(path, json=body)
-        if response.is_error:
-            raise self._refusal(response)
+        if not response.is_success:
+            raise refusal(self.origin, response, "input")
         return response
-
-    def _refusal(
-        self, response: httpx2.Response
-    ) -> InvalidRequestError | OverloadedError | UnavailableError:
-        status = response.status_code
-        if status in (400, 413, 422):
-            return InvalidRequestError(
-                f"The server that embeds refused the input: {_message(response)}", param="input"
-            )
-        if status == 429:
-            seconds = _seconds(response.headers.get("retry-after", ""))
-            return OverloadedError(f"{self.url} is busy.", retry_after_seconds=seconds)
-        if status in (401, 403):
-            return UnavailableError(f"{self.url} refused the key; check EMBEDDING_API_KEY.")
-        return UnavailableError(f"{self.url} answered {status}: {_message(response)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,20 +203,17 @@ class _TEI:
 
 
 async def open_upstream(card: EmbedderCard, options: UpstreamOptions) -> UpstreamEmbedder:
-    """Find out which kind of server it is. Raises UnavailableError where none answers."""
+    """Find out which kind of server it is. Raises UnavailableError where none answers.
+
+    Raises UpstreamError where what answers breaks off, or takes too long.
+    """
     headers = {"authorization": f"Bearer {options.api_key}"} if options.api_key else {}
     url = options.url.rstrip("/")
     base = url if url.endswith("/v1") else f"{url}/v1"
-    http = httpx2.AsyncClient(
-        base_url=base,
-        headers=headers,
-        timeout=options.timeout_seconds,
-        # A proxy from the environment cannot reach this machine's loopback.
-        trust_env=httpx2.URL(base).host not in _LOOPBACK,
-    )
-    client = _Client(http, url)
+    http = open_http(base, headers, httpx2.Timeout(options.timeout_seconds), httpx2.Limits())
+    client = _Client(http, Origin(url, "EMBEDDING_API_KEY", options.api_key))
     try:
-        async with _explained(url):
+        with explained(client.origin):
             answer = await http.get("../info")
         limit = _tei_limit(answer)
     except BaseException:
@@ -282,24 +244,6 @@ def _joined(answers: Sequence[_Answer]) -> Embeddings:
         sum(answer.tokens for answer in answers),
         tuple(truncated),
     )
-
-
-def _message(response: httpx2.Response) -> str:
-    """What the server says of its refusal, in OpenAI's or TEI's form, or as it is."""
-    try:
-        error = response.json()["error"]
-        said = error if isinstance(error, str) else error["message"]
-    except (KeyError, TypeError, ValueError):
-        said = response.text
-    return " ".join(str(said).split())[:300] or "it does not say why."
-
-
-def _seconds(retry_after: str) -> float:
-    try:
-        seconds = float(retry_after)
-    except ValueError:
-        return 1.0
-    return seconds if math.isfinite(seconds) and seconds > 0 else 1.0
 
 
 def _odd(url: str) -> EmbeddingError:

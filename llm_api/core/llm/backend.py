@@ -44,8 +44,9 @@ class Backend(Protocol):
         """Answer one request: `Started`, any number of deltas, `Finished`.
 
         Raises before `Started` whatever the caller must know in order to change the request
-        (`InvalidRequestError`, `OverloadedError`, `UnavailableError`), and `GenerationError`
-        at any moment. Closing the generator aborts the work before the next engine step.
+        (`InvalidRequestError`, `OverloadedError`, `UnavailableError`), and `GenerationError` or
+        `UpstreamError` at any moment. Closing the generator aborts the work before the next
+        engine step.
         """
         ...
 

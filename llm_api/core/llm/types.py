@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias, Union
 JSON: TypeAlias = Union[bool, int, float, str, list["JSON"], dict[str, "JSON"], None]
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
-FinishReason: TypeAlias = Literal["stop", "length", "tool_calls"]
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
+"""`content_filter`: whoever runs the model withheld the rest, or the model refused to answer."""
 
 
 @dataclass(frozen=True, slots=True)

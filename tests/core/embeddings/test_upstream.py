@@ -19,6 +19,8 @@ from llm_api.core.errors import (
     OverloadedError,
     UnavailableError,
     UnsupportedParameterError,
+    UpstreamError,
+    UpstreamTimeoutError,
 )
 from tests.live import live_server
 
@@ -167,7 +169,7 @@ FAILURES: list[tuple[Response, type[LLMAPIError], str]] = [
     (refusal(401), UnavailableError, "EMBEDDING_API_KEY"),
     (refusal(404), UnavailableError, "answered 404: the reason"),
     (refusal(429), OverloadedError, "busy"),
-    (Response("<html>", 502), UnavailableError, "answered 502: <html>"),
+    (Response("<html>", 502), UpstreamError, "answered 502: <html>"),
     (Response("{"), EmbeddingError, "something other"),
     (JSONResponse({"data": []}), EmbeddingError, "something other"),
     (JSONResponse([[1.0], [2.0]]), EmbeddingError, "something other"),
@@ -186,8 +188,9 @@ async def test_failures_are_told_apart(
     words: str,
 ) -> None:
     upstream.answer = answer
-    with pytest.raises(kind, match=words):
+    with pytest.raises(kind, match=words) as caught:
         await embedder.embed(EmbeddingRequest(["a"]))
+    assert caught.value.param == ("input" if kind is InvalidRequestError else None)
 
 
 @pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("soon", 1.0), ("-1", 1.0)])
@@ -204,7 +207,7 @@ async def test_the_time_to_wait_is_handed_on(
 async def test_a_server_that_is_silent_is_given_up(upstream: Upstream) -> None:
     embedder = await open_upstream(CARD, UpstreamOptions(upstream.url, "m", timeout_seconds=0.2))
     upstream.seconds = 1.0
-    with pytest.raises(UnavailableError, match="did not answer in time"):
+    with pytest.raises(UpstreamTimeoutError, match="did not answer in time"):
         await embedder.embed(EmbeddingRequest(["a"]))
     await embedder.aclose()
 

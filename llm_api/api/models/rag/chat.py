@@ -107,7 +107,7 @@ class AnswerUsage(AnswerModel):
 class AnswerEnd(AnswerModel):
     EVENT: ClassVar[str | None] = "finish"
 
-    finish_reason: Literal["stop", "length", "tool_calls"]
+    finish_reason: Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class RagAnswer(SourceList):
@@ -127,7 +127,7 @@ class RagAnswer(SourceList):
     support: list[Support] = Field(
         default=[], description="In the order of the sentences; present with `verify`."
     )
-    finish_reason: Literal["stop", "length", "tool_calls"]
+    finish_reason: Literal["stop", "length", "tool_calls", "content_filter"]
     usage: CompletionUsage
 
 

@@ -1,0 +1,126 @@
+"""A model on another server that speaks OpenAI's protocol. Knows neither routing nor retries."""
+
+import logging
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+import httpx2
+
+from llm_api.core.errors import UnsupportedParameterError
+from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.backends.openai_answers import AnswerReader
+from llm_api.core.llm.backends.openai_flavours import FLAVOURS, FlavourName
+from llm_api.core.llm.backends.openai_requests import to_wire
+from llm_api.core.llm.backends.upstream import UpstreamClient, UpstreamOptions
+from llm_api.core.llm.types import ChatPrompt, Event, GenerationRequest, Started
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIOptions:
+    """`upstream.url` is the base URL that an OpenAI client would be given; a bare host gets /v1."""
+
+    upstream: UpstreamOptions
+    flavour: FlavourName = "openai"
+
+
+class OpenAIBackend:
+    """Asks the server for every answer as a stream. Made by `open_openai`."""
+
+    def __init__(
+        self,
+        card: ModelCard,
+        options: OpenAIOptions,
+        client: UpstreamClient,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._card = card
+        self._model = options.upstream.model
+        self._flavour = FLAVOURS[options.flavour]
+        self._client = client
+        self._new_id = new_id
+        self._takes_tools: bool | None = None
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    async def check(self) -> None:
+        """Find out whether the server answers. Raises UnavailableError."""
+        await self._client.check(self._flavour.health_path)
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        """`Started` comes with the first chunk: until then nothing was said of the answer."""
+        self._card.capabilities.check(request)
+        if isinstance(request.prompt, ChatPrompt) and request.prompt.tools:
+            await self._check_tools()
+        path, body = to_wire(request, self._model, self._flavour)
+        reader = AnswerReader(
+            self._client.origin, request.top_logprobs or 0, self._new_id, _must_call(request)
+        )
+        is_started = False
+        async with self._client.events(path, body) as events:
+            async for event in events:
+                if event.data == "[DONE]":
+                    continue  # to the end of the body: only then is the connection free again
+                with self._client.understood():
+                    deltas = reader.read(event.data)
+                if not is_started:
+                    is_started = True
+                    yield Started(None)
+                for delta in deltas:
+                    yield delta
+        finished = reader.finished()
+        if reader.usage is None:
+            log.warning("%s tells no usage: 0 tokens are reported", self._client.origin)
+        for delta in reader.end():
+            yield delta
+        yield finished
+
+    async def _check_tools(self) -> None:
+        """Raises UnsupportedParameterError where tools would be left out without a word.
+
+        llama-server does so if the model's template has no place for them. Asks once.
+        """
+        if self._flavour.template_path is not None and self._takes_tools is None:
+            props = await self._client.get(self._flavour.template_path)
+            caps = props.get("chat_template_caps") if isinstance(props, dict) else None
+            # Older servers do not tell.
+            self._takes_tools = (
+                not isinstance(caps, dict) or caps.get("supports_tools") is not False
+            )
+        if self._takes_tools is False:
+            raise UnsupportedParameterError(
+                "The parameter 'tools' is not available: the model's chat template has no place"
+                " for them.",
+                param="tools",
+            )
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+async def open_openai(
+    card: ModelCard, options: OpenAIOptions, new_id: Callable[[], str] | None = None
+) -> OpenAIBackend:
+    """Prepare to ask the server, which need not answer yet. `new_id` names calls without an id."""
+    flavour = FLAVOURS[options.flavour]
+    upstream = options.upstream
+    headers = {"authorization": f"Bearer {upstream.api_key}"} if upstream.api_key else {}
+    client = UpstreamClient(_base(upstream.url), upstream, headers, flavour.key_name)
+    known = replace(card, backend=options.flavour, capabilities=flavour.capabilities)
+    return OpenAIBackend(known, options, client, new_id or _new_id)
+
+
+def _must_call(request: GenerationRequest) -> bool:
+    return request.tool_choice is not None and request.tool_choice.mode == "required"
+
+
+def _base(url: str) -> str:
+    return f"{url.rstrip('/')}/v1" if httpx2.URL(url).path == "/" else url
+
+
+def _new_id() -> str:
+    return f"call_{uuid4().hex}"

@@ -1,0 +1,158 @@
+"""A stream of OpenAI's chunks as our events, whatever the server makes of the protocol. Pure.
+
+Raises AttributeError, LookupError, TypeError or ValueError for what is no such chunk.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from llm_api.core.errors import UpstreamError
+from llm_api.core.llm.backends.openai_calls import CallNumbers
+from llm_api.core.llm.types import (
+    AnswerDelta,
+    Finished,
+    FinishReason,
+    ReasoningDelta,
+    SampledLogprob,
+    TextDelta,
+    TokenLogprob,
+    Usage,
+)
+from llm_api.core.upstream import Origin, failure_in_stream
+
+_REASONS: Final[Mapping[str, FinishReason]] = {
+    "stop": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+@dataclass(slots=True)
+class AnswerReader:
+    """Reads one answer, chunk by chunk. Candidates beyond `top_logprobs` are dropped.
+
+    With `must_call` an answer that ends by itself without a call is a failure.
+    """
+
+    origin: Origin
+    top_logprobs: int
+    new_id: Callable[[], str]
+    must_call: bool = False
+    usage: Usage | None = None
+    """None until the server has told it: at the end, or never."""
+    _reason: str | None = None
+    _is_refused: bool = False
+    _calls: CallNumbers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._calls = CallNumbers(self.new_id)
+
+    def read(self, data: str) -> list[AnswerDelta]:
+        """What one chunk adds. Raises the error that it says in place of an answer."""
+        chunk: dict[str, Any] = json.loads(data)
+        if chunk.get("error"):
+            raise failure_in_stream(self.origin, chunk)
+        if chunk.get("usage"):
+            self.usage = _usage(chunk["usage"])
+        # The chunk with the usage has no choices; one choice is all that was asked for.
+        return [delta for choice in chunk["choices"][:1] for delta in self._choice(choice)]
+
+    def end(self) -> list[AnswerDelta]:
+        """What is still to be said before `finished`: the arguments of calls that have none."""
+        return list(self._calls.end())
+
+    def finished(self) -> Finished:
+        """The end. Usage that was not told is 0: a guess would pass for a count.
+
+        There are calls if and only if the reason is "tool_calls", or "length" where they were cut.
+        Raises UpstreamError if the answer was cut, given up, or is not the call that was demanded.
+        """
+        if self._reason is None:
+            raise UpstreamError(
+                f"{self.origin} ended its answer before it was complete; try again."
+            )
+        if self._reason not in _REASONS:
+            raise UpstreamError(f"{self.origin} gave up its answer: {self._reason[:50]}.")
+        reason = _REASONS[self._reason]
+        if reason in ("stop", "tool_calls"):
+            reason = "tool_calls" if self._calls.count else "stop"
+        if self._is_refused:
+            reason = "content_filter"
+        if self.must_call and reason == "stop":
+            raise UpstreamError(f"{self.origin} made no call, although one was required.")
+        return Finished(reason, self.usage or Usage(0, 0))
+
+    def _choice(self, choice: dict[str, Any]) -> Iterator[AnswerDelta]:
+        self._reason = choice.get("finish_reason") or self._reason
+        sampled = self._logprobs(choice.get("logprobs") or {})
+        if "text" in choice:
+            yield from _text(choice["text"], sampled)
+            return
+        delta = choice.get("delta") or {}
+        if thought := delta.get("reasoning_content") or delta.get("reasoning"):
+            yield ReasoningDelta(_string(thought))
+        if refusal := delta.get("refusal"):
+            self._is_refused = True
+            yield TextDelta(_string(refusal))
+        yield from _text(delta.get("content"), sampled)
+        for fragment in delta.get("tool_calls") or []:
+            yield from self._calls.take(fragment)
+
+    def _logprobs(self, said: dict[str, Any]) -> tuple[SampledLogprob, ...]:
+        """In the form of chat, or in that of the older endpoint."""
+        if "tokens" in said:
+            tops = said.get("top_logprobs") or [None] * len(said["tokens"])
+            return tuple(
+                self._sampled(
+                    _candidate(token, logprob),
+                    [_candidate(*other) for other in (top or {}).items()],
+                )
+                for token, logprob, top in zip(
+                    said["tokens"], said["token_logprobs"], tops, strict=True
+                )
+            )
+        return tuple(
+            self._sampled(
+                _candidate(one["token"], one["logprob"], one.get("bytes")),
+                [
+                    _candidate(other["token"], other["logprob"], other.get("bytes"))
+                    for other in one.get("top_logprobs") or []
+                ],
+            )
+            for one in said.get("content") or []
+        )
+
+    def _sampled(self, chosen: TokenLogprob, others: list[TokenLogprob]) -> SampledLogprob:
+        ranked = sorted(others, key=lambda other: other.logprob, reverse=True)
+        return SampledLogprob(chosen, tuple(ranked[: self.top_logprobs]))
+
+
+def _text(content: object, sampled: tuple[SampledLogprob, ...]) -> Iterator[TextDelta]:
+    text = _string(content or "")
+    if text or sampled:
+        yield TextDelta(text, sampled)
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} in place of text")
+    return value
+
+
+def _candidate(token: str, logprob: float, data: Sequence[int] | None = None) -> TokenLogprob:
+    return TokenLogprob(token.encode() if data is None else bytes(data), float(logprob))
+
+
+def _usage(said: dict[str, Any]) -> Usage:
+    return Usage(
+        int(said["prompt_tokens"]),
+        int(said.get("completion_tokens") or 0),
+        int((said.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
+        int((said.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0),
+    )

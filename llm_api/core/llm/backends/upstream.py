@@ -1,0 +1,144 @@
+"""The HTTP client of every backend that runs elsewhere: streamed answers, and quick questions.
+
+Knows no dialect: each backend gives paths, headers and bodies, and reads the events. A request is
+sent once: whether to try again is for whoever chooses between backends.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+import httpx2
+
+from llm_api.core.errors import (
+    InvalidRequestError,
+    OverloadedError,
+    UnavailableError,
+    UpstreamError,
+)
+from llm_api.core.llm.types import JSON
+from llm_api.core.upstream import Origin, explained, open_http, refusal, understood
+
+_LIMITS = httpx2.Limits(
+    max_connections=None,  # how many requests may run is decided before they come here
+    max_keepalive_connections=100,  # every request looks whether each idle one is still open
+    # Uvicorn and Node close after 5 seconds: a connection must not be taken just then.
+    keepalive_expiry=4.0,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamOptions:
+    """Where a model runs. `model` is that server's own name for it.
+
+    `silence_seconds` bounds the time between two parts of an answer, the first one included.
+    """
+
+    url: str
+    model: str
+    api_key: str | None = field(default=None, repr=False)
+    connect_seconds: float = 5.0
+    silence_seconds: float = 120.0
+
+
+class UpstreamClient:
+    """Connections to one server, kept and reused.
+
+    Raises UnavailableError, OverloadedError, InvalidRequestError, UpstreamError and
+    UpstreamTimeoutError, none of which contains the key; `key_name` is the setting that they name.
+    """
+
+    def __init__(
+        self, url: str, options: UpstreamOptions, headers: Mapping[str, str], key_name: str
+    ) -> None:
+        """`url` is what the paths are below; `headers` carry the key as the dialect wants it."""
+        self._origin = Origin(url, key_name, options.api_key)
+        self._quick = options.connect_seconds
+        timeout = httpx2.Timeout(options.silence_seconds, connect=options.connect_seconds)
+        self._http = open_http(url, headers, timeout, _LIMITS)
+
+    @property
+    def origin(self) -> Origin:
+        """The server as errors name it."""
+        return self._origin
+
+    @asynccontextmanager
+    async def events(
+        self, path: str, body: Mapping[str, JSON]
+    ) -> AsyncGenerator[AsyncIterator[httpx2.ServerSentEvent], None]:
+        """POST, answered by server-sent events; comments are left out. Leaving ends the request."""
+        async with self._answer(path, body) as response:
+            yield aiter(httpx2.EventSource(response))
+
+    @asynccontextmanager
+    async def lines(
+        self, path: str, body: Mapping[str, JSON]
+    ) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        """POST, answered by lines that are not empty. Leaving ends the request."""
+        async with self._answer(path, body) as response:
+            yield _lines(response)
+
+    async def get(self, path: str) -> JSON:
+        """The JSON there, which must come about as quickly as a connection."""
+        with self._explained():
+            response = await self._http.get(path, timeout=self._quick)
+        if not response.is_success:
+            raise refusal(self._origin, response)
+        with self.understood():
+            said: JSON = response.json()
+            return said
+
+    async def check(self, path: str) -> None:
+        """Ask for something that is always there. Raises UnavailableError, whatever is wrong."""
+        try:
+            await self.get(path)
+        except (InvalidRequestError, OverloadedError, UpstreamError) as error:
+            raise UnavailableError(error.message) from error
+
+    def understood(self) -> AbstractContextManager[None]:
+        """Read an answer inside: what its form makes you raise becomes UpstreamError."""
+        return understood(self._origin)
+
+    async def aclose(self) -> None:
+        """Close every connection. Requests still running end with UnavailableError. Idempotent."""
+        await self._http.aclose()
+
+    @asynccontextmanager
+    async def _answer(
+        self, path: str, body: Mapping[str, JSON]
+    ) -> AsyncGenerator[httpx2.Response, None]:
+        with self._explained():
+            async with self._http.stream("POST", path, json=body) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise refusal(self._origin, response)
+                yield response
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """As `explained`; but what breaks because it was closed here is not the server's fault."""
+        if self._http.is_closed:
+            raise _stopping()
+        try:
+            with explained(self._origin):
+                yield
+        except UpstreamError as error:
+            if self._http.is_closed:
+                raise _stopping() from error
+            raise
+
+
+def _stopping() -> UnavailableError:
+    return UnavailableError("The server is stopping.")
+
+
+async def _lines(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+    """Split at newlines alone: JSON text may hold what Unicode calls a line's end as well."""
+    rest = b""
+    async for part in response.aiter_bytes():
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield line
+    if rest.strip():
+        yield rest

@@ -1,0 +1,201 @@
+"""Another server, asked over HTTP: its connections, and what its failures mean for our caller.
+
+Knows HTTP as a client. Knows neither what is asked nor in which dialect.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+
+import httpx2
+
+from llm_api.core.errors import (
+    ContextLengthExceededError,
+    InvalidRequestError,
+    LLMAPIError,
+    OverloadedError,
+    UnavailableError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
+
+MESSAGE_CHARACTERS = 300
+"""As much of another server's words as is handed on."""
+
+RETRY_SECONDS = 1.0
+"""What a server that is busy and does not say for how long is given."""
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Hosts that a proxy from the environment cannot reach."""
+
+_STATUSES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+_CONTEXT_LENGTH_CODES = {"context_length_exceeded", "exceed_context_size_error"}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The server as errors name it. `api_key` is in none of them; `key_name` is where it is set."""
+
+    url: str
+    key_name: str
+    api_key: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What a server says of its failure. `code` is a word of its own, where it has one."""
+
+    message: str
+    code: str | None = None
+    param: str | None = None
+
+
+def open_http(
+    url: str, headers: Mapping[str, str], timeout: httpx2.Timeout, limits: httpx2.Limits
+) -> httpx2.AsyncClient:
+    """Connections to the server at `url`; follows no redirects."""
+    return httpx2.AsyncClient(
+        base_url=url,
+        headers=dict(headers),
+        timeout=timeout,
+        limits=limits,
+        trust_env=httpx2.URL(url).host not in LOOPBACK,
+    )
+
+
+@contextmanager
+def explained(origin: Origin) -> Iterator[None]:
+    """Turn what the network does inside into UnavailableError, UpstreamTimeoutError, UpstreamError.
+
+    What the HTTP library says stays in the chain: it may quote a header.
+    """
+    try:
+        yield
+    except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+        raise UnavailableError(f"{origin} cannot be reached.") from error
+    except (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
+        message = f"{origin} cannot be asked; check its URL and {origin.key_name}."
+        raise UnavailableError(message) from error
+    except httpx2.TimeoutException as error:
+        raise UpstreamTimeoutError(f"{origin} did not answer in time.") from error
+    except (httpx2.SSEError, httpx2.DecodingError) as error:
+        raise _odd(origin) from error
+    except httpx2.HTTPError as error:
+        raise UpstreamError(f"{origin} broke off its answer; try again.") from error
+
+
+@contextmanager
+def understood(origin: Origin) -> Iterator[None]:
+    """Turn what reading an answer of another form raises into UpstreamError."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise _odd(origin) from error
+
+
+def _odd(origin: Origin) -> UpstreamError:
+    return UpstreamError(f"{origin} answered in a form that is not understood.")
+
+
+def refusal(origin: Origin, response: httpx2.Response, param: str | None = None) -> LLMAPIError:
+    """The error that an answer without success is to our caller. Its body must have been read.
+
+    `param` is to be blamed for a request that the server does not take, if it blames none itself.
+    """
+    try:
+        said = complaint(response.json())
+    except ValueError:
+        said = Complaint(response.text)
+    said = replace(said, param=said.param or param)
+    wait = retry_after_seconds(response.headers, time.time())
+    return failure(origin, response.status_code, said, wait)
+
+
+def failure_in_stream(origin: Origin, body: object) -> LLMAPIError:
+    """The error that stands in a stream in place of the rest of the answer. Pure.
+
+    vLLM and llama-server say a status in `error.code`, OpenAI and Anthropic a kind in `error.type`.
+    """
+    error = body.get("error") if isinstance(body, dict) else None
+    said = error if isinstance(error, dict) else {}
+    code = said.get("code")
+    status = code if isinstance(code, int) else _STATUSES.get(str(said.get("type")))
+    return failure(origin, status, complaint(body))
+
+
+def failure(
+    origin: Origin, status: int | None, said: Complaint, wait_seconds: float | None = None
+) -> LLMAPIError:
+    """The error that a failure of this HTTP status is to our caller. Pure."""
+    message = _presentable(said.message, origin.api_key)
+    words = f"{origin} {'failed' if status is None else f'answered {status}'}: {message}"
+    match status:
+        case 400 | 413 | 422 if said.code in _CONTEXT_LENGTH_CODES:
+            return ContextLengthExceededError(message, param=said.param)
+        case 400 | 413 | 422:
+            return InvalidRequestError(f"{origin} refused the request: {message}", param=said.param)
+        case 401 | 403:
+            return UnavailableError(f"{origin} refused the key; check {origin.key_name}.")
+        case 429 | 529:
+            seconds = RETRY_SECONDS if wait_seconds is None else wait_seconds
+            return OverloadedError(f"{origin} is busy.", retry_after_seconds=seconds)
+        case 404 | 503:
+            return UnavailableError(words, retry_after_seconds=wait_seconds)
+        case _:
+            return UpstreamTimeoutError(words) if status == 504 else UpstreamError(words)
+
+
+def complaint(body: object) -> Complaint:
+    """Read `{"error": {"message", "code" or "type", "param"}}` or `{"error": "message"}`. Pure.
+
+    OpenAI, Anthropic and those after them say the first, Ollama and TEI the second. Anything else
+    is its own message.
+    """
+    error = body.get("error") if isinstance(body, dict) else None
+    if isinstance(error, str):
+        return Complaint(error)
+    if not isinstance(error, dict):
+        return Complaint(str(body))
+    words = [error.get(key) for key in ("code", "type")]
+    param = error.get("param")
+    return Complaint(
+        str(error.get("message") or ""),
+        next((word for word in words if isinstance(word, str)), None),
+        param if isinstance(param, str) else None,
+    )
+
+
+def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
+    """What `Retry-After` says, in seconds or as a date (RFC 9110, 10.2.3). Pure. None: nothing."""
+    said = headers.get("retry-after", "")
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(said).timestamp() - now
+        except ValueError:
+            return None
+    return seconds if math.isfinite(seconds) and seconds > 0 else None
+
+
+def _presentable(message: str, api_key: str | None) -> str:
+    """One line of bounded length, without the key."""
+    line = " ".join(message.split())
+    if api_key:
+        line = line.replace(api_key, "***")
+    return line[:MESSAGE_CHARACTERS] or "it does not say why."

@@ -1,0 +1,178 @@
+"""What another server's failures mean: the tables, and what the network does."""
+
+import httpx2
+import pytest
+
+from llm_api.api.errors import describe
+from llm_api.core.errors import (
+    ContextLengthExceededError,
+    InvalidRequestError,
+    LLMAPIError,
+    OverloadedError,
+    UnavailableError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
+from llm_api.core.upstream import (
+    Complaint,
+    Origin,
+    complaint,
+    explained,
+    failure,
+    failure_in_stream,
+    open_http,
+    refusal,
+    retry_after_seconds,
+    understood,
+)
+
+KEY = "sk-secret"
+ORIGIN = Origin("http://elsewhere/v1", "OPENAI_API_KEY", KEY)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "ours", "kind"),
+    [
+        (400, 400, InvalidRequestError),
+        (413, 400, InvalidRequestError),
+        (422, 400, InvalidRequestError),
+        (401, 503, UnavailableError),
+        (403, 503, UnavailableError),
+        (404, 503, UnavailableError),
+        (429, 429, OverloadedError),
+        (529, 429, OverloadedError),
+        (503, 503, UnavailableError),
+        (500, 502, UpstreamError),
+        (502, 502, UpstreamError),
+        (504, 504, UpstreamTimeoutError),
+        (302, 502, UpstreamError),
+        (402, 502, UpstreamError),
+        (None, 502, UpstreamError),
+    ],
+)
+def test_a_failure_over_there_gets_a_status_here(
+    upstream: int | None, ours: int, kind: type[LLMAPIError]
+) -> None:
+    error = failure(ORIGIN, upstream, Complaint(f"the reason with {KEY} in it"))
+    assert type(error) is kind
+    assert describe(error).status == ours
+    assert KEY not in error.message
+
+
+def test_a_refused_key_is_named_by_its_setting_and_by_nothing_else() -> None:
+    error = failure(ORIGIN, 401, Complaint("Incorrect API key provided: sk-sec***"))
+    assert error.message == "http://elsewhere/v1 refused the key; check OPENAI_API_KEY."
+
+
+@pytest.mark.parametrize("code", ["context_length_exceeded", "exceed_context_size_error"])
+def test_a_prompt_that_is_too_long_is_told_apart_by_its_code(code: str) -> None:
+    error = failure(ORIGIN, 400, Complaint("too long", code, "messages"))
+    assert isinstance(error, ContextLengthExceededError)
+    assert error.param == "messages"
+
+
+def test_long_words_are_cut_and_silence_is_said() -> None:
+    assert len(failure(ORIGIN, 500, Complaint("word " * 1000)).message) < 400
+    assert "it does not say why" in failure(ORIGIN, 500, Complaint(" \n")).message
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            {"error": {"message": "m", "type": "t", "code": "c", "param": "p"}},
+            Complaint("m", "c", "p"),
+        ),
+        ({"error": {"message": "m", "type": "t", "code": 400}}, Complaint("m", "t")),
+        ({"error": {"message": None, "type": None, "param": 3}}, Complaint("")),
+        ({"error": "plain"}, Complaint("plain")),
+        ({"detail": "other"}, Complaint("{'detail': 'other'}")),
+        (["odd"], Complaint("['odd']")),
+    ],
+)
+def test_complaints_are_read_in_every_form(body: object, said: Complaint) -> None:
+    assert complaint(body) == said
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"message": "m", "code": 400, "type": "BadRequestError"}, InvalidRequestError),
+        ({"message": "m", "code": 503}, UnavailableError),
+        ({"message": "m", "type": "rate_limit_error", "code": "queue_full"}, OverloadedError),
+        ({"message": "m", "type": "overloaded_error"}, OverloadedError),
+        ({"message": "m", "type": "server_error"}, UpstreamError),
+        ({"message": "m", "type": ["odd"]}, UpstreamError),
+        ("m", UpstreamError),
+    ],
+)
+def test_an_error_inside_a_stream_is_told_by_its_number_or_kind(
+    error: object, kind: type[LLMAPIError]
+) -> None:
+    assert type(failure_in_stream(ORIGIN, {"error": error})) is kind
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("7", 7.0),
+        ("0.5", 0.5),
+        ("Thu, 01 Jan 1970 00:01:30 GMT", 30.0),
+        ("Thu, 01 Jan 1970 00:00:30 GMT", None),
+        ("soon", None),
+        ("-1", None),
+        ("nan", None),
+        ("inf", None),
+        ("", None),
+    ],
+)
+def test_the_time_to_wait_is_seconds_or_a_date(said: str, seconds: float | None) -> None:
+    assert retry_after_seconds({"retry-after": said}, now=60.0) == seconds
+
+
+def test_the_time_to_wait_is_handed_on() -> None:
+    busy = refusal(ORIGIN, httpx2.Response(429, headers={"Retry-After": "7"}))
+    assert isinstance(busy, OverloadedError)
+    assert busy.retry_after_seconds == 7.0
+    gone = refusal(ORIGIN, httpx2.Response(503, headers={"Retry-After": "9"}, text="loading"))
+    assert isinstance(gone, UnavailableError)
+    assert gone.retry_after_seconds == 9.0
+
+
+def test_the_blame_is_theirs_first() -> None:
+    theirs = httpx2.Response(400, json={"error": {"message": "m", "param": "messages"}})
+    assert refusal(ORIGIN, theirs, "input").param == "messages"
+    assert refusal(ORIGIN, httpx2.Response(400, text="no"), "input").param == "input"
+
+
+@pytest.mark.parametrize(
+    ("network", "kind"),
+    [
+        (httpx2.ConnectError("x"), UnavailableError),
+        (httpx2.ConnectTimeout("x"), UnavailableError),
+        (httpx2.LocalProtocolError(f"Illegal header value b'Bearer {KEY}'"), UnavailableError),
+        (httpx2.ReadTimeout("x"), UpstreamTimeoutError),
+        (httpx2.RemoteProtocolError("x"), UpstreamError),
+        (httpx2.ReadError("x"), UpstreamError),
+        (httpx2.SSEError("x"), UpstreamError),
+    ],
+)
+def test_what_the_network_does_is_an_error_of_ours_without_the_key(
+    network: httpx2.HTTPError, kind: type[LLMAPIError]
+) -> None:
+    with pytest.raises(kind) as caught, explained(ORIGIN):
+        raise network
+    assert type(caught.value) is kind
+    assert KEY not in caught.value.message
+
+
+@pytest.mark.parametrize("odd", [KeyError("x"), ValueError("x"), TypeError("x"), IndexError("x")])
+def test_an_answer_of_another_form_is_the_upstreams_fault(odd: Exception) -> None:
+    with pytest.raises(UpstreamError, match="not understood"), understood(ORIGIN):
+        raise odd
+
+
+async def test_a_url_without_a_scheme_is_for_the_operator_to_mend() -> None:
+    async with open_http("elsewhere", {}, httpx2.Timeout(1), httpx2.Limits()) as http:
+        with pytest.raises(UnavailableError, match="check its URL"), explained(ORIGIN):
+            await http.get("/models")
