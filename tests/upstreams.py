@@ -8,7 +8,6 @@ import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any, TypeAlias
 
 _POLL_SECONDS = 0.005
@@ -133,8 +132,7 @@ async def _write(reply: Reply, reader: asyncio.StreamReader, writer: asyncio.Str
         **reply.headers,
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    phrase = HTTPStatus(reply.status).phrase
-    writer.write(f"HTTP/1.1 {reply.status} {phrase}\r\n{head}\r\n".encode())
+    writer.write(f"HTTP/1.1 {reply.status} \r\n{head}\r\n".encode())
     try:
         for part in reply.parts:
             if isinstance(part, float):

@@ -46,11 +46,15 @@ _CONTEXT_LENGTH_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The server as errors name it. `api_key` is in none of them; `key_name` is where it is set."""
+    """The server as errors name it. `api_key` is in none of them; `key_name` is where it is set.
+
+    `advice` is what to do where it does not have what was asked for.
+    """
 
     url: str
     key_name: str
     api_key: str | None = field(default=None, repr=False)
+    advice: str = ""
 
     def __str__(self) -> str:
         return self.url
@@ -144,6 +148,8 @@ def failure(
     """The error that a failure of this HTTP status is to our caller. Pure."""
     message = _presentable(said.message, origin.api_key)
     words = f"{origin} {'failed' if status is None else f'answered {status}'}: {message}"
+    if status == 404 and origin.advice:
+        words += f" ({origin.advice})"
     match status:
         case 400 | 413 | 422 if said.code in _CONTEXT_LENGTH_CODES:
             return ContextLengthExceededError(message, param=said.param)

@@ -49,10 +49,18 @@ class UpstreamClient:
     """
 
     def __init__(
-        self, url: str, options: UpstreamOptions, headers: Mapping[str, str], key_name: str
+        self,
+        url: str,
+        options: UpstreamOptions,
+        headers: Mapping[str, str],
+        key_name: str,
+        advice: str = "",
     ) -> None:
-        """`url` is what the paths are below; `headers` carry the key as the dialect wants it."""
-        self._origin = Origin(url, key_name, options.api_key)
+        """`url` is what the paths are below; `headers` carry the key as the dialect wants it.
+
+        `advice` is what to do where the server does not have the model.
+        """
+        self._origin = Origin(url, key_name, options.api_key, advice)
         self._quick = options.connect_seconds
         timeout = httpx2.Timeout(options.silence_seconds, connect=options.connect_seconds)
         self._http = open_http(url, headers, timeout, _LIMITS)
