@@ -1,0 +1,160 @@
+"""A generation request in Ollama's words: what is posted, and where to. Pure.
+
+Source: docs/api.md and api/types.go of Ollama 0.12 and later. A participant's `name` has no place
+in that protocol and is left out.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from llm_api.core.errors import InvalidRequestError, UnsupportedParameterError
+from llm_api.core.llm.backends.tools import input_schema, offered_tools
+from llm_api.core.llm.capabilities import Capabilities
+from llm_api.core.llm.template_turns import read_arguments
+from llm_api.core.llm.types import (
+    JSON,
+    ChatPrompt,
+    GenerationRequest,
+    JSONFormat,
+    Message,
+    Sampling,
+    TextPrompt,
+    TokenPrompt,
+)
+
+CAPABILITIES: Final = Capabilities(
+    frozenset({"chat", "text", "tools", "json", "template_variables"}),
+    frozenset(
+        {
+            "temperature",
+            "top_p",
+            "top_k",
+            "min_p",
+            "typical_p",
+            "repeat_penalty",
+            "presence_penalty",
+            "frequency_penalty",
+            "seed",
+        }
+    ),
+)
+"""Every way it samples, without mirostat and `logit_bias`; it cannot be made to call a tool."""
+
+_EFFORTS: Final[Mapping[JSON, JSON]] = {
+    "none": False,
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "max": "max",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OllamaModel:
+    """A model as Ollama is asked for it. `context_length` None leaves it to Ollama."""
+
+    name: str
+    context_length: int | None = None
+
+
+def to_body(request: GenerationRequest, model: OllamaModel) -> tuple[str, dict[str, JSON]]:
+    """The path and the body. Raises InvalidRequestError, UnsupportedParameterError."""
+    if request.max_tokens == 0:  # Ollama takes 0 for "no limit"
+        raise InvalidRequestError(
+            "'max_tokens' must be at least 1 with this model's backend.", param="max_tokens"
+        )
+    path, asked = _asked(request)
+    body: dict[str, JSON] = {
+        "model": model.name,
+        "stream": True,
+        # Too long a prompt, or answer, is told: Ollama would forget the beginning by itself.
+        "truncate": False,
+        "shift": False,
+        **asked,
+        "options": _options(request, model),
+    }
+    if isinstance(request.output_format, JSONFormat):
+        body["format"] = dict(request.output_format.schema)
+    return path, body
+
+
+def _asked(request: GenerationRequest) -> tuple[str, dict[str, JSON]]:
+    match request.prompt:
+        case ChatPrompt(messages=messages, variables=variables):
+            asked: dict[str, JSON] = {"messages": list(_messages(messages))}
+            if tools := _tools(request):
+                asked["tools"] = tools
+            return "api/chat", asked | _think(variables)
+        case TextPrompt(text=text):
+            return "api/generate", {"prompt": text, "raw": True}
+        case TokenPrompt():
+            raise UnsupportedParameterError(
+                "'prompt' as token ids is not available with this model's backend.", param="prompt"
+            )
+        case other:
+            assert_never(other)
+
+
+def _messages(messages: tuple[Message, ...]) -> Iterator[JSON]:
+    names = {call.id: call.name for message in messages for call in message.tool_calls}
+    for message in messages:
+        turn: dict[str, JSON] = {"role": message.role, "content": message.content}
+        if message.reasoning:
+            turn["thinking"] = message.reasoning
+        if message.tool_calls:
+            turn["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "function": {"name": call.name, "arguments": read_arguments(call.arguments)},
+                }
+                for call in message.tool_calls
+            ]
+        if message.tool_call_id is not None:
+            turn["tool_call_id"] = message.tool_call_id
+            turn["tool_name"] = message.name or names.get(message.tool_call_id, "")
+        yield turn
+
+
+def _tools(request: GenerationRequest) -> list[JSON]:
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": input_schema(tool),
+            },
+        }
+        for tool in offered_tools(request)
+    ]
+
+
+def _think(variables: Mapping[str, JSON]) -> dict[str, JSON]:
+    """`think` from what others call it; the effort says more than the switch."""
+    think: dict[str, JSON] = {}
+    for name, value in sorted(variables.items()):
+        if name == "enable_thinking" and isinstance(value, bool):
+            think["think"] = value
+        elif name == "reasoning_effort" and isinstance(value, str) and value in _EFFORTS:
+            think["think"] = _EFFORTS[value]
+        else:
+            raise UnsupportedParameterError(
+                f"'{name}' of {value!r} is not available with this model's backend.", param=name
+            )
+    return think
+
+
+def _options(request: GenerationRequest, model: OllamaModel) -> dict[str, JSON]:
+    """Every option in full: what is not said, Ollama fills with values of its own."""
+    sampling: Sampling = request.sampling
+    options: dict[str, JSON] = {
+        name: getattr(sampling, name) for name in sorted(CAPABILITIES.sampling - {"seed"})
+    }
+    options["num_predict"] = request.max_tokens
+    options["stop"] = list(request.stop)
+    if sampling.seed is not None:
+        options["seed"] = sampling.seed
+    if model.context_length is not None:
+        options["num_ctx"] = model.context_length
+    return options
