@@ -1,0 +1,171 @@
+"""A generation request in the words of Anthropic's Messages API: the body that is posted. Pure.
+
+Source: the types of Anthropic's official client. What that protocol has no place for is left out:
+a participant's `name`, and past `reasoning`, which it takes only with a signature of its own.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
+from typing import Final
+
+from llm_api.core.errors import UnsupportedParameterError
+from llm_api.core.llm.backends.claude_schema import native_schema
+from llm_api.core.llm.backends.tools import input_schema, offered_tools
+from llm_api.core.llm.capabilities import Capabilities
+from llm_api.core.llm.template_turns import read_arguments
+from llm_api.core.llm.types import (
+    JSON,
+    ChatPrompt,
+    GenerationRequest,
+    JSONFormat,
+    Message,
+    Sampling,
+    ToolChoice,
+)
+
+CAPABILITIES: Final = Capabilities(
+    frozenset({"chat", "tools", "required_tools", "json", "template_variables"}),
+    frozenset({"temperature", "top_p", "top_k"}),
+)
+
+MAX_TEMPERATURE: Final = 1.0
+
+_EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
+
+
+def to_body(request: GenerationRequest, model: str) -> dict[str, JSON]:
+    """The body of a streamed request. Raises UnsupportedParameterError, InvalidRequestError."""
+    if not isinstance(request.prompt, ChatPrompt):
+        raise _refusal("prompt", "'prompt' as raw text")
+    messages = request.prompt.messages
+    leading = list(takewhile(lambda message: message.role == "system", messages))
+    body: dict[str, JSON] = {
+        "model": model,
+        "max_tokens": request.max_tokens,
+        "messages": _turns(messages[len(leading) :]),
+        "stream": True,
+        **_sampling(request.sampling),
+        **_tools(request, messages),
+    }
+    system: list[JSON] = [_text(message.content) for message in leading if message.content]
+    if system:
+        body["system"] = system
+    if request.stop:
+        body["stop_sequences"] = list(request.stop)
+    return body | _thinking(request.prompt.variables) | _output_config(request, request.prompt)
+
+
+def _turns(messages: Sequence[Message]) -> list[JSON]:
+    """Turns of alternating roles.
+
+    A system message after the first turn stays a system message in its place: models before Opus
+    4.8 refuse it there, and say so.
+    """
+    turns: list[tuple[str, list[JSON]]] = []
+    for message in messages:
+        role = "user" if message.role == "tool" else message.role
+        if not turns or turns[-1][0] != role:
+            turns.append((role, []))
+        turns[-1][1].extend(_blocks(message))
+    return [{"role": role, "content": blocks} for role, blocks in turns]
+
+
+def _blocks(message: Message) -> Iterator[JSON]:
+    if message.role == "tool":
+        yield {
+            "type": "tool_result",
+            "tool_use_id": message.tool_call_id,
+            "content": message.content,
+        }
+        return
+    if message.content:  # empty blocks are refused
+        yield _text(message.content)
+    for call in message.tool_calls:
+        yield {
+            "type": "tool_use",
+            "id": call.id,
+            "name": call.name,
+            "input": read_arguments(call.arguments),
+        }
+
+
+def _text(text: str) -> dict[str, JSON]:
+    return {"type": "text", "text": text}
+
+
+def _sampling(sampling: Sampling) -> dict[str, JSON]:
+    """What differs from Claude's defaults, which are ours: newer models refuse all of it."""
+    if sampling.temperature > MAX_TEMPERATURE:
+        raise _refusal("temperature", f"'temperature' above {MAX_TEMPERATURE:g}")
+    default = Sampling()
+    return {
+        name: getattr(sampling, name)
+        for name in sorted(CAPABILITIES.sampling)
+        if getattr(sampling, name) != getattr(default, name)
+    }
+
+
+def _tools(request: GenerationRequest, messages: Sequence[Message]) -> dict[str, JSON]:
+    if request.tool_choice is not None:
+        tools: list[JSON] = [
+            {
+                "name": tool.name,
+                "description": tool.description,
+                "input_schema": input_schema(tool),
+            }
+            for tool in offered_tools(request)
+        ]
+        return {"tools": tools, "tool_choice": _choice(request.tool_choice)}
+    # Calls in a history are refused where no tool is defined.
+    past = dict.fromkeys(call.name for message in messages for call in message.tool_calls)
+    if not past:
+        return {}
+    return {
+        "tools": [{"name": name, "input_schema": {"type": "object"}} for name in past],
+        "tool_choice": {"type": "none"},
+    }
+
+
+def _choice(choice: ToolChoice) -> dict[str, JSON]:
+    chosen: dict[str, JSON]
+    match choice:
+        case ToolChoice(mode="auto"):
+            chosen = {"type": "auto"}
+        case ToolChoice(allowed=allowed) if len(allowed) == 1:
+            chosen = {"type": "tool", "name": next(iter(allowed))}
+        case _:
+            chosen = {"type": "any"}
+    return chosen if choice.is_parallel else {**chosen, "disable_parallel_tool_use": True}
+
+
+def _thinking(variables: Mapping[str, JSON]) -> dict[str, JSON]:
+    """The switch `enable_thinking`. Raises UnsupportedParameterError for any other variable."""
+    for name, value in variables.items():
+        if not (
+            (name == "enable_thinking" and isinstance(value, bool))
+            or (name == "reasoning_effort" and value in _EFFORTS)
+        ):
+            raise _refusal(name, f"'{name}' of {value!r}")
+    match variables.get("enable_thinking"):
+        case None:
+            return {}
+        case False:
+            return {"thinking": {"type": "disabled"}}
+        case _:
+            return {"thinking": {"type": "adaptive", "display": "summarized"}}
+
+
+def _output_config(request: GenerationRequest, prompt: ChatPrompt) -> dict[str, JSON]:
+    config: dict[str, JSON] = {}
+    if "reasoning_effort" in prompt.variables:
+        config["effort"] = prompt.variables["reasoning_effort"]
+    if isinstance(request.output_format, JSONFormat):
+        schema = native_schema(request.output_format.schema)
+        config["format"] = {"type": "json_schema", "schema": schema}
+    return {"output_config": config} if config else {}
+
+
+def _refusal(param: str, what: str) -> UnsupportedParameterError:
+    return UnsupportedParameterError(
+        f"{what} is not available with this model's backend.", param=param
+    )
