@@ -66,6 +66,9 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
         {"llm_api.core.embeddings.sentence_transformer", "llm_api.core.rag.rerank"}
     ),
     "llguidance": frozenset({"llm_api.core.llm.engine.grammar"}),
+    **dict.fromkeys(
+        ("jsonschema", "referencing"), frozenset({"llm_api.core.llm.emulation.json_validator"})
+    ),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
     "docstring_parser": frozenset({"llm_api.core.functions.docstrings"}),
     "mcp": frozenset(

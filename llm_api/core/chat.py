@@ -10,6 +10,7 @@ from llm_api.core.errors import GenerationError
 from llm_api.core.functions.runner import FunctionRunner
 from llm_api.core.functions.types import Function
 from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.collect import added
 from llm_api.core.llm.types import (
     Annotation,
     ChatPrompt,
@@ -21,7 +22,6 @@ from llm_api.core.llm.types import (
     ReasoningDelta,
     Started,
     TextDelta,
-    Timings,
     ToolCall,
     ToolCallDelta,
     ToolCallStarted,
@@ -66,7 +66,7 @@ class FunctionLoop:
                 async for event in events:
                     for shown in turn.take(event):
                         yield shown
-            spent = _added(spent, turn.finished)
+            spent = added(spent, turn.finished)
             outcomes = await self._execute(turn.own_calls, len(made))
             for outcome in outcomes:
                 yield outcome
@@ -191,22 +191,3 @@ def _chat_prompt(request: GenerationRequest) -> ChatPrompt:
     if not isinstance(request.prompt, ChatPrompt):
         raise TypeError("functions are for conversations")
     return request.prompt
-
-
-def _added(first: Finished, second: Finished) -> Finished:
-    """Usage and timings of both; the reason is the later one."""
-    one, other = first.usage, second.usage
-    return Finished(
-        second.reason,
-        Usage(
-            one.prompt_tokens + other.prompt_tokens,
-            one.completion_tokens + other.completion_tokens,
-            one.cached_tokens + other.cached_tokens,
-            one.reasoning_tokens + other.reasoning_tokens,
-        ),
-        Timings(
-            first.timings.queue_seconds + second.timings.queue_seconds,
-            first.timings.prefill_seconds + second.timings.prefill_seconds,
-            first.timings.decode_seconds + second.timings.decode_seconds,
-        ),
-    )

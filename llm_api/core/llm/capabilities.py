@@ -56,12 +56,13 @@ class Capabilities:
                 raise _refusal(name)
 
 
-_FORMATS: Final[Mapping[type[OutputFormat], tuple[Ability, str]]] = {
+FORMATS: Final[Mapping[type[OutputFormat], tuple[Ability, str]]] = {
     JSONFormat: ("json", "response_format"),
     RegexFormat: ("regex", "guided_regex"),
     ChoiceFormat: ("choice", "guided_choice"),
     GrammarFormat: ("grammar", "grammar"),
 }
+"""What each format needs, and the parameter that asks for it."""
 
 EVERYTHING: Final = Capabilities(frozenset(get_args(Ability)))
 
@@ -72,7 +73,7 @@ def _asked(request: GenerationRequest) -> Iterator[tuple[Ability, str]]:
     if request.tool_choice is not None and request.tool_choice.mode == "required":
         yield "required_tools", "tool_choice"
     if request.output_format is not None:
-        yield _FORMATS[type(request.output_format)]
+        yield FORMATS[type(request.output_format)]
     if request.top_logprobs is not None:
         yield "logprobs", "logprobs"
     if request.ignore_eos:

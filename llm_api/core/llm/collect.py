@@ -14,6 +14,7 @@ from llm_api.core.llm.types import (
     SampledLogprob,
     Started,
     TextDelta,
+    Timings,
     ToolCall,
     ToolCallDelta,
     ToolCallStarted,
@@ -110,4 +111,23 @@ def total_usage(finished: Iterable[Finished], choices_per_prompt: int = 1) -> Us
         completion_tokens=sum(usage.completion_tokens for usage in usages),
         cached_tokens=sum(usage.cached_tokens for usage in prompts),
         reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
+    )
+
+
+def added(first: Finished, second: Finished) -> Finished:
+    """Usage and timings of both; the reason is the later one."""
+    one, other = first.usage, second.usage
+    return Finished(
+        second.reason,
+        Usage(
+            one.prompt_tokens + other.prompt_tokens,
+            one.completion_tokens + other.completion_tokens,
+            one.cached_tokens + other.cached_tokens,
+            one.reasoning_tokens + other.reasoning_tokens,
+        ),
+        Timings(
+            first.timings.queue_seconds + second.timings.queue_seconds,
+            first.timings.prefill_seconds + second.timings.prefill_seconds,
+            first.timings.decode_seconds + second.timings.decode_seconds,
+        ),
     )

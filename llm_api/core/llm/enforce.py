@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Generic, Protocol, TypeVar
 
 from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.capabilities import FORMATS
 from llm_api.core.llm.json_schema import checked
 from llm_api.core.llm.output.dialect import Dialect
 from llm_api.core.llm.output.reader import OutputReader
@@ -20,7 +21,6 @@ from llm_api.core.llm.types import (
     GenerationRequest,
     GrammarFormat,
     JSONFormat,
-    OutputFormat,
     RegexFormat,
     ToolSpec,
 )
@@ -130,15 +130,7 @@ class OutputEnforcer(Generic[Constraint_co]):
         return enforceable
 
 
-_FORMAT_PARAMS: Final[Mapping[type[OutputFormat], str]] = {
-    JSONFormat: "response_format",
-    RegexFormat: "guided_regex",
-    ChoiceFormat: "guided_choice",
-    GrammarFormat: "grammar",
-}
-
-
 def _param(request: GenerationRequest) -> str:
     """The parameter that the grammar of this request comes from."""
     output_format = request.output_format
-    return "tools" if output_format is None else _FORMAT_PARAMS[type(output_format)]
+    return "tools" if output_format is None else FORMATS[type(output_format)][1]

@@ -1,0 +1,104 @@
+"""A backend that can do more than the one inside: tools by prompt, formats by checking.
+
+```
+ request ──► plan: asked in words ──► backend ──► answer ──► valid: shown
+                      ▲                             │
+                      └── refused, and why ◄── not valid, while attempts are left
+```
+What the inner backend can do itself passes through untouched, and what neither can is refused by
+name. Text streams at once, as long as nothing was asked of it; calls, and text in a format, come
+in one piece when they are known to be valid. An invalid call is never shown.
+
+Usage and timings are those of all attempts together, and each may use `max_tokens`. Stop strings
+are the inner backend's: they end calls as well.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Final
+
+from llm_api.core.errors import GenerationError
+from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.collect import added
+from llm_api.core.llm.emulation.answer import Answer
+from llm_api.core.llm.emulation.checks import InvalidAnswerError
+from llm_api.core.llm.emulation.plan import EMULATED, Needs, find_needs, make_plan
+from llm_api.core.llm.emulation.prompts import told_again
+from llm_api.core.llm.output.dialect import new_call_id
+from llm_api.core.llm.types import (
+    Event,
+    Finished,
+    GenerationRequest,
+    Started,
+    Usage,
+)
+
+ATTEMPTS: Final = 3
+
+
+class EmulatingBackend:
+    """Owns the backend inside: closing it closes that."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        attempts: int = ATTEMPTS,
+        new_id: Callable[[], str] = new_call_id,
+    ) -> None:
+        self._backend = backend
+        self._attempts = attempts
+        self._new_id = new_id
+
+    @property
+    def card(self) -> ModelCard:
+        """The inner backend's, which can do more where it can chat."""
+        card = self._backend.card
+        if "chat" not in card.capabilities.abilities:
+            return card
+        abilities = card.capabilities.abilities | EMULATED
+        return replace(card, capabilities=replace(card.capabilities, abilities=abilities))
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        capabilities = self._backend.card.capabilities
+        needs = find_needs(request, capabilities.abilities)
+        if needs is None:
+            capabilities.check(request)
+            return self._backend.generate(request)
+        return self._emulated(request, needs)
+
+    async def aclose(self) -> None:
+        await self._backend.aclose()
+
+    async def _emulated(
+        self, request: GenerationRequest, needs: Needs
+    ) -> AsyncGenerator[Event, None]:
+        """Raises GenerationError where no attempt gave a valid answer."""
+        plan = await asyncio.to_thread(make_plan, request, needs)
+        self._backend.card.capabilities.check(plan.request)
+        prompt, problem = plan.prompt, ""
+        spent = Finished("stop", Usage(0, 0))
+        for attempt in range(self._attempts):
+            answer = Answer(plan, self._new_id)
+            async with aclosing(
+                self._backend.generate(replace(plan.request, prompt=prompt))
+            ) as events:
+                async for event in events:
+                    if attempt and isinstance(event, Started):
+                        continue
+                    for shown in answer.take(event):
+                        yield shown
+            spent = added(spent, answer.finished)
+            try:
+                rest = await asyncio.to_thread(answer.rest)
+            except InvalidAnswerError as error:
+                problem = str(error)
+                prompt = told_again(prompt, answer.text, problem)
+                continue
+            for event in rest:
+                yield replace(spent, reason=event.reason) if isinstance(event, Finished) else event
+            return
+        raise GenerationError(
+            f"The model gave no valid answer in {self._attempts} attempts. The last: {problem}"
+        )

@@ -1,0 +1,125 @@
+"""What an answer is checked for, and what the model is told of it before and after. Blocks."""
+
+import json
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, assert_never
+
+from pydantic_core import from_json
+
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.capabilities import FORMATS
+from llm_api.core.llm.emulation.json_validator import JSONValidator, UncheckableError, matches
+from llm_api.core.llm.output.schema import argument_schema
+from llm_api.core.llm.types import (
+    JSON,
+    ChoiceFormat,
+    JSONFormat,
+    RegexFormat,
+    ToolSpec,
+)
+
+CheckedFormat = JSONFormat | RegexFormat | ChoiceFormat
+
+_FENCE: Final = "```"
+
+
+class InvalidAnswerError(Exception):
+    """What is wrong with an answer, as the model is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormatCheck:
+    """`demand` is said beforehand; `read` gives the part of an answer that was asked for.
+
+    `read` raises InvalidAnswerError.
+    """
+
+    demand: str
+    read: Callable[[str], str]
+
+
+def format_check(wanted: CheckedFormat) -> FormatCheck:
+    """Raises InvalidRequestError for what cannot be checked."""
+    _, param = FORMATS[type(wanted)]
+    match wanted:
+        case JSONFormat(schema):
+            validator = JSONValidator(schema, param)
+            said = json.dumps(validator.schema, ensure_ascii=False)
+            demand = (
+                f"one JSON value, without any other text, that is valid for this schema:\n{said}"
+            )
+            return FormatCheck(demand, partial(_read_json, validator))
+        case ChoiceFormat(choices):
+            said = "\n".join(choices)
+            demand = f"exactly one of these lines, and no other text:\n{said}"
+            return FormatCheck(demand, partial(_read_choice, choices))
+        case RegexFormat(pattern):
+            demand = f"text that matches this regular expression as a whole:\n{pattern}"
+            return FormatCheck(demand, partial(_read_match, _whole(pattern, param), pattern))
+        case other:
+            assert_never(other)
+
+
+class CallCheck:
+    """Checks the calls of those tools that are allowed."""
+
+    def __init__(self, tools: Sequence[ToolSpec], allowed: Collection[str]) -> None:
+        """Raises InvalidRequestError for parameters that cannot be checked."""
+        self._validators = {
+            tool.name: JSONValidator(argument_schema(tool), f"tools[{index}].function.parameters")
+            for index, tool in enumerate(tools)
+            if tool.name in allowed
+        }
+
+    def check(self, name: str, arguments: str) -> None:
+        """Raises InvalidAnswerError for arguments that the function does not take."""
+        if problem := _json_problem(self._validators[name], arguments):
+            raise InvalidAnswerError(f"The arguments of {name} are not valid: {problem}.")
+
+
+def _json_problem(validator: JSONValidator, text: str) -> str:
+    try:
+        value: JSON = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        return f"this is no JSON, {error}"
+    return validator.problem(value)
+
+
+def _read_json(validator: JSONValidator, text: str) -> str:
+    text = _without_fence(text.strip())
+    if problem := _json_problem(validator, text):
+        raise InvalidAnswerError(f"The answer is not valid: {problem}.")
+    return text
+
+
+def _read_choice(choices: Sequence[str], text: str) -> str:
+    for choice in choices:
+        if choice.strip() == text.strip():
+            return choice
+    raise InvalidAnswerError("The answer is none of the choices.")
+
+
+def _read_match(whole: str, pattern: str, text: str) -> str:
+    for candidate in (text, text.strip()):
+        if matches(whole, candidate):
+            return candidate
+    raise InvalidAnswerError(f"The answer as a whole does not match {pattern}")
+
+
+def _whole(pattern: str, param: str) -> str:
+    whole = rf"\A(?:{pattern})\z"
+    try:
+        matches(whole, "")
+    except UncheckableError as error:
+        raise InvalidRequestError(f"'{param}': {error}", param=param) from error
+    return whole
+
+
+def _without_fence(text: str) -> str:
+    """The text within a Markdown code block, if it is one."""
+    first, _, rest = text.partition("\n")
+    if first.startswith(_FENCE) and rest.endswith(_FENCE):
+        return rest.removesuffix(_FENCE).strip()
+    return text
