@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from scripts.bench.contestants import BARE, Conditions, command, is_built
+from scripts.bench.contestants import BARE, UPSTREAM, Conditions, command, is_built
 from scripts.bench.machine import describe_machine
 from scripts.bench.options import Options, parse_options
 from scripts.bench.process import Contestant, Server, StartError, free_port
@@ -41,7 +41,9 @@ async def run(options: Options, folder: Path, stack: ExitStack) -> dict[str, obj
     """All rounds. What has been started is stopped by `stack`."""
     machine = describe_machine()
     vocabulary = read_vocabulary(options.model)
-    conditions = Conditions(options.model, options.threads, options.context, options.parallel)
+    conditions = Conditions(
+        options.model, options.threads, options.context, options.parallel, free_port()
+    )
     scenarios = [scenario for scenario in SCENARIOS if scenario.key in options.scenarios]
     players = [
         await _bring_up(name, conditions, vocabulary, folder, stack)
@@ -92,7 +94,7 @@ async def _bring_up(
 ) -> Player:
     """Start a contestant, wait for it, warm it up. Raises StartError."""
     log_path = folder / f"{name}.log"
-    port = free_port()
+    port = conditions.upstream_port if name == UPSTREAM else free_port()
     line = command(name, conditions, port)
     _say(f"starting {name}: {line}")
     if name == BARE:

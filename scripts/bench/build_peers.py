@@ -2,7 +2,8 @@
 
 1. the source distribution of the installed llama-cpp-python, which holds llama.cpp's sources;
 2. llama.cpp's own server from these sources, with the options of llama-cpp-python's own build;
-3. an environment with `llama_cpp.server`.
+3. an environment with `llama_cpp.server`;
+4. another one with LiteLLM's proxy.
 
 A step whose result is there is skipped. Needs a C++ compiler; brings cmake and ninja along where
 they are absent. Asks the package index and nothing else.
@@ -18,9 +19,10 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from scripts.bench.contestants import BENCH_FOLDER, LLAMA_SERVER, PEER_PYTHON
+from scripts.bench.contestants import BENCH_FOLDER, LITELLM_PROGRAM, LLAMA_SERVER, PEER_PYTHON
 
 PACKAGE = "llama-cpp-python"
+LITELLM_VERSION = "1.106.2"
 TOOLS_PYTHON = BENCH_FOLDER / "tools-venv" / "bin" / "python"
 BUILD_FOLDER = LLAMA_SERVER.parent.parent
 
@@ -62,6 +64,7 @@ def main() -> int:
         _step(f"sources of {PACKAGE} {wanted}", sources, lambda: _fetch(wanted, sources))
         _step("llama-server; some 8 minutes on two cores", LLAMA_SERVER, lambda: _build(sources))
         _step("llama_cpp.server", PEER_PYTHON, lambda: _make_peer_environment(wanted))
+        _step("LiteLLM's proxy", LITELLM_PROGRAM, _make_litellm_environment)
     except subprocess.CalledProcessError as error:
         print(f"failed: {' '.join(map(str, error.cmd))}", file=sys.stderr)
         return 1
@@ -97,6 +100,10 @@ def _make_tools() -> None:
 def _make_peer_environment(wanted: str) -> None:
     """Takes the wheel out of pip's cache where `make setup` has built it on this machine."""
     _make_environment(PEER_PYTHON, [f"{PACKAGE}[server]=={wanted}"])
+
+
+def _make_litellm_environment() -> None:
+    _make_environment(LITELLM_PROGRAM, [f"litellm[proxy]=={LITELLM_VERSION}"])
 
 
 def _make_environment(python: Path, packages: Sequence[str]) -> None:

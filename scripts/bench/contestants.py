@@ -12,24 +12,39 @@ ROOT = Path(__file__).parent.parent.parent
 BENCH_FOLDER = ROOT / ".bench"
 LLAMA_SERVER = BENCH_FOLDER / "llama-server" / "bin" / "llama-server"
 PEER_PYTHON = BENCH_FOLDER / "peer-venv" / "bin" / "python"
+LITELLM_PROGRAM = BENCH_FOLDER / "litellm-venv" / "bin" / "litellm"
+LITELLM_SETTINGS = Path(__file__).parent / "litellm.yaml"
 
 OURS = "ours"
 LLAMA_CPP_SERVER = "llama_cpp.server"
 LLAMA_SERVER_NAME = "llama-server"
 BARE = "bare"
 PLAIN = "plain encode()"
+OUR_GATEWAY = "our gateway"
+OUR_STUB = "our stub"
+LITELLM = "LiteLLM"
+UPSTREAM = "upstream"
 GENERATING_SERVERS = (OURS, LLAMA_SERVER_NAME, LLAMA_CPP_SERVER)
-ALL = (*GENERATING_SERVERS, BARE, PLAIN)
+GATEWAYS = (OUR_GATEWAY, OUR_STUB, LITELLM, UPSTREAM)
+ALL = (*GENERATING_SERVERS, BARE, PLAIN, *GATEWAYS)
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What is the same for all. `context` tokens for each of `parallel` requests at a time."""
+    """What is the same for all. `context` tokens for each of `parallel` requests at a time.
+
+    Gateways have the same upstream, which listens on `upstream_port`.
+    """
 
     model: Path
     threads: int
     context: int
     parallel: int
+    upstream_port: int
+
+    @property
+    def upstream_url(self) -> str:
+        return f"http://{HOST}:{self.upstream_port}/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +94,46 @@ def command(name: str, conditions: Conditions, port: int) -> Command:
         case "plain encode()":
             program = (sys.executable, "-m", "scripts.bench.plain_embedder")
             return Command((*program, *address.split(), "--threads", threads))
+        case _ if name in GATEWAYS:
+            return _gateway_command(name, conditions.upstream_url, address)
         case _:
             raise ValueError(f"nobody is called {name}")
 
 
+def _gateway_command(name: str, upstream_url: str, address: str) -> Command:
+    """One worker each. LiteLLM's settings are in its file; it logs errors, as a proxy should."""
+    ours = (sys.executable, *f"-m llm_api serve {address}".split())
+    if name == UPSTREAM:
+        return Command((sys.executable, *f"-m scripts.bench.upstream {address}".split()))
+    if name == OUR_STUB:
+        return Command(ours, "/health/ready", (("LLM_BACKEND", "stub"),))
+    if name == OUR_GATEWAY:
+        names = {"LLM_BACKEND": "openai", "OPENAI_BASE_URL": upstream_url}
+        names |= {"OPENAI_MODEL": "upstream", "OPENAI_API_KEY": "none"}
+        return Command(ours, "/health/ready", tuple(names.items()))
+    words = f"{address} --num_workers 1 --telemetry False --config {LITELLM_SETTINGS}"
+    settings = (
+        ("UPSTREAM_URL", upstream_url),
+        ("LITELLM_LOG", "ERROR"),
+        ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),  # it would be downloaded
+    )
+    return Command((str(LITELLM_PROGRAM), *words.split()), "/health/readiness", settings)
+
+
 def is_built(name: str) -> bool:
     """Whether `make bench-peers` has made what this contestant needs."""
-    needed = {LLAMA_SERVER_NAME: LLAMA_SERVER, LLAMA_CPP_SERVER: PEER_PYTHON}
+    needed = {
+        LLAMA_SERVER_NAME: LLAMA_SERVER,
+        LLAMA_CPP_SERVER: PEER_PYTHON,
+        LITELLM: LITELLM_PROGRAM,
+    }
     return name not in needed or needed[name].exists()
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment without settings of any server that a person's shell may carry. Pure."""
     settings = {"PARALLEL", "N_THREADS", "API_KEY", "CONTEXT_LENGTH", "MODEL", "N_CTX"}
-    prefixes = ("LLAMA_ARG_", "MODEL_", "KV_", "GPU_", "LLM_", "EMBEDDING_")
+    prefixes = ("LLAMA_ARG_", "MODEL_", "KV_", "GPU_", "LLM_", "EMBEDDING_", "OPENAI_", "LITELLM_")
     return {
         name: value
         for name, value in environment.items()

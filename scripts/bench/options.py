@@ -23,6 +23,7 @@ examples:
   python -m scripts.bench --quick             one round of everything, nothing to quote
   python -m scripts.bench --only A,B --peers ours,bare
   python -m scripts.bench --only G,H,I,J,K --sts test.csv    embeddings
+  python -m scripts.bench --only M,N,O        the gateway
 
 Nothing else should run on the machine meanwhile. Figures differ from machine to machine; only
 ratios are worth quoting. A server that is not built is left out, and its rows are not measured.

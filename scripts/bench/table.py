@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from scripts.bench.contestants import ALL, OURS
+from scripts.bench.contestants import ALL
 from scripts.bench.scenarios.scenario import Claim, Scenario
 from scripts.bench.statistics import paired_ratio
 from scripts.bench.turns import Record
@@ -56,29 +56,30 @@ def _row(scenario: Scenario, claim: Claim, records: Sequence[Record]) -> Row:
             by_round[record.contestant][record.round_number] = figure
     figures = {name: median(rounds.values()) for name, rounds in by_round.items()}
     if claim.against is None:
-        value = figures.get(OURS)
+        value = figures.get(scenario.ours)
     else:
-        value = paired_ratio(by_round[OURS], by_round[claim.against])
-    if lost[OURS] or (claim.against and lost[claim.against]):
+        value = paired_ratio(by_round[scenario.ours], by_round[claim.against])
+    if lost[scenario.ours] or (claim.against and lost[claim.against]):
         value = None  # answers cut short are no measure of speed
     return Row(scenario.key, scenario.title, claim, figures, dict(lost), value, judge(claim, value))
 
 
 def render(rows: Sequence[Row]) -> str:
-    """The Markdown table. `(3 lost)` after a figure: answers that ended early."""
-    head = ["", "scenario", "figure", *ALL, "judged", "must", "aim", "verdict"]
+    """The Markdown table, of who is in it. `(3 lost)` after a figure: answers that ended early."""
+    names = [name for name in ALL if any(name in row.lost for row in rows)]
+    head = ["", "scenario", "figure", *names, "judged", "must", "aim", "verdict"]
     lines = [head, ["---"] * len(head)]
-    lines += [_cells(row) for row in rows]
+    lines += [_cells(row, names) for row in rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, names: Sequence[str]) -> list[str]:
     claim = row.claim
     unit = f" x {claim.against}" if claim.against else f" {claim.unit}"
     sign = "≥" if claim.direction == "at least" else "≤"
     judged = "-" if row.value is None else f"{row.value:.3g}{unit}"
     bounds = [f"{sign} {claim.must:.3g}", f"{sign} {claim.aim:.3g}"]
-    figures = [_figure(row, name) for name in ALL]
+    figures = [_figure(row, name) for name in names]
     return [row.scenario, row.title, claim.figure, *figures, judged, *bounds, row.verdict]
 
 

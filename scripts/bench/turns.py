@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from scripts.bench.contestants import BARE, PLAIN
+from scripts.bench.contestants import BARE, GENERATING_SERVERS
 from scripts.bench.process import Contestant, Server
 from scripts.bench.requests import Desk
 from scripts.bench.scenarios.scenario import Sample, Scenario, Turn
@@ -33,6 +33,8 @@ class Record:
     """What the contestant itself took. Below the number of threads: it waited for something."""
     client_share: float
     """What the client took meanwhile."""
+    partner_share: float
+    """What those took that the scenario compares with, or sends requests on to."""
     idle_share: float
     """What the other contestants took meanwhile, whose turn it was not."""
     foreign_share: float
@@ -74,8 +76,8 @@ async def warm_up(player: Player) -> None:
     if player.contestant.name == BARE:
         await _run_bare(player.contestant, prompts, WARM_UP_TOKENS)
         return
-    if player.contestant.name == PLAIN:
-        return  # generates nothing; embeddings are warmed up by their scenarios
+    if player.contestant.name not in GENERATING_SERVERS:
+        return  # scenarios of embeddings and of gateways warm up themselves
     await asyncio.gather(*(player.desk.complete(prompt, WARM_UP_TOKENS) for prompt in prompts))
     await player.desk.complete(player.desk.text(32, "warm-up", "last"), WARM_UP_TOKENS)
 
@@ -88,12 +90,19 @@ async def play(
     records = []
     for index in turn_order(len(playing), round_number):
         player = playing[index]
-        others = [other.contestant for other in players if other is not player]
-        before = _CpuSeconds.read(player.contestant, others)
+        partners = [
+            one.contestant for one in players if one.contestant.name in scenario.compares_with
+        ]
+        idle = [
+            one.contestant
+            for one in players
+            if one is not player and one.contestant not in partners
+        ]
+        before = _CpuSeconds.read(player.contestant, partners, idle)
         began = time.perf_counter()
         measured = await _measure(scenario, player, round_number, players, extent)
         seconds = time.perf_counter() - began
-        took = _CpuSeconds.read(player.contestant, others).since(before)
+        took = _CpuSeconds.read(player.contestant, partners, idle).since(before)
         record = Record(
             round_number,
             scenario.key,
@@ -102,7 +111,8 @@ async def play(
             seconds,
             own_share=took.playing / seconds,
             client_share=took.client / seconds,
-            idle_share=took.others / seconds,
+            partner_share=took.partners / seconds,
+            idle_share=took.idle / seconds,
             foreign_share=took.foreign / seconds,
         )
         _say(record)
@@ -152,16 +162,20 @@ class _CpuSeconds:
     machine: float
     playing: float
     client: float
-    others: float
+    partners: float
+    idle: float
 
     @classmethod
-    def read(cls, playing: Contestant, others: Sequence[Contestant]) -> "_CpuSeconds":
+    def read(
+        cls, playing: Contestant, partners: Sequence[Contestant], idle: Sequence[Contestant]
+    ) -> "_CpuSeconds":
         times = psutil.cpu_times()
         return cls(
             machine=times.user + times.system + times.nice,
             playing=playing.cpu_seconds(),
             client=time.process_time(),
-            others=sum(other.cpu_seconds() for other in others),
+            partners=sum(one.cpu_seconds() for one in partners),
+            idle=sum(one.cpu_seconds() for one in idle),
         )
 
     def since(self, before: "_CpuSeconds") -> "_CpuSeconds":
@@ -169,13 +183,15 @@ class _CpuSeconds:
             self.machine - before.machine,
             self.playing - before.playing,
             self.client - before.client,
-            self.others - before.others,
+            self.partners - before.partners,
+            self.idle - before.idle,
         )
 
     @property
     def foreign(self) -> float:
         """What none of those known took; 0 where the clocks' grain makes it less."""
-        return max(0.0, self.machine - self.playing - self.client - self.others)
+        known = self.playing + self.client + self.partners + self.idle
+        return max(0.0, self.machine - known)
 
 
 def _say(record: Record) -> None:

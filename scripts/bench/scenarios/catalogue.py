@@ -9,6 +9,7 @@ from scripts.bench.scenarios.embeddings import (
     SINGLE_SENTENCES,
 )
 from scripts.bench.scenarios.endurance import SHORT_REQUESTS
+from scripts.bench.scenarios.gateway import ADDED_TIME, MANY_STREAMS, STUB_RATE
 from scripts.bench.scenarios.interference import LONG_PROMPT
 from scripts.bench.scenarios.shared_prefix import FOLLOW_UP_TURN, ONE_SYSTEM_PROMPT
 from scripts.bench.scenarios.throughput import EIGHT_STREAMS, ONE_STREAM
@@ -26,4 +27,7 @@ SCENARIOS = (
     EXACTNESS,
     SENTENCE_SIMILARITY,
     JSON_SCHEMA,
+    ADDED_TIME,
+    STUB_RATE,
+    MANY_STREAMS,
 )

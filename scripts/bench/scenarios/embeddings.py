@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from scripts.bench.connection import Connection, Reply, connect
 from scripts.bench.contestants import OURS, PLAIN
-from scripts.bench.embedding_client import EmbeddingAnswer, EmbeddingConnection, connect
+from scripts.bench.embedding_client import embed, read_vectors
 from scripts.bench.requests import Desk
 from scripts.bench.scenarios.scenario import OURS_ALONE, Claim, Sample, Scenario, Turn
 from scripts.bench.statistics import percentile, rank_correlation
@@ -47,14 +48,14 @@ SPEARMAN = "Spearman"
 async def _concurrent(turn: Turn) -> Sample:
     count = QUICK_REQUESTS if turn.is_quick else REQUESTS
 
-    async def client(number: int, phase: str, requests: int) -> list[EmbeddingAnswer]:
+    async def client(number: int, phase: str, requests: int) -> list[Reply]:
         async with connect(turn.desk.port) as connection:
             return [
-                await connection.ask(_sentence(turn, "G", phase, number, index))
+                await embed(connection, _sentence(turn, "G", phase, number, index))
                 for index in range(requests)
             ]
 
-    async def all_clients(phase: str, requests: int) -> list[EmbeddingAnswer]:
+    async def all_clients(phase: str, requests: int) -> list[Reply]:
         parts = await asyncio.gather(*(client(one, phase, requests) for one in range(CLIENTS)))
         return [answer for part in parts for answer in part]
 
@@ -68,7 +69,7 @@ async def _bulk(turn: Turn) -> Sample:
     async with connect(turn.desk.port) as connection:
         await _warm_up(turn, connection)
         passages = _passages(turn, "H")
-        answer = await connection.ask(passages)
+        answer = await embed(connection, passages)
     return _sample([answer], {PASSAGE_RATE: len(passages) / answer.seconds})
 
 
@@ -78,8 +79,8 @@ async def _query_meanwhile(turn: Turn) -> Sample:
     async with connect(port) as connection, connect(port) as bulk_connection:
         await _warm_up(turn, connection)
         idle = [await _query(turn, connection, "idle", index) for index in range(IDLE_QUERIES)]
-        bulk = asyncio.create_task(bulk_connection.ask(_passages(turn, "I")))
-        meanwhile: list[EmbeddingAnswer] = []
+        bulk = asyncio.create_task(embed(bulk_connection, _passages(turn, "I")))
+        meanwhile: list[Reply] = []
         while not bulk.done():
             meanwhile.append(await _query(turn, connection, "meanwhile", len(meanwhile)))
         answers = [*idle, *meanwhile, await bulk]
@@ -95,7 +96,7 @@ async def _exactness(turn: Turn) -> Sample:
     texts = [_sentence(turn, "J", index) for index in range(EXACTNESS_TEXTS // 2)]
     texts += _passages(turn, "J")[: EXACTNESS_TEXTS // 2]
     answers = [await _ask_once(turn.desks[name], texts) for name in (OURS, PLAIN)]
-    cosines = _cosines(*(answer.vectors() for answer in answers))
+    cosines = _cosines(*map(read_vectors, answers))
     return _sample(
         answers, {MEAN_COSINE: float(cosines.mean()), WORST_COSINE: float(cosines.min())}
     )
@@ -107,7 +108,7 @@ async def _similarity(turn: Turn) -> Sample:
         return Sample({})
     ones, others, judged = _read_pairs(turn.sts)
     answers = [await _ask_once(turn.desk, side) for side in (ones, others)]
-    cosines = _cosines(*(answer.vectors() for answer in answers))
+    cosines = _cosines(*map(read_vectors, answers))
     return _sample(answers, {SPEARMAN: rank_correlation(cosines.tolist(), judged)})
 
 
@@ -121,20 +122,18 @@ def _read_pairs(path: Path) -> tuple[list[str], list[str], list[float]]:
     return list(ones), list(others), [float(grade) for grade in grades]
 
 
-async def _ask_once(desk: Desk, texts: Sequence[str]) -> EmbeddingAnswer:
+async def _ask_once(desk: Desk, texts: Sequence[str]) -> Reply:
     async with connect(desk.port) as connection:
-        return await connection.ask(texts)
+        return await embed(connection, texts)
 
 
-async def _warm_up(turn: Turn, connection: EmbeddingConnection) -> None:
+async def _warm_up(turn: Turn, connection: Connection) -> None:
     for index in range(WARM_UP_REQUESTS):
-        await connection.ask(_sentence(turn, "warm-up", index))
+        await embed(connection, _sentence(turn, "warm-up", index))
 
 
-async def _query(
-    turn: Turn, connection: EmbeddingConnection, phase: str, index: int
-) -> EmbeddingAnswer:
-    answer = await connection.ask(_sentence(turn, "I", phase, index))
+async def _query(turn: Turn, connection: Connection, phase: str, index: int) -> Reply:
+    answer = await embed(connection, _sentence(turn, "I", phase, index))
     await asyncio.sleep(PAUSE_SECONDS)
     return answer
 
@@ -159,7 +158,7 @@ def _cosines(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[
     return np.asarray((one * other).sum(axis=1) / lengths)
 
 
-def _sample(answers: Sequence[EmbeddingAnswer], figures: dict[str, float]) -> Sample:
+def _sample(answers: Sequence[Reply], figures: dict[str, float]) -> Sample:
     return Sample(figures, lost=sum(answer.status != 200 for answer in answers))
 
 

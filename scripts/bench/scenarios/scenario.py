@@ -62,7 +62,10 @@ class BareJob:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`measure` blocks nothing and raises OSError where the server is gone."""
+    """`measure` blocks nothing and raises OSError where the server is gone.
+
+    The first of `contestants` is ours. Those of `compares_with` are up and may work for it.
+    """
 
     key: str
     title: str
@@ -72,6 +75,11 @@ class Scenario:
     bare: BareJob | None = None
     most_rounds: int | None = None
     compares_with: Sequence[str] = ()
+
+    @property
+    def ours(self) -> str:
+        """Whose figures are judged."""
+        return self.contestants[0]
 
     def takes(self, contestant: str) -> bool:
         """Whether this contestant takes part."""

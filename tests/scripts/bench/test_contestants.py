@@ -4,7 +4,7 @@ import pytest
 
 from scripts.bench.contestants import ALL, Conditions, clean_environment, command
 
-CONDITIONS = Conditions(Path("/m/model.gguf"), threads=3, context=1000, parallel=4)
+CONDITIONS = Conditions(Path("/m/model.gguf"), threads=3, context=1000, parallel=4, upstream_port=8)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ MODEL = ["--model", "tiny.gguf"]
 
 def test_without_options_everything_is_measured_three_times() -> None:
     options = parse_options(MODEL)
-    assert options.scenarios == tuple("ABCDEFGHIJKL")
+    assert options.scenarios == tuple("ABCDEFGHIJKLMNO")
     assert options.contestants == (
         *("ours", "llama-server", "llama_cpp.server", "bare"),
-        "plain encode()",
+        *("plain encode()", "our gateway", "our stub", "LiteLLM", "upstream"),
     )
     assert (options.rounds, options.output) == (3, RESULTS)
 

@@ -17,7 +17,7 @@ SCENARIO = Scenario("X", "a title", nothing, [FASTER, SMALLER])
 
 def record(contestant: str, number: int, lost: int = 0, **figures: float) -> Record:
     named = {"tokens/s" if name == "speed" else name: value for name, value in figures.items()}
-    return Record(number, "X", contestant, Sample(named, lost), 1.0, 2.0, 0.0, 0.0, 0.0)
+    return Record(number, "X", contestant, Sample(named, lost), 1.0, 2.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_lost_answers_are_shown() -> None:
 
 
 def test_records_of_other_scenarios_do_not_count() -> None:
-    other = Record(0, "Y", "ours", Sample({"MB": 1.0}), 1.0, 2.0, 0.0, 0.0, 0.0)
+    other = Record(0, "Y", "ours", Sample({"MB": 1.0}), 1.0, 2.0, 0.0, 0.0, 0.0, 0.0)
     _, row = make_rows([SCENARIO], [other])
     assert row.figures == {}
 
@@ -88,4 +88,4 @@ def test_table_is_markdown_with_as_many_cells_in_each_line() -> None:
     lines = render(make_rows([SCENARIO], [record("ours", 0, MB=3.0)])).splitlines()
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1
-    assert "| X | a title | MB | 3 | - | - | - | - | 3 MB | ≤ 20 | ≤ 0 | reached |" in lines
+    assert "| X | a title | MB | 3 | - | 3 MB | ≤ 20 | ≤ 0 | reached |" in lines

@@ -20,5 +20,5 @@ def test_each_round_begins_with_the_next_contestant() -> None:
 def test_turn_that_others_disturbed_is_counted(
     idle_share: float, foreign_share: float, expected: int
 ) -> None:
-    record = Record(0, "A", "ours", Sample({}), 1.0, 2.0, 0.0, idle_share, foreign_share)
+    record = Record(0, "A", "ours", Sample({}), 1.0, 2.0, 0.0, 0.5, idle_share, foreign_share)
     assert busy_turns([record]) == expected
