@@ -14,12 +14,16 @@ import uvloop
 from scripts.bench.messages import MessageReader
 
 MODEL: Final = "upstream"
+_WORDS: Final = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
+
+
+def _http(media_type: str, body: str, *others: str) -> bytes:
+    head = ["HTTP/1.1 200 OK", f"Content-Type: {media_type}", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*head, *others, "", body]).encode()
 
 
 def _response(content: object, *others: str) -> bytes:
-    body = json.dumps(content).encode()
-    head = ["HTTP/1.1 200 OK", "Content-Type: application/json", f"Content-Length: {len(body)}"]
-    return "\r\n".join([*head, *others, "", ""]).encode() + body
+    return _http("application/json", json.dumps(content), *others)
 
 
 _MODELS: Final = _response(
@@ -28,25 +32,30 @@ _MODELS: Final = _response(
         "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "bench"}],
     }
 )
+_USAGE: Final = {"prompt_tokens": 8, "completion_tokens": 8, "total_tokens": 16}
+_MESSAGE: Final = {"role": "assistant", "content": " ".join(_WORDS)}
+_CHOICE: Final = {"index": 0, "message": _MESSAGE, "finish_reason": "stop"}
+_HEAD: Final = {"id": "chatcmpl-0", "created": 1_700_000_000, "model": MODEL}
 _ANSWER: Final = _response(
-    {
-        "id": "chatcmpl-0",
-        "object": "chat.completion",
-        "created": 1_700_000_000,
-        "model": MODEL,
-        "choices": [
-            {
-                "index": 0,
-                "message": {
-                    "role": "assistant",
-                    "content": "one two three four five six seven eight",
-                },
-                "finish_reason": "stop",
-            }
-        ],
-        "usage": {"prompt_tokens": 8, "completion_tokens": 8, "total_tokens": 16},
-    }
+    {**_HEAD, "object": "chat.completion", "choices": [_CHOICE], "usage": _USAGE}
 )
+
+
+def _stream() -> bytes:
+    """The same answer with a chunk for each word, sent at once."""
+    deltas: list[dict[str, str]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": f"{' ' * bool(at)}{word}"} for at, word in enumerate(_WORDS)]
+    choices: list[list[object]] = [
+        [{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas
+    ]
+    choices += [[{"index": 0, "delta": {}, "finish_reason": "stop"}], []]
+    chunks = [{**_HEAD, "object": "chat.completion.chunk", "choices": one} for one in choices]
+    chunks[-1]["usage"] = _USAGE
+    lines = [*map(json.dumps, chunks), "[DONE]"]
+    return _http("text/event-stream", "".join(f"data: {line}\n\n" for line in lines))
+
+
+_STREAM: Final = _stream()
 
 
 class Upstream(asyncio.Protocol):
@@ -65,7 +74,8 @@ class Upstream(asyncio.Protocol):
                 self._transport.write(_MODELS)
                 self._transport.close()
             else:
-                self._transport.write(_ANSWER)
+                is_streamed = json.loads(request.body).get("stream")
+                self._transport.write(_STREAM if is_streamed else _ANSWER)
 
 
 async def _serve(host: str, port: int) -> None:
