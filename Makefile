@@ -44,7 +44,7 @@ fmt: $(VENV)/.dev ## Format, and fix what can be fixed
 type: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
 
-bench: $(VENV)/.runtime ## Compare speed with llama.cpp's servers; ARGS="--help" says how
+bench: $(VENV)/.runtime ## Compare speed with llama.cpp's servers and LiteLLM; ARGS="--help" says how
 	@$(BIN)/python -m scripts.bench $(ARGS)
 
 bench-peers: $(VENV)/.runtime ## Build the servers that bench compares with, once; about 10 minutes

@@ -12,6 +12,7 @@ from llm_api.core.llm.output.pieces import Piece, Visible
 from llm_api.core.llm.output.reader import OutputReader, ReadingRules
 from llm_api.core.llm.output.reasoning import ReasoningMarks
 from llm_api.core.llm.types import (
+    Annotation,
     AnswerDelta,
     Event,
     Finished,
@@ -69,7 +70,7 @@ class Answer:
             case ToolCallStarted() | ToolCallDelta():
                 self._has_own_calls = True
                 yield event
-            case Started() | ReasoningDelta() | FunctionExecuted():
+            case Started() | ReasoningDelta() | Annotation() | FunctionExecuted():
                 yield event
             case other:
                 assert_never(other)
