@@ -1,0 +1,47 @@
+"""The echo: says what the user said last. For tests, for load tests, and as the last fallback.
+
+It is no language model and never poses as one. An answer has one candidate for each token, so
+temperature, filters and seed are honoured by changing nothing; what would change it is refused.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Final
+
+from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.backends.words import last_words, speak, split_words
+from llm_api.core.llm.capabilities import Capabilities
+from llm_api.core.llm.types import Event, GenerationRequest
+
+STUB_CAPABILITIES: Final = Capabilities(
+    frozenset({"chat", "text"}),
+    sampling=frozenset({"temperature", "top_p", "top_k", "min_p", "typical_p", "seed"}),
+)
+
+
+class StubBackend:
+    """Echoes the last turn of the user, or the text to continue, word by word."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self._card = card
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        return speak(request, STUB_CAPABILITIES, _echo)
+
+    async def aclose(self) -> None:
+        """Nothing to free."""
+
+
+def _echo(request: GenerationRequest) -> list[str]:
+    return split_words(last_words(request.prompt))
+
+
+async def open_stub(card: ModelCard) -> StubBackend:
+    """A stub under this card's name. It has no context to fill: any prompt fits."""
+    return StubBackend(
+        replace(card, context_length=None, backend="stub", capabilities=STUB_CAPABILITIES)
+    )

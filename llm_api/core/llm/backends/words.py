@@ -1,0 +1,95 @@
+"""Answers made of words, one token each: what the backends without a neural network share.
+
+A word is a run of letters and digits, or one other sign, with the white space before it; white
+space at the end is one more. So the words of a text add up to the text.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Callable, Iterable
+from typing import Final, assert_never
+
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.capabilities import Capabilities
+from llm_api.core.llm.output.stop_strings import StopStrings
+from llm_api.core.llm.types import (
+    ChatPrompt,
+    Event,
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    Prompt,
+    Started,
+    TextDelta,
+    TextPrompt,
+    TokenPrompt,
+    Usage,
+)
+
+_WORD: Final = re.compile(r"\s*(?:\w+|[^\w\s])|\s+\Z")
+
+TURN: Final = 16
+"""Words after which an answer lets the event loop do something else."""
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text, in order. Pure."""
+    return _WORD.findall(text)
+
+
+def last_words(prompt: Prompt) -> str:
+    """What was said last: a raw prompt's text, or a conversation's last turn of the user. Pure.
+
+    Raises InvalidRequestError for token ids: words have none.
+    """
+    match prompt:
+        case ChatPrompt(messages):
+            users = (turn.content for turn in reversed(messages) if turn.role == "user")
+            return next(users, "")
+        case TextPrompt(text):
+            return text
+        case TokenPrompt():
+            raise InvalidRequestError("Words have no token ids; send text.", param="prompt")
+        case other:
+            assert_never(other)
+
+
+def count_words(prompt: Prompt) -> int:
+    """Words of a raw prompt, or of all turns of a conversation together. Pure."""
+    if isinstance(prompt, ChatPrompt):
+        return sum(len(split_words(message.content)) for message in prompt.messages)
+    return len(split_words(last_words(prompt)))
+
+
+async def speak(
+    request: GenerationRequest,
+    capabilities: Capabilities,
+    answer: Callable[[GenerationRequest], Iterable[str]],
+) -> AsyncGenerator[Event, None]:
+    """The events of an answer made of words, up to a stop string or `max_tokens`.
+
+    A word is one token and, unless a stop string may begin in it, one delta. Raises
+    UnsupportedParameterError for what is not among the capabilities.
+    """
+    capabilities.check(request)
+    prompt_tokens = count_words(request.prompt)
+    stops = StopStrings(request.stop)
+    reason: FinishReason = "stop"
+    has_stopped = False
+    spoken = 0
+    yield Started(prompt_tokens)
+    for word in answer(request):
+        if spoken == request.max_tokens:
+            reason = "length"
+            break
+        spoken += 1
+        shown, has_stopped = stops.feed(word)
+        if shown:
+            yield TextDelta(shown)
+        if has_stopped:
+            break
+        if spoken % TURN == 0:
+            await asyncio.sleep(0)
+    if not has_stopped and (rest := stops.flush()):
+        yield TextDelta(rest)
+    yield Finished(reason, Usage(prompt_tokens, spoken))
