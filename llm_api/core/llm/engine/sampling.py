@@ -99,7 +99,7 @@ def _stages(
 ) -> list[Any]:
     sampling = rules.sampling
     stages = []
-    if bias := _bias(rules):
+    if bias := find_bias(rules):
         array = (library.llama_logit_bias * len(bias))(*bias.items())
         stages.append(library.llama_sampler_init_logit_bias(vocabulary_size, len(bias), array))
     if sampling.repeat_penalty != 1.0:
@@ -152,7 +152,8 @@ def _choice(library: Any, sampling: Sampling, vocabulary_size: int) -> list[Any]
     return [*chosen, temperature, library.llama_sampler_init_dist(seed)]
 
 
-def _bias(rules: DrawingRules) -> dict[int, float]:
+def find_bias(rules: DrawingRules) -> dict[int, float]:
+    """What is added to the logits of single tokens; minus infinity bans one. Pure."""
     ban = -math.inf if rules.constraint is None else _NEARLY_BANNED
     bias = {
         token: value if value > BANNED_BIAS else ban for token, value in rules.sampling.logit_bias
