@@ -20,10 +20,19 @@ class EncodedPrompt:
 class PromptEncoder:
     """Encodes prompts for one model. Thread-safe; a call takes up to a second for long text."""
 
-    def __init__(self, tokenizer: Tokenizer, template: ChatTemplate, context_length: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        template: ChatTemplate,
+        context_length: int,
+        *,
+        template_is_whole: bool = False,
+    ) -> None:
+        """`template_is_whole`: it writes every special token itself, and none is added to it."""
         self._tokenizer = tokenizer
         self._template = template
-        self._context_length = context_length
+        self.context_length = context_length
+        self._template_is_whole = template_is_whole
 
     def encode(self, prompt: Prompt) -> EncodedPrompt:
         """At least one token, with room for one more in the context.
@@ -36,7 +45,9 @@ class PromptEncoder:
             case ChatPrompt():
                 segments = self._template.render(prompt)
                 text = "".join(segment.text for segment in segments)
-                tokens = self._encode_segments(segments, "messages")
+                tokens = self._encode_segments(
+                    segments, "messages", adds_special=not self._template_is_whole
+                )
             case TextPrompt(raw):
                 tokens = self._encode_segments([Segment(raw, is_literal=True)], "prompt")
             case TokenPrompt(ids):
@@ -47,7 +58,7 @@ class PromptEncoder:
         param = "messages" if isinstance(prompt, ChatPrompt) else "prompt"
         if not tokens:
             raise InvalidRequestError("The prompt is empty.", param=param)
-        if len(tokens) >= self._context_length:
+        if len(tokens) >= self.context_length:
             raise self._too_long(f"{len(tokens)} tokens", param)
         return EncodedPrompt(tokens, text)
 
@@ -55,16 +66,18 @@ class PromptEncoder:
         """Tokens of a text by itself, as part of a prompt."""
         return len(self._tokenizer.tokenize(text, add_special=False, parse_special=False))
 
-    def _encode_segments(self, segments: list[Segment], param: str) -> list[int]:
+    def _encode_segments(
+        self, segments: list[Segment], param: str, *, adds_special: bool = True
+    ) -> list[int]:
         # What cannot fit however well it tokenises is refused without tokenising it.
         size = sum(len(segment.text.encode()) for segment in segments)
-        if (least := size // self._tokenizer.longest_token) >= self._context_length:
+        if (least := size // self._tokenizer.longest_token) >= self.context_length:
             raise self._too_long(f"more than {least} tokens", param)
         tokens: list[int] = []
         for position, segment in enumerate(segments):
             tokens += self._tokenizer.tokenize(
                 segment.text,
-                add_special=position == 0 and not self._has_bos(segment),
+                add_special=adds_special and position == 0 and not self._has_bos(segment),
                 parse_special=not segment.is_literal,
             )
         return tokens
@@ -87,7 +100,7 @@ class PromptEncoder:
 
     def _too_long(self, length: str, param: str) -> ContextLengthExceededError:
         return ContextLengthExceededError(
-            f"This model's maximum context length is {self._context_length} tokens, answer"
+            f"This model's maximum context length is {self.context_length} tokens, answer"
             f" included, and the prompt has {length}. Shorten it, or raise CONTEXT_LENGTH.",
             param=param,
         )

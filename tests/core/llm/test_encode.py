@@ -42,7 +42,9 @@ class LetterTokenizer:
         return chr(token).encode()
 
 
-def encoder(template: str, *, adds_bos: bool = True, context: int = 64) -> PromptEncoder:
+def encoder(
+    template: str, *, adds_bos: bool = True, context: int = 64, template_is_whole: bool = False
+) -> PromptEncoder:
     tokenizer = LetterTokenizer(adds_bos=adds_bos)
     chat_template = ChatTemplate(
         template,
@@ -50,7 +52,7 @@ def encoder(template: str, *, adds_bos: bool = True, context: int = 64) -> Promp
         eos_text=tokenizer.eos_text,
         control_texts=frozenset(tokenizer.control_tokens),
     )
-    return PromptEncoder(tokenizer, chat_template, context)
+    return PromptEncoder(tokenizer, chat_template, context, template_is_whole=template_is_whole)
 
 
 def chat(text: str) -> ChatPrompt:
@@ -65,6 +67,12 @@ def test_the_template_s_control_texts_become_tokens_and_the_message_s_do_not() -
 @pytest.mark.parametrize(("template", "adds_bos"), [("<s>x", True), ("x", True), ("<s>x", False)])
 def test_there_is_exactly_one_bos(template: str, adds_bos: bool) -> None:
     assert encoder(template, adds_bos=adds_bos).encode(chat("")).tokens == [BOS, ord("x")]
+
+
+def test_nothing_is_added_to_a_template_that_is_whole() -> None:
+    whole = encoder("x", template_is_whole=True)
+    assert whole.encode(chat("")).tokens == [ord("x")]
+    assert whole.encode(TextPrompt("x")).tokens == [BOS, ord("x")]
 
 
 def test_raw_text_is_not_parsed_for_control_tokens() -> None:

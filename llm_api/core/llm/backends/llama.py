@@ -1,21 +1,19 @@
-"""The local model: prompt encoding, the engine and the output machine behind one Backend."""
+"""The local model: a GGUF file on llama.cpp, with continuous batching and constrained decoding."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from llm_api.core.errors import InvalidRequestError, ModelFileError
+from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.backends.engine_backend import EngineBackend
 from llm_api.core.llm.encode import PromptEncoder
 from llm_api.core.llm.enforce import OutputEnforcer
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.engine import Engine
-from llm_api.core.llm.engine.grammar import GrammarCompiler, TokenMatcher
-from llm_api.core.llm.engine.job import TokenEvent, TokenRequest
+from llm_api.core.llm.engine.grammar import GrammarCompiler
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.llama_runner import (
     ContextOptions,
@@ -23,7 +21,6 @@ from llm_api.core.llm.engine.llama_runner import (
     KvCacheType,
     LlamaRunner,
 )
-from llm_api.core.llm.engine.runner import DrawingRules
 from llm_api.core.llm.engine.scheduler import (
     DRAFTING_STEP_TOKENS,
     Scheduler,
@@ -31,19 +28,7 @@ from llm_api.core.llm.engine.scheduler import (
 )
 from llm_api.core.llm.engine.slots import SlotTable
 from llm_api.core.llm.output.dialect import recognise
-from llm_api.core.llm.output.machine import OutputMachine
 from llm_api.core.llm.template import FALLBACK_TEMPLATE, ChatTemplate
-from llm_api.core.llm.types import (
-    AnswerDelta,
-    Event,
-    Finished,
-    FinishReason,
-    GenerationRequest,
-    ReasoningDelta,
-    Started,
-    ToolCallStarted,
-    Usage,
-)
 
 log = logging.getLogger(__name__)
 
@@ -94,136 +79,9 @@ class LlamaOptions:
     model: ModelOptions = field(default_factory=ModelOptions)
 
 
-class LlamaBackend:
-    """Generates with one GGUF model. Made by `open_llama`."""
-
-    def __init__(
-        self,
-        card: ModelCard,
-        model: LlamaModel,
-        encoder: PromptEncoder,
-        enforcer: OutputEnforcer[TokenMatcher],
-        engine: Engine,
-        options: LlamaOptions,
-    ) -> None:
-        self._card = card
-        self._options = options
-        self._model = model
-        self._encoder = encoder
-        self._enforcer = enforcer
-        self._engine = engine
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
-
-    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
-        prompt = await asyncio.to_thread(self._encoder.encode, request.prompt)
-        self._check_bias(request)
-        output = await self._enforcer.prepare(request, prompt.text)
-        length = len(prompt.tokens)
-        if request.max_tokens == 0:
-            yield Started(length)
-            yield Finished("length", Usage(length, 0))
-            return
-        rules = self._drawing_rules(request, output.constraint)
-        async with self._engine.run(self._token_request(request, prompt.tokens, rules)) as tokens:
-            yield Started(length)
-            machine = OutputMachine(output.reader, request.stop)
-            answer = _Answer(self._render, machine, length)
-            async with aclosing(answer.events(tokens)) as events:
-                async for event in events:
-                    yield event
-
-    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return await asyncio.to_thread(lambda: [self._encoder.count(text) for text in texts])
-
-    async def aclose(self) -> None:
-        await self._engine.aclose()
-
-    def _drawing_rules(
-        self, request: GenerationRequest, constraint: TokenMatcher | None
-    ) -> DrawingRules:
-        banned = self._model.end_tokens if request.ignore_eos else frozenset()
-        return DrawingRules(request.sampling, request.top_logprobs, banned, constraint)
-
-    def _render(self, token: int) -> bytes:
-        """What a token adds to the text that is read: of control tokens, the marks alone."""
-        if token in self._enforcer.marks:
-            return self._model.token_bytes(token)
-        return self._model.piece(token)
-
-    def _token_request(
-        self, request: GenerationRequest, prompt: list[int], rules: DrawingRules
-    ) -> TokenRequest:
-        return TokenRequest(
-            prompt=tuple(prompt),
-            limit=min(len(prompt) + request.max_tokens, self._options.context_length),
-            rules=rules,
-            end_tokens=self._model.end_tokens,
-            scope="" if self._options.shares_prefixes_publicly else request.scope,
-        )
-
-    def _check_bias(self, request: GenerationRequest) -> None:
-        size = self._model.vocabulary_size
-        for token, _ in request.sampling.logit_bias:
-            if not 0 <= token < size:
-                raise InvalidRequestError(
-                    f"Token {token} is not in the model's vocabulary of {size}.",
-                    param="logit_bias",
-                )
-
-
-class _Answer:
-    """Turns the tokens of one request into its events."""
-
-    def __init__(
-        self, render: Callable[[int], bytes], machine: OutputMachine, prompt_tokens: int
-    ) -> None:
-        self._render = render
-        self._machine = machine
-        self._prompt_tokens = prompt_tokens
-        self._completion_tokens = 0
-        self._reasoning_tokens = 0
-        self._has_calls = False
-
-    async def events(self, tokens: AsyncGenerator[TokenEvent, None]) -> AsyncGenerator[Event, None]:
-        async for token_event in tokens:
-            if (drawn := token_event.drawn) is not None:
-                deltas = self._machine.feed(self._render(drawn.token), drawn.logprob)
-                self._count(deltas)
-                for delta in deltas:
-                    yield delta
-            if self._machine.has_stopped:
-                yield self._finished("stop", token_event)
-                return
-            if token_event.finish_reason is not None:
-                for delta in self._machine.flush():
-                    self._has_calls |= isinstance(delta, ToolCallStarted)
-                    yield delta
-                yield self._finished(token_event.finish_reason, token_event)
-
-    def _count(self, deltas: Sequence[AnswerDelta]) -> None:
-        """Take note of one token, and what it showed."""
-        self._completion_tokens += 1
-        self._reasoning_tokens += any(isinstance(delta, ReasoningDelta) for delta in deltas)
-        self._has_calls |= any(isinstance(delta, ToolCallStarted) for delta in deltas)
-
-    def _finished(self, reason: FinishReason, last: TokenEvent) -> Finished:
-        usage = Usage(
-            self._prompt_tokens,
-            self._completion_tokens,
-            last.cached_tokens,
-            self._reasoning_tokens,
-        )
-        if reason == "stop" and self._has_calls:
-            reason = "tool_calls"
-        return Finished(reason, usage, last.timings)
-
-
 async def open_llama(
     path: Path, card: ModelCard, options: LlamaOptions, compute: ComputeThread
-) -> LlamaBackend:
+) -> EngineBackend:
     """Load a model that computes on `compute`. Raises ModelFileError.
 
     The weights are read on another thread meanwhile: streams of other models go on.
@@ -240,7 +98,8 @@ async def open_llama(
         await engine.aclose()
         raise
     enforcer = OutputEnforcer(dialect, GrammarCompiler(model))
-    return LlamaBackend(card, model, encoder, enforcer, engine, options)
+    public = options.shares_prefixes_publicly
+    return EngineBackend(card, model, encoder, enforcer, engine, shares_prefixes_publicly=public)
 
 
 def _template(source: str, model: LlamaModel) -> ChatTemplate:

@@ -28,8 +28,8 @@ from llm_api.core.errors import (
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.job import Delivery, Job, TokenEvent, TokenRequest, deliver
 from llm_api.core.llm.engine.plan import StepPlan
+from llm_api.core.llm.engine.planner import Outcome, Planner
 from llm_api.core.llm.engine.runner import Drawn, NoRoomError, Runner
-from llm_api.core.llm.engine.scheduler import Outcome, Scheduler
 from llm_api.core.llm.engine.sequence import Sequence
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Engine:
     """Runs many sequences together. Open it on the event loop that its requests come from."""
 
     # Made on the compute thread before the first request, and used there alone.
-    _scheduler: Scheduler
+    _scheduler: Planner
     _runner: Runner
 
     def __init__(
@@ -76,7 +76,7 @@ class Engine:
 
     # The event loop's side
 
-    async def start(self, make: Callable[[], tuple[Scheduler, R]]) -> R:
+    async def start(self, make: Callable[[], tuple[Planner, R]]) -> R:
         """Call `make` on the compute thread, and begin. Called once. Raises what `make` raises."""
         try:
             return await self._compute.run(partial(self._begin, make))
@@ -159,7 +159,7 @@ class Engine:
             log.exception("the engine stopped")
             self._stop()
 
-    def _begin(self, make: Callable[[], tuple[Scheduler, R]]) -> R:
+    def _begin(self, make: Callable[[], tuple[Planner, R]]) -> R:
         self._scheduler, runner = make()
         self._runner = runner
         self._is_running = True

@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 from llm_api.core.llm.engine.drafting import PromptLookup
 from llm_api.core.llm.engine.fair_queue import FairQueue
 from llm_api.core.llm.engine.plan import CopyPrefix, KvOperation, Span, StepPlan, TrimSlot
+from llm_api.core.llm.engine.planner import Outcome
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import PrefixMatch, Slot, SlotTable, common_prefix_length
-from llm_api.core.llm.types import FinishReason
 
 DRAFTING_STEP_TOKENS = 32
 """Rows of a step up to which drafts are added: beyond, a row costs more than it may save."""
@@ -53,15 +53,6 @@ class SchedulerLimits:
     can_trim: bool = True
     draft_tokens: int = 0
     draft_streams: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a step meant for one sequence: a token of its answer, its end, or both."""
-
-    sequence: Sequence
-    token: int | None
-    finish_reason: FinishReason | None
 
 
 class Scheduler:

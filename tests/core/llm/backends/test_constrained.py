@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.backends.llama import LlamaBackend
+from llm_api.core.llm.backends.engine_backend import EngineBackend
 from llm_api.core.llm.collect import Completion
 from llm_api.core.llm.types import (
     ChatPrompt,
@@ -37,7 +37,7 @@ FORMAT_CASES, CALL_CASES = 400, 100
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def backend() -> AsyncGenerator[LlamaBackend, None]:
+async def backend() -> AsyncGenerator[EngineBackend, None]:
     options = replace(
         OPTIONS, context_length=1024, parallel=8, max_queue=FORMAT_CASES, draft_tokens=None
     )
@@ -52,7 +52,7 @@ def formed(
     return replace(request, output_format=output_format)
 
 
-async def test_every_finished_answer_to_a_random_schema_is_valid(backend: LlamaBackend) -> None:
+async def test_every_finished_answer_to_a_random_schema_is_valid(backend: EngineBackend) -> None:
     schemas = [random_schema(seed) for seed in range(FORMAT_CASES)]
     requests = [
         formed(JSONFormat(schema), sampling=replace(WILD, seed=seed))
@@ -64,7 +64,7 @@ async def test_every_finished_answer_to_a_random_schema_is_valid(backend: LlamaB
     ])  # fmt: skip
 
 
-async def test_every_finished_call_of_a_random_function_is_valid(backend: LlamaBackend) -> None:
+async def test_every_finished_call_of_a_random_function_is_valid(backend: EngineBackend) -> None:
     schemas = [random_object_schema(seed) for seed in range(CALL_CASES)]
     requests = []
     for seed, schema in enumerate(schemas):
@@ -114,7 +114,7 @@ def _count_and_print(what: str, cases: list[tuple[Completion, str, Schema]]) -> 
     ids=str,
 )
 async def test_no_way_of_sampling_leaves_the_form(
-    backend: LlamaBackend, sampling: Sampling
+    backend: EngineBackend, sampling: Sampling
 ) -> None:
     choices = ("north", "north-east", "south")
     answers = await complete(backend, *[formed(ChoiceFormat(choices), sampling=sampling)] * 4)
@@ -123,7 +123,7 @@ async def test_no_way_of_sampling_leaves_the_form(
 
 
 async def test_a_banned_token_that_the_form_demands_is_used_all_the_same(
-    backend: LlamaBackend,
+    backend: EngineBackend,
 ) -> None:
     everything = tuple((token, -100.0) for token in range(49152))
     [answer] = await complete(
@@ -138,7 +138,7 @@ A, B = 81, 82  # single characters come in their order, from "!" at 17
 
 @pytest.mark.parametrize(("banned", "left"), [(A, "b"), (B, "a")])
 async def test_a_ban_chooses_among_what_the_form_allows(
-    backend: LlamaBackend, banned: int, left: str
+    backend: EngineBackend, banned: int, left: str
 ) -> None:
     sampling = Sampling(temperature=0, logit_bias=((banned, -100.0),))
     [answer] = await complete(backend, formed(RegexFormat("[ab]"), sampling=sampling))
@@ -148,14 +148,14 @@ async def test_a_ban_chooses_among_what_the_form_allows(
 @pytest.mark.parametrize(
     "grammar", ['start: "x" /[0-9]{3}/ "y"', 'root ::= "x" [0-9] [0-9] [0-9] "y"']
 )
-async def test_an_answer_is_a_sentence_of_the_grammar(backend: LlamaBackend, grammar: str) -> None:
+async def test_an_answer_is_a_sentence_of_the_grammar(backend: EngineBackend, grammar: str) -> None:
     [answer] = await complete(backend, formed(GrammarFormat(grammar)))
     assert answer.text[0] + answer.text[-1] == "xy"
     assert answer.text[1:-1].isdigit()
     assert len(answer.text) == 5
 
 
-async def test_a_raw_continuation_takes_a_form_too(backend: LlamaBackend) -> None:
+async def test_a_raw_continuation_takes_a_form_too(backend: EngineBackend) -> None:
     request = GenerationRequest(
         TextPrompt("The capital of France is"), 16, WILD, output_format=RegexFormat(" [A-Z][a-z]+")
     )
@@ -164,7 +164,7 @@ async def test_a_raw_continuation_takes_a_form_too(backend: LlamaBackend) -> Non
     assert answer.text[1:].isalpha()
 
 
-async def test_a_cut_answer_says_so(backend: LlamaBackend) -> None:
+async def test_a_cut_answer_says_so(backend: EngineBackend) -> None:
     schema: Schema = {"type": "array", "items": {"type": "integer"}, "minItems": 50}
     [answer] = await complete(backend, formed(JSONFormat(schema), max_tokens=20))
     assert answer.finished.reason == "length"
@@ -172,7 +172,7 @@ async def test_a_cut_answer_says_so(backend: LlamaBackend) -> None:
 
 
 async def test_forced_tokens_count_and_carry_log_probabilities_where_they_are_asked_for(
-    backend: LlamaBackend,
+    backend: EngineBackend,
 ) -> None:
     fixed = formed(ChoiceFormat(("north by north-west",)))
     plain, with_logprobs = await complete(backend, fixed, replace(fixed, top_logprobs=1))
@@ -183,7 +183,7 @@ async def test_forced_tokens_count_and_carry_log_probabilities_where_they_are_as
     assert plain.finished.usage.completion_tokens > 3
 
 
-async def test_a_constrained_stranger_does_not_change_a_free_answer(backend: LlamaBackend) -> None:
+async def test_a_constrained_stranger_does_not_change_a_free_answer(backend: EngineBackend) -> None:
     question = ask("Name three rivers.", max_tokens=24)
     [alone] = await complete(backend, question)
     schema: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 9}
@@ -191,7 +191,7 @@ async def test_a_constrained_stranger_does_not_change_a_free_answer(backend: Lla
     assert beside.text == alone.text
 
 
-async def test_the_same_seed_gives_the_same_form(backend: LlamaBackend) -> None:
+async def test_the_same_seed_gives_the_same_form(backend: EngineBackend) -> None:
     request = formed(JSONFormat({"type": "object"}), sampling=replace(WILD, seed=5), max_tokens=24)
     first, second = [(await complete(backend, request))[0].text for _ in range(2)]
     assert first == second
@@ -207,7 +207,7 @@ async def test_the_same_seed_gives_the_same_form(backend: LlamaBackend) -> None:
     ],
 )
 async def test_what_cannot_be_enforced_is_refused(
-    backend: LlamaBackend, output_format: OutputFormat, param: str
+    backend: EngineBackend, output_format: OutputFormat, param: str
 ) -> None:
     with pytest.raises(InvalidRequestError) as raised:
         await complete(backend, formed(output_format))

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from llm_api.core.llm.backend import ModelCard
-from llm_api.core.llm.backends.llama import LlamaBackend, LlamaOptions, open_llama
+from llm_api.core.llm.backends.engine_backend import EngineBackend
+from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
 from llm_api.core.llm.choices import fan_out
 from llm_api.core.llm.collect import collect
 from llm_api.core.llm.engine.compute_thread import ComputeThread
@@ -82,7 +83,7 @@ def path(files: dict[str, Path], kind: str) -> Path:
 @asynccontextmanager
 async def open_backend(
     path: Path, options: LlamaOptions = OPTIONS
-) -> AsyncGenerator[LlamaBackend, None]:
+) -> AsyncGenerator[EngineBackend, None]:
     card = ModelCard("tiny", 0, "tests", CONTEXT)
     async with (
         aclosing(ComputeThread()) as compute,
@@ -113,7 +114,7 @@ def request_for(tokens: list[int], max_tokens: int) -> GenerationRequest:
     )
 
 
-async def ask(backend: LlamaBackend, tokens: list[int], max_tokens: int = 24) -> Answer:
+async def ask(backend: EngineBackend, tokens: list[int], max_tokens: int = 24) -> Answer:
     [completion] = await collect(fan_out(backend, [request_for(tokens, max_tokens)]), 1)
     sampled = completion.logprobs
     return Answer(
@@ -241,8 +242,10 @@ async def test_preempted_sequences_resume_with_the_same_text(path: Path) -> None
     prompts = [prompt(70 + n, 60) for n in range(PARALLEL)]
     async with open_backend(path, replace(OPTIONS, kv_tokens=CONTEXT)) as backend:
         answers = await asyncio.gather(*(ask(backend, tokens, 80) for tokens in prompts))
-        assert backend._engine._scheduler.preemption_count > 0
-        backend._engine._scheduler.check_integrity()
+        scheduler = backend._engine._scheduler
+        assert isinstance(scheduler, Scheduler)
+        assert scheduler.preemption_count > 0
+        scheduler.check_integrity()
     for tokens, answer in zip(prompts, answers, strict=True):
         assert len(answer.tokens) == 80
         await assert_as_alone(path, tokens, answer)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from llm_api.core.llm.engine.plan import CopyPrefix, StepPlan, TrimSlot
-from llm_api.core.llm.engine.scheduler import Outcome, Scheduler, SchedulerLimits
+from llm_api.core.llm.engine.planner import Outcome
+from llm_api.core.llm.engine.scheduler import Scheduler, SchedulerLimits
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import SlotTable
 from tests.core.llm.engine.fake_runner import (

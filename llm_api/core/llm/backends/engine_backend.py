@@ -1,0 +1,182 @@
+"""A model behind the engine: prompt encoding, the engine and the output machine as one Backend."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.encode import PromptEncoder
+from llm_api.core.llm.enforce import PreparedOutput
+from llm_api.core.llm.engine.engine import Engine
+from llm_api.core.llm.engine.job import TokenEvent, TokenRequest
+from llm_api.core.llm.engine.runner import Constraint, DrawingRules
+from llm_api.core.llm.output.machine import OutputMachine
+from llm_api.core.llm.tokenizer import Tokenizer
+from llm_api.core.llm.types import (
+    AnswerDelta,
+    Event,
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    ReasoningDelta,
+    Started,
+    ToolCallStarted,
+    Usage,
+)
+
+
+class Vocabulary(Tokenizer, Protocol):
+    """Tokens as text, and those that end an answer."""
+
+    @property
+    def end_tokens(self) -> frozenset[int]: ...
+
+    def token_bytes(self, token: int) -> bytes:
+        """As `piece`, but a control token shows its text."""
+        ...
+
+
+class Preparer(Protocol):
+    """Says how an answer is to be drawn and read."""
+
+    @property
+    def marks(self) -> frozenset[int]:
+        """Control tokens that mean something to a reader: to it they are their texts."""
+        ...
+
+    async def prepare(
+        self, request: GenerationRequest, prompt_text: str
+    ) -> PreparedOutput[Constraint]:
+        """Raises InvalidRequestError for what cannot be enforced."""
+        ...
+
+
+class EngineBackend:
+    """Generates with one model. Made by `open_llama` and `open_transformers`."""
+
+    def __init__(
+        self,
+        card: ModelCard,
+        vocabulary: Vocabulary,
+        encoder: PromptEncoder,
+        preparer: Preparer,
+        engine: Engine,
+        *,
+        shares_prefixes_publicly: bool = False,
+    ) -> None:
+        self._card = card
+        self._vocabulary = vocabulary
+        self._encoder = encoder
+        self._preparer = preparer
+        self._engine = engine
+        self._shares_prefixes_publicly = shares_prefixes_publicly
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        self._card.capabilities.check(request)
+        prompt = await asyncio.to_thread(self._encoder.encode, request.prompt)
+        self._check_bias(request)
+        output = await self._preparer.prepare(request, prompt.text)
+        length = len(prompt.tokens)
+        if request.max_tokens == 0:
+            yield Started(length)
+            yield Finished("length", Usage(length, 0))
+            return
+        rules = self._drawing_rules(request, output.constraint)
+        async with self._engine.run(self._token_request(request, prompt.tokens, rules)) as tokens:
+            yield Started(length)
+            machine = OutputMachine(output.reader, request.stop)
+            answer = _Answer(self._render, machine, length)
+            async with aclosing(answer.events(tokens)) as events:
+                async for event in events:
+                    yield event
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return await asyncio.to_thread(lambda: [self._encoder.count(text) for text in texts])
+
+    async def aclose(self) -> None:
+        await self._engine.aclose()
+
+    def _drawing_rules(
+        self, request: GenerationRequest, constraint: Constraint | None
+    ) -> DrawingRules:
+        banned = self._vocabulary.end_tokens if request.ignore_eos else frozenset()
+        return DrawingRules(request.sampling, request.top_logprobs, banned, constraint)
+
+    def _render(self, token: int) -> bytes:
+        """What a token adds to the text that is read: of control tokens, the marks alone."""
+        if token in self._preparer.marks:
+            return self._vocabulary.token_bytes(token)
+        return self._vocabulary.piece(token)
+
+    def _token_request(
+        self, request: GenerationRequest, prompt: list[int], rules: DrawingRules
+    ) -> TokenRequest:
+        return TokenRequest(
+            prompt=tuple(prompt),
+            limit=min(len(prompt) + request.max_tokens, self._encoder.context_length),
+            rules=rules,
+            end_tokens=self._vocabulary.end_tokens,
+            scope="" if self._shares_prefixes_publicly else request.scope,
+        )
+
+    def _check_bias(self, request: GenerationRequest) -> None:
+        size = self._vocabulary.vocabulary_size
+        for token, _ in request.sampling.logit_bias:
+            if not 0 <= token < size:
+                raise InvalidRequestError(
+                    f"Token {token} is not in the model's vocabulary of {size}.",
+                    param="logit_bias",
+                )
+
+
+class _Answer:
+    """Turns the tokens of one request into its events."""
+
+    def __init__(
+        self, render: Callable[[int], bytes], machine: OutputMachine, prompt_tokens: int
+    ) -> None:
+        self._render = render
+        self._machine = machine
+        self._prompt_tokens = prompt_tokens
+        self._completion_tokens = 0
+        self._reasoning_tokens = 0
+        self._has_calls = False
+
+    async def events(self, tokens: AsyncGenerator[TokenEvent, None]) -> AsyncGenerator[Event, None]:
+        async for token_event in tokens:
+            if (drawn := token_event.drawn) is not None:
+                deltas = self._machine.feed(self._render(drawn.token), drawn.logprob)
+                self._count(deltas)
+                for delta in deltas:
+                    yield delta
+            if self._machine.has_stopped:
+                yield self._finished("stop", token_event)
+                return
+            if token_event.finish_reason is not None:
+                for delta in self._machine.flush():
+                    self._has_calls |= isinstance(delta, ToolCallStarted)
+                    yield delta
+                yield self._finished(token_event.finish_reason, token_event)
+
+    def _count(self, deltas: Sequence[AnswerDelta]) -> None:
+        """Take note of one token, and what it showed."""
+        self._completion_tokens += 1
+        self._reasoning_tokens += any(isinstance(delta, ReasoningDelta) for delta in deltas)
+        self._has_calls |= any(isinstance(delta, ToolCallStarted) for delta in deltas)
+
+    def _finished(self, reason: FinishReason, last: TokenEvent) -> Finished:
+        usage = Usage(
+            self._prompt_tokens,
+            self._completion_tokens,
+            last.cached_tokens,
+            self._reasoning_tokens,
+        )
+        if reason == "stop" and self._has_calls:
+            reason = "tool_calls"
+        return Finished(reason, usage, last.timings)

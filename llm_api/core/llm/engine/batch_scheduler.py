@@ -1,0 +1,87 @@
+"""Runs sequences in batches: those that wait when one has ended are the next.
+
+For models whose memory is one padded batch, which nobody can join: a sequence that ends or is
+aborted leaves it, and the others go on in fewer rows. Which goes first is fair between scopes.
+Data in, data out.
+"""
+
+from collections.abc import Mapping
+from itertools import islice
+
+from llm_api.core.llm.engine.fair_queue import FairQueue
+from llm_api.core.llm.engine.plan import Span, StepPlan
+from llm_api.core.llm.engine.planner import Outcome
+from llm_api.core.llm.engine.sequence import Sequence
+
+
+class BatchScheduler:
+    """A `Planner`. The first step of a batch computes whole prompts, each later one a token a row.
+
+    A span's slot is its row.
+    """
+
+    def __init__(self, rows: int) -> None:
+        """At most `rows` sequences run together."""
+        self._rows = rows
+        self._waiting = FairQueue()
+        self._running: dict[int, Sequence] = {}
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._running or self._waiting)
+
+    def add(self, sequence: Sequence) -> None:
+        self._waiting.append(sequence)
+
+    def abort(self, sequence: Sequence) -> None:
+        if self._running.pop(sequence.id, None) is None:
+            self._waiting.remove(sequence)
+
+    def plan(self, *, is_awaited: bool = False) -> StepPlan:
+        if not self._running:
+            self._begin_batch()
+        return StepPlan(
+            spans=tuple(_span(sequence, row) for row, sequence in enumerate(self._running.values()))
+        )
+
+    def commit(self, plan: StepPlan, drawn: Mapping[int, list[int]]) -> list[Outcome]:
+        outcomes = []
+        for span in plan.spans:
+            sequence = self._running[span.sequence_id]
+            sequence.computed += len(span.tokens)
+            for token in drawn[sequence.id]:
+                sequence.tokens.append(token)
+                outcome = _outcome(sequence, token)
+                if outcome.finish_reason is not None:
+                    del self._running[sequence.id]
+                outcomes.append(outcome)
+        return outcomes
+
+    def learn_speed(self, plan: StepPlan, seconds: float) -> None:
+        """Nothing to learn: a step is as long as its batch."""
+
+    def fail(self, plan: StepPlan) -> list[Sequence]:
+        return [self._running.pop(span.sequence_id) for span in plan.spans]
+
+    def retry(self, plan: StepPlan) -> bool:
+        return False
+
+    def check_integrity(self) -> None:
+        if len(self._running) > self._rows:
+            raise AssertionError("more sequences run than may")
+
+    def _begin_batch(self) -> None:
+        for sequence in list(islice(self._waiting.in_order({}), self._rows)):
+            self._waiting.remove(sequence)
+            self._running[sequence.id] = sequence
+
+
+def _span(sequence: Sequence, row: int) -> Span:
+    tokens = tuple(sequence.tokens[sequence.computed :])
+    return Span(sequence.id, row, sequence.computed, tokens, samples=True)
+
+
+def _outcome(sequence: Sequence, token: int) -> Outcome:
+    if token in sequence.end_tokens:
+        return Outcome(sequence, None, "stop")
+    return Outcome(sequence, token, "length" if len(sequence.tokens) >= sequence.limit else None)

@@ -1,0 +1,57 @@
+"""What the engine asks of whatever decides its steps: `Scheduler`, or `BatchScheduler`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from llm_api.core.llm.engine.plan import StepPlan
+from llm_api.core.llm.engine.sequence import Sequence
+from llm_api.core.llm.types import FinishReason
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step meant for one sequence: a token of its answer, its end, or both."""
+
+    sequence: Sequence
+    token: int | None
+    finish_reason: FinishReason | None
+
+
+class Planner(Protocol):
+    """Data in, data out. The compute thread alone calls it."""
+
+    @property
+    def has_work(self) -> bool: ...
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence."""
+        ...
+
+    def abort(self, sequence: Sequence) -> None:
+        """Forget a sequence, waiting or running."""
+        ...
+
+    def plan(self, *, is_awaited: bool = False) -> StepPlan:
+        """The next step, short where others wait for its end. No spans only without work."""
+        ...
+
+    def commit(self, plan: StepPlan, drawn: Mapping[int, list[int]]) -> list[Outcome]:
+        """Take in the tokens drawn for the spans that sample, by sequence id."""
+        ...
+
+    def learn_speed(self, plan: StepPlan, seconds: float) -> None:
+        """Take in how long a plan took."""
+        ...
+
+    def fail(self, plan: StepPlan) -> list[Sequence]:
+        """End the sequences of a plan that could not be computed."""
+        ...
+
+    def retry(self, plan: StepPlan) -> bool:
+        """Take back a plan for which there was no room. False where the next would want as much."""
+        ...
+
+    def check_integrity(self) -> None:
+        """Raise AssertionError where the books are wrong."""
+        ...
