@@ -58,9 +58,22 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "huggingface_hub": frozenset(
         {"llm_api.core.llm.model_download", "llm_api.core.embeddings.hub_repository"}
     ),
+    "torch": frozenset(
+        {
+            "llm_api.core.embeddings.sentence_transformer",
+            "llm_api.core.llm.backends.transformers_loading",
+            "llm_api.core.llm.backends.transformers_runner",
+        }
+    ),
     **dict.fromkeys(
-        ("torch", "transformers", "tokenizers"),
-        frozenset({"llm_api.core.embeddings.sentence_transformer"}),
+        ("transformers", "tokenizers"),
+        frozenset(
+            {
+                "llm_api.core.embeddings.sentence_transformer",
+                "llm_api.core.llm.backends.transformers_loading",
+                "llm_api.core.llm.backends.transformers_vocabulary",
+            }
+        ),
     ),
     "sentence_transformers": frozenset(
         {"llm_api.core.embeddings.sentence_transformer", "llm_api.core.rag.rerank"}
