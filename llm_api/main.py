@@ -105,8 +105,6 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
 
 
 def _warn(settings: Settings) -> None:
-    if names := settings.without_effect():
-        log.warning("without effect in this version: %s", ", ".join(names))
     if not _is_loopback(settings.host):
         log.warning("HOST %s: anyone who reaches this address can use the server", settings.host)
 

@@ -32,10 +32,4 @@ def _described_settings() -> Iterator[tuple[str, str, str]]:
         default = "" if unset else str(field.default)
         if isinstance(field.default, bool):
             default = default.lower()
-        reserved = "Reserved, without effect yet: " if field_name in Settings.RESERVED else ""
-        yield field_name.upper(), default, f"{reserved}{_after(reserved, field.description)}"
-
-
-def _after(prefix: str, sentence: str) -> str:
-    """A sentence as the second half of another: its first word loses the capital."""
-    return f"{sentence[0].lower()}{sentence[1:]}" if prefix else sentence
+        yield field_name.upper(), default, field.description

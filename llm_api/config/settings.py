@@ -3,8 +3,6 @@
 Knows where settings come from; their names, types and ranges are in `sections`.
 """
 
-from typing import ClassVar
-
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -12,6 +10,8 @@ from llm_api.config.problems import explain
 from llm_api.config.sections.embeddings import EmbeddingSettings
 from llm_api.config.sections.functions import FunctionSettings
 from llm_api.config.sections.models import ModelSettings
+from llm_api.config.sections.plain import PlainSettings
+from llm_api.config.sections.request_log import RequestLogSettings
 from llm_api.config.sections.retrieval import RetrievalSettings
 from llm_api.config.sections.server import ServerSettings
 from llm_api.core.errors import LLMAPIError
@@ -26,6 +26,8 @@ class ConfigurationError(LLMAPIError):
 class Settings(
     RetrievalSettings,
     EmbeddingSettings,
+    PlainSettings,
+    RequestLogSettings,
     ServerSettings,
     FunctionSettings,
     ModelSettings,
@@ -46,12 +48,6 @@ class Settings(
         str_strip_whitespace=True,
         protected_namespaces=(),
     )
-
-    RESERVED: ClassVar[frozenset[str]] = frozenset({"log_file"})
-
-    def without_effect(self) -> tuple[str, ...]:
-        """Environment names of settings that were given but that this version does not use yet."""
-        return tuple(sorted(name.upper() for name in self.model_fields_set & self.RESERVED))
 
 
 def load_settings(**overrides: object) -> Settings:

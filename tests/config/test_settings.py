@@ -260,10 +260,3 @@ def test_settings_are_frozen() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1
-
-
-def test_reserved_settings_that_were_given_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("QDRANT_HOST", "vectors")
-    monkeypatch.setenv("MAX_TOKENS", "9")
-    assert load_settings(rag_top_k=2).without_effect() == ("QDRANT_HOST", "RAG_TOP_K")
-    assert Settings.model_fields.keys() >= Settings.RESERVED

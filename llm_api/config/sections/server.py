@@ -1,11 +1,10 @@
 """Where the server listens, and what it logs."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validator
 
-from llm_api.config.sections.field_types import HomePath, Text, upper
+from llm_api.config.sections.field_types import Text, upper
 
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(upper)
@@ -27,7 +26,6 @@ class ServerSettings(BaseModel):
     log_level: LogLevel = Field(
         default="INFO", description="`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`."
     )
-    log_file: HomePath = Field(default=Path("logs/log.jsonl"), description="The request log.")
     api_key: SecretStr | None = Field(
         default=None,
         description="Must stay unset: keys cannot be checked yet, so the server refuses to start.",
