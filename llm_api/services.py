@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from llm_api.config.chosen_models import ChosenModel, ChosenModels
 from llm_api.config.config_file import load_config_file
+from llm_api.config.effective import effective_configuration
 from llm_api.config.settings import ConfigurationError, Settings
 from llm_api.core.embeddings.registry import EmbedderRegistry
 from llm_api.core.errors import DownloadError, ModelFileError
@@ -27,9 +28,12 @@ from llm_api.core.llm.model_files import resolve_model
 from llm_api.core.llm.model_parts import read_model
 from llm_api.core.llm.registry import ModelRegistry
 from llm_api.core.llm.residency import ResidencyLimits
+from llm_api.core.llm.types import JSON
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.utils.byte_size import format_bytes
 from llm_api.core.utils.cpu import physical_cores
+from llm_api.core.utils.jsonl_log import JSONLLog
+from llm_api.core.utils.rotating_file import RotatingFile
 from llm_api.open_embedder import embedder_kind, find_embedders
 from llm_api.open_retrieval import open_retrieval
 
@@ -47,6 +51,10 @@ class Services:
     functions: Functions
     embedders: EmbedderRegistry
     retrieval: Retrieval | None
+    request_log: JSONLLog
+    logs_content: bool
+    configuration: Mapping[str, JSON]
+    generate_max_tokens: int
     started_at: float
 
     @property
@@ -90,6 +98,7 @@ async def open_services(settings: Settings, chosen: ChosenModels) -> AsyncGenera
     Raises what `find_models` raises.
     """
     async with (
+        aclosing(open_request_log(settings)) as request_log,
         aclosing(ComputeThread()) as compute,
         open_models(chosen, compute) as models,
         open_embedders(settings, compute) as embedders,
@@ -98,7 +107,23 @@ async def open_services(settings: Settings, chosen: ChosenModels) -> AsyncGenera
     ):
         for problem in functions.catalog.problems():
             log.warning("functions: %s", problem)
-        yield Services(models, functions, embedders, retrieval, started_at=time.time())
+        yield Services(
+            models,
+            functions,
+            embedders,
+            retrieval,
+            request_log,
+            settings.log_content,
+            await asyncio.to_thread(effective_configuration, settings),
+            settings.generate_max_tokens,
+            started_at=time.time(),
+        )
+
+
+def open_request_log(settings: Settings) -> JSONLLog:
+    """The log, whose file is opened by its first record."""
+    file = RotatingFile(settings.log_file, settings.log_max_bytes, settings.log_backups)
+    return JSONLLog(file, f"request log {settings.log_file}")
 
 
 @asynccontextmanager
@@ -187,6 +212,7 @@ def _find_model(chosen: ChosenModel) -> FoundModel:
         context_length=settings.context_length,
         aliases=settings.model_aliases,
         defaults=GenerationDefaults(settings.max_tokens, settings.temperature),
+        file=file,
     )
     kv_tokens = settings.kv_tokens or settings.context_length * settings.parallel
     return FoundModel(

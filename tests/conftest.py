@@ -24,10 +24,13 @@ def pytest_configure() -> None:
     llama.cpp's threads wait for each other by spinning: alone on the machine that is twice as fast,
     beside other programs it can be ten times as slow. The library reads this when it is loaded.
 
+    Servers of tests write no request log, unless the test says where.
+
     A shell that runs the tests in the background makes them ignore SIGINT, which whatever they
     start inherits; a handler is reset in a new program, an ignored signal is not.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("LOG_FILE", os.devnull)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,7 +1,7 @@
 """A backend that plays a script, and services around it. For tests of whatever sits in front."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -13,6 +13,7 @@ from llm_api.core.functions.runner import FunctionRunner
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.residency import ModelState
 from llm_api.core.llm.types import (
+    JSON,
     Event,
     Finished,
     FinishReason,
@@ -136,10 +137,28 @@ def no_functions() -> Functions:
 
 
 @dataclass
+class FakeRequestLog:
+    """Keeps the records as they are."""
+
+    records: list[Mapping[str, object]] = field(default_factory=list)
+    problem: str | None = None
+    dropped: int = 0
+
+    def append(self, record: Mapping[str, object]) -> None:
+        self.records.append(record)
+
+
+@dataclass
 class FakeServices:
     models: FakeModels
     embedders: EmbedderRegistry
     functions: Functions = field(default_factory=no_functions)
     retrieval: Retrieval | None = None
+    request_log: FakeRequestLog = field(default_factory=FakeRequestLog)
+    logs_content: bool = False
+    configuration: Mapping[str, JSON] = field(
+        default_factory=lambda: {"settings": {}, "models": {}, "mcp_servers": {}}
+    )
+    generate_max_tokens: int = 200
     started_at: float = 1_700_000_000.0
     is_ready: bool = True

@@ -9,13 +9,14 @@ from typing import Protocol, assert_never
 from fastapi import Request, Response
 
 from llm_api.api.disconnect import until_disconnect
-from llm_api.api.errors import INTERNAL_FAILURE, describe
+from llm_api.api.errors import INTERNAL_FAILURE, Failure, describe
 from llm_api.api.models.base import AnswerModel
+from llm_api.api.request_facts import facts_of
 from llm_api.api.sse import DONE_FRAME, EventStream, error_frame, frame
-from llm_api.core.errors import GenerationError, LLMAPIError
+from llm_api.core.errors import LLMAPIError
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.choices import ChoiceEvent, fan_out
-from llm_api.core.llm.collect import Completion, collect, total_usage
+from llm_api.core.llm.collect import Completion, collect, cut_short, total_usage
 from llm_api.core.llm.types import (
     Addition,
     Annotation,
@@ -61,24 +62,43 @@ async def answer(
     """
     if is_streamed:
         return await _streamed(request, generation, writer)
-    completions = await until_disconnect(request, _collected(generation))
+    completions = await whole(request, generation)
     return Response(writer.whole(completions).to_json(), media_type="application/json")
 
 
-async def _collected(generation: Generation) -> list[Completion]:
-    async with aclosing(fan_out(generation.backend, generation.requests)) as events:
+async def whole(request: Request, generation: Generation) -> list[Completion]:
+    """Every answer in full. Aborts the generation if the client leaves. Raises as `answer`."""
+    return await until_disconnect(request, _collected(request, generation))
+
+
+async def _collected(request: Request, generation: Generation) -> list[Completion]:
+    async with aclosing(_events(request, generation)) as events:
         return await collect(events, len(generation.requests))
 
 
+def _events(request: Request, generation: Generation) -> AsyncGenerator[ChoiceEvent, None]:
+    facts = facts_of(request.scope)
+    facts.expect(generation.backend.card, generation.requests, generation.choices_per_prompt)
+    return facts.watch(fan_out(generation.backend, generation.requests))
+
+
 async def _streamed(request: Request, generation: Generation, writer: AnswerWriter) -> Response:
-    events = fan_out(generation.backend, generation.requests)
+    early, events = await started(request, generation)
+    frames = _frames(early, events, StreamedAnswer(generation, writer), request)
+    return EventStream(frames, events, request.app.state.ping_seconds)
+
+
+async def started(
+    request: Request, generation: Generation
+) -> tuple[list[ChoiceEvent], AsyncGenerator[ChoiceEvent, None]]:
+    """The events up to the last `Started`, and those still to come. Raises as `answer`."""
+    events = _events(request, generation)
     try:
         early = await until_disconnect(request, _all_started(events, len(generation.requests)))
     except BaseException:
         await events.aclose()
         raise
-    frames = _frames(early, events, StreamedAnswer(generation, writer))
-    return EventStream(frames, events, request.app.state.ping_seconds)
+    return early, events
 
 
 async def _all_started(events: AsyncIterator[ChoiceEvent], choices: int) -> list[ChoiceEvent]:
@@ -94,7 +114,10 @@ async def _all_started(events: AsyncIterator[ChoiceEvent], choices: int) -> list
 
 
 async def _frames(
-    early: Sequence[ChoiceEvent], events: AsyncIterator[ChoiceEvent], stream: "StreamedAnswer"
+    early: Sequence[ChoiceEvent],
+    events: AsyncIterator[ChoiceEvent],
+    stream: "StreamedAnswer",
+    request: Request,
 ) -> AsyncGenerator[bytes, None]:
     """The frames of the whole stream; an error in it is its last frame."""
     try:
@@ -103,11 +126,19 @@ async def _frames(
             if frames := stream.frames(choice_event):
                 yield frames
         yield stream.ending()
-    except LLMAPIError as error:
-        yield error_frame(describe(error))
-    except Exception:  # the border: the client must not take the cut for the end
-        logger.exception("a stream failed")
-        yield error_frame(INTERNAL_FAILURE)
+    except Exception as error:  # noqa: BLE001 - the border: the client must not take the cut for the end
+        yield error_frame(failure_in_mid_stream(request, error))
+
+
+def failure_in_mid_stream(request: Request, error: Exception) -> Failure:
+    """What a client is told of an answer that broke off. Notes it, and logs what is a bug."""
+    if isinstance(error, LLMAPIError):
+        failure = describe(error)
+    else:
+        failure = INTERNAL_FAILURE
+        logger.error("a stream failed", exc_info=error)
+    facts_of(request.scope).error = failure.code
+    return failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +177,7 @@ class StreamedAnswer:
         """The frames after the last choice. Raises GenerationError if one has not finished."""
         choices = len(self.generation.requests)
         if len(self.finished) < choices:
-            raise GenerationError("The answer ended before it was complete; try again.")
+            raise cut_short()
         in_order = [self.finished[index] for index in range(choices)]
         usage = self.writer.usage(total_usage(in_order, self.generation.choices_per_prompt))
         return (b"" if usage is None else frame(usage)) + DONE_FRAME

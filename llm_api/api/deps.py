@@ -1,6 +1,6 @@
 """What the routes need from the service, said as protocols: `services.Services` fulfils them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, FastAPI, Request
@@ -11,6 +11,7 @@ from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.functions.opening import Functions
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.residency import ModelState
+from llm_api.core.llm.types import JSON
 from llm_api.core.rag.retrieval import Retrieval
 
 
@@ -42,6 +43,22 @@ class EmbedderCatalog(Protocol):
         ...
 
 
+class RequestLog(Protocol):
+    """Where requests are written down. Neither waits nor raises."""
+
+    @property
+    def dropped(self) -> int:
+        """How many records were never written."""
+        ...
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is written at present; None while all is well."""
+        ...
+
+    def append(self, record: Mapping[str, object]) -> None: ...
+
+
 class ApiServices(Protocol):
     """What `app.state.services` has to offer. `started_at` is in Unix seconds."""
 
@@ -56,6 +73,24 @@ class ApiServices(Protocol):
 
     @property
     def retrieval(self) -> Retrieval | None: ...
+
+    @property
+    def request_log(self) -> RequestLog: ...
+
+    @property
+    def logs_content(self) -> bool:
+        """Whether prompts and answers belong into the request log."""
+        ...
+
+    @property
+    def configuration(self) -> Mapping[str, JSON]:
+        """The settings that hold, without any secret."""
+        ...
+
+    @property
+    def generate_max_tokens(self) -> int:
+        """What `POST /generate` may be asked for at most."""
+        ...
 
     @property
     def started_at(self) -> float: ...
@@ -80,6 +115,11 @@ async def get_services(request: Request) -> ApiServices:
     """The services that answer this request."""
     # A coroutine, since FastAPI would call a plain function in a thread: 0.1 ms for every request.
     return services_of(request.app)
+
+
+def backend_of(services: ApiServices, model: str | None) -> Backend:
+    """The backend of this model, or of the first. Raises ModelNotFoundError."""
+    return services.models.resolve(services.models.cards()[0].id if model is None else model)
 
 
 Services = Annotated[ApiServices, Depends(get_services)]

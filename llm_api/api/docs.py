@@ -20,6 +20,7 @@ TAGS = [
     {"name": "Embeddings", "description": "Texts as vectors, to compare and to find them."},
     {"name": "Documents", "description": "What is stored, found, and answered from."},
     {"name": "Models", "description": "What can be asked for by name."},
+    {"name": "Plain", "description": "One prompt in, one text out, as small servers have it."},
     {"name": "Functions", "description": "What this server can run, for models and for you."},
     {"name": "Health", "description": "For people and for load balancers."},
 ]

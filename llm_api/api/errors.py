@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from llm_api.api.disconnect import ClientLeftError
 from llm_api.api.models.errors import ErrorBody, ErrorEnvelope
+from llm_api.api.request_facts import facts_of
 from llm_api.api.validation import describe_validation
 from llm_api.core.errors import (
     CollectionNotFoundError,
@@ -162,23 +163,29 @@ def add_error_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, handler)
 
 
-async def _on_core_error(_: Request, error: LLMAPIError) -> Response:
-    return describe(error).to_response()
+async def _on_core_error(request: Request, error: LLMAPIError) -> Response:
+    return _answered(request, describe(error))
 
 
-async def _on_validation_error(_: Request, error: RequestValidationError) -> Response:
+async def _on_validation_error(request: Request, error: RequestValidationError) -> Response:
     problem = describe_validation(error.errors(), error.body)
-    return Failure(
-        400, "invalid_request_error", problem.message, problem.code, problem.param
-    ).to_response()
+    return _answered(
+        request,
+        Failure(400, "invalid_request_error", problem.message, problem.code, problem.param),
+    )
 
 
 async def _on_http_error(request: Request, error: HTTPException) -> Response:
-    return describe_http(error, request.method, request.url.path).to_response()
+    return _answered(request, describe_http(error, request.method, request.url.path))
 
 
-async def _on_refusal(_: Request, error: RequestRefusedError) -> Response:
-    return error.failure.to_response()
+async def _on_refusal(request: Request, error: RequestRefusedError) -> Response:
+    return _answered(request, error.failure)
+
+
+def _answered(request: Request, failure: Failure) -> Response:
+    facts_of(request.scope).error = failure.code
+    return failure.to_response()
 
 
 async def _on_client_left(_request: Request, _error: ClientLeftError) -> Response:

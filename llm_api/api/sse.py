@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from llm_api.api.errors import Failure, describe
 from llm_api.api.models.base import AnswerModel
+from llm_api.api.request_facts import facts_of
 from llm_api.core.errors import UnavailableError
 
 DONE_FRAME = b"data: [DONE]\n\n"
@@ -69,8 +70,10 @@ class EventStream(EventSourceResponse):
         try:
             await super().__call__(scope, receive, watching)
             if not is_complete:  # the client left, and reads nothing; or the server is stopping
-                stopping = error_frame(describe(UnavailableError("The server is stopping.")))
-                await send({"type": "http.response.body", "body": stopping, "more_body": False})
+                stopping = describe(UnavailableError("The server is stopping."))
+                facts_of(scope).error = stopping.code
+                last = {"body": error_frame(stopping), "more_body": False}
+                await send({"type": "http.response.body", **last})
         finally:
             with anyio.CancelScope(shield=True):
                 async with aclosing(self._source), aclosing(self._frames):

@@ -13,14 +13,34 @@ from llm_api.api.deps import services_of
 from llm_api.api.errors import add_error_handlers
 from llm_api.api.mcp_server import MCP_PATH, MCPEndpoint
 from llm_api.api.middleware.last_resort import LastResortMiddleware
+from llm_api.api.middleware.request_facts import RequestFactsMiddleware
 from llm_api.api.middleware.request_id import RequestIdMiddleware
-from llm_api.api.routes import chat, completions, embeddings, functions, health, models
+from llm_api.api.routes import (
+    chat,
+    completions,
+    embeddings,
+    functions,
+    health,
+    models,
+    plain,
+    server_info,
+)
 from llm_api.api.routes.rag import chat as rag_chat
 from llm_api.api.routes.rag import collections, documents, files, jobs, search
 from llm_api.api.sse import DEFAULT_PING_SECONDS
 
-_RESOURCES = (chat, completions, embeddings, functions, models, health)
 _DOCUMENT_RESOURCES = (documents, files, jobs, collections, search, rag_chat)
+_RESOURCES = (
+    chat,
+    completions,
+    embeddings,
+    functions,
+    *_DOCUMENT_RESOURCES,
+    models,
+    plain,
+    server_info,
+    health,
+)
 
 
 class Lifespan(Protocol):
@@ -58,20 +78,15 @@ def create_api(
         # A redirect would lose the envelope, and follow whatever Host header was sent.
         redirect_slashes=False,
         lifespan=life,
-        middleware=[Middleware(RequestIdMiddleware), Middleware(LastResortMiddleware)],
+        middleware=[
+            Middleware(RequestIdMiddleware),
+            Middleware(RequestFactsMiddleware),
+            Middleware(LastResortMiddleware),
+        ],
     )
     app.state.ping_seconds = ping_seconds
     add_error_handlers(app)
-    documents_resources = (documents, files, jobs, collections, search, rag_chat)
-    for resource in (
-        chat,
-        completions,
-        embeddings,
-        functions,
-        *documents_resources,
-        models,
-        health,
-    ):
+    for resource in _RESOURCES:
         app.include_router(resource.router)
     mcp = MCPEndpoint(
         lambda: services_of(app).functions, version=version, loopback_host=loopback_host

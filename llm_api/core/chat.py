@@ -6,11 +6,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from llm_api.core.errors import GenerationError
 from llm_api.core.functions.runner import FunctionRunner
 from llm_api.core.functions.types import Function
 from llm_api.core.llm.backend import Backend, ModelCard
-from llm_api.core.llm.collect import added
+from llm_api.core.llm.collect import added, cut_short
 from llm_api.core.llm.types import (
     Annotation,
     ChatPrompt,
@@ -113,7 +112,7 @@ class _Turn:
     def finished(self) -> Finished:
         """How the round ended. Raises GenerationError where it broke off."""
         if self._finished is None:
-            raise GenerationError("The answer ended before it was complete; try again.")
+            raise cut_short()
         return self._finished
 
     @property

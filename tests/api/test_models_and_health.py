@@ -1,6 +1,7 @@
 """Models, health and the documentation."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -101,12 +102,26 @@ async def test_an_unknown_model_is_not_found(client: httpx2.AsyncClient, name: s
 async def test_health_says_what_runs(client: httpx2.AsyncClient) -> None:
     body = (await client.get("/health")).json()
     assert body.pop("uptime_seconds") > 0
+    told = datetime.fromisoformat(body.pop("timestamp"))
+    assert abs(told - datetime.now(UTC)) < timedelta(seconds=5)
     assert body == {
         "status": "healthy",
         "service": "llm_api",
         "version": "0.0.test",
+        "backend": "llama",
+        "model": MODEL_ID,
         "models": [MODEL_ID],
+        "request_log": {"problem": None, "dropped": 0},
     }
+
+
+async def test_health_tells_of_a_request_log_that_is_not_written(
+    client: httpx2.AsyncClient, services: FakeServices
+) -> None:
+    services.request_log.problem, services.request_log.dropped = "No space left on device", 3
+    body = (await client.get("/health")).json()
+    assert body["status"] == "healthy"
+    assert body["request_log"] == {"problem": "No space left on device", "dropped": 3}
 
 
 async def test_readiness_follows_the_model(
@@ -137,7 +152,17 @@ def schema_of(app: FastAPI) -> dict[str, Any]:
 def test_the_docs_declare_the_envelope_and_no_422(app: FastAPI) -> None:
     text = json.dumps(schema_of(app))
     assert "HTTPValidationError" not in text
-    for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models"):
+    for path in (
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/models",
+        "/generate",
+        "/chat",
+        "/chat/stream",
+        "/model-info",
+        "/config",
+    ):
         [operation] = schema_of(app)["paths"][path].values()
         assert operation["summary"]
         assert operation["tags"]
@@ -151,6 +176,8 @@ def test_the_docs_declare_the_envelope_and_no_422(app: FastAPI) -> None:
         ("/v1/chat/completions", "ChatCompletionRequest"),
         ("/v1/completions", "CompletionRequest"),
         ("/v1/embeddings", "EmbeddingsRequest"),
+        ("/generate", "GenerateRequest"),
+        ("/chat", "PlainChatRequest"),
     ],
 )
 async def test_the_examples_of_the_docs_run(

@@ -63,7 +63,7 @@ def to_chat_requests(
             prompt=prompt,
             max_tokens=defaults.max_tokens if max_tokens is None else max_tokens,
             sampling=to_sampling(request, defaults, choice),
-            stop=to_stop(request),
+            stop=to_stop(request.stop),
             top_logprobs=_top_logprobs(request),
             ignore_eos=bool(request.ignore_eos),
             tool_choice=tools.choice,

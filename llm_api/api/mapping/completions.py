@@ -32,7 +32,7 @@ def to_completion_requests(
             prompt=prompt,
             max_tokens=defaults.max_tokens if request.max_tokens is None else request.max_tokens,
             sampling=to_sampling(request, defaults, choice),
-            stop=to_stop(request),
+            stop=to_stop(request.stop),
             top_logprobs=request.logprobs,
             ignore_eos=bool(request.ignore_eos),
             output_format=to_guided_format(request),

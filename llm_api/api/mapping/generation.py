@@ -2,7 +2,7 @@
 
 from typing import Never, TypeVar
 
-from llm_api.api.models.generation import AnswerParameters
+from llm_api.api.models.generation import AnswerParameters, Stop
 from llm_api.core.errors import (
     InvalidRequestError,
     MissingParameterError,
@@ -57,9 +57,8 @@ def check_stream_options(request: AnswerParameters) -> None:
         refuse("stream_options.include_obfuscation", "is not available: chunks are not padded.")
 
 
-def to_stop(request: AnswerParameters) -> tuple[str, ...]:
+def to_stop(stop: Stop | None) -> tuple[str, ...]:
     """The stop strings, without repetitions."""
-    stop = request.stop
     if stop is None:
         return ()
     return (stop,) if isinstance(stop, str) else tuple(dict.fromkeys(stop))
@@ -90,21 +89,22 @@ def to_sampling(request: AnswerParameters, defaults: GenerationDefaults, choice:
     )
     bias = request.logit_bias or {}
     return Sampling(
-        temperature=_or(request.temperature, defaults.temperature),
-        top_p=_or(request.top_p, off.top_p),
-        top_k=max(_or(request.top_k, off.top_k), 0),
-        min_p=_or(request.min_p, off.min_p),
-        typical_p=_or(request.typical_p, off.typical_p),
-        repeat_penalty=_or(repeat_penalty, off.repeat_penalty),
-        presence_penalty=_or(request.presence_penalty, off.presence_penalty),
-        frequency_penalty=_or(request.frequency_penalty, off.frequency_penalty),
+        temperature=given_or(request.temperature, defaults.temperature),
+        top_p=given_or(request.top_p, off.top_p),
+        top_k=max(given_or(request.top_k, off.top_k), 0),
+        min_p=given_or(request.min_p, off.min_p),
+        typical_p=given_or(request.typical_p, off.typical_p),
+        repeat_penalty=given_or(repeat_penalty, off.repeat_penalty),
+        presence_penalty=given_or(request.presence_penalty, off.presence_penalty),
+        frequency_penalty=given_or(request.frequency_penalty, off.frequency_penalty),
         logit_bias=tuple((int(token), value) for token, value in bias.items()),
         seed=None if request.seed is None else request.seed + choice,
-        mirostat=_or(request.mirostat, off.mirostat),
-        mirostat_tau=_or(request.mirostat_tau, off.mirostat_tau),
-        mirostat_eta=_or(request.mirostat_eta, off.mirostat_eta),
+        mirostat=given_or(request.mirostat, off.mirostat),
+        mirostat_tau=given_or(request.mirostat_tau, off.mirostat_tau),
+        mirostat_eta=given_or(request.mirostat_eta, off.mirostat_eta),
     )
 
 
-def _or(value: Value | None, default: Value) -> Value:
+def given_or(value: Value | None, default: Value) -> Value:
+    """The value, or the default where there is none."""
     return default if value is None else value

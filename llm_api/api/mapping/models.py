@@ -1,6 +1,7 @@
 """Model cards, domain to wire. Pure."""
 
 from llm_api.api.models.models import Model
+from llm_api.api.models.server_info import ModelInfo
 from llm_api.core.embeddings.embedder import EmbedderCard
 from llm_api.core.embeddings.on_demand import EmbedderState
 from llm_api.core.llm.backend import ModelCard
@@ -17,6 +18,23 @@ def to_model(card: ModelCard, state: ModelState) -> Model:
         aliases=list(card.aliases),
         type="generation",
         context_length=card.context_length,
+        loaded=state == "loaded",
+        state=state,
+    )
+
+
+def to_model_info(card: ModelCard, state: ModelState) -> ModelInfo:
+    """All that is known of a model."""
+    file = card.file
+    return ModelInfo(
+        name=card.id,
+        backend=card.backend,
+        architecture=None if file is None else file.architecture,
+        parameters=None if file is None else file.parameter_count,
+        quantisation=None if file is None else file.quantisation,
+        context_length=card.context_length,
+        training_context_length=None if file is None else file.context_length,
+        size_bytes=None if file is None else file.size_bytes,
         loaded=state == "loaded",
         state=state,
     )

@@ -8,6 +8,7 @@ import logging
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_api.api.errors import INTERNAL_FAILURE
+from llm_api.api.request_facts import facts_of
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class LastResortMiddleware:
                 scope["path"],
                 scope["state"]["request_id"],
             )
+            facts_of(scope).error = INTERNAL_FAILURE.code
             if has_started:
                 raise
             await INTERNAL_FAILURE.to_response()(scope, receive, send)

@@ -10,7 +10,9 @@ from llm_api.api.disconnect import until_disconnect
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.embeddings import to_embedding_request, to_json_answer
 from llm_api.api.models.embeddings import EmbeddingList, EmbeddingsRequest
+from llm_api.api.request_facts import facts_of
 from llm_api.api.routes.responses import ERROR_RESPONSES
+from llm_api.core.llm.types import Usage
 
 TRUNCATED_HEADER = "x-truncated-inputs"
 WRITTEN_AT_ONCE = 4096
@@ -31,7 +33,11 @@ async def create_embeddings(
     no vector is ever that of something else.
     """
     embedder = services.embedders.resolve(body.model)
-    embeddings = await until_disconnect(request, embedder.embed(to_embedding_request(body)))
+    embedding_request = to_embedding_request(body)
+    facts = facts_of(request.scope)
+    facts.embed(embedder.card, embedding_request)
+    embeddings = await until_disconnect(request, embedder.embed(embedding_request))
+    facts.usage = Usage(embeddings.tokens, 0)
     write = partial(to_json_answer, embeddings, body, embedder.card.id)
     is_small = embeddings.vectors.size <= WRITTEN_AT_ONCE
     content = write() if is_small else await asyncio.to_thread(write)

@@ -1,11 +1,12 @@
 """Health: is the process alive, and would it answer a question now."""
 
 import time
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
 from llm_api.api.deps import Services
-from llm_api.api.models.health import Health, Readiness
+from llm_api.api.models.health import Health, Readiness, RequestLogHealth
 
 SERVICE_NAME = "llm_api"
 
@@ -15,12 +16,18 @@ router = APIRouter(tags=["Health"])
 @router.get("/health", summary="Is the server alive?")
 async def health(request: Request, services: Services) -> Health:
     """Answers at once while the process lives, whatever the models do."""
+    cards = services.models.cards()
+    log = services.request_log
     return Health(
         status="healthy",
         service=SERVICE_NAME,
         version=request.app.version,
-        models=[card.id for card in services.models.cards()],
+        backend=cards[0].backend,
+        model=cards[0].id,
+        models=[card.id for card in cards],
+        timestamp=datetime.now(UTC),
         uptime_seconds=round(max(0.0, time.time() - services.started_at), 3),
+        request_log=RequestLogHealth(problem=log.problem, dropped=log.dropped),
     )
 
 

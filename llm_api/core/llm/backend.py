@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from llm_api.core.llm.capabilities import EVERYTHING, Capabilities
+from llm_api.core.llm.gguf import GGUFModel
 from llm_api.core.llm.types import Event, GenerationRequest
 
 
@@ -21,7 +22,7 @@ class ModelCard:
     """What can be said of a model without running it. `created` is in Unix seconds.
 
     `backend` is the kind of engine that runs it; `context_length` is None where that engine has
-    not told.
+    not told. `file` is what the header of the model's file says, None where there is no such file.
     """
 
     id: str
@@ -32,6 +33,7 @@ class ModelCard:
     defaults: GenerationDefaults = GenerationDefaults()
     backend: str = "llama"
     capabilities: Capabilities = EVERYTHING
+    file: GGUFModel | None = None
 
 
 class Backend(Protocol):

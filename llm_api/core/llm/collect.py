@@ -8,6 +8,7 @@ from llm_api.core.errors import GenerationError
 from llm_api.core.llm.choices import ChoiceEvent
 from llm_api.core.llm.types import (
     Annotation,
+    Event,
     Finished,
     FunctionExecuted,
     ReasoningDelta,
@@ -35,6 +36,38 @@ class Choice:
     logprobs: list[SampledLogprob] = field(default_factory=list)
     finished: Finished | None = None
 
+    def take(self, event: Event) -> None:
+        """Add an event of this answer. Mutates."""
+        match event:
+            case Started():
+                pass
+            case TextDelta(text, logprobs):
+                self.text.append(text)
+                self.logprobs.extend(logprobs)
+            case ReasoningDelta(text):
+                self.reasoning.append(text)
+            case ToolCallStarted() as call:
+                self.calls.append(call)
+                self.arguments.append([])
+            case ToolCallDelta(index, arguments):
+                self.arguments[index].append(arguments)
+            case FunctionExecuted() as executed:
+                self.executed.append(executed)
+            case Annotation(value):
+                self.annotations.append(value)
+            case Finished() as finished:
+                self.finished = finished
+            case other:
+                assert_never(other)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls, as far as they have come."""
+        return tuple(
+            ToolCall(call.id, call.name, "".join(arguments))
+            for call, arguments in zip(self.calls, self.arguments, strict=True)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -56,46 +89,27 @@ async def collect(events: AsyncIterator[ChoiceEvent], choices: int) -> list[Comp
     """
     folding = [Choice() for _ in range(choices)]
     async for choice_event in events:
-        choice = folding[choice_event.index]
-        match choice_event.event:
-            case Started():
-                pass
-            case TextDelta(text, logprobs):
-                choice.text.append(text)
-                choice.logprobs.extend(logprobs)
-            case ReasoningDelta(text):
-                choice.reasoning.append(text)
-            case ToolCallStarted() as call:
-                choice.calls.append(call)
-                choice.arguments.append([])
-            case ToolCallDelta(index, arguments):
-                choice.arguments[index].append(arguments)
-            case FunctionExecuted() as executed:
-                choice.executed.append(executed)
-            case Annotation(value):
-                choice.annotations.append(value)
-            case Finished() as finished:
-                choice.finished = finished
-            case other:
-                assert_never(other)
+        folding[choice_event.index].take(choice_event.event)
     return [_complete(choice) for choice in folding]
 
 
 def _complete(choice: Choice) -> Completion:
     if choice.finished is None:
-        raise GenerationError("The answer ended before it was complete; try again.")
+        raise cut_short()
     return Completion(
         "".join(choice.text),
         tuple(choice.logprobs),
         choice.finished,
         "".join(choice.reasoning),
-        tuple(
-            ToolCall(call.id, call.name, "".join(arguments))
-            for call, arguments in zip(choice.calls, choice.arguments, strict=True)
-        ),
+        choice.tool_calls,
         tuple(choice.executed),
         tuple(choice.annotations),
     )
+
+
+def cut_short() -> GenerationError:
+    """The error of a stream that ends before its answers are complete."""
+    return GenerationError("The answer ended before it was complete; try again.")
 
 
 def total_usage(finished: Iterable[Finished], choices_per_prompt: int = 1) -> Usage:

@@ -39,7 +39,7 @@ def to_generation_request(
         prompt=ChatPrompt(_messages(request)),
         max_tokens=request.max_tokens or defaults.max_tokens,
         sampling=to_sampling(request, defaults, 0),
-        stop=to_stop(request),
+        stop=to_stop(request.stop),
         ignore_eos=bool(request.ignore_eos),
         output_format=to_guided_format(request),
     )

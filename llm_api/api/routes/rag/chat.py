@@ -6,7 +6,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Request, Response
 
 from llm_api.api.answers import Generation, answer
-from llm_api.api.deps import DocumentService, Services
+from llm_api.api.deps import DocumentService, Services, backend_of
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.answers import AnswerHead, fingerprint
 from llm_api.api.mapping.rag.answers import RagAnswerWriter
@@ -31,7 +31,7 @@ async def create_rag_answer(
 
     Where no document covers the question, the answer says so and `sources` is empty.
     """
-    backend = services.models.resolve(body.model or services.models.cards()[0].id)
+    backend = backend_of(services, body.model)
     options = to_rag_options(body, to_top_k(body, retrieval.top_k))
     generation = to_generation_request(body, backend.card.defaults)
     rag = RagBackend(backend, retrieval.retriever, retrieval.embedder, options)

@@ -1,0 +1,89 @@
+"""Gathers the facts of every request, and reports them once its answer has ended. Pure ASGI.
+
+Stands inside the request id, whose number it uses, and outside of all that may answer, so that
+nothing is answered unseen.
+"""
+
+from datetime import UTC, datetime
+from time import perf_counter
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from llm_api.api.deps import services_of
+from llm_api.api.request_facts import RequestFacts
+from llm_api.api.request_log import to_record
+
+CLIENT_LEFT = 499
+"""nginx's number for a client that closed the connection before its answer was complete."""
+
+
+class RequestFactsMiddleware:
+    """Puts `facts` into the request's state; whoever checks keys puts `key_name` there."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        services = services_of(scope["app"])
+        facts = RequestFacts(
+            id=scope["state"]["request_id"],
+            method=scope["method"],
+            received=datetime.now(UTC),
+            began=perf_counter(),
+            keeps_content=services.logs_content,
+        )
+        scope["state"]["facts"] = facts
+        watch = _Watch(receive, send)
+        try:
+            await self.app(scope, watch.receive, watch.send)
+        finally:
+            facts.status = watch.outcome
+            facts.endpoint = route_template(scope)
+            facts.key_name = scope["state"].get("key_name")
+            facts.total_seconds = facts.seconds()
+            services.request_log.append(to_record(facts))
+
+
+class _Watch:
+    """Sees what goes to and fro."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._status = 500  # what the server answers where nothing else does
+        self._is_complete = False
+        self._has_left = False
+
+    @property
+    def outcome(self) -> int:
+        """The status that was answered, or the one for a client that did not wait for it."""
+        return CLIENT_LEFT if self._has_left else self._status
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        # Once the answer is complete, this is all that there is to receive.
+        if message["type"] == "http.disconnect" and not self._is_complete:
+            self._has_left = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+        elif message["type"] == "http.response.body":
+            self._is_complete = not message.get("more_body", False)
+        await self._send(message)
+
+
+def route_template(scope: Scope) -> str | None:
+    """The path of the route that answered, its parameters unfilled; None where none did. Pure."""
+    # FastAPI's own routes: of one in a router within a router, the first knows the whole path.
+    route = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    if route is not None:
+        return str(route.path_format)
+    if "app_root_path" in scope:  # a mounted application, which has files below this path
+        return str(scope["root_path"]).removeprefix(scope["app_root_path"])
+    return str(scope["path"]) if "endpoint" in scope else None  # a plain route, without parameters

@@ -1,0 +1,85 @@
+"""The plain resources: one prompt in, one text out, as small servers have them."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE, AnswerModel, ModelName, RequestModel
+from llm_api.api.models.generation import Stop
+from llm_api.api.models.usage import CompletionUsage
+from llm_api.core.llm.types import FinishReason
+
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class PlainRequest(RequestModel):
+    """A prompt for a model. Null means absent."""
+
+    prompt: str = Field(examples=["The capital of France is"])
+    model: ModelName | None = Field(
+        default=None, description="A model's id or alias. Default: the first of this server's."
+    )
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="0 is greedy. Default: the server's setting."
+    )
+
+
+class GenerateRequest(PlainRequest):
+    """A text to continue."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"prompt": "The capital of France is", "max_new_tokens": 16}]
+        }
+    )
+
+    max_new_tokens: Count | None = Field(
+        default=None,
+        description="Tokens of the answer; up to the setting `GENERATE_MAX_TOKENS`. Default 50.",
+    )
+    max_tokens: Count | None = Field(default=None, description="Another name for `max_new_tokens`.")
+    max_length: Count | None = Field(
+        default=None, description="Another name for `max_new_tokens`: the prompt does not count."
+    )
+    top_p: float | None = Field(
+        default=None, ge=0, le=1, description="Nucleus sampling. Default 1: off."
+    )
+    top_k: int | None = Field(
+        default=None, ge=-1, le=2**31 - 1, description="0 or -1: off, the default."
+    )
+    stop: Stop | None = Field(
+        default=None, description="Up to 4 strings that end the answer; they are not part of it."
+    )
+    seed: int | None = Field(
+        default=None, ge=-(2**63), le=2**63 - 1, description="Makes the answer repeatable."
+    )
+
+
+class GenerateAnswer(AnswerModel):
+    """The continuation, without the prompt."""
+
+    response: str = Field(examples=[" Paris."])
+    generated_text: str = Field(description="The same as `response`.", examples=[" Paris."])
+    model: str = Field(examples=[DEFAULT_MODEL_EXAMPLE])
+    finish_reason: FinishReason
+    usage: CompletionUsage
+    duration_seconds: float = Field(description="From the arrival of the request.")
+
+
+class PlainChatRequest(PlainRequest):
+    """A question, without a history."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"prompt": "Name three rivers.", "max_tokens": 64}]}
+    )
+
+    prompt: str = Field(examples=["Name three rivers."])
+    max_tokens: Count | None = Field(
+        default=None, description="Tokens of the answer. Default: the server's setting."
+    )
+
+
+class PlainChatAnswer(AnswerModel):
+    """What the model says to it."""
+
+    response: str

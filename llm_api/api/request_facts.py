@@ -1,0 +1,126 @@
+"""What is known of one request once it is answered. Derived from the events that answer it.
+
+The middleware puts one `RequestFacts` into the request's state; routes and events fill it in;
+whoever reports on requests reads it when the answer has ended.
+"""
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias, assert_never, cast
+
+from starlette.types import Scope
+
+from llm_api.core.embeddings.embedder import EmbedderCard, EmbeddingInput, EmbeddingRequest
+from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.choices import ChoiceEvent
+from llm_api.core.llm.collect import Choice, total_usage
+from llm_api.core.llm.types import (
+    Annotation,
+    Event,
+    Finished,
+    FunctionExecuted,
+    GenerationRequest,
+    Prompt,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    Usage,
+)
+
+Content: TypeAlias = Prompt | EmbeddingInput
+
+
+@dataclass(slots=True)
+class RequestFacts:
+    """None where it does not apply, or is not known (yet).
+
+    `began` is a reading of `time.perf_counter`, from which all seconds count. `endpoint` is the
+    route's template. `error` is the code of the error that was answered, in mid-stream as well.
+    `fallback` names the model that took over. `prompts` and `answers` stay empty unless
+    `keeps_content`.
+    """
+
+    id: str
+    method: str
+    received: datetime
+    began: float
+    keeps_content: bool
+    endpoint: str | None = None
+    key_name: str | None = None
+    model: str | None = None
+    backend: str | None = None
+    fallback: str | None = None
+    status: int | None = None
+    error: str | None = None
+    usage: Usage | None = None
+    queue_seconds: float | None = None
+    first_token_seconds: float | None = None
+    total_seconds: float | None = None
+    prompts: Sequence[Content] = ()
+    answers: Sequence[Choice] = ()
+    _choices: int = 0
+    _choices_per_prompt: int = 1
+    _finished: dict[int, Finished] = field(default_factory=dict)
+
+    def seconds(self) -> float:
+        """How long ago the request began."""
+        return time.perf_counter() - self.began
+
+    def expect(
+        self, card: ModelCard, requests: Sequence[GenerationRequest], choices_per_prompt: int
+    ) -> None:
+        """Note that this model is going to answer these requests."""
+        self.model, self.backend = card.id, card.backend
+        self._choices, self._choices_per_prompt = len(requests), choices_per_prompt
+        if self.keeps_content:
+            self.prompts = [one.prompt for one in requests[::choices_per_prompt]]
+            self.answers = [Choice() for _ in requests]
+
+    def embed(self, card: EmbedderCard, request: EmbeddingRequest) -> None:
+        """Note that this model is going to embed these inputs."""
+        self.model = card.id
+        if self.keeps_content:
+            self.prompts = request.inputs
+
+    async def watch(
+        self, events: AsyncGenerator[ChoiceEvent, None]
+    ) -> AsyncGenerator[ChoiceEvent, None]:
+        """The same events, each noted on its way. Closing this closes `events`."""
+        async with aclosing(events):
+            async for choice_event in events:
+                self._note(choice_event.index, choice_event.event)
+                yield choice_event
+
+    def _note(self, index: int, event: Event) -> None:
+        match event:
+            case Started(served_by=served_by):
+                if served_by is not None:
+                    self.backend, self.fallback = served_by.backend, served_by.fallback
+            case Finished():
+                self._finish(index, event)
+            case TextDelta() | ReasoningDelta() | ToolCallStarted() | ToolCallDelta():
+                if self.first_token_seconds is None:
+                    self.first_token_seconds = self.seconds()
+            case FunctionExecuted() | Annotation():
+                pass
+            case other:
+                assert_never(other)
+        if self.keeps_content:
+            self.answers[index].take(event)
+
+    def _finish(self, index: int, finished: Finished) -> None:
+        self._finished[index] = finished
+        self.queue_seconds = max(self.queue_seconds or 0.0, finished.timings.queue_seconds)
+        if len(self._finished) == self._choices:
+            in_order = [self._finished[choice] for choice in range(self._choices)]
+            self.usage = total_usage(in_order, self._choices_per_prompt)
+
+
+def facts_of(scope: Scope) -> RequestFacts:
+    """The facts of the request with this scope."""
+    return cast(RequestFacts, scope["state"]["facts"])

@@ -1,0 +1,69 @@
+"""The plain endpoints, for clients of small servers: `/generate`, `/chat`, `/chat/stream`."""
+
+from fastapi import APIRouter, Request, Response
+
+from llm_api.api.answers import Generation, started, whole
+from llm_api.api.deps import Services, backend_of
+from llm_api.api.json_body import JSONBodyRoute
+from llm_api.api.mapping.answers import wire_usage
+from llm_api.api.mapping.plain import to_generate_request, to_plain_chat_request
+from llm_api.api.models.plain import (
+    GenerateAnswer,
+    GenerateRequest,
+    PlainChatAnswer,
+    PlainChatRequest,
+)
+from llm_api.api.request_facts import facts_of
+from llm_api.api.routes.responses import ERROR_RESPONSES
+from llm_api.api.text_stream import TextStream
+
+router = APIRouter(tags=["Plain"], route_class=JSONBodyRoute, responses=ERROR_RESPONSES)
+
+
+@router.post("/generate", summary="Continue a prompt")
+async def generate(request: Request, body: GenerateRequest, services: Services) -> GenerateAnswer:
+    """Continue a text as it stands, without a chat template; the prompt is not repeated.
+
+    A model behind a backend that only converses is given the prompt as the user's turn. Where the
+    server has keys, send yours as `x-api-key`.
+    """
+    backend = backend_of(services, body.model)
+    asked = to_generate_request(body, backend.card, services.generate_max_tokens)
+    [completion] = await whole(request, Generation(backend, [asked], 1))
+    return GenerateAnswer(
+        response=completion.text,
+        generated_text=completion.text,
+        model=backend.card.id,
+        finish_reason=completion.finished.reason,
+        usage=wire_usage(completion.finished.usage),
+        duration_seconds=round(facts_of(request.scope).seconds(), 6),
+    )
+
+
+@router.post("/chat", summary="Answer a prompt")
+async def chat(request: Request, body: PlainChatRequest, services: Services) -> PlainChatAnswer:
+    """Answer one question, by the model's own chat template. Nothing of it is remembered."""
+    [completion] = await whole(request, _conversation(body, services))
+    return PlainChatAnswer(response=completion.text)
+
+
+@router.post(
+    "/chat/stream",
+    summary="Answer a prompt, word by word",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def chat_stream(request: Request, body: PlainChatRequest, services: Services) -> Response:
+    """The same answer as plain text, each piece as soon as it is there.
+
+    What is wrong with the request is told as an error before the text begins. An answer that breaks
+    off later ends in a line `[error <code>] <message>`, and its chunked body has no end: HTTP
+    clients report an incomplete answer. A client that leaves ends the generation.
+    """
+    _, events = await started(request, _conversation(body, services))
+    return TextStream(events, request)
+
+
+def _conversation(body: PlainChatRequest, services: Services) -> Generation:
+    backend = backend_of(services, body.model)
+    return Generation(backend, [to_plain_chat_request(body, backend.card.defaults)], 1)
