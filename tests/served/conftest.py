@@ -1,6 +1,7 @@
 """The whole application with the default model, behind a real socket, once for all these tests."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -16,13 +17,20 @@ ALIAS = "small-model"
 
 
 @pytest.fixture(scope="session")
-def served_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def request_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the served application writes down its requests."""
+    return tmp_path_factory.mktemp("logs") / "log.jsonl"
+
+
+@pytest.fixture(scope="session")
+def served_url(tmp_path_factory: pytest.TempPathFactory, request_log: Path) -> Iterator[str]:
     settings = load_settings(
         model_path=default_model_path(),
         model_aliases=(ALIAS,),
         parallel=4,
         context_length=1024,
         data_dir=tmp_path_factory.mktemp("data"),
+        log_file=request_log,
     )
     with live_server(create_app(settings)) as url:
         wait_until(lambda: httpx2.get(f"{url}/health/ready").status_code == 200, seconds=60)
