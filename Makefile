@@ -20,7 +20,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet 
 PACKAGES_HINT := on Debian or Ubuntu: sudo apt-get install -y build-essential python3-venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt type bench bench-peers clean
+.PHONY: help setup run test lint fmt type postman bench bench-peers clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ fmt: $(VENV)/.dev ## Format, and fix what can be fixed
 
 type: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
+
+postman: $(VENV)/.runtime ## Write postman_collection.json anew, out of the OpenAPI schema
+	@$(BIN)/python -m scripts.postman
 
 bench: $(VENV)/.runtime ## Compare speed with llama.cpp's servers and LiteLLM; ARGS="--help" says how
 	@$(BIN)/python -m scripts.bench $(ARGS)

@@ -1,11 +1,16 @@
 """Models: what this server can be asked for by name."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Path
 
 from llm_api.api.deps import Services
 from llm_api.api.mapping.models import to_embedding_model, to_model
+from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE
 from llm_api.api.models.models import Model, ModelList
 from llm_api.api.routes.responses import ERROR_RESPONSES
+
+ModelPath = Annotated[str, Path(examples=[DEFAULT_MODEL_EXAMPLE])]
 
 router = APIRouter(prefix="/v1", tags=["Models"], responses=ERROR_RESPONSES)
 
@@ -20,7 +25,7 @@ async def list_models(services: Services) -> ModelList:
 
 
 @router.get("/models/{model:path}", summary="Describe one model", response_model_exclude_unset=True)
-async def retrieve_model(model: str, services: Services) -> Model:
+async def retrieve_model(model: ModelPath, services: Services) -> Model:
     """A model by its id or one of its aliases. Ids may contain `/`, percent-encoded or not."""
     for card in services.embedders.cards():
         if model in (card.id, *card.aliases):
