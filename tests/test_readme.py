@@ -1,12 +1,15 @@
 """The documents agree with the code they describe."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from starlette.routing import Route
 
 from llm_api.api.mcp_server import MCP_PATH
+from llm_api.api.request_facts import RequestFacts
+from llm_api.api.request_log import to_record
 from llm_api.api.wiring import create_api
 from llm_api.config.chosen_models import choose_models
 from llm_api.config.config_file import ModelEntry, load_config_file
@@ -64,6 +67,12 @@ def test_every_built_in_function_is_named() -> None:
     names = {function.spec.name for function in catalog.functions()}
     names |= {Weather.get_weather.__name__, Weather.get_weather_forecast.__name__}
     assert {name for name in names if f"`{name}`" not in README} == set()
+
+
+def test_table_of_the_request_log_names_every_key() -> None:
+    facts = RequestFacts("req_1", "GET", datetime.now(UTC), began=0, keeps_content=True)
+    named = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]*)\|", block("log"), re.MULTILINE)))
+    assert named == list(to_record(facts))
 
 
 def test_settings_table_is_the_generated_one() -> None:

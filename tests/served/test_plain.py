@@ -10,6 +10,7 @@ from llm_api.config.settings import Settings
 from llm_api.core.llm.gguf import read_gguf
 from llm_api.core.llm.model_files import default_model_path
 from llm_api.main import create_app
+from scripts.client_demo import CHECKS, try_all
 from tests.core.llm.tiny_gguf import write_gguf
 from tests.live import live_server, wait_until
 from tests.served.conftest import ALIAS, MODEL
@@ -86,13 +87,14 @@ def test_every_answer_leaves_one_line_in_the_log(http: httpx2.Client, request_lo
         http.get("/nowhere"),
     ]
 
-    def lines() -> list[dict[str, Any]]:
-        ids = {answer.headers["x-request-id"] for answer in answers}
-        records = map(json.loads, request_log.read_text().splitlines())
-        return [record for record in records if record["id"] in ids]
+    ids = [answer.headers["x-request-id"] for answer in answers]
 
-    wait_until(lambda: len(lines()) == 3)
-    whole, streamed, lost = lines()
+    def lines() -> dict[str, dict[str, Any]]:
+        records = map(json.loads, request_log.read_text().splitlines())
+        return {record["id"]: record for record in records}
+
+    wait_until(lambda: set(ids) <= lines().keys())
+    whole, streamed, lost = (lines()[one] for one in ids)
     assert (whole["endpoint"], streamed["endpoint"], lost["endpoint"]) == (
         "/chat", "/chat/stream", None,
     )  # fmt: skip
@@ -126,6 +128,7 @@ def test_the_configuration_holds_no_secret(tmp_path: Path) -> None:
             "embedding_api_key": "sesame",
             "qdrant_url": url,
             "qdrant_api_key": "sesame",
+            "qdrant_use_memory": True,
         }
     )
     with live_server(create_app(settings)) as served:
@@ -160,3 +163,13 @@ def test_a_log_that_cannot_be_written_fails_no_request(tmp_path: Path) -> None:
         (tmp_path / "logs").unlink()
         wait_until(lambda: log_health()["problem"] is None)
     assert json.loads(log.read_text().splitlines()[-1])["endpoint"] == "/health"
+
+
+def test_the_demo_client_passes_every_endpoint_and_leaves_nothing_behind(
+    http: httpx2.Client,
+) -> None:
+    outcomes = list(try_all(http))
+    assert [one for one in outcomes if one.result != "passed"] == []
+    assert [one.endpoint for one in outcomes] == list(CHECKS)
+    names = [one["name"] for one in http.get("/v1/rag/collections").json()["data"]]
+    assert "client-demo" not in names

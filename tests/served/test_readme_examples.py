@@ -51,4 +51,6 @@ def test_curl_example(served_url: str, command: str) -> None:
         expected = '"failed":0'
     elif "/v1/rag/chat" in command:
         expected = '"citations"'
+    elif "/chat/stream" in command:
+        expected = '{"response":"'
     assert expected in run.stdout, run.stdout + run.stderr

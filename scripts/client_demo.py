@@ -1,0 +1,482 @@
+"""A client that tries every endpoint of a running server, and prints what passed.
+
+    python scripts/client_demo.py --base-url http://127.0.0.1:8000 --api-key KEY
+
+One file that needs `httpx2` and `rich`, and nothing of llm_api, so that it can be copied to where
+the server is asked from. What it stores goes into a collection of its own, `client-demo`, which it
+deletes at the end. The exit code is 1 if anything failed.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import httpx2
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+COLLECTION = "client-demo"
+JOB_SECONDS = 60
+QUESTION = "Name three rivers."
+HELLO = [{"role": "user", "content": QUESTION}]
+DOCUMENTS: dict[str, Any] = {
+    "texts": [
+        "Docker packs a program with all it needs into an image.",
+        "The Danube flows through ten countries into the Black Sea.",
+    ],
+    "ids": ["docker", "danube"],
+    "metadata": [{"source": "docker-docs"}, {"source": "atlas"}],
+    "collection": COLLECTION,
+}
+
+
+class WrongError(Exception):
+    """The server did not answer as it should. `str(error)` says what it did."""
+
+
+class NotServedError(Exception):
+    """The server lacks what this needs. `str(error)` says what."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server. `embedder` is None where it has no model that embeds."""
+
+    http: httpx2.Client
+    endpoints: frozenset[str]
+    model: str
+    embedder: str | None
+
+    def call(self, method: str, path: str, **arguments: Any) -> httpx2.Response:
+        """The answer. Raises WrongError for an error, with the server's own sentence."""
+        response = self.http.request(method, path, **arguments)
+        if response.is_error:
+            raise WrongError(f"{response.status_code}: {_message(response)}")
+        return response
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON of an answer."""
+        return self.call("GET", path, params=query).json()
+
+    def post(self, path: str, body: object) -> Any:
+        """The JSON of the answer to a JSON body."""
+        return self.call("POST", path, json=body).json()
+
+    def stream(self, path: str, body: object) -> list[str]:
+        """The pieces of a streamed answer, as they came."""
+        with self.http.stream("POST", path, json=body) as response:
+            if response.is_error:
+                response.read()
+                raise WrongError(f"{response.status_code}: {_message(response)}")
+            return list(response.iter_text())
+
+
+Check: TypeAlias = Callable[[Server], str]
+"""Tries one endpoint and says what it saw. Raises WrongError, NotServedError, or HTTPError."""
+
+CHECKS: dict[str, Check] = {}
+"""By method and path, in the order in which they are tried."""
+
+
+def tries(endpoint: str) -> Callable[[Check], Check]:
+    """Make a function the check of an endpoint."""
+
+    def register(check: Check) -> Check:
+        CHECKS[endpoint] = check
+        return check
+
+    return register
+
+
+def expect(claim: object, otherwise: str) -> None:
+    """Raise WrongError where the claim is false."""
+    if not claim:
+        raise WrongError(otherwise)
+
+
+@tries("GET /health")
+def health(server: Server) -> str:
+    body = server.get("/health")
+    expect(body["status"] == "healthy", f"status {body['status']}")
+    return f"{body['service']} {body['version']}: {body['model']} on {body['backend']}"
+
+
+@tries("GET /health/ready")
+def ready(server: Server) -> str:
+    return str(server.get("/health/ready")["status"])
+
+
+@tries("GET /model-info")
+def model_info(server: Server) -> str:
+    body = server.get("/model-info")
+    known = ("parameters", "quantisation", "context_length", "size_bytes")
+    return ", ".join([body["name"], *(f"{name} {body[name]}" for name in known if body[name])])
+
+
+@tries("GET /config")
+def config(server: Server) -> str:
+    return f"{len(server.get('/config')['settings'])} settings"
+
+
+@tries("POST /generate")
+def generate(server: Server) -> str:
+    body = server.post("/generate", {"prompt": "The capital of France is", "max_new_tokens": 8})
+    expect(body["response"] == body["generated_text"] != "", "no text")
+    return f"{body['response']!r} in {body['duration_seconds']:.2f} s"
+
+
+@tries("POST /chat")
+def plain_chat(server: Server) -> str:
+    body = server.post("/chat", {"prompt": QUESTION, "max_tokens": 16})
+    expect(body["response"], "no text")
+    return repr(body["response"])
+
+
+@tries("POST /chat/stream")
+def plain_chat_stream(server: Server) -> str:
+    pieces = server.stream("/chat/stream", {"prompt": QUESTION, "max_tokens": 16})
+    expect("".join(pieces), "no text")
+    return f"{len(pieces)} pieces: {''.join(pieces)!r}"
+
+
+@tries("GET /v1/models")
+def models(server: Server) -> str:
+    return ", ".join(one["id"] for one in server.get("/v1/models")["data"])
+
+
+@tries("GET /v1/models/{model}")
+def model(server: Server) -> str:
+    return str(server.get(f"/v1/models/{server.model}")["state"])
+
+
+@tries("POST /v1/chat/completions")
+def chat(server: Server) -> str:
+    asked = {"model": server.model, "messages": HELLO, "max_tokens": 16}
+    body = server.post("/v1/chat/completions", asked)
+    [choice] = body["choices"]
+    expect(choice["message"]["content"], "no text")
+    streamed = _streamed_chat(server.stream("/v1/chat/completions", {**asked, "stream": True}))
+    expect(streamed, "no text in the stream")
+    return f"{body['usage']['completion_tokens']} tokens, streamed {streamed!r}"
+
+
+def _streamed_chat(pieces: list[str]) -> str:
+    *frames, done = [line for line in "".join(pieces).splitlines() if line.startswith("data: ")]
+    expect(done == "data: [DONE]", f"the stream ended with {done}")
+    chunks = [json.loads(frame.removeprefix("data: ")) for frame in frames]
+    return "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
+
+
+@tries("POST /v1/completions")
+def completion(server: Server) -> str:
+    asked = {"model": server.model, "prompt": "The capital of France is", "max_tokens": 8}
+    body = server.post("/v1/completions", asked)
+    expect(body["choices"][0]["text"], "no text")
+    return repr(body["choices"][0]["text"])
+
+
+@tries("POST /v1/embeddings")
+def embeddings(server: Server) -> str:
+    texts = ["The river rose overnight.", "Water levels are up.", "He plays the harp."]
+    body = server.post("/v1/embeddings", {"model": _embedder(server), "input": texts})
+    near, far, off = [one["embedding"] for one in body["data"]]
+    expect(_dot(near, far) > _dot(near, off), "what is alike is not near")
+    return f"{len(near)} dimensions"
+
+
+def _dot(one: list[float], other: list[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
+
+
+@tries("GET /v1/functions")
+def functions(server: Server) -> str:
+    return f"{len(server.get('/v1/functions')['data'])} functions"
+
+
+@tries("GET /v1/functions/{name}")
+def function(server: Server) -> str:
+    return str(server.get(f"/v1/functions/{_function(server)}")["description"]).partition("\n")[0]
+
+
+@tries("POST /v1/functions/{name}")
+def run_function(server: Server) -> str:
+    body = server.post(f"/v1/functions/{_function(server)}", {"arguments": {"date": "2026-02-14"}})
+    expect(body["result"]["weekday"] == "Saturday", f"answered {body['result']}")
+    return str(body["result"])
+
+
+@tries("POST /mcp")
+def mcp(server: Server) -> str:
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    accept = {"accept": "application/json, text/event-stream"}
+    response = server.call("POST", "/mcp", json=asked, headers=accept)
+    lines = [line.removeprefix("data: ") for line in response.text.splitlines() if "{" in line]
+    return f"{len(json.loads(lines[-1])['result']['tools'])} tools"
+
+
+@tries("POST /v1/rag/collections")
+def make_collection(server: Server) -> str:
+    body = server.post("/v1/rag/collections", {"name": _collection(server)})
+    return f"{body['dimension']} dimensions of {body['embedding_model']}"
+
+
+@tries("GET /v1/rag/collections")
+def collections(server: Server) -> str:
+    _embedder(server)
+    return ", ".join(one["name"] for one in server.get("/v1/rag/collections")["data"])
+
+
+@tries("POST /v1/rag/documents")
+def ingest(server: Server) -> str:
+    _embedder(server)
+    body = server.post("/v1/rag/documents", DOCUMENTS)
+    expect(body["ids"] == DOCUMENTS["ids"], f"stored {body['ids']}")
+    return f"stored {', '.join(body['ids'])}"
+
+
+@tries("GET /v1/rag/documents")
+def documents(server: Server) -> str:
+    body = server.get("/v1/rag/documents", collection=_collection(server))
+    expect(len(body["data"]) >= len(DOCUMENTS["ids"]), "documents are missing")
+    return f"{len(body['data'])} documents"
+
+
+@tries("GET /v1/rag/documents/{document_id}")
+def document(server: Server) -> str:
+    body = server.get("/v1/rag/documents/docker", collection=_collection(server))
+    expect(body["text"] == DOCUMENTS["texts"][0], "the text is another")
+    return f"{body['characters']} characters"
+
+
+@tries("PATCH /v1/rag/documents/{document_id}")
+def change_document(server: Server) -> str:
+    metadata = {"source": "docker-docs", "year": 2026}
+    body = server.call(
+        "PATCH",
+        "/v1/rag/documents/docker",
+        params={"collection": _collection(server)},
+        json={"metadata": metadata},
+    ).json()
+    expect(body["metadata"] == metadata, f"the metadata is {body['metadata']}")
+    return str(body["metadata"])
+
+
+@tries("POST /v1/rag/files")
+def files(server: Server) -> str:
+    body = server.call(
+        "POST",
+        "/v1/rag/files",
+        files={"files": ("harp.md", b"# Harp\n\nA harp has strings that are plucked.\n")},
+        data={"collection": _collection(server)},
+    ).json()
+    return f"stored {', '.join(body['ids'])}"
+
+
+@tries("GET /v1/rag/jobs/{job_id}")
+def job(server: Server) -> str:
+    _embedder(server)
+    body = server.post("/v1/rag/documents", {**DOCUMENTS, "background": True})
+    deadline = time.monotonic() + JOB_SECONDS
+    while body["state"] in ("queued", "running") and time.monotonic() < deadline:
+        time.sleep(0.1)
+        body = server.get(f"/v1/rag/jobs/{body['id']}")
+    expect(body["state"] == "done", f"state {body['state']}")
+    return f"{body['done']} of {body['total']} documents"
+
+
+@tries("GET /v1/rag/jobs")
+def jobs(server: Server) -> str:
+    _embedder(server)
+    return f"{len(server.get('/v1/rag/jobs')['data'])} jobs"
+
+
+@tries("POST /v1/rag/jobs/{job_id}/cancel")
+def cancel_job(server: Server) -> str:
+    _embedder(server)
+    newest = server.get("/v1/rag/jobs")["data"][0]["id"]
+    return str(server.post(f"/v1/rag/jobs/{newest}/cancel", None)["state"])
+
+
+@tries("GET /v1/rag/collections/{name}")
+def collection(server: Server) -> str:
+    body = server.get(f"/v1/rag/collections/{_collection(server)}")
+    return f"{body['documents']} documents, {body['chunks']} chunks"
+
+
+@tries("POST /v1/rag/search")
+def search(server: Server) -> str:
+    asked = {"query": "What is Docker?", "collection": _collection(server), "top_k": 1}
+    [hit] = server.post("/v1/rag/search", asked)["data"]
+    expect(hit["document_id"] == "docker", f"found {hit['document_id']}")
+    return f"found {hit['document_id']}"
+
+
+@tries("POST /v1/rag/chat")
+def rag_chat(server: Server) -> str:
+    asked = {
+        "query": "What does Docker pack?",
+        "max_tokens": 48,
+        "num_context_docs": 1,
+        "collection": _collection(server),
+    }
+    body = server.post("/v1/rag/chat", asked)
+    expect(body["answer"], "no answer")
+    expect(body["sources"], "no sources")
+    expect(body["usage"]["total_tokens"] > 0, "no usage")
+    return f"{body['answer']!r} from {body['sources'][0]['document_id']}"
+
+
+@tries("POST /v1/rag/evals")
+def evals(server: Server) -> str:
+    question = {"query": "What is Docker?", "relevant": ["docker"]}
+    body = server.post(
+        "/v1/rag/evals", {"collection": _collection(server), "questions": [question]}
+    )
+    return f"best is {body['best']}"
+
+
+@tries("DELETE /v1/rag/documents/{document_id}")
+def delete_document(server: Server) -> str:
+    where = {"collection": _collection(server)}
+    return _deleted(server.call("DELETE", "/v1/rag/documents/docker", params=where).json())
+
+
+@tries("DELETE /v1/rag/documents")
+def delete_documents(server: Server) -> str:
+    where = {"collection": _collection(server), "filter": json.dumps({"source": "atlas"})}
+    return _deleted(server.call("DELETE", "/v1/rag/documents", params=where).json())
+
+
+@tries("DELETE /v1/rag/collections/{name}")
+def delete_collection(server: Server) -> str:
+    return _deleted(server.call("DELETE", f"/v1/rag/collections/{_collection(server)}").json())
+
+
+def _deleted(body: Any) -> str:
+    expect(body["deleted"], "nothing was deleted")
+    return "deleted"
+
+
+def _embedder(server: Server) -> str:
+    if server.embedder is None:
+        raise NotServedError("no embedding model is served")
+    return server.embedder
+
+
+def _collection(server: Server) -> str:
+    _embedder(server)
+    return COLLECTION
+
+
+def _function(server: Server) -> str:
+    names = [one["name"] for one in server.get("/v1/functions")["data"]]
+    if "get_weekday" not in names:
+        raise NotServedError("there is no function get_weekday")
+    return "get_weekday"
+
+
+Result: TypeAlias = Literal["passed", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one endpoint."""
+
+    endpoint: str
+    result: Result
+    detail: str
+    seconds: float = 0.0
+
+
+def try_all(http: httpx2.Client) -> Iterator[Outcome]:
+    """Every check in turn, then the endpoints that no check is for."""
+    try:
+        server = _meet(http)
+    except (WrongError, httpx2.HTTPError) as error:
+        yield Outcome(str(http.base_url), "failed", _reason(error))
+        return
+    for endpoint, check in CHECKS.items():
+        if endpoint in server.endpoints:
+            yield _tried(endpoint, check, server)
+        else:
+            yield Outcome(endpoint, "skipped", "not served")
+    for endpoint in sorted(server.endpoints - CHECKS.keys()):
+        yield Outcome(endpoint, "skipped", "this client does not know it")
+
+
+def _meet(http: httpx2.Client) -> Server:
+    """What the server says of itself. `/mcp` is in no schema: every version has it."""
+    server = Server(http, frozenset(), "", None)
+    paths = server.get("/openapi.json")["paths"]
+    served = [f"{method.upper()} {path}" for path in paths for method in paths[path]]
+    cards = server.get("/v1/models")["data"]
+    generating = [card["id"] for card in cards if card["type"] == "generation"]
+    embedding = [card["id"] for card in cards if card["type"] == "embedding"]
+    expect(generating, "no model is served that generates")
+    return Server(
+        http, frozenset([*served, "POST /mcp"]), generating[0], next(iter(embedding), None)
+    )
+
+
+def _tried(endpoint: str, check: Check, server: Server) -> Outcome:
+    began = time.monotonic()
+    result: Result = "failed"
+    try:
+        detail, result = check(server), "passed"
+    except NotServedError as error:
+        detail, result = str(error), "skipped"
+    except (WrongError, httpx2.HTTPError) as error:
+        detail = _reason(error)
+    except (LookupError, TypeError, ValueError) as error:
+        detail = f"an answer of another form: {error!r}"
+    return Outcome(endpoint, result, detail, time.monotonic() - began)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _message(response: httpx2.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return response.reason_phrase
+
+
+STYLES: dict[Result, str] = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
+
+
+def main() -> int:
+    """Try everything and print the table. Returns the exit code."""
+    parser = argparse.ArgumentParser(description="Try every endpoint of a running server.")
+    parser.add_argument("--base-url", default="http://127.0.0.1:8000")
+    parser.add_argument("--api-key", default="", help="sent as a bearer token")
+    parser.add_argument("--timeout", type=float, default=120, metavar="SECONDS")
+    options = parser.parse_args()
+    headers = {"authorization": f"Bearer {options.api_key}"} if options.api_key else {}
+    table = Table(box=None, pad_edge=False)
+    for column in ("endpoint", "result", "seconds", "what it said"):
+        table.add_column(column, overflow="fold")
+    counts = dict.fromkeys(STYLES, 0)
+    with httpx2.Client(base_url=options.base_url, headers=headers, timeout=options.timeout) as http:
+        for outcome in try_all(http):
+            counts[outcome.result] += 1
+            table.add_row(
+                outcome.endpoint,
+                Text(outcome.result, STYLES[outcome.result]),
+                f"{outcome.seconds:.2f}",
+                Text("".join(one for one in outcome.detail if one.isprintable())),
+            )
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console.print(table)
+    console.print(", ".join(f"{count} {result}" for result, count in counts.items()))
+    return 1 if counts["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
