@@ -10,12 +10,16 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 logger = logging.getLogger(__name__)
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 Record: TypeAlias = Mapping[str, object]
 """What `json` can write."""
+
+GATHERING_SECONDS: Final = 0.05
+"""How long a record may wait for others to be written with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,8 @@ class JSONLLog:
                 return
             self._pending.append(record)
             self._pending_characters += size
-            self._changed.notify()
+            if len(self._pending) == 1:
+                self._changed.notify()
 
     async def aclose(self) -> None:
         """Write what is pending, then close the file. Idempotent."""
@@ -95,9 +100,14 @@ class JSONLLog:
         self._file.close()
 
     def _taken(self) -> list[Record]:
-        """All that is pending. Waits for it; nothing only at the end."""
+        """All that is pending. Waits for it; nothing only at the end.
+
+        Waits a moment longer for more: a thread that woke for every record would take turns with
+        the event loop, which costs both more than the writing.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._pending or self._is_closing)
+            self._changed.wait_for(lambda: self._is_closing, GATHERING_SECONDS)
             records, self._pending = self._pending, []
             self._pending_characters = 0
             return records
@@ -129,6 +139,6 @@ def text_size(value: object) -> int:
 
 
 def _line(record: Record) -> bytes:
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    text = _encode(record)
     # A lone surrogate becomes `\udc00`, which is how JSON spells it.
     return text.encode("utf-8", "backslashreplace") + b"\n"
