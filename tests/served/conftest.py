@@ -31,7 +31,6 @@ def served_url(tmp_path_factory: pytest.TempPathFactory, request_log: Path) -> I
         context_length=1024,
         data_dir=tmp_path_factory.mktemp("data"),
         log_file=request_log,
-        qdrant_use_memory=True,
     )
     with live_server(create_app(settings)) as url:
         wait_until(lambda: httpx2.get(f"{url}/health/ready").status_code == 200, seconds=60)
