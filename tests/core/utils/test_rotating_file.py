@@ -92,6 +92,15 @@ def test_the_null_device_takes_everything() -> None:
     assert Path(os.devnull).is_char_device()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_told() -> None:
+    full = RotatingFile(Path("/dev/full"), max_bytes=1, backups=1)
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left on device"):
+            full.append(b"line\n")
+    full.close()
+
+
 def test_what_does_not_fit_on_the_disk_leaves_no_half_line(tmp_path: Path) -> None:
     """A limit on the size of files stands for the full disk: it cuts a write in its middle."""
     path = tmp_path / "log"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, assert_never
 
-from llm_api.core.errors import GenerationError
+from llm_api.core.llm.collect import cut_short
 from llm_api.core.llm.emulation.checks import InvalidAnswerError
 from llm_api.core.llm.emulation.plan import Plan
 from llm_api.core.llm.emulation.prompts import CONVENTION, example_call
@@ -55,7 +55,7 @@ class Answer:
     def finished(self) -> Finished:
         """How it ended. Raises GenerationError where it broke off."""
         if self._finished is None:
-            raise GenerationError("The answer ended before it was complete; try again.")
+            raise cut_short()
         return self._finished
 
     def take(self, event: Event) -> Iterator[Event]:
