@@ -11,46 +11,39 @@ README = (Path(__file__).parent.parent.parent / "README.md").read_text()
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```(python|sh)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+EXAMPLES = [(kind, code) for kind, code in BLOCKS if kind == "python" or "curl" in code]
+"""In the order of the README: one may ask for what an earlier one has stored."""
+
+ANSWERS = {
+    "/v1/functions": '"weekday":"Saturday"',
+    "/v1/embeddings": '"embedding"',
+    "/v1/rag/documents": '"failed":0',
+    "/v1/rag/chat": '"citations"',
+    "/chat/stream": '{"response":"',
+}
+"""What is in the answer to a request of this path; of any other, a finish reason."""
 
 
 def test_the_readme_has_the_examples() -> None:
-    assert len(blocks("python")) >= 4
-    assert sum("curl" in block for block in blocks("sh")) >= 2
+    kinds = [kind for kind, _ in EXAMPLES]
+    assert kinds.count("python") >= 5
+    assert kinds.count("sh") >= 5
 
 
-@pytest.mark.parametrize("code", blocks("python"))
-def test_python_example(served_url: str, code: str) -> None:
+@pytest.mark.parametrize(("kind", "code"), EXAMPLES)
+def test_example(served_url: str, kind: str, code: str) -> None:
+    program = [sys.executable, "-c"] if kind == "python" else ["/bin/sh", "-c"]
     run = subprocess.run(  # noqa: S603 - our own README
-        [sys.executable, "-c", code.replace(DEFAULT_URL, served_url)],
+        [*program, code.replace(DEFAULT_URL, served_url)],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert len(run.stdout.split()) > 1
-
-
-@pytest.mark.parametrize("command", [block for block in blocks("sh") if "curl" in block])
-def test_curl_example(served_url: str, command: str) -> None:
-    run = subprocess.run(  # noqa: S603 - our own README
-        ["/bin/sh", "-c", command.replace(DEFAULT_URL, served_url)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    expected = '"finish_reason"'
-    if "/v1/functions" in command:
-        expected = '"weekday":"Saturday"'
-    elif "/v1/embeddings" in command:
-        expected = '"embedding"'
-    elif "/v1/rag/documents" in command:
-        expected = '"failed":0'
-    elif "/v1/rag/chat" in command:
-        expected = '"citations"'
-    elif "/chat/stream" in command:
-        expected = '{"response":"'
+    if kind == "python":
+        assert len(run.stdout.split()) > 1
+        return
+    expected = next((said for path, said in ANSWERS.items() if path in code), '"finish_reason"')
     assert expected in run.stdout, run.stdout + run.stderr

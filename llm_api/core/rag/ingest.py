@@ -24,7 +24,7 @@ from llm_api.core.rag.vector_store import NewDocument, VectorStore
 from llm_api.core.utils.to_the_end import to_the_end
 
 WINDOWS = 4
-WINDOW_DOCUMENTS = 64
+WINDOW_DOCUMENTS = 256
 WINDOW_CHARACTERS = 200_000
 
 
