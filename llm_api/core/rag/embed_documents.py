@@ -10,7 +10,7 @@ from llm_api.core.rag.prepare import Prepared
 from llm_api.core.rag.vector_store import EmbeddedChunk, Embedding, NewDocument, Vector
 
 EMBEDDED_AT_ONCE = 512
-"""Chunks in one request: the more, the more alike are the lengths in each of the embedder's batches."""
+"""Chunks in one request. The more, the more alike are the lengths in a batch of the embedder."""
 
 
 async def embedding_of(embedder: Embedder) -> Embedding:
