@@ -13,17 +13,19 @@ import uvicorn
 from fastapi import FastAPI
 
 from llm_api.api.deps import set_services
+from llm_api.api.draining import draining_of
 from llm_api.api.wiring import create_api
 from llm_api.config.chosen_models import choose_models
 from llm_api.config.settings import Settings
+from llm_api.server import Server, exit_on_sigterm
 from llm_api.services import Services, find_models, open_services
 
 log = logging.getLogger(__name__)
 
 OnLoad: TypeAlias = Callable[[Services, Exception | None], None]
 
-DRAIN_SECONDS = 10
-"""How long answers that are not streamed may go on once the server is told to stop."""
+_CLOSING_SECONDS = 2
+"""How long connections may take to close after the last answer."""
 
 
 def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
@@ -71,6 +73,8 @@ class Greeting:
 def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
     """Serve until a signal ends it; call `greet` once the models answer. Blocks.
 
+    SIGTERM ends the process with 0. The main thread's, as signals are.
+
     Raises ModelFileError or DownloadError where a model cannot be found or, at the start, loaded;
     ConfigurationError for a bad configuration file. Where the address is taken, uvicorn says so and
     ends the process with status 1.
@@ -80,6 +84,7 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
         # They tell every request, with a URL that may hold a key.
         logging.getLogger(library).setLevel(logging.WARNING)
     _warn(settings)
+    exit_on_sigterm()
     find_models(choose_models(settings))  # fetched, or refused, before anything listens
     failures: list[Exception] = []
 
@@ -90,15 +95,16 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
             failures.append(error)
             server.should_exit = True
 
+    app = create_app(settings, on_load)
     config = uvicorn.Config(
-        create_app(settings, on_load),
+        app,
         host=settings.host,
         port=settings.port,
         log_level="warning",
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=_CLOSING_SECONDS,
         server_header=False,
     )
-    server = uvicorn.Server(config)
+    server = Server(config, draining_of(app).drain, settings.drain_seconds)
     server.run()
     if failures:
         raise failures[0]

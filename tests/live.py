@@ -8,16 +8,26 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from llm_api.api.draining import draining_of
+from llm_api.server import Server
+
 STARTUP_SECONDS = 60
 
 
 @contextmanager
 def live_server(app: FastAPI) -> Iterator[str]:
     """Serve `app` in a thread of its own, lifespan included. Yields the base URL."""
+    with stoppable_server(app) as (url, _):
+        yield url
+
+
+@contextmanager
+def stoppable_server(app: FastAPI, drain_seconds: float = 0) -> Iterator[tuple[str, Server]]:
+    """The same with the server, whose `should_exit` is what a signal sets."""
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=2
     )
-    server = uvicorn.Server(config)
+    server = Server(config, draining_of(app).drain, drain_seconds)
     thread = threading.Thread(target=server.run, name="live-server")
     thread.start()
     try:
@@ -25,7 +35,7 @@ def live_server(app: FastAPI) -> Iterator[str]:
         if not server.started:
             raise RuntimeError("the server did not start")
         host, port = server.servers[0].sockets[0].getsockname()
-        yield f"http://{host}:{port}"
+        yield f"http://{host}:{port}", server
     finally:
         server.should_exit = True
         thread.join()

@@ -9,12 +9,10 @@ from typing import Any
 
 import anyio
 from sse_starlette import EventSourceResponse, ServerSentEvent
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from llm_api.api.errors import Failure, describe
+from llm_api.api.errors import Failure
 from llm_api.api.models.base import AnswerModel
-from llm_api.api.request_facts import facts_of
-from llm_api.core.errors import UnavailableError
 
 DONE_FRAME = b"data: [DONE]\n\n"
 DEFAULT_PING_SECONDS = 15.0
@@ -59,21 +57,9 @@ class EventStream(EventSourceResponse):
         self._source = source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the stream. If the server stops under it, say so instead of just ending."""
-        is_complete = False
-
-        async def watching(message: Message) -> None:
-            nonlocal is_complete
-            is_complete = message["type"].endswith("body") and not message.get("more_body", False)
-            await send(message)
-
+        """Run the stream."""
         try:
-            await super().__call__(scope, receive, watching)
-            if not is_complete:  # the client left, and reads nothing; or the server is stopping
-                stopping = describe(UnavailableError("The server is stopping."))
-                facts_of(scope).error = stopping.code
-                last = {"body": error_frame(stopping), "more_body": False}
-                await send({"type": "http.response.body", **last})
+            await super().__call__(scope, receive, send)
         finally:
             with anyio.CancelScope(shield=True):
                 async with aclosing(self._source), aclosing(self._frames):

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from llm_api.api import docs
 from llm_api.api.deps import services_of
+from llm_api.api.draining import Draining, DrainingMiddleware
 from llm_api.api.errors import add_error_handlers
 from llm_api.api.mcp_server import MCP_PATH, MCPEndpoint
 from llm_api.api.middleware.last_resort import LastResortMiddleware
@@ -61,6 +62,7 @@ def create_api(
     Before the first request somebody has to call `set_services`: the `lifespan`, or a test.
     `loopback_host` is the address that is listened on, None where it is no loopback address.
     """
+    draining = Draining()
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncGenerator[None, None]:
@@ -82,9 +84,11 @@ def create_api(
             Middleware(RequestIdMiddleware),
             Middleware(RequestFactsMiddleware),
             Middleware(LastResortMiddleware),
+            Middleware(DrainingMiddleware, draining=draining),
         ],
     )
     app.state.ping_seconds = ping_seconds
+    app.state.draining = draining
     add_error_handlers(app)
     for resource in _RESOURCES:
         app.include_router(resource.router)

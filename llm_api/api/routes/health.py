@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request, Response
 
 from llm_api.api.deps import Services
+from llm_api.api.draining import draining_of
 from llm_api.api.models.health import Health, Readiness, RequestLogHealth
 
 SERVICE_NAME = "llm_api"
@@ -36,9 +37,12 @@ async def health(request: Request, services: Services) -> Health:
     summary="Would a generation be accepted?",
     responses={503: {"model": Readiness, "description": "Not yet, or not any more."}},
 )
-async def ready(services: Services, response: Response) -> Readiness:
-    """200 when every model that is loaded at the start answers, 503 with `Retry-After` before."""
-    is_ready = services.is_ready
+async def ready(request: Request, services: Services, response: Response) -> Readiness:
+    """200 when every model that is loaded at the start answers, 503 with `Retry-After` before.
+
+    503 as well once the server has been told to end, while it finishes what it has begun.
+    """
+    is_ready = services.is_ready and not draining_of(request.app).has_begun
     if not is_ready:
         response.status_code = 503
         response.headers["retry-after"] = "1"

@@ -23,6 +23,12 @@ class ServerSettings(BaseModel):
         ge=1,
         description="Silence in a stream after which a keep-alive comment is sent.",
     )
+    drain_seconds: float = Field(
+        default=10,
+        ge=0,
+        allow_inf_nan=False,
+        description="How long running requests may go on once the server is told to end.",
+    )
     log_level: LogLevel = Field(
         default="INFO", description="`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`."
     )

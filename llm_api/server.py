@@ -1,0 +1,55 @@
+"""uvicorn with an end in order: SIGTERM is obeyed, not died of. Knows the process, not the API."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from socket import socket
+from types import FrameType
+
+import uvicorn
+from sse_starlette.sse import AppStatus
+
+
+class Server(uvicorn.Server):
+    """Between the signal to end and the end it goes on listening, and waits for `drain`.
+
+    That is given `drain_seconds`, or none at the second SIGINT. SIGTERM makes the process exit 0.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        drain: Callable[[float], Awaitable[None]],
+        drain_seconds: float,
+    ) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._drain_seconds = drain_seconds
+        # Or sse-starlette would end every stream half a second after the signal.
+        AppStatus.enable_automatic_graceful_drain = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by the signal. What uvicorn remembers of it, it raises again at the end."""
+        if sig == signal.SIGTERM:
+            self.should_exit = True
+        else:
+            super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Drain, then close the connections and the application."""
+        draining = asyncio.ensure_future(self._drain(self._drain_seconds))
+        while not (draining.done() or self.force_exit):
+            await asyncio.wait((draining,), timeout=0.1)
+        if self.force_exit:
+            await self._drain(0)
+        await draining
+        await super().shutdown(sockets)
+
+
+def exit_on_sigterm() -> None:
+    """Let SIGTERM end the process with 0 until a server handles it. In the main thread only.
+
+    A container's first process would not be ended by it at all if it had no handler.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
