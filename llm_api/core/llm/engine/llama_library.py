@@ -4,6 +4,7 @@ import ctypes
 import functools
 import logging
 from types import ModuleType
+from typing import Any
 
 log = logging.getLogger("llama.cpp")
 
@@ -23,8 +24,20 @@ def load_library() -> ModuleType:
     callback = library.llama_log_callback(_forward_log)
     library.llama_log_set(callback, ctypes.c_void_p(0))
     _keep_alive.append(callback)
+    load_backends(library)
     library.llama_backend_init()
     return library
+
+
+def load_backends(library: Any) -> None:
+    """Let a portable build load the kernels for this CPU, which are a file for each kind of CPU.
+
+    By itself it would look for them beside the executable, which is Python's. Other builds have
+    theirs linked in.
+    """
+    ggml = library._lib
+    if ggml.ggml_backend_reg_count() == 0:
+        ggml.ggml_backend_load_all_from_path(str(library._base_path).encode())
 
 
 _keep_alive: list[object] = []
