@@ -13,7 +13,7 @@ from llm_api.api.request_log import to_record
 from llm_api.api.wiring import create_api
 from llm_api.config.chosen_models import choose_models
 from llm_api.config.config_file import ModelEntry, load_config_file
-from llm_api.config.documentation import env_example, settings_table
+from llm_api.config.documentation import READY_MODELS, env_example, settings_table
 from llm_api.config.mcp_servers import DEFAULT_START_SECONDS, MCPServerEntry
 from llm_api.config.settings import Settings, load_settings
 from llm_api.core.functions.builtin.weather.functions import Weather
@@ -98,6 +98,22 @@ def test_env_example_uncommented_is_accepted_and_changes_nothing(
     assert settings.model_dump() == {
         name: field.default for name, field in Settings.model_fields.items()
     }
+
+
+def test_env_example_has_models_ready_to_be_uncommented(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("MODEL_REPO_ID", raising=False)
+    monkeypatch.delenv("MODEL_FILENAME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    pairs = re.findall(r"^#(MODEL_REPO_ID=.+\n)#(MODEL_FILENAME=.+\n)", env_example(), re.MULTILINE)
+    assert len(pairs) == len(READY_MODELS)
+    for model, lines in zip(READY_MODELS, pairs, strict=True):
+        Path(".env").write_text("".join(lines), encoding="utf-8")
+        settings = load_settings()
+        named = (settings.model_repo_id, settings.model_filename)
+        assert named == (model.repo_id, model.filename)
+    assert named == ("TheBloke/Llama-2-7B-Chat-GGUF", "llama-2-7b-chat.Q4_K_M.gguf")
 
 
 def yaml_example(folder: Path, section: str) -> Path:

@@ -1,10 +1,34 @@
 """The settings as documents: README's table and `.env.example`. Tests hold the files to these."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
 from pydantic_core import PydanticUndefined
 
 from llm_api.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyModel:
+    """A model on Hugging Face that `.env.example` has ready to be uncommented."""
+
+    title: str
+    repo_id: str
+    filename: str
+
+
+READY_MODELS: Final = (
+    ReadyModel(
+        "Qwen3 4B, with reasoning and tools (2.5 GB)", "Qwen/Qwen3-4B-GGUF", "Qwen3-4B-Q4_K_M.gguf"
+    ),
+    ReadyModel("Gemma 3 4B (2.5 GB)", "ggml-org/gemma-3-4b-it-GGUF", "gemma-3-4b-it-Q4_K_M.gguf"),
+    ReadyModel(
+        "Llama 2 7B Chat (4.1 GB)",
+        "TheBloke/Llama-2-7B-Chat-GGUF",
+        "llama-2-7b-chat.Q4_K_M.gguf",
+    ),
+)
 
 
 def settings_table() -> str:
@@ -16,8 +40,15 @@ def settings_table() -> str:
 
 
 def env_example() -> str:
-    """The text of `.env.example`: every setting, commented out, with its default."""
+    """The text of `.env.example`: models, then every setting with its default; commented out."""
     lines = ["# Copy to `.env` and uncomment what you change. The environment wins over `.env`."]
+    lines += [
+        "",
+        "# Models to take: uncomment the two lines of one. It is fetched at the first start.",
+    ]
+    for model in READY_MODELS:
+        lines += ["", f"# {model.title}:"]
+        lines += [f"#MODEL_REPO_ID={model.repo_id}", f"#MODEL_FILENAME={model.filename}"]
     for name, default, meaning in _described_settings():
         lines += ["", f"# {meaning}", f"# {name}={default}"]
     return "\n".join(lines) + "\n"
