@@ -20,7 +20,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet 
 PACKAGES_HINT := on Debian or Ubuntu: sudo apt-get install -y build-essential python3-venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt type postman bench bench-peers clean
+.PHONY: help setup run test lint fmt type postman bench bench-peers docker docker-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,9 +33,11 @@ run: setup ## Set up, then serve on http://127.0.0.1:8000
 test: $(VENV)/.dev ## Set up what tests need, run every test
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev ## Check style and formatting
+lint: $(VENV)/.dev ## Check style and formatting, the Dockerfile, the compose files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml docker/gpu.yml
 
 fmt: $(VENV)/.dev ## Format, and fix what can be fixed
 	$(BIN)/ruff format
@@ -52,6 +54,12 @@ bench: $(VENV)/.runtime ## Compare speed with llama.cpp's servers and LiteLLM; A
 
 bench-peers: $(VENV)/.runtime ## Build the servers that bench compares with, once; about 10 minutes
 	@$(BIN)/python -m scripts.bench.build_peers
+
+docker: ## Build the image and serve with Qdrant, on http://127.0.0.1:8000
+	@docker compose up --build
+
+docker-test: $(VENV)/.dev ## Build what the image holds without a container engine, and check it; 15 minutes
+	@PYTHON=$(abspath $(BIN)/python) TORCH_INDEX_URL=$(TORCH_INDEX_URL) scripts/docker/test.sh
 
 clean: ## Remove .venv and caches; downloaded models stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist

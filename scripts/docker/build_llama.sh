@@ -1,0 +1,27 @@
+#!/bin/sh
+# Compile llama.cpp into a wheel that runs at full speed on any machine of this architecture: the
+# kernels of each kind of CPU lie in a file of their own, and the best is loaded at the start.
+#
+#     build_llama.sh cpu|cuda FOLDER_OF_WHEELS
+#
+# Needs a C++ compiler, for cuda NVIDIA's as well; cmake comes along. PYTHON names the interpreter.
+set -eu
+root=$(cd "$(dirname "$0")/../.." && pwd)
+
+case ${1:-} in
+cpu) gpu=OFF ;;
+cuda) gpu=ON ;;
+*)
+    echo "build_llama.sh: say cpu or cuda, not '${1:-}'" >&2
+    exit 2
+    ;;
+esac
+
+# The kernels would go to bin/, where nobody looks: they belong beside llama.cpp itself.
+CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON -DGGML_CUDA=$gpu"
+CMAKE_ARGS="$CMAKE_ARGS -DCMAKE_INSTALL_BINDIR=llama_cpp/lib"
+export CMAKE_ARGS
+
+# Without pip's cache, which does not know that wheels of one version differ.
+"${PYTHON:-python3}" -m pip wheel --no-deps --no-cache-dir --wheel-dir "$2" \
+    "$(grep '^llama_cpp_python==' "$root/constraints.txt")"
