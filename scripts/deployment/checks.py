@@ -168,7 +168,7 @@ def functions(server: DeployedServer) -> str:
     )
     calls = answer["choices"][0]["message"]["server_tool_calls"]
     require(bool(calls), "the model has called nothing")
-    return f"get_weekday: Saturday; the model called it {len(calls)} times"
+    return f"get_weekday: Saturday; the model's calls: {len(calls)}"
 
 
 def metrics(server: DeployedServer) -> str:

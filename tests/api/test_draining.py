@@ -22,12 +22,12 @@ CHAT = "/v1/chat/completions"
 
 @contextmanager
 def reading(url: str, **fields: object) -> Iterator[list[str]]:
-    """The lines of a stream, as far as they have come; it has begun, and has ended afterwards."""
+    """The data of a stream, as far as they have come; it has ended after the block."""
     lines: list[str] = []
 
     def read() -> None:
         with httpx2.stream("POST", url + CHAT, json=chat(stream=True, **fields), timeout=20) as got:
-            lines.extend(line for line in got.iter_lines() if line)
+            lines.extend(line for line in got.iter_lines() if line.startswith("data: "))
 
     reader = threading.Thread(target=read)
     reader.start()

@@ -32,7 +32,7 @@ def stream(container: Container, max_tokens: int, lines: list[str]) -> threading
         with httpx2.stream(
             "POST", f"{container.url}/v1/completions", json=body, timeout=60
         ) as response:
-            lines.extend(line for line in response.iter_lines() if line)
+            lines.extend(line for line in response.iter_lines() if line.startswith("data: "))
 
     thread = threading.Thread(target=read)
     thread.start()
