@@ -1,6 +1,8 @@
 """The entry point of the image as a process: how it starts, how it refuses to, how it ends."""
 
 import json
+import os
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -13,7 +15,7 @@ from tests.core.llm.hub_stand_in import running_hub
 from tests.core.llm.tiny_gguf import gguf_bytes
 from tests.live import wait_until
 from tests.scripts.docker.box import NOBODY, boxed, volume, why_no_box
-from tests.scripts.docker.container import ROOT, Container, run, running
+from tests.scripts.docker.container import ENTRY_POINT, ROOT, Container, run, running
 
 MODEL = default_model_path().stem
 
@@ -58,6 +60,33 @@ def test_other_commands_run_as_well(tmp_path: Path) -> None:
     done = run(tmp_path, "functions", "call", "get_weekday", "date=2026-02-14")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Saturday" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "open_to", "hosts"),
+    [
+        ({"PUBLISHED_ON": "127.0.0.1"}, "true", "api,replica,gateway"),
+        ({"PUBLISHED_ON": "127.0.0.1", "ALLOWED_HOSTS": "here"}, "true", "here"),
+        ({"PUBLISHED_ON": "127.0.0.1", "API_KEY": "key"}, "", ""),
+        ({"PUBLISHED_ON": "127.0.0.1", "API_KEYS_FILE": "keys.yaml"}, "", ""),
+        ({"PUBLISHED_ON": "192.0.2.1"}, "", ""),
+        ({}, "", ""),
+    ],
+)
+def test_no_key_is_needed_only_where_the_port_is_published_on_loopback(
+    tmp_path: Path, settings: dict[str, str], open_to: str, hosts: str
+) -> None:
+    stand_in = tmp_path / "llm-api"
+    stand_in.write_text('#!/bin/sh\necho "$ALLOW_UNAUTHENTICATED;$ALLOWED_HOSTS;$*;$(umask)"\n')
+    stand_in.chmod(0o755)
+    done = subprocess.run(  # noqa: S603 - our own script
+        [ENTRY_POINT, "serve", "--port", "1"],
+        env={"PATH": f"{tmp_path}:{os.defpath}", **settings},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{open_to};{hosts};serve --port 1;0027\n"
 
 
 def test_sigterm_lets_a_stream_finish_and_exits_0(tmp_path: Path) -> None:
