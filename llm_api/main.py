@@ -17,7 +17,7 @@ from llm_api.api.draining import draining_of
 from llm_api.api.wiring import create_api
 from llm_api.config.chosen_models import choose_models
 from llm_api.config.settings import Settings
-from llm_api.server import Server, exit_on_sigterm
+from llm_api.server import Server
 from llm_api.services import Services, find_models, open_services
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Greeting:
 def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
     """Serve until a signal ends it; call `greet` once the models answer. Blocks.
 
-    SIGTERM ends the process with 0. The main thread's, as signals are.
+    SIGTERM ends it, and does not kill the process. To be called in the main thread, as signals are.
 
     Raises ModelFileError or DownloadError where a model cannot be found or, at the start, loaded;
     ConfigurationError for a bad configuration file. Where the address is taken, uvicorn says so and
@@ -84,7 +84,6 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
         # They tell every request, with a URL that may hold a key.
         logging.getLogger(library).setLevel(logging.WARNING)
     _warn(settings)
-    exit_on_sigterm()
     find_models(choose_models(settings))  # fetched, or refused, before anything listens
     failures: list[Exception] = []
 

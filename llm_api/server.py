@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from socket import socket
 from types import FrameType
@@ -45,11 +44,3 @@ class Server(uvicorn.Server):
             await self._drain(0)
         await draining
         await super().shutdown(sockets)
-
-
-def exit_on_sigterm() -> None:
-    """Let SIGTERM end the process with 0 until a server handles it. In the main thread only.
-
-    A container's first process would not be ended by it at all if it had no handler.
-    """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -1,6 +1,7 @@
 """`llm-api serve`: options that override settings, and the server."""
 
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,6 +53,8 @@ def serve(
     An option wins over the environment variable in brackets, that over a line in `.env`.
     What the file of models says of a model wins over all of them.
     """
+    # Until the server handles it. A container's first process is not ended by it without a handler.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from llm_api.config.settings import load_settings
 
     settings = load_settings(
