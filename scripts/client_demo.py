@@ -11,8 +11,9 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import httpx2
@@ -396,21 +397,24 @@ class Outcome:
 def try_all(http: httpx2.Client) -> Iterator[Outcome]:
     """Every check in turn, then the endpoints that no check is for."""
     try:
-        server = _meet(http)
+        server = meet(http)
     except (WrongError, httpx2.HTTPError) as error:
         yield Outcome(str(http.base_url), "failed", _reason(error))
         return
     for endpoint, check in CHECKS.items():
         if endpoint in server.endpoints:
-            yield _tried(endpoint, check, server)
+            yield outcome_of(endpoint, partial(check, server))
         else:
             yield Outcome(endpoint, "skipped", "not served")
     for endpoint in sorted(server.endpoints - CHECKS.keys()):
         yield Outcome(endpoint, "skipped", "this client does not know it")
 
 
-def _meet(http: httpx2.Client) -> Server:
-    """What the server says of itself. `/mcp` is in no schema: every version has it."""
+def meet(http: httpx2.Client) -> Server:
+    """What the server says of itself. `/mcp` is in no schema: every version has it.
+
+    Raises WrongError or HTTPError.
+    """
     server = Server(http, frozenset(), "", None)
     paths = server.get("/openapi.json")["paths"]
     served = [f"{method.upper()} {path}" for path in paths for method in paths[path]]
@@ -423,11 +427,12 @@ def _meet(http: httpx2.Client) -> Server:
     )
 
 
-def _tried(endpoint: str, check: Check, server: Server) -> Outcome:
+def outcome_of(endpoint: str, check: Callable[[], str]) -> Outcome:
+    """What becomes of a check, whatever it raises."""
     began = time.monotonic()
     result: Result = "failed"
     try:
-        detail, result = check(server), "passed"
+        detail, result = check(), "passed"
     except NotServedError as error:
         detail, result = str(error), "skipped"
     except (WrongError, httpx2.HTTPError) as error:
@@ -459,19 +464,24 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=120, metavar="SECONDS")
     options = parser.parse_args()
     headers = {"authorization": f"Bearer {options.api_key}"} if options.api_key else {}
+    with httpx2.Client(base_url=options.base_url, headers=headers, timeout=options.timeout) as http:
+        return show(try_all(http))
+
+
+def show(outcomes: Iterable[Outcome]) -> int:
+    """Print them as a table, and their sum. Returns 1 if anything failed, else 0."""
     table = Table(box=None, pad_edge=False)
     for column in ("endpoint", "result", "seconds", "what it said"):
         table.add_column(column, overflow="fold")
     counts = dict.fromkeys(STYLES, 0)
-    with httpx2.Client(base_url=options.base_url, headers=headers, timeout=options.timeout) as http:
-        for outcome in try_all(http):
-            counts[outcome.result] += 1
-            table.add_row(
-                outcome.endpoint,
-                Text(outcome.result, STYLES[outcome.result]),
-                f"{outcome.seconds:.2f}",
-                Text("".join(one for one in outcome.detail if one.isprintable())),
-            )
+    for outcome in outcomes:
+        counts[outcome.result] += 1
+        table.add_row(
+            outcome.endpoint,
+            Text(outcome.result, STYLES[outcome.result]),
+            f"{outcome.seconds:.2f}",
+            Text("".join(one for one in outcome.detail if one.isprintable())),
+        )
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     console.print(table)
     console.print(", ".join(f"{count} {result}" for result, count in counts.items()))

@@ -1,7 +1,7 @@
 """Checks a running deployment from end to end: `python -m scripts.test_docker_deployment`.
 
 Prints a table, and exits 0 if nothing failed. With --local, it starts the stack by itself first,
-without containers, and stops it at the end.
+without containers, and stops it at the end. `scripts/client_demo.py` tries every single endpoint.
 """
 
 import argparse
@@ -10,36 +10,24 @@ import sys
 from pathlib import Path
 
 import httpx2
-from rich.console import Console
 
-from scripts.deployment.checking import Check, Outcome, exit_code, require, run_checks, table_of
-from scripts.deployment.checks import CHECKS
+from scripts.client_demo import Outcome, expect, outcome_of, show
+from scripts.deployment.checks import check_all
 from scripts.deployment.local_stack import LocalStack, StartError, local_stack
-from scripts.deployment.server import DeployedServer
 
 
 def main() -> int:
     options = _options()
+    if not options.local:
+        return show(check(options.base_url, options.api_key, options.timeout))
     try:
-        outcomes, title = _local(options) if options.local else _remote(options)
+        with local_stack(options.environment) as stack:
+            print(f"{stack.url}, documents in {stack.store}", flush=True)
+            outcomes = check(stack.url, stack.api_key, options.timeout)
+            return show([*outcomes, outcome_of("SIGTERM", lambda: _stopped(stack))])
     except StartError as error:
         print(error, file=sys.stderr)
         return 1
-    console = Console()
-    console.width = max(console.width, 100)
-    console.print(table_of(outcomes, title))
-    return exit_code(outcomes)
-
-
-def _remote(options: argparse.Namespace) -> tuple[list[Outcome], str]:
-    return check(options.base_url, options.api_key, options.timeout), options.base_url
-
-
-def _local(options: argparse.Namespace) -> tuple[list[Outcome], str]:
-    with local_stack(options.environment) as stack:
-        outcomes = check(stack.url, stack.api_key, options.timeout)
-        outcomes += run_checks([Check("SIGTERM", stops)], stack)
-        return outcomes, f"{stack.url}, documents in {stack.store}"
 
 
 def check(base_url: str, api_key: str | None, timeout_seconds: float) -> list[Outcome]:
@@ -49,12 +37,12 @@ def check(base_url: str, api_key: str | None, timeout_seconds: float) -> list[Ou
         httpx2.Client(base_url=base_url, headers=key, timeout=timeout_seconds) as http,
         httpx2.Client(base_url=base_url, timeout=timeout_seconds) as anonymous,
     ):
-        return list(run_checks(CHECKS, DeployedServer(http, anonymous, bool(api_key))))
+        return list(check_all(http, anonymous, has_key=bool(api_key)))
 
 
-def stops(stack: LocalStack) -> str:
+def _stopped(stack: LocalStack) -> str:
     code = stack.stop()
-    require(code == 0, f"the server exits {code}")
+    expect(code == 0, f"the server exits {code}")
     return "the server exits 0"
 
 

@@ -1,221 +1,173 @@
-"""What a deployed server must be able to do, in the order in which it is asked."""
+"""What a deployed server must be able to do, in the order in which it is asked.
 
+What the client shows endpoint by endpoint is taken from it; here is what concerns the whole: keys,
+proxies that gather a stream, calls the model makes, what is counted.
+"""
+
+import json
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final, TypeAlias
 
-from scripts.deployment.checking import Check, Failed, Skipped, require
-from scripts.deployment.server import JSON, DeployedServer, body_of
+import httpx2
 
-_DOCKER = "Docker is a platform that packs a program with all it needs into a container."
-_TEXTS = [
-    _DOCKER,
-    "The Danube flows through ten countries into the Black Sea.",
-    "A violin has four strings, tuned in fifths.",
-]
+from scripts.client_demo import (
+    CHECKS,
+    COLLECTION,
+    NotServedError,
+    Outcome,
+    Server,
+    WrongError,
+    expect,
+    meet,
+    outcome_of,
+)
 
 
-def health(server: DeployedServer) -> str:
+@dataclass(frozen=True)
+class Deployment(Server):
+    """A server, asked without its key as well: `anonymous`. `has_key` says whether one is known."""
+
+    anonymous: httpx2.Client
+    has_key: bool
+
+
+Check: TypeAlias = Callable[[Deployment], str]
+
+
+def check_all(http: httpx2.Client, anonymous: httpx2.Client, *, has_key: bool) -> Iterator[Outcome]:
+    """The outcome of every check, in order. `http` sends the key, if there is one."""
+    try:
+        met = meet(http)
+    except (WrongError, httpx2.HTTPError, LookupError, TypeError, ValueError) as error:
+        yield Outcome(str(http.base_url), "failed", f"this is no such server: {error!r}")
+        return
+    deployment = Deployment(http, met.endpoints, met.model, met.embedder, anonymous, has_key)
+    for name, check in DEPLOYMENT_CHECKS.items():
+        yield outcome_of(name, partial(check, deployment))
+
+
+def _endpoints(*endpoints: str) -> Check:
+    """The client's own checks of these endpoints, as one."""
+    return lambda deployment: "; ".join(CHECKS[endpoint](deployment) for endpoint in endpoints)
+
+
+def health(deployment: Deployment) -> str:
     """Without a key: alive, and ready for a generation."""
-    alive = body_of(server.anonymous.get("/health"))
-    require(alive["status"] == "healthy", f"status is {alive['status']}")
-    ready = body_of(server.anonymous.get("/health/ready"))
-    require(ready["status"] == "ready", f"status is {ready['status']}")
-    return f"version {alive['version']}, ready"
+    for path in ("/health", "/health/ready"):
+        status = deployment.anonymous.get(path).status_code
+        expect(status == 200, f"{path} without a key is answered {status}")
+    return _endpoints("GET /health", "GET /health/ready")(deployment)
 
 
-def auth(server: DeployedServer) -> str:
+def auth(deployment: Deployment) -> str:
     """Without a key, or with a wrong one, nothing is served."""
-    if not server.has_key:
-        require(server.anonymous.get("/v1/models").status_code != 401, "a key is needed: --api-key")
-        raise Skipped("no key is given, and none is needed")
+    if not deployment.has_key:
+        raise NotServedError("no key is given, and none is needed")
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"x-api-key": "wrong"}):
-        response = server.anonymous.get("/v1/models", headers=headers)
-        require(response.status_code == 401, f"{headers} is answered {response.status_code}")
-        error = response.json()["error"]
-        require(error["code"] == "invalid_api_key", f"the code is {error['code']}")
-    server.get("/v1/models")
-    return "401 without the key, 200 with it"
+        response = deployment.anonymous.get("/v1/models", headers=headers)
+        expect(response.status_code == 401, f"{headers} is answered {response.status_code}")
+        code = response.json()["error"]["code"]
+        expect(code == "invalid_api_key", f"the code is {code}")
+    return "401 without the key or with another"
 
 
-def models(server: DeployedServer) -> str:
-    return f"generates: {server.model}"
-
-
-def errors(server: DeployedServer) -> str:
+def errors(deployment: Deployment) -> str:
     """A mistake is answered in OpenAI's envelope."""
     body = {"model": "no-such-model", "messages": [{"role": "user", "content": "Hello!"}]}
-    response = server.http.post("/v1/chat/completions", json=body)
-    error = response.json()["error"]
-    require(
-        (response.status_code, error["code"]) == (404, "model_not_found"),
-        f"an unknown model is answered {response.status_code} {error['code']}",
+    response = deployment.http.post("/v1/chat/completions", json=body)
+    code = response.json()["error"]["code"]
+    expect(
+        (response.status_code, code) == (404, "model_not_found"),
+        f"an unknown model is answered {response.status_code} {code}",
     )
     return "404 model_not_found for an unknown model"
 
 
-def chat(server: DeployedServer) -> str:
-    answer = server.post(
-        "/v1/chat/completions",
-        model=server.model,
-        messages=[{"role": "user", "content": "Name three rivers."}],
-        max_tokens=32,
-    )
-    text, usage = answer["choices"][0]["message"]["content"], answer["usage"]
-    require(bool(text.strip()), "the answer is empty")
-    require(0 < usage["completion_tokens"] <= 32, f"usage is {usage}")
-    return f"{usage['completion_tokens']} tokens: {_short(text)}"
-
-
-def streaming(server: DeployedServer) -> str:
+def streaming(deployment: Deployment) -> str:
     """The text comes as it is made. A proxy that gathers it shows here."""
+    question = [{"role": "user", "content": "Count from one to twenty, in words."}]
+    body = {"model": deployment.model, "messages": question, "max_tokens": 64}
     began = time.monotonic()
-    text, moments = "", []
-    for chunk in server.stream(
-        "/v1/chat/completions",
-        model=server.model,
-        messages=[{"role": "user", "content": "Count from one to twenty, in words."}],
-        max_tokens=64,
-    ):
-        moments.append(time.monotonic() - began)
-        text += "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
-    require(bool(text.strip()), "the stream has no text")
-    require(len(moments) > 4, f"only {len(moments)} events")
-    require(
-        sum(later - earlier > 0.0005 for earlier, later in pairwise(moments)) >= 2,
-        "all events come at once: something gathers them on the way",
-    )
+    moments = [time.monotonic() - began for _ in _events(deployment, "/v1/chat/completions", body)]
+    expect(len(moments) > 4, f"only {len(moments)} events")
+    steps = sum(later - earlier > 0.0005 for earlier, later in pairwise(moments))
+    expect(steps > 1, "all events come at once: something gathers them on the way")
     return f"{len(moments)} events, the first after {moments[0]:.2f} s, all after {moments[-1]:.2f}"
 
 
-def embeddings(server: DeployedServer) -> str:
-    """Texts that mean the same are nearer to each other than to another."""
-    answer = server.post(
-        "/v1/embeddings",
-        model=server.needs_embedder(),
-        input=["The river rose overnight.", "Water levels are up.", "He plays the harp."],
-    )
-    river, water, harp = (one["embedding"] for one in answer["data"])
-    near, far = _dot(river, water), _dot(river, harp)
-    require(near > far, f"similar texts are at {near:.2f}, different ones at {far:.2f}")
-    return f"{len(river)} dimensions, {near:.2f} for like, {far:.2f} for unlike"
-
-
-def documents(server: DeployedServer) -> str:
-    """What was stored is there, and the same again changes nothing."""
-    server.needs_embedder()
-    stored = _store(server)
-    require(stored["failed"] == 0, f"not stored: {stored['documents']}")
-    require(_store(server)["ids"] == stored["ids"], "the same texts have other ids")
-    listed = server.get(f"/v1/rag/documents?collection={server.collection}")["data"]
-    require(
-        sorted(one["id"] for one in listed) == sorted(stored["ids"]),
-        f"{len(stored['ids'])} are stored, {len(listed)} are listed",
-    )
-    server.has_documents = True
-    return f"{len(listed)} stored, twice, and listed once"
-
-
-def _store(server: DeployedServer) -> JSON:
-    return server.post(
-        "/v1/rag/documents",
-        texts=_TEXTS,
-        metadata=[{"source": "deployment-check", "number": n} for n in range(len(_TEXTS))],
-        collection=server.collection,
-    )
-
-
-def search(server: DeployedServer) -> str:
-    server.needs_documents()
-    hits = server.post(
-        "/v1/rag/search", query="What is Docker?", top_k=2, collection=server.collection
-    )["data"]
-    require(bool(hits), "nothing is found")
-    require(hits[0]["text"] == _DOCKER, f"the best hit is {_short(hits[0]['text'])}")
-    return f"{len(hits)} found, the right one first, score {hits[0]['score']:.2f}"
-
-
-def rag_chat(server: DeployedServer) -> str:
+def rag_chat(deployment: Deployment) -> str:
     """An answer with its sources, whole and streamed."""
-    server.needs_documents()
-    question = {
-        "query": "What is Docker?",
-        "max_tokens": 64,
-        "num_context_docs": 2,
-        "collection": server.collection,
-    }
-    answer = server.post("/v1/rag/chat", **question)
-    require(bool(answer["answer"].strip()), "the answer is empty")
-    require(answer["sources"][0]["text"] == _DOCKER, "the first source is another one")
-    require(answer["usage"]["total_tokens"] > 0, f"usage is {answer['usage']}")
-    events = [event["event"] for event in server.stream("/v1/rag/chat", **question)]
-    require(events[0] == "sources", f"the stream begins with {events[0]}")
-    require(events[-1] == "usage", f"the stream ends with {events[-1]}")
-    return f"{len(answer['sources'])} sources: {_short(answer['answer'])}"
+    seen = _endpoints("POST /v1/rag/chat")(deployment)
+    body = {"query": "What does Docker pack?", "max_tokens": 48, "collection": COLLECTION}
+    names = [name for name, _ in _events(deployment, "/v1/rag/chat", body)]
+    expect(names[0] == "sources", f"the stream begins with {names[0]}")
+    expect("text" in names, "the stream has no text")
+    expect(names[-1] == "usage", f"the stream ends with {names[-1]}")
+    return seen
 
 
-def functions(server: DeployedServer) -> str:
+def functions(deployment: Deployment) -> str:
     """One is run by itself, and one by the model's call."""
-    ran = server.post("/v1/functions/get_weekday", arguments={"date": "2026-02-14"})
-    require("Saturday" in str(ran["result"]), f"2026-02-14 is said to be {ran['result']}")
-    answer = server.post(
-        "/v1/chat/completions",
-        model=server.model,
-        messages=[{"role": "user", "content": "Which weekday is 2026-02-14?"}],
-        tool_choice="required",
-        server_tools=["get_weekday"],
-        max_tokens=128,
-    )
+    _endpoints("POST /v1/functions/{name}")(deployment)
+    body = {
+        "model": deployment.model,
+        "messages": [{"role": "user", "content": "Which weekday is 2026-02-14?"}],
+        "tool_choice": "required",
+        "server_tools": ["get_weekday"],
+        "max_tokens": 128,
+    }
+    answer = deployment.post("/v1/chat/completions", body)
     calls = answer["choices"][0]["message"]["server_tool_calls"]
-    require(bool(calls), "the model has called nothing")
+    expect(calls, "the model has called nothing")
     return f"get_weekday: Saturday; the model's calls: {len(calls)}"
 
 
-def metrics(server: DeployedServer) -> str:
+def metrics(deployment: Deployment) -> str:
     """Prometheus can read what has been counted meanwhile."""
-    response = server.http.get("/metrics")
-    require(response.status_code == 200, f"GET /metrics: {response.status_code}")
-    lines = response.text.splitlines()
+    lines = deployment.call("GET", "/metrics").text.splitlines()
     samples = [line.rsplit(" ", 1) for line in lines if line and not line.startswith("#")]
+    expect(any(line.startswith("# TYPE ") for line in lines), "it is not in Prometheus' format")
     counted = [name for name, value in samples if "_total" in name and float(value) > 0]
-    require(any(line.startswith("# TYPE ") for line in lines), "it is not in Prometheus' format")
-    require(bool(counted), "nothing has been counted")
+    expect(counted, "nothing has been counted")
     return f"{len(samples)} samples"
 
 
-def clean_up(server: DeployedServer) -> str:
-    """The collection of these checks goes; so do its documents."""
-    server.needs_documents()
-    path = f"/v1/rag/collections/{server.collection}"
-    deleted = body_of(server.http.delete(path))
-    require(deleted["deleted"], f"the answer is {deleted}")
-    require(server.http.get(path).status_code == 404, "it is still there")
-    return f"{server.collection} is deleted"
+def _events(deployment: Deployment, path: str, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The events of a stream as they come: name, "" for none, and data.
+
+    Raises WrongError for an error in it, and for an end that does not say that it is one.
+    """
+    name = ""
+    with deployment.http.stream("POST", path, json={**body, "stream": True}) as response:
+        expect(response.status_code == 200, f"answered {response.status_code}")
+        for line in response.iter_lines():
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line == "data: [DONE]":
+                return
+            elif line.startswith("data: "):
+                data = json.loads(line.removeprefix("data: "))
+                expect("error" not in data, f"an error in the stream: {data.get('error')}")
+                yield name, data
+    raise WrongError("the stream ends without [DONE]")
 
 
-def _dot(one: list[float], other: list[float]) -> float:
-    if len(one) != len(other):
-        raise Failed("vectors of different lengths")
-    return sum(a * b for a, b in zip(one, other, strict=True))
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return repr(line if len(line) <= 40 else f"{line[:39]}…")
-
-
-CHECKS: Final = (
-    Check("health", health),
-    Check("auth", auth),
-    Check("models", models),
-    Check("errors", errors),
-    Check("chat", chat),
-    Check("streaming", streaming),
-    Check("embeddings", embeddings),
-    Check("documents", documents),
-    Check("search", search),
-    Check("RAG chat", rag_chat),
-    Check("functions", functions),
-    Check("metrics", metrics),
-    Check("clean up", clean_up),
-)
+DEPLOYMENT_CHECKS: Final[dict[str, Check]] = {
+    "health": health,
+    "auth": auth,
+    "errors": errors,
+    "chat": _endpoints("POST /v1/chat/completions"),
+    "streaming": streaming,
+    "embeddings": _endpoints("POST /v1/embeddings"),
+    "documents": _endpoints("POST /v1/rag/documents", "GET /v1/rag/documents"),
+    "search": _endpoints("POST /v1/rag/search"),
+    "RAG chat": rag_chat,
+    "functions": functions,
+    "metrics": metrics,
+    "clean up": _endpoints("DELETE /v1/rag/collections/{name}"),
+}
+"""By name, in their order."""
