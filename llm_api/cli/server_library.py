@@ -9,7 +9,12 @@ import httpx2
 
 from llm_api.cli.files import FoundFile
 from llm_api.cli.server_url import checked_url
-from llm_api.core.errors import GenerationError, InvalidRequestError, UnavailableError
+from llm_api.core.errors import (
+    CollectionNotFoundError,
+    GenerationError,
+    InvalidRequestError,
+    UnavailableError,
+)
 from llm_api.core.rag.files import DIGEST_FIELD
 from llm_api.core.rag.outcome import DocumentOutcome, Report
 from llm_api.core.upstream import LOOPBACK
@@ -37,7 +42,7 @@ class ServerLibrary:
             if cursor is not None:
                 params["cursor"] = cursor
             response = await self._send("GET", "/v1/rag/documents", params=params)
-            if response.status_code == httpx2.codes.NOT_FOUND and _code(response) is not None:
+            if _code(response) == CollectionNotFoundError.code:
                 return {}
             page = _answer(response)
             found |= {one["id"]: str(one["metadata"].get(DIGEST_FIELD)) for one in page["data"]}
@@ -115,12 +120,11 @@ def _answer(response: httpx2.Response) -> dict[str, Any]:
 
 
 def _code(response: httpx2.Response) -> str | None:
-    """The error's code where it is ours that says there is no such collection."""
+    """The code of a refusal of ours."""
     try:
-        code = response.json()["error"]["code"]
+        return str(response.json()["error"]["code"])
     except (ValueError, KeyError, TypeError):
         return None
-    return "collection_not_found" if code == "collection_not_found" else None
 
 
 def _message(response: httpx2.Response) -> str:
