@@ -1,10 +1,9 @@
 """Retrieval on the wire: the real store in memory, an embedder by words, a model by script."""
 
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -13,13 +12,7 @@ from fastapi import FastAPI
 from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
 from llm_api.core.embeddings.registry import EmbedderRegistry
-from llm_api.core.rag.chunking import ChunkSettings
-from llm_api.core.rag.jobs import IngestJobs
-from llm_api.core.rag.loaders.file_loader import FileLoader
-from llm_api.core.rag.opening import VectorStoreOptions, open_vector_store
-from llm_api.core.rag.retrieval import Retrieval
-from llm_api.core.rag.retrieve import Retriever
-from tests.core.rag.fakes import FakeEmbedder
+from tests.core.rag.fakes import FakeEmbedder, open_retrieval
 from tests.fakes import FakeBackend, FakeModels, FakeServices
 from tests.live import live_server
 
@@ -65,13 +58,7 @@ def served() -> Iterator[Served]:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        async with (
-            open_vector_store(VectorStoreOptions(Path(), is_in_memory=True)) as store,
-            FileLoader() as loader,
-            aclosing(IngestJobs()) as jobs,
-        ):
-            retriever = Retriever(store, embedder, score_threshold=0.2)
-            retrieval = Retrieval(store, embedder, loader, jobs, retriever, ChunkSettings(), 3)
+        async with open_retrieval(embedder=embedder) as retrieval:
             set_services(
                 app,
                 FakeServices(FakeModels([backend]), EmbedderRegistry([]), retrieval=retrieval),

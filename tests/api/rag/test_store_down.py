@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
@@ -12,14 +12,9 @@ from fastapi import FastAPI
 from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
 from llm_api.core.embeddings.registry import EmbedderRegistry
-from llm_api.core.rag.chunking import ChunkSettings
-from llm_api.core.rag.jobs import IngestJobs
-from llm_api.core.rag.loaders.file_loader import FileLoader
-from llm_api.core.rag.opening import VectorStoreOptions, open_vector_store
-from llm_api.core.rag.retrieval import Retrieval
-from llm_api.core.rag.retrieve import Retriever
+from llm_api.core.rag.opening import VectorStoreOptions
 from tests.api.rag.conftest import error_of
-from tests.core.rag.fakes import FakeEmbedder
+from tests.core.rag.fakes import open_retrieval
 from tests.fakes import MODEL_ID, FakeBackend, FakeModels, FakeServices
 from tests.live import live_server
 
@@ -33,14 +28,7 @@ def http() -> Iterator[httpx2.Client]:
         options = VectorStoreOptions(
             Path(), url="http://127.0.0.1:1", timeout_seconds=TIMEOUT_SECONDS
         )
-        async with (
-            open_vector_store(options) as store,
-            FileLoader() as loader,
-            aclosing(IngestJobs()) as jobs,
-        ):
-            embedder = FakeEmbedder()
-            retriever = Retriever(store, embedder)
-            retrieval = Retrieval(store, embedder, loader, jobs, retriever, ChunkSettings(), 3)
+        async with open_retrieval(options) as retrieval:
             models = FakeModels([FakeBackend()])
             set_services(app, FakeServices(models, EmbedderRegistry([]), retrieval=retrieval))
             yield

@@ -1,10 +1,12 @@
-"""A store in a dictionary, an embedder by words, and cutting by lines: for tests."""
+"""A store in a dictionary, an embedder by words, cutting by lines, and retrieval over these."""
 
 import asyncio
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -20,8 +22,14 @@ from llm_api.core.errors import (
     DocumentNotFoundError,
     EmbeddingMismatchError,
 )
+from llm_api.core.rag.chunking import ChunkSettings
 from llm_api.core.rag.filters import Filter
+from llm_api.core.rag.jobs import IngestJobs
+from llm_api.core.rag.loaders.file_loader import FileLoader
+from llm_api.core.rag.opening import VectorStoreOptions, open_vector_store
 from llm_api.core.rag.prepare import Chunking
+from llm_api.core.rag.retrieval import Retrieval
+from llm_api.core.rag.retrieve import Retriever
 from llm_api.core.rag.types import Chunk, Document, Metadata, Span
 from llm_api.core.rag.vector_store import (
     Collection,
@@ -202,3 +210,21 @@ class FakeStore:
         threshold = query.score_threshold
         passing = [hit for hit in hits if threshold is None or hit.score >= threshold]
         return tuple(sorted(passing, key=lambda hit: -hit.score)[: query.top_k])
+
+
+IN_MEMORY = VectorStoreOptions(Path(), is_in_memory=True)
+
+
+@asynccontextmanager
+async def open_retrieval(
+    options: VectorStoreOptions = IN_MEMORY, embedder: FakeEmbedder | None = None
+) -> AsyncGenerator[Retrieval, None]:
+    """Retrieval over a real store."""
+    embedder = embedder or FakeEmbedder()
+    async with (
+        open_vector_store(options) as store,
+        FileLoader() as loader,
+        aclosing(IngestJobs()) as jobs,
+    ):
+        retriever = Retriever(store, embedder, score_threshold=0.2)
+        yield Retrieval(store, embedder, loader, jobs, retriever, ChunkSettings(), top_k=3)
