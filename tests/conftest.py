@@ -14,6 +14,7 @@ from llm_api.core.embeddings.registry import EmbedderRegistry
 from tests.core.embeddings.fake_encoder import FakeEncoder, fake_embedder
 from tests.fakes import FakeBackend, FakeModels, FakeServices
 from tests.live import live_server
+from tests.redis_server import NoRedisError, running_redis
 
 FAKE_PING_SECONDS = 0.1
 
@@ -63,7 +64,7 @@ def app(services: FakeServices) -> FastAPI:
 async def client(app: FastAPI) -> AsyncGenerator[httpx2.AsyncClient, None]:
     """Talks to `app` in this process: for what needs no socket."""
     transport = httpx2.ASGITransport(app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://fake") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 
@@ -72,3 +73,13 @@ def base_url(app: FastAPI) -> Iterator[str]:
     """`app` behind a real socket: for streams, disconnects and SDKs."""
     with live_server(app) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real Redis, or the test is skipped."""
+    try:
+        with running_redis() as url:
+            yield url
+    except NoRedisError as error:
+        pytest.skip(str(error))

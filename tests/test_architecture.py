@@ -82,6 +82,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     **dict.fromkeys(
         ("jsonschema", "referencing"), frozenset({"llm_api.core.llm.emulation.json_validator"})
     ),
+    "redis": frozenset({"llm_api.core.access.redis_counters"}),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
     "docstring_parser": frozenset({"llm_api.core.functions.docstrings"}),
     "mcp": frozenset(
@@ -273,6 +274,7 @@ def fake_package(folder: Path, files: Mapping[str, str]) -> dict[str, ast.Module
         ("a.py", "import_module('llama_cpp')", ["llm_api.a: imports llama_cpp"]),
         ("a.py", "importlib.import_module('llama_cpp.x')", ["llm_api.a: imports llama_cpp"]),
         ("core/rag/a.py", "import qdrant_edge", ["llm_api.core.rag.a: imports qdrant_edge"]),
+        ("main.py", "import redis.asyncio", ["llm_api.main: imports redis"]),
         ("main.py", "import huggingface_hub.errors", ["llm_api.main: imports huggingface_hub"]),
         ("api/a.py", "from . import b", ["llm_api.api.a: imports relatively"]),
         ("cli.py", "import os\nx = os.environ['A']", ["llm_api.cli: reads the environment"]),

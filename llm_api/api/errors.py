@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from llm_api.api.disconnect import ClientLeftError
 from llm_api.api.models.errors import ErrorBody, ErrorEnvelope
@@ -31,6 +32,8 @@ from llm_api.core.errors import (
     LLMAPIError,
     ModelNotFoundError,
     OverloadedError,
+    PermissionDeniedError,
+    RateLimitedError,
     StorageFullError,
     UnavailableError,
     UpstreamError,
@@ -50,7 +53,9 @@ _STATUSES: Mapping[type[LLMAPIError], tuple[int, str]] = {
     JobNotFoundError: (404, "invalid_request_error"),
     DocumentNotFoundError: (404, "invalid_request_error"),
     EmbeddingMismatchError: (409, "invalid_request_error"),
+    PermissionDeniedError: (403, "invalid_request_error"),
     OverloadedError: (429, "rate_limit_error"),
+    RateLimitedError: (429, "rate_limit_error"),
     UnavailableError: (503, "server_error"),
     UpstreamTimeoutError: (504, "server_error"),
     UpstreamError: (502, "server_error"),
@@ -116,6 +121,9 @@ def describe(error: LLMAPIError) -> Failure:
 def _headers(error: LLMAPIError, known: type[LLMAPIError]) -> Mapping[str, str]:
     if isinstance(error, OverloadedError):
         return _retry_after(error.retry_after_seconds)
+    if isinstance(error, RateLimitedError):
+        seconds = error.retry_after_seconds
+        return NO_RETRY if seconds is None else _retry_after(seconds)
     if isinstance(error, UnavailableError):
         seconds = error.retry_after_seconds
         return _retry_after(UNAVAILABLE_RETRY_SECONDS if seconds is None else seconds)
@@ -148,6 +156,12 @@ class RequestRefusedError(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
+
+
+async def refuse(failure: Failure, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with a failure, as middleware does. Notes it."""
+    facts_of(scope).error = failure.code
+    await failure.to_response()(scope, receive, send)
 
 
 def add_error_handlers(app: FastAPI) -> None:

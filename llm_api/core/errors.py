@@ -13,7 +13,10 @@ LLMAPIError
 ├── DocumentNotFoundError          no document of that id is in the collection
 ├── JobNotFoundError               no job of that id was started, or it ended long ago
 ├── EmbeddingMismatchError         a collection was built with another embedding model
+├── PermissionDeniedError          the caller's key does not permit it
+│   └── ModelForbiddenError        the caller's key does not permit this model
 ├── OverloadedError                the queue is full; try again after a while
+├── RateLimitedError               the caller has used what it may use
 ├── UnavailableError               the model is not loaded (yet), or whoever runs it is not there
 │   ├── FunctionsBusyError         every thread for functions is held by one that does not end
 │   └── VectorStoreUnavailableError  the vector store does not answer (in time)
@@ -97,12 +100,30 @@ class EmbeddingMismatchError(LLMAPIError):
     code = "embedding_mismatch"
 
 
+class PermissionDeniedError(LLMAPIError):
+    code = "insufficient_permissions"
+
+
+class ModelForbiddenError(PermissionDeniedError):
+    code = "model_not_allowed"
+
+
 class OverloadedError(LLMAPIError):
     """Carries `retry_after_seconds`, an estimate from measured speed."""
 
     code = "queue_full"
 
     def __init__(self, message: str, *, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RateLimitedError(LLMAPIError):
+    """`retry_after_seconds` says when there is room again, None where there never will be."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 

@@ -31,6 +31,10 @@ class Retrieval:
     chunks: ChunkSettings
     top_k: int
 
+    def through(self, embedder: Embedder) -> "Retrieval":
+        """The same with another way to the same embedding model."""
+        return replace(self, embedder=embedder, retriever=self.retriever.through(embedder))
+
     async def ingest(
         self, collection: str, documents: AsyncIterable[Document], report: Report
     ) -> None:

@@ -75,6 +75,10 @@ class Retriever:
         self._reranker = reranker
         self._score_threshold = score_threshold
 
+    def through(self, embedder: Embedder) -> "Retriever":
+        """The same search with another way to the same embedding model."""
+        return Retriever(self._store, embedder, self._reranker, self._score_threshold)
+
     async def search(self, question: str, options: SearchOptions, scope: str = "") -> list[Found]:
         """The best chunks for the question, best first. `scope`: see `EmbeddingRequest`.
 

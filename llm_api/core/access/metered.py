@@ -1,0 +1,141 @@
+"""Models as one caller reaches them: in its own scope, and with its tokens counted.
+
+Made anew for each HTTP request. What that goes on to use after it got something (rounds of
+functions, batches of an ingest) is counted and not refused: what has begun is not cut.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import assert_never
+
+from llm_api.core.access.caller import Caller
+from llm_api.core.embeddings.embedder import (
+    Embedder,
+    EmbedderCard,
+    EmbeddingInput,
+    EmbeddingRequest,
+    Embeddings,
+    TokenCounter,
+    TokenIds,
+)
+from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.token_count import count_tokens
+from llm_api.core.llm.types import (
+    Annotation,
+    ChatPrompt,
+    Event,
+    Finished,
+    FunctionExecuted,
+    GenerationRequest,
+    Prompt,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    TextPrompt,
+    TokenPrompt,
+    ToolCallDelta,
+    ToolCallStarted,
+)
+from llm_api.core.utils.token_estimate import estimate_tokens
+
+
+class MeteredBackend:
+    """A backend that belongs to somebody else, for one caller."""
+
+    def __init__(self, backend: Backend, caller: Caller) -> None:
+        self._backend = backend
+        self._caller = caller
+        self._has_answered = False
+
+    @property
+    def card(self) -> ModelCard:
+        return self._backend.card
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        """As `Backend.generate`; raises RateLimitedError, too.
+
+        An answer that is cut counts its prompt, and a token for each of its pieces.
+        """
+        request = replace(request, scope=self._caller.key.name)
+        most = request.max_tokens + _tokens_of_prompt(request.prompt)
+        reservation = await self._caller.reserve(most, is_forced=self._has_answered)
+        used = 0
+        try:
+            async with aclosing(self._backend.generate(request)) as events:
+                async for event in events:
+                    used = _used_after(event, used)
+                    self._has_answered |= isinstance(event, Finished)
+                    yield event
+        finally:
+            await self._caller.settle(reservation, used)
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """As the backend counts, where it can."""
+        return await count_tokens(self._backend, texts)
+
+    async def aclose(self) -> None:
+        """The backend belongs to somebody else."""
+
+
+class MeteredEmbedder:
+    """An embedder that belongs to somebody else, for one caller."""
+
+    def __init__(self, embedder: Embedder, caller: Caller) -> None:
+        self._embedder = embedder
+        self._caller = caller
+        self._has_answered = False
+
+    @property
+    def card(self) -> EmbedderCard:
+        return self._embedder.card
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """As `Embedder.embed`; raises RateLimitedError, too."""
+        request = replace(request, scope=self._caller.key.name)
+        most = sum(map(_tokens_of_input, request.inputs))
+        reservation = await self._caller.reserve(most, is_forced=self._has_answered)
+        used = 0
+        try:
+            embeddings = await self._embedder.embed(request)
+            used, self._has_answered = embeddings.tokens, True
+        finally:
+            await self._caller.settle(reservation, used)
+        return embeddings
+
+    async def token_counter(self) -> TokenCounter:
+        return await self._embedder.token_counter()
+
+    async def aclose(self) -> None:
+        """The embedder belongs to somebody else."""
+
+
+def _tokens_of_prompt(prompt: Prompt) -> int:
+    match prompt:
+        case ChatPrompt(messages):
+            return sum(estimate_tokens(message.content) for message in messages)
+        case TextPrompt(text):
+            return estimate_tokens(text)
+        case TokenPrompt(tokens):
+            return len(tokens)
+        case other:
+            assert_never(other)
+
+
+def _tokens_of_input(given: EmbeddingInput) -> int:
+    return len(given.ids) if isinstance(given, TokenIds) else estimate_tokens(given)
+
+
+def _used_after(event: Event, used: int) -> int:
+    """The tokens of an answer as far as its events tell. Pure."""
+    match event:
+        case Started(prompt_tokens):
+            return prompt_tokens or 0
+        case TextDelta() | ReasoningDelta() | ToolCallStarted() | ToolCallDelta():
+            return used + 1
+        case FunctionExecuted() | Annotation():
+            return used
+        case Finished(usage=usage):
+            return usage.prompt_tokens + usage.completion_tokens
+        case other:
+            assert_never(other)
