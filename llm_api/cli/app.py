@@ -19,6 +19,7 @@ from llm_api.cli.embed import embed
 from llm_api.cli.functions import functions
 from llm_api.cli.ingest import EXAMPLES as INGEST_EXAMPLES
 from llm_api.cli.ingest import ingest
+from llm_api.cli.keys import keys
 from llm_api.cli.models import models
 from llm_api.cli.rag import rag
 from llm_api.cli.serve import EXAMPLES as SERVE_EXAMPLES
@@ -40,6 +41,7 @@ app.command(epilog=INGEST_EXAMPLES)(ingest)
 app.add_typer(rag, name="rag")
 app.add_typer(models, name="models")
 app.add_typer(functions, name="functions")
+app.add_typer(keys, name="keys")
 app.command(epilog=DOCTOR_EXAMPLES)(doctor)
 
 

@@ -28,6 +28,10 @@ EXAMPLES = r"""Examples:
 def chat(  # noqa: PLR0913, PLR0917 - typer reads the options from the parameters
     prompt: Annotated[str | None, typer.Argument(help="Say only this, and leave.")] = None,
     url: Annotated[str | None, typer.Option(help="The server [http://HOST:PORT].")] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(help="A key of the server. Unless said: API_KEY, for one on this machine."),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Name of a model that the server, or the file, has.")
     ] = None,
@@ -52,7 +56,6 @@ def chat(  # noqa: PLR0913, PLR0917 - typer reads the options from the parameter
     In the conversation `/reset` forgets it, `/exit` or Ctrl-D leaves, Ctrl-C stops an answer.
     From a pipe every line is one turn.
     """
-    from llm_api.cli.server_url import default_url
     from llm_api.config.settings import load_settings
 
     is_local = local or model_path is not None or config is not None
@@ -71,18 +74,24 @@ def chat(  # noqa: PLR0913, PLR0917 - typer reads the options from the parameter
     talker = (
         _local(settings, model, options)
         if is_local
-        else _server(url or default_url(settings), model, options)
+        else _server(settings, url, model, options, api_key)
     )
     with talker as other_side:
         _converse(Conversation(other_side, system), prompt)
 
 
 def _server(
-    url: str, model: str | None, options: dict[str, int | float]
+    settings: "Settings",
+    url: str | None,
+    model: str | None,
+    options: dict[str, int | float],
+    api_key: str | None,
 ) -> AbstractContextManager[Talker]:
     from llm_api.cli.server_talker import server_talker
+    from llm_api.cli.server_url import default_url, key_for
 
-    return server_talker(url, model, dict(options))
+    key = key_for(settings, url, api_key)
+    return server_talker(url or default_url(settings), model, dict(options), key)
 
 
 def _local(

@@ -46,7 +46,8 @@ def ingest(
     collection: Annotated[str, typer.Option(help="Where they go.")] = "default",
     url: Annotated[str | None, typer.Option(help="The server [http://HOST:PORT].")] = None,
     api_key: Annotated[
-        str | None, typer.Option(envvar="API_KEY", help="The server's key.", show_envvar=False)
+        str | None,
+        typer.Option(help="A key of the server. Unless said: API_KEY, for one on this machine."),
     ] = None,
     local: Annotated[
         bool, typer.Option("--local", help="Store where the settings say, without a server.")
@@ -58,7 +59,7 @@ def ingest(
     changed, it replaces what was stored of it. Ends with 1 if a file could not be stored.
     """
     from llm_api.cli.files import find_files
-    from llm_api.cli.server_url import default_url
+    from llm_api.cli.server_url import default_url, key_for
     from llm_api.config.settings import load_settings
 
     if local and url is not None:
@@ -68,7 +69,7 @@ def ingest(
     library = (
         _local(settings, collection)
         if local
-        else _server(url or default_url(settings), api_key, collection)
+        else _server(url or default_url(settings), key_for(settings, url, api_key), collection)
     )
     logging.basicConfig(level="ERROR")  # what goes wrong is raised, and said once
     if asyncio.run(_ingest(files, library))["failed"]:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from llm_api.cli.files import FoundFile
-from llm_api.cli.server_url import checked_url
+from llm_api.cli.server_url import checked_url, key_headers
 from llm_api.core.errors import (
     CollectionNotFoundError,
     GenerationError,
@@ -90,9 +90,11 @@ async def server_library(
 ) -> AsyncGenerator[ServerLibrary, None]:
     """Raises InvalidRequestError for what is no URL."""
     base = checked_url(url)
-    headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
     async with httpx2.AsyncClient(
-        base_url=base, headers=headers, timeout=_TIMEOUT, trust_env=base.host not in LOOPBACK
+        base_url=base,
+        headers=key_headers(api_key),
+        timeout=_TIMEOUT,
+        trust_env=base.host not in LOOPBACK,
     ) as client:
         yield ServerLibrary(client, collection)
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from llm_api.cli.conversation import Answer
-from llm_api.cli.server_url import checked_url
+from llm_api.cli.server_url import checked_url, key_headers
 from llm_api.core.errors import GenerationError, InvalidRequestError, UnavailableError
 from llm_api.core.llm.types import JSON, Message
 from llm_api.core.upstream import LOOPBACK
@@ -52,7 +52,7 @@ class ServerTalker:
 
 @contextmanager
 def server_talker(
-    url: str, model: str | None, options: Mapping[str, JSON]
+    url: str, model: str | None, options: Mapping[str, JSON], api_key: str | None = None
 ) -> Iterator[ServerTalker]:
     """Connect to a server; `model` None takes the first that it serves.
 
@@ -60,7 +60,10 @@ def server_talker(
     """
     base = checked_url(url)
     with httpx2.Client(
-        base_url=base, timeout=_TIMEOUT, trust_env=base.host not in LOOPBACK
+        base_url=base,
+        headers=key_headers(api_key),
+        timeout=_TIMEOUT,
+        trust_env=base.host not in LOOPBACK,
     ) as client:
         yield ServerTalker(client, model or _first_model(client), options)
 

@@ -1,10 +1,11 @@
-"""Where the server is that the settings describe, and whether a text is a server's URL."""
+"""Where the server is that the settings describe, with which key, and what is a server's URL."""
 
 from typing import TYPE_CHECKING
 
 import httpx2
 
 from llm_api.core.errors import InvalidRequestError
+from llm_api.core.upstream import LOOPBACK
 
 if TYPE_CHECKING:
     from llm_api.config.settings import Settings
@@ -27,3 +28,18 @@ def checked_url(url: str) -> httpx2.URL:
     if base.scheme not in ("http", "https") or not base.host:
         raise InvalidRequestError(f"{url} is no URL; write it like http://127.0.0.1:8000.")
     return base
+
+
+def key_for(settings: "Settings", url: str | None, api_key: str | None) -> str | None:
+    """The key to send: the one given, or API_KEY to a server of this machine, and to no other.
+
+    Raises InvalidRequestError for what is no URL.
+    """
+    is_ours = url is None or checked_url(url).host in LOOPBACK
+    if api_key is None and settings.api_key is not None and is_ours:
+        return settings.api_key.get_secret_value()
+    return api_key
+
+
+def key_headers(api_key: str | None) -> dict[str, str]:
+    return {} if api_key is None else {"authorization": f"Bearer {api_key}"}

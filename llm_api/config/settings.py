@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from llm_api.config.problems import explain
+from llm_api.config.sections.access import AccessSettings
 from llm_api.config.sections.embeddings import EmbeddingSettings
 from llm_api.config.sections.functions import FunctionSettings
 from llm_api.config.sections.models import ModelSettings
@@ -28,6 +29,7 @@ class Settings(
     EmbeddingSettings,
     PlainSettings,
     RequestLogSettings,
+    AccessSettings,
     ServerSettings,
     FunctionSettings,
     ModelSettings,

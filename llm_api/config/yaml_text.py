@@ -1,4 +1,4 @@
-"""YAML as plain values: safely, and with every key given once. Knows nothing of its meaning."""
+"""YAML as plain values and back: safely, every key given once. Knows nothing of its meaning."""
 
 from collections.abc import Hashable
 
@@ -41,3 +41,8 @@ def parse_yaml(text: str) -> object:
     # Numbers, dates and texts that look like such and are none; nesting without end.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidYamlError("is no YAML that can be read") from error
+
+
+def to_yaml(value: object) -> str:
+    """Plain values as YAML, in their order. Pure."""
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)

@@ -132,8 +132,19 @@ def is_built(name: str) -> bool:
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment without settings of any server that a person's shell may carry. Pure."""
-    settings = {"PARALLEL", "N_THREADS", "API_KEY", "CONTEXT_LENGTH", "MODEL", "N_CTX"}
-    prefixes = ("LLAMA_ARG_", "MODEL_", "KV_", "GPU_", "LLM_", "EMBEDDING_", "OPENAI_", "LITELLM_")
+    settings = {"PARALLEL", "N_THREADS", "CONTEXT_LENGTH", "MODEL", "N_CTX"}
+    prefixes = (
+        "LLAMA_ARG_",
+        "MODEL_",
+        "KV_",
+        "GPU_",
+        "LLM_",
+        "EMBEDDING_",
+        "OPENAI_",
+        "LITELLM_",
+        "API_KEY",
+        "KEY_",
+    )
     return {
         name: value
         for name, value in environment.items()

@@ -22,6 +22,7 @@ class ChatServer:
     is_cut: bool = False  # no [DONE]
     is_endless: bool = False
     asked: list[dict[str, Any]] = field(default_factory=list)
+    authorization: str | None = None  # what the last question came with
     gone: threading.Event = field(default_factory=threading.Event)  # a client left in mid-answer
 
 
@@ -46,6 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         script = self.script
+        script.authorization = self.headers["Authorization"]
         script.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         if script.refusal is not None:
             error = {"message": script.refusal, "type": "x", "param": None, "code": None}

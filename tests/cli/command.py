@@ -22,6 +22,10 @@ SETTINGS = (
     "PORT",
     "LOG_LEVEL",
     "API_KEY",
+    "API_KEYS_FILE",
+    "ALLOW_UNAUTHENTICATED",
+    "ALLOWED_HOSTS",
+    "REDIS_URL",
     "FUNCTIONS_DIR",
     "FUNCTION_TIMEOUT_SECONDS",
     "FUNCTION_RESULT_BYTES",
@@ -38,7 +42,7 @@ def environment(**variables: str) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name not in SETTINGS and not name.startswith(("EMBEDDING_", "QDRANT_", "RAG_"))
+        if name not in SETTINGS and not name.startswith(("EMBEDDING_", "QDRANT_", "RAG_", "KEY_"))
     }
     # The very package under test, installed or not.
     path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])

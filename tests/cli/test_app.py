@@ -29,6 +29,10 @@ from tests.core.llm.tiny_gguf import gguf_bytes, write_gguf
         (["functions"], "llm-api functions call get_weekday date=2026-02-14"),
         (["functions", "list"], "FUNCTIONS_DIR=my_functions llm-api functions list"),
         (["functions", "call"], "llm-api functions call add_to_date date=2026-01-31 months=1"),
+        (["keys"], "llm-api keys create alice --file keys.yaml"),
+        (["keys", "create"], "llm-api keys create alice --scope generate --tokens-per-day 100000"),
+        (["keys", "list"], "API_KEYS_FILE=keys.yaml llm-api keys list"),
+        (["keys", "revoke"], "llm-api keys revoke alice --file keys.yaml"),
         (["embed"], "--input-type document < passages.txt"),
         (["ingest"], "llm-api ingest manuals/ --collection manuals"),
         (["rag"], "llm-api ingest"),
@@ -100,6 +104,15 @@ def test_a_startup_model_that_cannot_be_loaded_ends_the_server_with_one_line(
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
     assert "cannot load empty.gguf" in done.stderr
+
+
+def test_a_public_address_without_a_key_ends_in_one_line(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - refused
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "Error: HOST 0.0.0.0: whoever reaches this address could use the server; set API_KEY or"
+        " API_KEYS_FILE, or ALLOW_UNAUTHENTICATED=true\n"
+    )
 
 
 def test_an_option_wins_over_the_environment(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from llm_api.cli.server_url import key_for
+from llm_api.config.settings import load_settings
 from llm_api.core.llm.model_files import default_model_path
 from tests.cli.chat_server import ChatServer, running_chat_server
 from tests.cli.command import environment, llm_api
@@ -63,6 +65,35 @@ def test_the_server_is_found_by_the_settings(server: ChatServer, tmp_path: Path)
     port = server.url.rpartition(":")[2]
     done = llm_api(tmp_path, "chat", "Hi", HOST="0.0.0.0", PORT=port)  # noqa: S104 - a listener's
     assert done.stdout == "Hello.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [([], "Bearer sk-own"), (["--api-key", "sk-given"], "Bearer sk-given")],
+)
+def test_a_server_on_this_machine_gets_its_key(
+    server: ChatServer, tmp_path: Path, options: list[str], sent: str
+) -> None:
+    llm_api(tmp_path, "chat", "--url", server.url, *options, "Hi", API_KEY="sk-own")
+    assert server.authorization == sent
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        (None, "sk-own"),
+        ("http://localhost:8000", "sk-own"),
+        ("http://127.0.0.1", "sk-own"),
+        ("http://[::1]:8000/v1", "sk-own"),
+        ("http://localhost.example", None),
+        ("http://localhost@example.org", None),
+        ("https://example.org/127.0.0.1", None),
+    ],
+)
+def test_no_other_server_gets_the_key_of_this_one(url: str | None, key: str | None) -> None:
+    settings = load_settings(api_key="sk-own")
+    assert key_for(settings, url, None) == key
+    assert key_for(settings, url, "sk-given") == "sk-given"
 
 
 def test_a_proxy_in_the_environment_does_not_hide_this_machine(

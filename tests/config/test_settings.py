@@ -57,6 +57,18 @@ def refusal(**overrides: object) -> str:
         ("log_content", False),
         ("generate_max_tokens", 200),
         ("api_key", None),
+        ("api_keys_file", None),
+        ("allow_unauthenticated", False),
+        ("allowed_hosts", ()),
+        ("cors_origins", ()),
+        ("key_requests_per_minute", None),
+        ("key_tokens_per_minute", None),
+        ("key_tokens_per_day", None),
+        ("key_concurrency", None),
+        ("redis_url", None),
+        ("rate_limit_fail_open", False),
+        ("max_body_bytes", 16 * 2**20),
+        ("max_upload_bytes", 200_000_000),
         ("data_dir", Path("data")),
         ("qdrant_url", None),
         ("qdrant_api_key", None),
@@ -102,6 +114,9 @@ def test_default(name: str, default: object) -> None:
         ("HOST", " ::1 ", "::1"),
         ("MODEL_MEMORY", "8GB", 8_000_000_000),
         ("MODEL_MEMORY", "1 GiB", 2**30),
+        ("API_KEYS_FILE", "~/keys.yaml", Path.home() / "keys.yaml"),
+        ("CORS_ORIGINS", "https://a.example, http://b:1", ("https://a.example", "http://b:1")),
+        ("MAX_BODY_BYTES", "1MiB", 2**20),
         ("MODEL_IDLE_SECONDS", "1", 1),
         ("FUNCTIONS_DIR", "/", Path("/")),
         ("FUNCTION_RESULT_BYTES", "64KiB", 65536),
@@ -174,11 +189,31 @@ def test_environment_is_read(
         ("MODEL_FILENAME", "m.gguf", "MODEL_REPO_ID: must be set, since MODEL_FILENAME is"),
         (
             "API_KEY",
-            "sesame",
+            "open sesame",
+            "API_KEY: must be printable ASCII without spaces, to fit in a header",
+        ),
+        (
+            "REDIS_URL",
+            "http://:sesame@redis",
+            "REDIS_URL: must begin with redis://, rediss:// or unix://",
+        ),
+        (
+            "CORS_ORIGINS",
+            "https://a.example,https://b.example/x",
             (
-                "API_KEY is set, but this version cannot check keys yet: "
-                "unset it, and keep the server on loopback"
+                "CORS_ORIGINS: must be origins such as https://chat.example, without a path,"
+                " not 'https://b.example/x'"
             ),
+        ),
+        (
+            "CORS_ORIGINS",
+            "*",
+            "CORS_ORIGINS: must be origins such as https://chat.example, without a path, not '*'",
+        ),
+        (
+            "KEY_TOKENS_PER_DAY",
+            "0",
+            "KEY_TOKENS_PER_DAY: must be a whole number, at least 1, not '0'",
         ),
     ],
 )
@@ -244,7 +279,7 @@ def test_bad_file_is_refused(content: bytes, line: str) -> None:
 
 
 def test_secret_is_neither_shown_nor_chained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("API_KEY", "sesame")
+    monkeypatch.setenv("API_KEY", "open sesame")
     with pytest.raises(ConfigurationError) as caught:
         load_settings()
     assert "sesame" not in "".join(traceback.format_exception(caught.value))

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, Field
 
 from llm_api.config.sections.field_types import Text, upper
 
@@ -13,7 +13,8 @@ LogLevel = Annotated[
 
 class ServerSettings(BaseModel):
     host: Text = Field(
-        default="127.0.0.1", description="Address to listen on. There is no access control yet."
+        default="127.0.0.1",
+        description="Address to listen on; one that others reach needs a key.",
     )
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
@@ -32,16 +33,3 @@ class ServerSettings(BaseModel):
     log_level: LogLevel = Field(
         default="INFO", description="`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`."
     )
-    api_key: SecretStr | None = Field(
-        default=None,
-        description="Must stay unset: keys cannot be checked yet, so the server refuses to start.",
-    )
-
-    @model_validator(mode="after")
-    def _no_key_yet(self) -> "ServerSettings":
-        if self.api_key is not None:
-            raise ValueError(
-                "API_KEY is set, but this version cannot check keys yet: "
-                "unset it, and keep the server on loopback"
-            )
-        return self

@@ -1,0 +1,131 @@
+"""`llm-api keys`: make, list and revoke the API keys of a file. Needs no server."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from llm_api.cli.terminal import harmless, notes, output
+
+if TYPE_CHECKING:
+    from llm_api.config.keys_file import KeyEntry
+
+keys = typer.Typer(
+    help="Make, list and revoke API keys. A running server notices at once.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    epilog="Make one: **llm-api keys create alice --file keys.yaml**",
+)
+
+FileOption = Annotated[Path | None, typer.Option("--file", help="The file [API_KEYS_FILE].")]
+Amount = Annotated[int | None, typer.Option(min=1)]
+
+
+@keys.command()
+def create(  # noqa: PLR0913, PLR0917 - the options of a command
+    name: Annotated[str, typer.Argument(help="Who gets it: a-z, 0-9, '.', '_' and '-'.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="generate, embed, rag, functions or admin. Unless said: all but admin."),
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model it may use. Unless said: every model.")
+    ] = None,
+    requests_per_minute: Amount = None,
+    tokens_per_minute: Amount = None,
+    tokens_per_day: Amount = None,
+    concurrency: Amount = None,
+    file: FileOption = None,
+) -> None:
+    """Make a key, and show it this once: the file keeps its hash alone.
+
+    Limits that are not given are those of the settings `KEY_...`.
+
+    Example: `llm-api keys create alice --scope generate --tokens-per-day 100000`
+    """
+    from llm_api.config.keys_file import add_key, hash_text
+    from llm_api.core.access.keys import digest_of, new_secret
+
+    secret = new_secret()
+    path = _path(file)
+    add_key(
+        path,
+        name=name,
+        hash=hash_text(digest_of(secret)),
+        scopes=scope,
+        models=model,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        tokens_per_day=tokens_per_day,
+        concurrency=concurrency,
+        created=datetime.now(UTC).date(),
+    )
+    output().print(secret, markup=False, soft_wrap=True)
+    notes().print(
+        f"The key of {name} is in {path}, as a hash: this is the only time it is shown.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@keys.command("list")
+def list_keys(file: FileOption = None) -> None:
+    """Show the keys: who has them, and what they permit; not the keys themselves.
+
+    Example: `API_KEYS_FILE=keys.yaml llm-api keys list`
+    """
+    from llm_api.config.keys_file import read_keys
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "created", "scopes", "models", "limits"):
+        table.add_column(column)
+    for entry in read_keys(_path(file)):
+        cells = (
+            entry.name,
+            "" if entry.created is None else entry.created.isoformat(),
+            " ".join(entry.scopes),
+            "all" if entry.models is None else " ".join(entry.models),
+            _limits(entry),
+        )
+        table.add_row(*(Text(harmless(cell)) for cell in cells))
+    output().print(table)
+
+
+@keys.command()
+def revoke(
+    name: Annotated[str, typer.Argument(help="The name that `keys list` shows.")],
+    file: FileOption = None,
+) -> None:
+    """Delete a key. Requests that are being answered go on; the next one is refused.
+
+    Example: `llm-api keys revoke alice --file keys.yaml`
+    """
+    from llm_api.config.keys_file import remove_key
+
+    path = _path(file)
+    remove_key(path, name)
+    notes().print(f"The key of {name} is no longer in {path}.", markup=False, soft_wrap=True)
+
+
+def _path(file: Path | None) -> Path:
+    """The file that is meant. Raises BadParameter."""
+    from llm_api.config.settings import load_settings
+
+    path = load_settings(api_keys_file=file).api_keys_file
+    if path is None:
+        raise typer.BadParameter("say which file with --file, or set API_KEYS_FILE.")
+    return path
+
+
+def _limits(entry: "KeyEntry") -> str:
+    """The limits that the entry names. Pure."""
+    limits = {
+        "requests/min": entry.requests_per_minute,
+        "tokens/min": entry.tokens_per_minute,
+        "tokens/day": entry.tokens_per_day,
+        "at once": entry.concurrency,
+    }
+    return ", ".join(f"{value} {unit}" for unit, value in limits.items() if value is not None)

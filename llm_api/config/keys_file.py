@@ -1,0 +1,209 @@
+"""The file of API keys: what it may say, how it is written, and that it is read when it changes.
+
+It holds hashes, never keys. It is written whole, beside itself, with the rights of its owner alone,
+and put in its place in one step: whoever reads it finds the old file or the new one. Comments that
+somebody has put in are lost then.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Annotated, TypeVar
+
+from filelock import FileLock
+from pydantic import Field, StrictInt, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
+
+from llm_api.config.problems import shown
+from llm_api.config.section import Section
+from llm_api.config.sections.field_types import Text
+from llm_api.config.settings import ConfigurationError
+from llm_api.config.yaml_text import InvalidYamlError, parse_yaml, to_yaml
+from llm_api.core.access.keys import SCOPES, USER_SCOPES, ApiKey, Limits, Scope
+
+log = logging.getLogger(__name__)
+
+_HASH_PREFIX = "sha256:"
+_EXPECTED = {
+    "name": "must be up to 64 of a-z, 0-9 and ._-, the first a letter or a digit",
+    "hash": f"must be {_HASH_PREFIX} and 64 hexadecimal digits, as `llm-api keys create` writes it",
+    "scopes": f"must be a list of {', '.join(sorted(SCOPES))}",
+    "models": "must be a list of names of models",
+    "created": "must be a date such as 2026-01-31",
+}
+
+Model = TypeVar("Model", bound=Section)
+Amount = Annotated[StrictInt, Field(ge=1)]
+
+
+class KeyEntry(Section):
+    """One key. Without `models` it may use every model; limits not said are the settings'."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    hash: Annotated[str, StringConstraints(pattern=rf"^{_HASH_PREFIX}[0-9a-f]{{64}}$")]
+    scopes: tuple[Scope, ...] = tuple(sorted(USER_SCOPES))
+    models: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    requests_per_minute: Amount | None = None
+    tokens_per_minute: Amount | None = None
+    tokens_per_day: Amount | None = None
+    concurrency: Amount | None = None
+    created: date | None = None
+
+    def key(self, defaults: Limits) -> ApiKey:
+        """What the entry means where nothing else is said. Pure."""
+        return ApiKey(
+            name=self.name,
+            digest=self.hash.removeprefix(_HASH_PREFIX),
+            scopes=frozenset(self.scopes),
+            models=None if self.models is None else frozenset(self.models),
+            limits=Limits(
+                self.requests_per_minute or defaults.requests_per_minute,
+                self.tokens_per_minute or defaults.tokens_per_minute,
+                self.tokens_per_day or defaults.tokens_per_day,
+                self.concurrency or defaults.concurrency,
+            ),
+        )
+
+
+class _File(Section):
+    keys: tuple[KeyEntry, ...] = ()
+
+
+def hash_text(digest: str) -> str:
+    """A digest as entries have it. Pure."""
+    return _HASH_PREFIX + digest
+
+
+def read_keys(path: Path) -> tuple[KeyEntry, ...]:
+    """The entries. Blocks. Raises ConfigurationError with one line that shows no hash."""
+    try:
+        data = parse_yaml(path.read_text(encoding="utf-8"))
+        return parse_keys({} if data is None else data)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path.name}: is not UTF-8 text") from error
+    except (InvalidYamlError, ConfigurationError) as error:
+        raise ConfigurationError(f"{path.name}: {error}") from error
+
+
+def parse_keys(data: object) -> tuple[KeyEntry, ...]:
+    """The entries out of plain values. Pure. Raises ConfigurationError."""
+    entries = _validated(_File, data).keys
+    names = [entry.name for entry in entries]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise ConfigurationError(f"keys[{place}].name: {shown(name)} is there already")
+    return entries
+
+
+def add_key(path: Path, **values: object) -> None:
+    """Add an entry with these values, None for those not given; begin the file if need be. Blocks.
+
+    Raises ConfigurationError.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    entry = _validated(KeyEntry, given)
+    with _locked(path):
+        entries = read_keys(path) if path.exists() else ()
+        if any(entry.name == other.name for other in entries):
+            raise ConfigurationError(f"{path}: a key {shown(entry.name)} is there already")
+        write_keys(path, (*entries, entry))
+
+
+def remove_key(path: Path, name: str) -> None:
+    """Remove the entry of that name. Blocks. Raises ConfigurationError."""
+    with _locked(path):
+        entries = read_keys(path)
+        left = tuple(entry for entry in entries if entry.name != name)
+        if len(left) == len(entries):
+            raise ConfigurationError(f"{path}: there is no key {shown(name)}")
+        write_keys(path, left)
+
+
+def write_keys(path: Path, entries: Sequence[KeyEntry]) -> None:
+    """Put a file with these entries in the place of `path`. Blocks. Raises ConfigurationError."""
+    data = {"keys": [entry.model_dump(mode="json", exclude_none=True) for entry in entries]}
+    text = json.dumps(data, indent=2) + "\n" if path.suffix == ".json" else to_yaml(data)
+    path = path.resolve()  # what a link points to, not the link
+    try:
+        with NamedTemporaryFile(  # created with mode 0600
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _locked(path: Path) -> Generator[None, None, None]:
+    """One change at a time: of two at once, one would be lost, and a revoked key be back."""
+    try:
+        with FileLock(path.with_name(f".{path.name}.lock"), mode=0o600):
+            yield
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be changed: {error.strerror}") from error
+
+
+class WatchedKeys:
+    """The keys of a file as it is now. A file that has become unreadable changes nothing."""
+
+    def __init__(self, path: Path, defaults: Limits) -> None:
+        """Read the file. Blocks. Raises ConfigurationError."""
+        self._path = path
+        self._defaults = defaults
+        self._state = self._look()
+        self._keys = self._read()
+
+    def __call__(self) -> tuple[ApiKey, ...]:
+        """The keys: the same object until the file changes. Looks at the file's date each time."""
+        state = self._look()
+        if state != self._state:
+            self._state = state
+            try:
+                self._keys = self._read()
+            except ConfigurationError as error:
+                log.error("the keys stay as they were: %s", error)
+        return self._keys
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def _read(self) -> tuple[ApiKey, ...]:
+        return tuple(entry.key(self._defaults) for entry in read_keys(self._path))
+
+
+def _validated(kind: type[Model], data: object) -> Model:
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        problem = error.errors()[0]
+    # Outside the handler, because a chained ValidationError carries the values.
+    raise ConfigurationError(_explain(problem))
+
+
+def _explain(problem: ErrorDetails) -> str:
+    location = problem["loc"]
+    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in location)
+    keys = [key for key in location if isinstance(key, str) and key != "keys"]
+    if problem["type"] == "extra_forbidden":
+        complaint = "unknown key"
+    elif problem["type"] == "missing":
+        complaint = "must be given"
+    elif keys:
+        complaint = _EXPECTED.get(keys[0], "must be a whole number, at least 1")
+    else:
+        complaint = "must be a list" if location == ("keys",) else "must be a mapping of keys"
+    return f"{place.removeprefix('.')}: {complaint}".removeprefix(": ")
