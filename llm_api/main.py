@@ -3,20 +3,21 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from ipaddress import ip_address
 from typing import TypeAlias
 
 import uvicorn
 from fastapi import FastAPI
 
+from llm_api.api.bounded_head import BoundedHeadProtocol
 from llm_api.api.deps import set_services
 from llm_api.api.draining import draining_of
 from llm_api.api.wiring import create_api
 from llm_api.config.chosen_models import choose_models
 from llm_api.config.settings import Settings
+from llm_api.open_access import is_loopback, open_access
 from llm_api.server import Server
 from llm_api.services import Services, find_models, open_services
 
@@ -32,13 +33,15 @@ def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
     """The whole application. Opens nothing until it is started.
 
     `on_load` is called once, on the event loop, when every model that is loaded at the start has
-    been, or one has failed to: then with the error. Raises ConfigurationError for a bad file.
+    been, or one has failed to: then with the error. Raises ConfigurationError for a bad file, and
+    where others could reach a server that asks for no key.
     """
     chosen = choose_models(settings)
+    access = open_access(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        async with open_services(settings, chosen) as services:
+        async with aclosing(access.limiter), open_services(settings, chosen) as services:
             set_services(app, services)
             watch = asyncio.create_task(_watch(services, on_load))
             yield
@@ -48,7 +51,7 @@ def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
         lifespan,
         version=version("llm_api"),
         ping_seconds=settings.sse_ping_seconds,
-        loopback_host=settings.host if _is_loopback(settings.host) else None,
+        access=access,
     )
 
 
@@ -83,8 +86,6 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
     for library in ("httpx2", "mcp"):
         # They tell every request, with a URL that may hold a key.
         logging.getLogger(library).setLevel(logging.WARNING)
-    _warn(settings)
-    find_models(choose_models(settings))  # fetched, or refused, before anything listens
     failures: list[Exception] = []
 
     def on_load(services: Services, error: Exception | None) -> None:
@@ -95,8 +96,11 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
             server.should_exit = True
 
     app = create_app(settings, on_load)
+    _warn(settings)
+    find_models(choose_models(settings))  # fetched, or refused, before anything listens
     config = uvicorn.Config(
         app,
+        http=BoundedHeadProtocol,
         host=settings.host,
         port=settings.port,
         log_level="warning",
@@ -110,15 +114,9 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
 
 
 def _warn(settings: Settings) -> None:
-    if not _is_loopback(settings.host):
+    has_keys = settings.api_key is not None or settings.api_keys_file is not None
+    if not (has_keys or is_loopback(settings.host)):
         log.warning("HOST %s: anyone who reaches this address can use the server", settings.host)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _greeting(server: uvicorn.Server, services: Services) -> Greeting:

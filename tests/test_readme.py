@@ -8,14 +8,17 @@ import pytest
 from starlette.routing import Route
 
 from llm_api.api.mcp_server import MCP_PATH
+from llm_api.api.policy import POLICY
 from llm_api.api.request_facts import RequestFacts
 from llm_api.api.request_log import to_record
 from llm_api.api.wiring import create_api
 from llm_api.config.chosen_models import choose_models
 from llm_api.config.config_file import ModelEntry, load_config_file
 from llm_api.config.documentation import READY_MODELS, env_example, settings_table
+from llm_api.config.keys_file import KeyEntry, read_keys
 from llm_api.config.mcp_servers import DEFAULT_START_SECONDS, MCPServerEntry
 from llm_api.config.settings import Settings, load_settings
+from llm_api.core.access.keys import USER_SCOPES
 from llm_api.core.functions.builtin.weather.functions import Weather
 from llm_api.core.functions.catalog import FunctionCatalog
 from llm_api.core.functions.plugins import builtin_plugins, file_plugins, load_plugins
@@ -77,6 +80,26 @@ def test_table_of_the_request_log_names_every_key() -> None:
 
 def test_settings_table_is_the_generated_one() -> None:
     assert block("settings") == settings_table()
+
+
+def policy_table() -> str:
+    """What each path takes, as the README says it."""
+    rows = ["| Path, and all below it | What it takes |", "|---|---|"]
+    for rule in POLICY:
+        scopes = " and ".join(f"`{scope}`" for scope in rule.scopes)
+        public = "nothing; this path alone" if rule.is_public else "any key"
+        rows.append(f"| `{rule.path}` | {scopes or public} |")
+    return "\n".join(rows)
+
+
+def test_policy_table_is_that_of_the_middleware() -> None:
+    assert block("policy") == policy_table()
+
+
+def test_example_of_a_file_of_keys_is_accepted_and_names_every_key(tmp_path: Path) -> None:
+    [entry] = read_keys(yaml_example(tmp_path, "Keys and limits"))
+    assert entry.model_fields_set == KeyEntry.model_fields.keys()
+    assert set(entry.scopes) == USER_SCOPES
 
 
 def test_env_example_is_the_generated_one() -> None:

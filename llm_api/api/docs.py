@@ -10,7 +10,8 @@ ASSETS_PATH = "/docs/assets"
 
 DESCRIPTION = """
 A language model on this machine, spoken to as OpenAI's API is: with the official SDK, LangChain
-or curl. Set the client's base URL to this server's `/v1`; any API key will do.
+or curl. Set the client's base URL to this server's `/v1`, and its API key to one of the server's,
+or to any text where it asks for none.
 
 MCP clients find the functions at `/mcp`, by streamable HTTP.
 """

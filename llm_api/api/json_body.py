@@ -1,8 +1,9 @@
-"""Reading a JSON body: strictly, within bounds, and before FastAPI looks at it.
+"""Reading a JSON body: strictly, and before FastAPI looks at it.
 
 Covers: the content type (a web page on another origin can send `text/plain` without asking,
-and `application/json` only with the server's leave), size, depth, NaN, lone surrogates, broken
-UTF-8, and bodies that are no object. Does not cover: who may send it.
+and `application/json` only with the server's leave), depth, NaN, lone surrogates, broken UTF-8,
+and bodies that are no object. Does not cover: who may send it, and its size, which the middleware
+bounds.
 """
 
 import asyncio
@@ -15,27 +16,14 @@ from pydantic_core import from_json
 
 from llm_api.api.errors import Failure, RequestRefusedError
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
 LARGE_BODY_BYTES = 64 * 1024
 """From here on, parsing takes longer than the event loop should wait (about 1 ms)."""
 
 
 class StrictJSONRequest(Request):
-    """A request whose `json()` is a JSON object, or a refusal. Reads the body once."""
+    """A request whose `json()` is a JSON object, or a refusal. Parses the body once."""
 
-    _body_bytes: bytes | None = None
     _parsed: dict[str, Any] | None = None
-
-    async def body(self) -> bytes:
-        """The whole body. Raises RequestRefusedError beyond MAX_BODY_BYTES."""
-        if self._body_bytes is None:
-            received = bytearray()
-            async for part in self.stream():
-                received += part
-                if len(received) > MAX_BODY_BYTES:
-                    raise _refusal(413, "request_too_large", _TOO_LARGE)
-            self._body_bytes = bytes(received)
-        return self._body_bytes
 
     async def json(self) -> dict[str, Any]:
         """The body's JSON object. Raises RequestRefusedError."""
@@ -82,7 +70,6 @@ async def _parse(body: bytes) -> dict[str, Any]:
     return parsed
 
 
-_TOO_LARGE = f"The request body must not be larger than {MAX_BODY_BYTES} bytes."
 _WRONG_CONTENT_TYPE = "Send the request body with the header 'Content-Type: application/json'."
 
 

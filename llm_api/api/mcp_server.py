@@ -5,11 +5,10 @@ cancels a call: a client that closes its connection, as the protocol of 2026 say
 words. What older clients send instead, `notifications/cancelled`, belongs to a session, and is
 acknowledged without effect.
 
-Refuses requests whose Host or Origin is not this machine's, where it listens on loopback: else a
-web page could call functions through the browser of whoever runs the server, by DNS rebinding.
-Does not cover: who may call, which is not checked yet.
+Does not cover: who may call, and from which web page; the middleware does, for every path alike.
 """
 
+import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -37,17 +36,14 @@ from llm_api.core.functions.types import FunctionResult
 
 MCP_PATH = "/mcp"
 
+# Host and Origin are checked before, and the size of the body is bounded.
+_NO_CHECKS = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+
 
 class MCPEndpoint:
-    """The ASGI application of `/mcp`. Answers while `serving()` is entered.
+    """The ASGI application of `/mcp`. Answers while `serving()` is entered."""
 
-    `loopback_host` is the loopback address that is listened on; None stands for any other, and
-    then Host and Origin may be anything.
-    """
-
-    def __init__(
-        self, functions: Callable[[], Functions], *, version: str, loopback_host: str | None
-    ) -> None:
+    def __init__(self, functions: Callable[[], Functions], *, version: str) -> None:
         tools = _Tools(functions)
         self._server: Server[Any] = Server(
             "llm_api",
@@ -56,14 +52,16 @@ class MCPEndpoint:
             on_call_tool=tools.call_tool,
             get_tool_input_schema=tools.input_schema,
         )
-        self._security = _security(loopback_host)
         self._manager: StreamableHTTPSessionManager | None = None
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[None, None]:
         """Calls that still run at the end of the block are cancelled."""
         manager = StreamableHTTPSessionManager(
-            self._server, stateless=True, security_settings=self._security
+            self._server,
+            stateless=True,
+            security_settings=_NO_CHECKS,
+            max_request_body_size=sys.maxsize,
         )
         async with manager.run():
             self._manager = manager
@@ -122,15 +120,3 @@ def _to_result(result: FunctionResult) -> CallToolResult:
     if isinstance(value, dict):
         return CallToolResult(content=content, structured_content=value)
     return CallToolResult(content=content)
-
-
-def _security(loopback_host: str | None) -> TransportSecuritySettings:
-    if loopback_host is None:
-        return TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    own = f"[{loopback_host}]" if ":" in loopback_host else loopback_host
-    hosts = [
-        host + port for host in (own, "127.0.0.1", "[::1]", "localhost") for port in ("", ":*")
-    ]
-    return TransportSecuritySettings(
-        allowed_hosts=hosts, allowed_origins=[f"http://{host}" for host in hosts]
-    )

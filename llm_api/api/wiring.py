@@ -6,14 +6,20 @@ from typing import Protocol
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from llm_api.api import docs
+from llm_api.api.access import Access
 from llm_api.api.deps import services_of
 from llm_api.api.draining import Draining, DrainingMiddleware
 from llm_api.api.errors import add_error_handlers
 from llm_api.api.mcp_server import MCP_PATH, MCPEndpoint
+from llm_api.api.middleware.body_limit import BodyLimitMiddleware
+from llm_api.api.middleware.gate import GateMiddleware
+from llm_api.api.middleware.host_check import HostCheckMiddleware
 from llm_api.api.middleware.last_resort import LastResortMiddleware
+from llm_api.api.middleware.rate_limit import RateLimitMiddleware
 from llm_api.api.middleware.request_facts import RequestFactsMiddleware
 from llm_api.api.middleware.request_id import RequestIdMiddleware
 from llm_api.api.routes import (
@@ -55,14 +61,15 @@ def create_api(
     *,
     version: str,
     ping_seconds: float = DEFAULT_PING_SECONDS,
-    loopback_host: str | None = "127.0.0.1",
+    access: Access | None = None,
 ) -> FastAPI:
     """The application without its services: routes, errors, middleware, documentation.
 
     Before the first request somebody has to call `set_services`: the `lifespan`, or a test.
-    `loopback_host` is the address that is listened on, None where it is no loopback address.
+    Without `access`, that of a server on loopback holds.
     """
     draining = Draining()
+    access = access or Access()
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncGenerator[None, None]:
@@ -80,22 +87,37 @@ def create_api(
         # A redirect would lose the envelope, and follow whatever Host header was sent.
         redirect_slashes=False,
         lifespan=life,
-        middleware=[
-            Middleware(RequestIdMiddleware),
-            Middleware(RequestFactsMiddleware),
-            Middleware(LastResortMiddleware),
-            Middleware(DrainingMiddleware, draining=draining),
-        ],
+        middleware=_middleware(access, draining),
     )
     app.state.ping_seconds = ping_seconds
     app.state.draining = draining
     add_error_handlers(app)
     for resource in _RESOURCES:
         app.include_router(resource.router)
-    mcp = MCPEndpoint(
-        lambda: services_of(app).functions, version=version, loopback_host=loopback_host
-    )
+    mcp = MCPEndpoint(lambda: services_of(app).functions, version=version)
     # Without sessions there is nothing to GET or to DELETE.
     app.router.routes.append(Route(MCP_PATH, mcp, methods=["POST"]))
     docs.add_docs(app)
     return app
+
+
+def _middleware(access: Access, draining: Draining) -> list[Middleware]:
+    """From the outermost on. Whoever asks whether a page may ask is answered without a key."""
+    cross_origin = Middleware(
+        CORSMiddleware,
+        allow_origins=access.cors_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["*"],
+    )
+    return [
+        Middleware(RequestIdMiddleware),
+        Middleware(RequestFactsMiddleware),
+        *([cross_origin] if access.cors_origins else []),
+        Middleware(LastResortMiddleware),
+        Middleware(DrainingMiddleware, draining=draining),
+        Middleware(HostCheckMiddleware, access),
+        Middleware(GateMiddleware, access),
+        Middleware(RateLimitMiddleware),
+        Middleware(BodyLimitMiddleware, access),
+    ]

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from llm_api.api.json_body import MAX_BODY_BYTES
+from llm_api.api.access import DEFAULT_BODY_BYTES
 from tests.api.bodies import HELLO, chat, completion, tool
 from tests.fakes import FakeBackend
 
@@ -324,7 +324,7 @@ async def test_a_json_content_type_may_name_its_charset(client: httpx2.AsyncClie
 
 
 async def test_a_body_beyond_the_limit_is_refused(client: httpx2.AsyncClient) -> None:
-    body = b" " * (MAX_BODY_BYTES + 1)
+    body = b" " * (DEFAULT_BODY_BYTES + 1)
     response = await client.post(CHAT, content=body, headers=JSON_HEADERS)
     assert response.status_code == 413
     assert assert_envelope(response)["code"] == "request_too_large"

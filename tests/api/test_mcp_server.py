@@ -14,6 +14,7 @@ from mcp import Client, MCPError
 from mcp.types import INVALID_PARAMS, CallToolResult, TextContent
 from pydantic import JsonValue
 
+from llm_api.api.access import Access
 from llm_api.api.mcp_server import MCP_PATH
 from llm_api.api.wiring import create_api
 from llm_api.core.functions.mcp_functions import open_mcp_servers
@@ -233,8 +234,20 @@ async def test_only_pages_of_this_machine_may_call_what_listens_on_loopback(
     assert response.headers["x-request-id"].startswith("req_")
 
 
+async def test_a_call_may_be_as_large_as_any_other_body(base_url: str) -> None:
+    body = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "ping",
+        "params": {"_meta": {"x": "y" * 5_000_000}},
+    }
+    async with httpx2.AsyncClient() as http:
+        response = await http.post(f"{base_url}{MCP_PATH}", json=body, headers=ACCEPT)
+    assert response.status_code == 200
+
+
 async def test_elsewhere_every_host_may(services: FakeServices) -> None:
-    app = create_api(version="0", loopback_host=None)
+    app = create_api(version="0", access=Access(allowed_hosts=None))
     app.state.services = services
     with live_server(app) as url:
         async with httpx2.AsyncClient() as http:

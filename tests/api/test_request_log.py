@@ -202,7 +202,7 @@ def test_a_client_that_leaves_once_it_has_its_answer_is_no_499(
 ) -> None:
     address = urlsplit(base_url)
     with socket.create_connection((address.hostname, address.port)) as connection:
-        connection.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
     assert only(services)["status"] == 200
 

@@ -1,14 +1,8 @@
 """Files on the wire: of every kind, broken and hostile ones; and forms that mean nothing."""
 
-from collections.abc import Iterator
-
 import httpx2
 import pytest
-from starlette.requests import Request
-from starlette.types import Message
 
-from llm_api.api.errors import RequestRefusedError
-from llm_api.api.uploads import read_form
 from tests.api.rag.conftest import Desk, error_of
 from tests.core.rag.loaders.files import docx, encrypted_pdf, paragraph, pdf
 from tests.live import wait_until
@@ -145,27 +139,3 @@ def test_body_that_is_no_form_is_refused(desk: Desk) -> None:
     headers = {"content-type": "multipart/form-data; boundary=x"}
     broken = desk.http.post("/v1/rag/files", content=b"--y\r\nnothing", headers=headers)
     assert error_of(broken)[0] == 400
-
-
-def request(parts: list[bytes], **headers: str) -> Request:
-    """A request whose body comes in these parts."""
-    messages: Iterator[Message] = iter(
-        {"type": "http.request", "body": part, "more_body": True} for part in parts
-    )
-
-    async def receive() -> Message:
-        return next(messages)
-
-    given = {"content-type": "multipart/form-data; boundary=x", **headers}
-    encoded = [(name.encode(), value.encode()) for name, value in given.items()]
-    return Request({"type": "http", "method": "POST", "headers": encoded}, receive)
-
-
-@pytest.mark.parametrize("headers", [{"content-length": "2000"}, {}])
-async def test_body_that_is_too_large_is_refused_before_its_end(headers: dict[str, str]) -> None:
-    head = b'--x\r\ncontent-disposition: form-data; name="files"; filename="a"\r\n\r\n'
-    parts = [head, *[b"y" * 100] * 20]
-    with pytest.raises(RequestRefusedError) as refusal:
-        await read_form(request(parts, **headers), max_files=1, max_bytes=1000)
-    assert refusal.value.failure.status == 413
-    assert "1000 bytes" in refusal.value.failure.message

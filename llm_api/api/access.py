@@ -1,0 +1,37 @@
+"""Who may come in, and how: what `main` makes of the settings for the middleware. Plain values."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from llm_api.core.access.counters import MemoryCounters
+from llm_api.core.access.keys import ApiKey, Keyring, Limits
+from llm_api.core.access.limiter import Limiter
+
+LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+DEFAULT_BODY_BYTES = 16 * 1024 * 1024
+DEFAULT_UPLOAD_BYTES = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The defaults are those of a server on loopback: no key, and no page of another machine.
+
+    Without a `keyring`, whoever comes in is one caller with `open_limits`. `allowed_hosts` are
+    names as the Host header has them, without port, in lower case; None stands for any.
+    `cors_origins` may read answers in a browser, and send what changes something.
+    """
+
+    keyring: Keyring | None = None
+    limiter: Limiter = field(default_factory=lambda: Limiter(MemoryCounters()))
+    open_limits: Limits = field(default_factory=Limits)
+    allowed_hosts: frozenset[str] | None = LOOPBACK_HOSTS
+    cors_origins: tuple[str, ...] = ()
+    max_body_bytes: int = DEFAULT_BODY_BYTES
+    max_upload_bytes: int = DEFAULT_UPLOAD_BYTES
+
+    def identify(self, secrets: Iterable[str]) -> ApiKey | None:
+        """The key of the first secret that is one, or who nobody asks for a key; else None."""
+        if self.keyring is None:
+            return ApiKey(name="", digest="", limits=self.open_limits)
+        return next((key for key in map(self.keyring.find, secrets) if key is not None), None)

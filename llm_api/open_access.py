@@ -1,0 +1,84 @@
+"""Who may come in, out of the settings."""
+
+from ipaddress import ip_address
+
+from pydantic import SecretStr
+
+from llm_api.api.access import LOOPBACK_HOSTS, Access
+from llm_api.config.keys_file import WatchedKeys
+from llm_api.config.settings import ConfigurationError, Settings
+from llm_api.core.access.counters import Counters, MemoryCounters
+from llm_api.core.access.keys import ApiKey, Keyring, Limits, digest_of
+from llm_api.core.access.limiter import Limiter
+
+
+def open_access(settings: Settings) -> Access:
+    """What the middleware goes by. Reads the file of keys; connects to nothing yet. Blocks.
+
+    The limiter is the caller's to close. Raises ConfigurationError where the file is bad, or where
+    others could reach a server that asks for no key.
+    """
+    keyring = _keyring(settings)
+    if keyring is None and not (settings.allow_unauthenticated or is_loopback(settings.host)):
+        raise ConfigurationError(
+            f"HOST {settings.host}: whoever reaches this address could use the server; set API_KEY"
+            " or API_KEYS_FILE, or ALLOW_UNAUTHENTICATED=true"
+        )
+    return Access(
+        keyring=keyring,
+        limiter=Limiter(_counters(settings.redis_url), fails_open=settings.rate_limit_fail_open),
+        open_limits=_limits(settings),
+        allowed_hosts=_allowed_hosts(settings, is_open=keyring is None),
+        cors_origins=settings.cors_origins,
+        max_body_bytes=settings.max_body_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on this address. Pure."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _keyring(settings: Settings) -> Keyring | None:
+    if settings.api_key is None and settings.api_keys_file is None:
+        return None
+    limits = _limits(settings)
+    fixed = []
+    if settings.api_key is not None:
+        digest = digest_of(settings.api_key.get_secret_value())
+        # In capitals, as no name in the file is.
+        fixed = [ApiKey(name="API_KEY", digest=digest, limits=limits)]
+    if settings.api_keys_file is None:
+        return Keyring(fixed)
+    return Keyring(fixed, WatchedKeys(settings.api_keys_file, limits))
+
+
+def _counters(redis_url: SecretStr | None) -> Counters:
+    if redis_url is None:
+        return MemoryCounters()
+    # Imported where it is chosen: it takes longer than a start without it should.
+    from llm_api.core.access.redis_counters import RedisCounters
+
+    return RedisCounters(redis_url.get_secret_value())
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        settings.key_requests_per_minute,
+        settings.key_tokens_per_minute,
+        settings.key_tokens_per_day,
+        settings.key_concurrency,
+    )
+
+
+def _allowed_hosts(settings: Settings, *, is_open: bool) -> frozenset[str] | None:
+    """Names of this machine and those of the settings; None, for any, where a key protects."""
+    if not settings.allowed_hosts and not (is_open and is_loopback(settings.host)):
+        return None
+    own = f"[{settings.host}]" if ":" in settings.host else settings.host
+    names = {own, *settings.allowed_hosts}
+    return LOOPBACK_HOSTS | {name.lower() for name in names}
