@@ -1,6 +1,6 @@
 """What a backend can do of all that a request may ask for. Pure values, and the refusal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -54,6 +54,15 @@ class Capabilities:
         for name in sorted(SAMPLING_FIELDS - self.sampling - {"mirostat_tau", "mirostat_eta"}):
             if getattr(request.sampling, name) != getattr(default, name):
                 raise _refusal(name)
+
+
+def common(several: Iterable[Capabilities]) -> Capabilities:
+    """What all of them can do. Pure; there must be one."""
+    first, *others = several
+    return Capabilities(
+        first.abilities.intersection(*(one.abilities for one in others)),
+        first.sampling.intersection(*(one.sampling for one in others)),
+    )
 
 
 FORMATS: Final[Mapping[type[OutputFormat], tuple[Ability, str]]] = {

@@ -147,6 +147,8 @@ class GenerationRequest:
     `top_logprobs` None asks for no log-probabilities, 0 for the chosen token's alone.
     `scope` names who may share computed prefixes with this request: the API key's identity.
     With `tool_choice` and `output_format` both, the answer is calls, or text of that format.
+    Where `is_whole`, nobody sees any of the answer before all of it is there: until then whoever
+    generates may begin anew.
     """
 
     prompt: Prompt
@@ -158,6 +160,7 @@ class GenerationRequest:
     scope: str = ""
     tool_choice: ToolChoice | None = None
     output_format: OutputFormat | None = None
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

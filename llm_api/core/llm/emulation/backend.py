@@ -14,7 +14,7 @@ are the inner backend's: they end calls as well.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
@@ -27,6 +27,7 @@ from llm_api.core.llm.emulation.checks import InvalidAnswerError
 from llm_api.core.llm.emulation.plan import EMULATED, Needs, find_needs, make_plan
 from llm_api.core.llm.emulation.prompts import told_again
 from llm_api.core.llm.output.dialect import new_call_id
+from llm_api.core.llm.token_count import count_tokens
 from llm_api.core.llm.types import (
     Event,
     Finished,
@@ -67,6 +68,9 @@ class EmulatingBackend:
             capabilities.check(request)
             return self._backend.generate(request)
         return self._emulated(request, needs)
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return await count_tokens(self._backend, texts)
 
     async def aclose(self) -> None:
         await self._backend.aclose()
