@@ -1,16 +1,20 @@
 """From generation requests to an HTTP answer, whole or streamed, out of one stream of events."""
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol, assert_never
+from typing import Protocol, TypeAlias, assert_never
+from uuid import uuid4
 
 from fastapi import Request, Response
 
 from llm_api.api.disconnect import until_disconnect
 from llm_api.api.errors import INTERNAL_FAILURE, Failure, describe
+from llm_api.api.mapping.answers import AnswerHead, fingerprint
 from llm_api.api.models.base import AnswerModel
+from llm_api.api.origin import Origin, origin
 from llm_api.api.request_facts import facts_of
 from llm_api.api.sse import DONE_FRAME, EventStream, error_frame, frame
 from llm_api.core.errors import LLMAPIError
@@ -44,6 +48,20 @@ class AnswerWriter(Protocol):
     def usage(self, usage: Usage) -> AnswerModel | None: ...
 
 
+OpenWriter: TypeAlias = Callable[[str], AnswerWriter]
+"""The writer of an answer that the model of this name gives."""
+
+
+def new_head(prefix: str, model: str, version: str) -> AnswerHead:
+    """The head of an answer that this model begins now, on a server of this version."""
+    return AnswerHead(
+        id=f"{prefix}-{uuid4().hex}",
+        created=int(time.time()),
+        model=model,
+        system_fingerprint=fingerprint(version, model),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """What is to be generated, by whom. `requests` holds `choices_per_prompt` per prompt."""
@@ -54,16 +72,20 @@ class Generation:
 
 
 async def answer(
-    request: Request, generation: Generation, writer: AnswerWriter, *, is_streamed: bool
+    request: Request, generation: Generation, open_writer: OpenWriter, *, is_streamed: bool
 ) -> Response:
-    """The HTTP answer. Aborts the generation if the client leaves.
+    """The HTTP answer; its headers and its `model` say who gave it.
+
+    Aborts the generation if the client leaves.
 
     What is wrong with the request is raised here, before the first header of a stream.
     """
     if is_streamed:
-        return await _streamed(request, generation, writer)
+        return await _streamed(request, generation, open_writer)
     completions = await whole(request, generation)
-    return Response(writer.whole(completions).to_json(), media_type="application/json")
+    by = origin(generation.backend.card, (one.served_by for one in completions))
+    body = open_writer(by.model).whole(completions).to_json()
+    return Response(body, headers=by.headers, media_type="application/json")
 
 
 async def whole(request: Request, generation: Generation) -> list[Completion]:
@@ -82,23 +104,29 @@ def _events(request: Request, generation: Generation) -> AsyncGenerator[ChoiceEv
     return facts.watch(fan_out(generation.backend, generation.requests))
 
 
-async def _streamed(request: Request, generation: Generation, writer: AnswerWriter) -> Response:
-    early, events = await started(request, generation)
-    frames = _frames(early, events, StreamedAnswer(generation, writer), request)
-    return EventStream(frames, events, request.app.state.ping_seconds)
+async def _streamed(request: Request, generation: Generation, open_writer: OpenWriter) -> Response:
+    early, events, by = await started(request, generation)
+    stream = StreamedAnswer(generation, open_writer(by.model))
+    frames = _frames(early, events, stream, request)
+    return EventStream(frames, events, request.app.state.ping_seconds, by.headers)
 
 
 async def started(
     request: Request, generation: Generation
-) -> tuple[list[ChoiceEvent], AsyncGenerator[ChoiceEvent, None]]:
-    """The events up to the last `Started`, and those still to come. Raises as `answer`."""
+) -> tuple[list[ChoiceEvent], AsyncGenerator[ChoiceEvent, None], Origin]:
+    """The events up to the last `Started`, those still to come, and whose they are.
+
+    Raises as `answer`.
+    """
     events = _events(request, generation)
     try:
         early = await until_disconnect(request, _all_started(events, len(generation.requests)))
     except BaseException:
         await events.aclose()
         raise
-    return early, events
+    starts = [one.event for one in early if isinstance(one.event, Started)]
+    by = origin(generation.backend.card, (start.served_by for start in starts))
+    return early, events, by
 
 
 async def _all_started(events: AsyncIterator[ChoiceEvent], choices: int) -> list[ChoiceEvent]:

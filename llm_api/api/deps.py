@@ -252,11 +252,12 @@ Services = Annotated[ApiServices, Depends(get_services)]
 
 
 def retrieval_of(services: ApiServices) -> Retrieval:
-    """Raises ModelNotFoundError on a server without an embedding model."""
+    """Raises ModelNotFoundError on a server that cannot keep documents."""
     retrieval = services.retrieval
     if retrieval is None:
         raise ModelNotFoundError(
-            "Documents need an embedding model, and this server has none: see EMBEDDING_BACKEND."
+            "Documents need an embedding model (EMBEDDING_BACKEND), and with several WORKERS a"
+            " Qdrant server that all of them share (QDRANT_URL); here is none."
         )
     return retrieval
 

@@ -3,7 +3,7 @@
 A stream ends in one of two ways: `data: [DONE]`, or an error frame and nothing after it.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -45,10 +45,11 @@ class EventStream(EventSourceResponse):
         frames: AsyncGenerator[bytes, None],
         source: AsyncGenerator[Any, None],
         ping_seconds: float = DEFAULT_PING_SECONDS,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
             frames,
-            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(headers or {})},
             sep="\n",
             ping_message_factory=_ping,
         )

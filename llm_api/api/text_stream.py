@@ -1,6 +1,6 @@
 """An answer as plain text, sent as it comes."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 
 import anyio
@@ -23,7 +23,12 @@ class TextStream(StreamingResponse):
     success to any client.
     """
 
-    def __init__(self, events: AsyncGenerator[ChoiceEvent, None], request: Request) -> None:
+    def __init__(
+        self,
+        events: AsyncGenerator[ChoiceEvent, None],
+        request: Request,
+        headers: Mapping[str, str],
+    ) -> None:
         super().__init__(
             _texts(events),
             media_type="text/plain",
@@ -31,6 +36,7 @@ class TextStream(StreamingResponse):
                 "Cache-Control": "no-cache",
                 "X-Accel-Buffering": "no",
                 "X-Content-Type-Options": "nosniff",  # else browsers wait, and guess
+                **headers,
             },
         )
         self._events = events

@@ -1,6 +1,7 @@
 """Models, health and the documentation."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from openai.types import Model
 
+from llm_api.core.llm.capabilities import EVERYTHING, SAMPLING_FIELDS, Capabilities
 from llm_api.core.llm.residency import ModelState
 from tests.api.bodies import embedding
 from tests.core.embeddings.fake_encoder import EMBEDDING_ALIAS, EMBEDDING_ID
@@ -27,6 +29,11 @@ async def test_models_are_listed_in_the_official_shape(client: httpx2.AsyncClien
         "owned_by": "llm_api",
         "aliases": [ALIAS],
         "type": "generation",
+        "backend": "llama",
+        "capabilities": {
+            "abilities": sorted(EVERYTHING.abilities),
+            "sampling": sorted(SAMPLING_FIELDS),
+        },
         "context_length": 2048,
         "loaded": True,
         "state": "loaded",
@@ -187,3 +194,17 @@ async def test_the_examples_of_the_docs_run(
     assert examples
     for example in examples:
         assert (await client.post(path, json=example)).status_code == 200
+
+
+async def test_a_model_lists_what_its_backend_can_do(
+    client: httpx2.AsyncClient, services: FakeServices
+) -> None:
+    can = Capabilities(frozenset({"tools", "chat"}), frozenset({"top_p", "temperature"}))
+    card = replace(CARD, backend="vllm", capabilities=can, context_length=None)
+    services.models.backends = [FakeBackend(card=card)]
+    listed = (await client.get(f"/v1/models/{MODEL_ID}")).json()
+    assert (listed["backend"], listed["context_length"]) == ("vllm", None)
+    assert listed["capabilities"] == {
+        "abilities": ["chat", "tools"],
+        "sampling": ["temperature", "top_p"],
+    }

@@ -1,6 +1,6 @@
 """Model cards, domain to wire. Pure."""
 
-from llm_api.api.models.models import Model
+from llm_api.api.models.models import Model, ModelCapabilities
 from llm_api.api.models.server_info import ModelInfo
 from llm_api.core.embeddings.embedder import EmbedderCard
 from llm_api.core.embeddings.on_demand import EmbedderState
@@ -17,6 +17,11 @@ def to_model(card: ModelCard, state: ModelState) -> Model:
         owned_by=card.owned_by,
         aliases=list(card.aliases),
         type="generation",
+        backend=card.backend,
+        capabilities=ModelCapabilities(
+            abilities=sorted(card.capabilities.abilities),
+            sampling=sorted(card.capabilities.sampling),
+        ),
         context_length=card.context_length,
         loaded=state == "loaded",
         state=state,

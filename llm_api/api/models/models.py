@@ -5,7 +5,17 @@ from typing import Literal
 from pydantic import Field
 
 from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE, AnswerModel
+from llm_api.core.llm.capabilities import Ability
 from llm_api.core.llm.residency import ModelState
+
+
+class ModelCapabilities(AnswerModel):
+    """What a model's backend honours; the rest is refused by name. `stop` always is."""
+
+    abilities: list[Ability] = Field(
+        description="`text` and `tokens`: raw prompts; `required_tools`: a call that must be made."
+    )
+    sampling: list[str] = Field(description="The parameters of sampling.")
 
 
 class Model(AnswerModel):
@@ -17,6 +27,8 @@ class Model(AnswerModel):
     owned_by: str
     aliases: list[str] = Field(description="Other names this model answers to.")
     type: Literal["generation", "embedding"]
+    backend: str | None = Field(default=None, description="What runs a model that generates.")
+    capabilities: ModelCapabilities | None = None
     context_length: int | None = Field(
         description="Tokens of prompt and answer together, or of a text to embed; null until known."
     )

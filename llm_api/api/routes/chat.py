@@ -1,14 +1,10 @@
 """Chat completions: `POST /v1/chat/completions`."""
 
-import time
-from uuid import uuid4
-
 from fastapi import APIRouter, Request, Response
 
-from llm_api.api.answers import Generation, answer
+from llm_api.api.answers import Generation, answer, new_head
 from llm_api.api.deps import Services, caller_of, retrieval_of
 from llm_api.api.json_body import JSONBodyRoute
-from llm_api.api.mapping.answers import AnswerHead, fingerprint
 from llm_api.api.mapping.chat import to_chat_requests
 from llm_api.api.mapping.chat_answers import ChatAnswerWriter
 from llm_api.api.mapping.rag.chat import to_rag_options
@@ -47,12 +43,9 @@ async def create_chat_completion(
         backend = RagBackend(backend, retrieval.retriever, retrieval.embedder, options)
     if functions:
         backend = FunctionLoop(backend, functions, own.runner, own.max_rounds)
-    head = AnswerHead(
-        id=f"chatcmpl-{uuid4().hex}",
-        created=int(time.time()),
-        model=backend.card.id,
-        system_fingerprint=fingerprint(request.app.version, backend.card.id),
-    )
     generation = Generation(backend, requests, body.choices_per_prompt)
-    writer = ChatAnswerWriter(head, body)
+
+    def writer(model: str) -> ChatAnswerWriter:
+        return ChatAnswerWriter(new_head("chatcmpl", model, request.app.version), body)
+
     return await answer(request, generation, writer, is_streamed=body.is_streamed)

@@ -1,14 +1,10 @@
 """Legacy completions: `POST /v1/completions`."""
 
-import time
-from uuid import uuid4
-
 from fastapi import APIRouter, Request, Response
 
-from llm_api.api.answers import Generation, answer
+from llm_api.api.answers import Generation, answer, new_head
 from llm_api.api.deps import Services
 from llm_api.api.json_body import JSONBodyRoute
-from llm_api.api.mapping.answers import AnswerHead, fingerprint
 from llm_api.api.mapping.completion_answers import CompletionAnswerWriter
 from llm_api.api.mapping.completions import to_completion_requests
 from llm_api.api.models.completions import Completion, CompletionRequest
@@ -29,12 +25,9 @@ async def create_completion(
     """Continue raw text or token ids, in the form of OpenAI's older API."""
     backend = services.models.resolve(body.model)
     requests = to_completion_requests(body, backend.card.defaults)
-    head = AnswerHead(
-        id=f"cmpl-{uuid4().hex}",
-        created=int(time.time()),
-        model=backend.card.id,
-        system_fingerprint=fingerprint(request.app.version, backend.card.id),
-    )
     generation = Generation(backend, requests, body.choices_per_prompt)
-    writer = CompletionAnswerWriter(head, body)
+
+    def writer(model: str) -> CompletionAnswerWriter:
+        return CompletionAnswerWriter(new_head("cmpl", model, request.app.version), body)
+
     return await answer(request, generation, writer, is_streamed=body.is_streamed)

@@ -13,6 +13,7 @@ from llm_api.api.models.plain import (
     PlainChatAnswer,
     PlainChatRequest,
 )
+from llm_api.api.origin import origin
 from llm_api.api.request_facts import facts_of
 from llm_api.api.routes.responses import ERROR_RESPONSES
 from llm_api.api.text_stream import TextStream
@@ -21,7 +22,9 @@ router = APIRouter(tags=["Plain"], route_class=JSONBodyRoute, responses=ERROR_RE
 
 
 @router.post("/generate", summary="Continue a prompt")
-async def generate(request: Request, body: GenerateRequest, services: Services) -> GenerateAnswer:
+async def generate(
+    request: Request, response: Response, body: GenerateRequest, services: Services
+) -> GenerateAnswer:
     """Continue a text as it stands, without a chat template; the prompt is not repeated.
 
     A model behind a backend that only converses is given the prompt as the user's turn. Where the
@@ -30,10 +33,12 @@ async def generate(request: Request, body: GenerateRequest, services: Services) 
     backend = backend_of(services, body.model)
     asked = to_generate_request(body, backend.card, services.generate_max_tokens)
     [completion] = await whole(request, Generation(backend, [asked], 1))
+    by = origin(backend.card, [completion.served_by])
+    response.headers.update(by.headers)
     return GenerateAnswer(
         response=completion.text,
         generated_text=completion.text,
-        model=backend.card.id,
+        model=by.model,
         finish_reason=completion.finished.reason,
         usage=wire_usage(completion.finished.usage),
         duration_seconds=round(facts_of(request.scope).seconds(), 6),
@@ -41,9 +46,13 @@ async def generate(request: Request, body: GenerateRequest, services: Services) 
 
 
 @router.post("/chat", summary="Answer a prompt")
-async def chat(request: Request, body: PlainChatRequest, services: Services) -> PlainChatAnswer:
+async def chat(
+    request: Request, response: Response, body: PlainChatRequest, services: Services
+) -> PlainChatAnswer:
     """Answer one question, by the model's own chat template. Nothing of it is remembered."""
-    [completion] = await whole(request, _conversation(body, services))
+    asked = _conversation(body, services)
+    [completion] = await whole(request, asked)
+    response.headers.update(origin(asked.backend.card, [completion.served_by]).headers)
     return PlainChatAnswer(response=completion.text)
 
 
@@ -60,8 +69,8 @@ async def chat_stream(request: Request, body: PlainChatRequest, services: Servic
     off later ends in a line `[error <code>] <message>`, and its chunked body has no end: HTTP
     clients report an incomplete answer. A client that leaves ends the generation.
     """
-    _, events = await started(request, _conversation(body, services))
-    return TextStream(events, request)
+    _, events, by = await started(request, _conversation(body, services))
+    return TextStream(events, request, by.headers)
 
 
 def _conversation(body: PlainChatRequest, services: Services) -> Generation:

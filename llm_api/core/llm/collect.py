@@ -13,6 +13,7 @@ from llm_api.core.llm.types import (
     FunctionExecuted,
     ReasoningDelta,
     SampledLogprob,
+    ServedBy,
     Started,
     TextDelta,
     Timings,
@@ -34,13 +35,14 @@ class Choice:
     executed: list[FunctionExecuted] = field(default_factory=list)
     annotations: list[object] = field(default_factory=list)
     logprobs: list[SampledLogprob] = field(default_factory=list)
+    served_by: ServedBy | None = None
     finished: Finished | None = None
 
     def take(self, event: Event) -> None:
         """Add an event of this answer. Mutates."""
         match event:
-            case Started():
-                pass
+            case Started(served_by=by):
+                self.served_by = by
             case TextDelta(text, logprobs):
                 self.text.append(text)
                 self.logprobs.extend(logprobs)
@@ -80,6 +82,7 @@ class Completion:
     tool_calls: tuple[ToolCall, ...] = ()
     executed: tuple[FunctionExecuted, ...] = ()
     annotations: tuple[object, ...] = ()
+    served_by: ServedBy | None = None
 
 
 async def collect(events: AsyncIterator[ChoiceEvent], choices: int) -> list[Completion]:
@@ -104,6 +107,7 @@ def _complete(choice: Choice) -> Completion:
         choice.tool_calls,
         tuple(choice.executed),
         tuple(choice.annotations),
+        choice.served_by,
     )
 
 

@@ -28,7 +28,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class KeptModel:
-    """A model that `open` loads. `size_bytes` is what it is taken to need in memory."""
+    """A model that `open` loads. `size_bytes` is what it is taken to need in memory.
+
+    `card` is what can be said of it before; what has been loaded knows better.
+    """
 
     card: ModelCard
     open: Callable[[], Coroutine[Any, Any, Backend]]
@@ -54,6 +57,7 @@ class ModelKeeper:
         self, models: Sequence[KeptModel], limits: ResidencyLimits, timer: Timer | None = None
     ) -> None:
         self._models = {model.card.id: model for model in models}
+        self._cards = {model.card.id: model.card for model in models}
         sizes = {model.card.id: model.size_bytes for model in models}
         self._residency = Residency(sizes, limits)
         self._timer = timer or asyncio.get_running_loop()
@@ -65,6 +69,9 @@ class ModelKeeper:
 
     def state(self, model_id: str) -> ModelState:
         return self._residency.state(model_id)
+
+    def card(self, model_id: str) -> ModelCard:
+        return self._cards[model_id]
 
     @property
     def is_ready(self) -> bool:
@@ -158,6 +165,7 @@ class ModelKeeper:
         now = self._timer.time()
         log.debug("%s is loaded after %.1f seconds", model_id, now - began)
         self._backends[model_id] = backend
+        self._cards[model_id] = backend.card
         self._residency.loaded(model_id, now)
         self._answer(model_id, backend)
 

@@ -1,29 +1,39 @@
 """Which backend serves a model's name, and which models are in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 
 from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.backends.on_demand import OnDemandBackend
 from llm_api.core.llm.keeper import KeptModel, ModelKeeper, Timer
 from llm_api.core.llm.residency import ModelState, ResidencyLimits
+from llm_api.core.llm.routing.fallback import FallbackBackend
 
 
 class ModelRegistry:
     """Models by id and alias. Owns them: closing it frees them. Begins to load nothing by itself.
 
-    Names are distinct; where they are not, an id wins over an alias, and the first over the next.
+    A model that is kept is in memory when it is asked for; a backend takes none worth keeping
+    track of, and is there from the start. Names are distinct; where they are not, an id wins over
+    an alias, and the first over the next. `fallbacks` are ids by the id that they stand in for;
+    none leads back to itself.
     """
 
     def __init__(
         self,
-        models: Sequence[KeptModel],
+        models: Sequence[KeptModel | Backend],
         limits: ResidencyLimits | None = None,
         timer: Timer | None = None,
+        fallbacks: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        self._keeper = ModelKeeper(models, limits or ResidencyLimits(), timer)
+        kept = [model for model in models if isinstance(model, KeptModel)]
+        self._keeper = ModelKeeper(kept, limits or ResidencyLimits(), timer)
+        self._kept = {model.card.id for model in kept}
+        self._residents = [model for model in models if not isinstance(model, KeptModel)]
+        single = {model.card.id: self._backend(model) for model in models}
         self._backends = {
-            model.card.id: OnDemandBackend(model.card, self._keeper) for model in models
+            model_id: _with_fallbacks(model_id, single, fallbacks or {}) for model_id in single
         }
         self._by_name = dict(self._backends)
         for backend in self._backends.values():
@@ -35,7 +45,7 @@ class ModelRegistry:
 
     def state(self, model_id: str) -> ModelState:
         """Whether the model of this id, which exists, is in memory."""
-        return self._keeper.state(model_id)
+        return self._keeper.state(model_id) if model_id in self._kept else "loaded"
 
     def resolve(self, name: str) -> Backend:
         """The backend of this id or alias, exactly. Raises ModelNotFoundError."""
@@ -59,4 +69,21 @@ class ModelRegistry:
         await self._keeper.load_startup_models()
 
     async def aclose(self) -> None:
-        await self._keeper.aclose()
+        async with AsyncExitStack() as stack:
+            for backend in self._residents:
+                stack.push_async_callback(backend.aclose)
+            await self._keeper.aclose()
+
+    def _backend(self, model: KeptModel | Backend) -> Backend:
+        return (
+            OnDemandBackend(model.card.id, self._keeper) if isinstance(model, KeptModel) else model
+        )
+
+
+def _with_fallbacks(
+    model_id: str, single: Mapping[str, Backend], fallbacks: Mapping[str, Sequence[str]]
+) -> Backend:
+    """The model with those that stand in for it, each with its own."""
+    names = fallbacks.get(model_id, ())
+    others = [_with_fallbacks(name, single, fallbacks) for name in names]
+    return FallbackBackend(single[model_id], others) if others else single[model_id]

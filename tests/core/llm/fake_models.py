@@ -86,5 +86,5 @@ class FakeModel:
         await self.may_open.wait()
         if self.failures:
             raise self.failures.pop(0)
-        self.opened.append(ClosableBackend())
+        self.opened.append(ClosableBackend(card=self.kept().card))
         return self.opened[-1]

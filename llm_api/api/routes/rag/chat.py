@@ -1,14 +1,10 @@
 """Answers from documents: `POST /v1/rag/chat`."""
 
-import time
-from uuid import uuid4
-
 from fastapi import APIRouter, Request, Response
 
-from llm_api.api.answers import Generation, answer
+from llm_api.api.answers import Generation, answer, new_head
 from llm_api.api.deps import DocumentService, Services, backend_of
 from llm_api.api.json_body import JSONBodyRoute
-from llm_api.api.mapping.answers import AnswerHead, fingerprint
 from llm_api.api.mapping.rag.answers import RagAnswerWriter
 from llm_api.api.mapping.rag.chat import to_generation_request, to_rag_options, to_top_k
 from llm_api.api.models.rag.chat import RagAnswer, RagChatRequest
@@ -35,15 +31,9 @@ async def create_rag_answer(
     options = to_rag_options(body, to_top_k(body, retrieval.top_k))
     generation = to_generation_request(body, backend.card.defaults)
     rag = RagBackend(backend, retrieval.retriever, retrieval.embedder, options)
-    head = AnswerHead(
-        id=f"rag-{uuid4().hex}",
-        created=int(time.time()),
-        model=backend.card.id,
-        system_fingerprint=fingerprint(request.app.version, backend.card.id),
-    )
-    return await answer(
-        request,
-        Generation(rag, [generation], 1),
-        RagAnswerWriter(head),
-        is_streamed=body.is_streamed,
-    )
+
+    def writer(model: str) -> RagAnswerWriter:
+        return RagAnswerWriter(new_head("rag", model, request.app.version))
+
+    asked = Generation(rag, [generation], 1)
+    return await answer(request, asked, writer, is_streamed=body.is_streamed)

@@ -1,0 +1,36 @@
+"""Who gave an answer: the headers that say so, and the model's name in it. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from string import punctuation
+from urllib.parse import quote
+
+from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.types import ServedBy
+
+BACKEND_HEADER = "x-llm-api-backend"
+FALLBACK_HEADER = "x-llm-api-fallback"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """`model` is the model that answered, not the one that was asked where those differ."""
+
+    model: str
+    headers: Mapping[str, str]
+
+
+def origin(asked: ModelCard, served_by: Iterable[ServedBy | None]) -> Origin:
+    """The origin of an answer by what is known of each choice; None is the model's own backend.
+
+    Choices of one answer may come from several backends: then all are named.
+    """
+    by = [one or ServedBy(asked.backend) for one in served_by]
+    headers = {BACKEND_HEADER: _joined(one.backend for one in by)}
+    if fallbacks := _joined(one.fallback for one in by if one.fallback):
+        headers[FALLBACK_HEADER] = quote(fallbacks, safe=punctuation + " ")
+    return Origin(_joined(one.fallback or asked.id for one in by), headers)
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
