@@ -3,10 +3,18 @@
 Out of the configuration file where it names any, else the one model of the environment.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from llm_api.config.config_file import ModelEntry, load_config_file
+from llm_api.config.chosen_backends import (
+    ChosenBackend,
+    backend_of_entry,
+    backend_of_environment,
+)
+from llm_api.config.config_file import load_config_file
+from llm_api.config.fallbacks import STUB, check_fallbacks
+from llm_api.config.model_entry import ModelEntry
 from llm_api.config.settings import ConfigurationError, Settings
 
 _OVERRIDES = (
@@ -32,12 +40,16 @@ _EXCLUDED = ("model_path", "model_repo_id", "model_filename", "model_aliases")
 
 @dataclass(frozen=True, slots=True)
 class ChosenModel:
-    """One model. `name` None is that of its file; `place` is where the person named it."""
+    """One model. `name` None is that of its file; `place` is where the person named it.
+
+    `settings` hold for an engine in this process; `backend` says whether it is one.
+    """
 
     name: str | None
     place: str
     loads_at_startup: bool
     settings: Settings
+    backend: ChosenBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,11 @@ class ChosenModels:
     idle_seconds: int | None
     memory_bytes: int | None
 
+    @property
+    def gguf(self) -> tuple[ChosenModel, ...]:
+        """Those that are files for this server's own engine."""
+        return tuple(model for model in self.models if model.backend.kind == "llama")
+
     def only(self, name: str | None) -> "ChosenModels":
         """The model of this name or alias alone, or the first, to be loaded at the start.
 
@@ -55,7 +72,8 @@ class ChosenModels:
         """
         for model in self.models:
             if name is None or name in {model.name, *model.settings.model_aliases}:
-                alone = ChosenModel(model.name, model.place, True, model.settings)
+                backend = replace(model.backend, fallbacks=())
+                alone = replace(model, loads_at_startup=True, backend=backend)
                 return ChosenModels((alone,), self.idle_seconds, self.memory_bytes)
         known = ", ".join(str(model.name) for model in self.models)
         raise ConfigurationError(f"there is no model {name!r} in the file; it names {known}")
@@ -79,14 +97,45 @@ def choose_models(settings: Settings) -> ChosenModels:
         for place, entry in file.models.items()
     )
     return ChosenModels(
-        models or _of_environment(settings),
+        _with_fallbacks(models, settings) or _of_environment(settings),
         settings.model_idle_seconds if file.idle_seconds is None else file.idle_seconds,
         settings.model_memory if file.memory_bytes is None else file.memory_bytes,
     )
 
 
 def _of_environment(settings: Settings) -> tuple[ChosenModel, ...]:
-    return (ChosenModel(None, "", True, settings),)
+    backend = backend_of_environment(settings)
+    name = None if backend.kind == "llama" else backend.model or backend.kind
+    if name is not None and backend.is_engine and Path(name).is_dir():
+        name = Path(name).name
+    return (ChosenModel(name, "", True, settings, backend),)
+
+
+def _with_fallbacks(models: Sequence[ChosenModel], settings: Settings) -> tuple[ChosenModel, ...]:
+    """The models with the ids of their fallbacks, and the stub if it is one without an entry."""
+    ids = {
+        name: str(model.name)
+        for model in models
+        for name in (str(model.name), *model.settings.model_aliases)
+    }
+    if STUB not in ids and any(STUB in model.backend.fallbacks for model in models):
+        own = settings.model_copy(update={"model_aliases": ()})
+        models = [*models, ChosenModel(STUB, "", True, own, ChosenBackend("stub"))]
+        ids[STUB] = STUB
+    found = tuple(
+        replace(model, backend=replace(model.backend, fallbacks=_ids(model.backend.fallbacks, ids)))
+        for model in models
+    )
+    check_fallbacks(
+        {str(model.name): model.backend.fallbacks for model in found},
+        {str(model.name): model.place for model in found},
+    )
+    return found
+
+
+def _ids(names: Sequence[str], ids: Mapping[str, str]) -> tuple[str, ...]:
+    """Distinct ids, in order. A name that is none stays for the check to refuse."""
+    return tuple(dict.fromkeys(ids.get(name, name) for name in names))
 
 
 def _check_nothing_else_names_a_model(settings: Settings) -> None:
@@ -110,9 +159,12 @@ def _chosen(entry: ModelEntry, place: str, folder: Path, settings: Settings) -> 
             "model_aliases": entry.aliases,
         }
     )
+    backend = backend_of_entry(entry, place, settings)
+    if backend.kind != "llama":
+        return ChosenModel(entry.name, place, entry.load == "startup", own, backend)
     if own.kv_tokens is not None and own.kv_tokens < own.context_length:
         raise ConfigurationError(
             f"{place}.kv_tokens: must be at least context_length, {own.context_length},"
             f" not {own.kv_tokens}"
         )
-    return ChosenModel(entry.name, place, entry.load == "startup", own)
+    return ChosenModel(entry.name, place, entry.load == "startup", own, backend)

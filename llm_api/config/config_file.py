@@ -7,27 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final
 
-from pydantic import (
-    AliasChoices,
-    BeforeValidator,
-    ByteSize,
-    Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AliasChoices, ByteSize, Field, StrictInt, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from llm_api.config.mcp_servers import MCPServerEntry
+from llm_api.config.model_entry import ModelEntry, ReplicaEntry
 from llm_api.config.problems import KIND_IN_WORDS, allowed_values, shown
 from llm_api.config.section import Section
-from llm_api.config.sections.field_types import HomePath, Text
-from llm_api.config.sections.models import KvCacheType
+from llm_api.config.sections.field_types import Text
 from llm_api.config.settings import ConfigurationError
 from llm_api.config.yaml_text import InvalidYamlError, parse_yaml
 
@@ -38,6 +28,8 @@ _KINDS: Final[Mapping[object, str]] = {
 }
 _ITEMS: Final[Mapping[str, str]] = {
     "aliases": "a text that is not empty",
+    "fallbacks": "a text that is not empty",
+    "replicas": "a mapping with a url",
     "tensor_split": "a number, at least 0",
     "args": "a text, in quotes where it looks like something else",
     "env": "a text, in quotes where it looks like something else",
@@ -49,51 +41,7 @@ _LISTS: Final[Mapping[str, str]] = {
     "models": "a list or a mapping of at least one model",
     **dict.fromkeys(_MCP_SERVERS, "a mapping from names to servers"),
 }
-_SECRET: Final = frozenset({"args", "env", "headers", "url"})
-
-
-def _switch(value: object) -> object:
-    """`on` and `off` are truth values to YAML."""
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
-
-
-class ModelEntry(Section):
-    """One model. What is not given holds as the settings say."""
-
-    name: Text
-    path: HomePath | None = None
-    repo_id: Text | None = None
-    filename: Text | None = None
-    default: StrictBool = False
-    aliases: tuple[Text, ...] = ()
-    load: Literal["startup", "on_demand"] = "on_demand"
-    context_length: StrictInt | None = Field(default=None, ge=64)
-    max_tokens: StrictInt | None = Field(default=None, ge=1)
-    temperature: StrictFloat | None = Field(default=None, ge=0, le=2)
-    parallel: StrictInt | None = Field(default=None, ge=1, le=128)
-    kv_tokens: StrictInt | None = Field(default=None, ge=64)
-    max_queue: StrictInt | None = Field(default=None, ge=0)
-    threads: StrictInt | None = Field(default=None, ge=1)
-    gpu_layers: StrictInt | None = Field(default=None, ge=-1)
-    main_gpu: StrictInt | None = Field(default=None, ge=0)
-    tensor_split: tuple[Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)], ...] | None = (
-        Field(default=None, min_length=1)
-    )
-    flash_attention: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] | None = None
-    kv_cache_type: KvCacheType | None = None
-    mmap: StrictBool | None = None
-    mlock: StrictBool | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> "ModelEntry":
-        if (self.repo_id is None) != (self.filename is None):
-            raise ValueError("must give repo_id and filename together")
-        if (self.path is not None) + (self.repo_id is not None) + self.default != 1:
-            raise ValueError(
-                "must say where the model is by exactly one of path, repo_id with filename, and"
-                " default: true"
-            )
-        return self
+_SECRET: Final = frozenset({"api_key", "args", "env", "headers", "url"})
 
 
 class _File(Section):
@@ -177,6 +125,12 @@ def _explain(problem: ErrorDetails, places: list[str]) -> str:
     place, keys = "", location
     if len(location) > 1 and location[0] == "models" and isinstance(location[1], int):
         fields, place, keys = ModelEntry.model_fields, places[location[1]], location[2:]
+        if len(keys) > 2 and keys[0] == "replicas":
+            fields, place, keys = (
+                ReplicaEntry.model_fields,
+                f"{place}.replicas[{keys[1]}]",
+                keys[2:],
+            )
     elif len(location) > 1 and location[0] in _MCP_SERVERS:
         place, keys = f"{location[0]}.{location[1]}", location[2:]
         fields = MCPServerEntry.model_fields

@@ -3,13 +3,18 @@
 Knows where settings come from; their names, types and ranges are in `sections`.
 """
 
-from pydantic import ValidationError
+import os
+import re
+from typing import Final
+
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from llm_api.config.problems import explain
 from llm_api.config.sections.access import AccessSettings
 from llm_api.config.sections.embeddings import EmbeddingSettings
 from llm_api.config.sections.functions import FunctionSettings
+from llm_api.config.sections.gateway import GatewaySettings
 from llm_api.config.sections.models import ModelSettings
 from llm_api.config.sections.plain import PlainSettings
 from llm_api.config.sections.request_log import RequestLogSettings
@@ -32,6 +37,7 @@ class Settings(
     AccessSettings,
     ServerSettings,
     FunctionSettings,
+    GatewaySettings,
     ModelSettings,
     BaseSettings,
 ):
@@ -69,3 +75,28 @@ def load_settings(**overrides: object) -> Settings:
         message = f".env: cannot be read: {error.strerror}"
     # Outside the handlers, because a chained ValidationError carries the values, secrets included.
     raise ConfigurationError(message)
+
+
+_REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def revealed(secret: SecretStr, settings: Settings) -> SecretStr:
+    """A secret of the configuration file: for `${NAME}` the value of that variable.
+
+    A secret among the settings may come from `.env`, any other variable from the environment.
+    Raises ConfigurationError where it is unset or empty.
+    """
+    text = secret.get_secret_value()
+    if "${" not in text:
+        return secret
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
+        raise ConfigurationError("must be a text, or ${NAME} and nothing else")
+    name = match[1]
+    setting = getattr(settings, name.lower(), None)
+    if isinstance(setting, SecretStr):
+        return setting
+    value = os.environ.get(name)
+    if not value:
+        raise ConfigurationError(f"the environment variable {name} must be set")
+    return SecretStr(value)

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from llm_api.config.config_file import ModelEntry, load_config_file
+from llm_api.config.config_file import load_config_file
+from llm_api.config.model_entry import ModelEntry
 from llm_api.config.settings import ConfigurationError, Settings
 
 ONE = "models: [{name: a, default: true%s}]"
@@ -106,11 +107,24 @@ def test_value_is_read(tmp_path: Path, text: str, key: str, value: object) -> No
             "models[0].contextlength: unknown key; did you mean context_length?",
         ),
         (
-            TWO % "name: b",
-            "models[1]: must say where the model is by exactly one of path, repo_id with filename",
+            ONE % ", backend: gpt",
+            "models[0].backend: must be llama or openai or vllm or llama-server or ollama or",
         ),
-        (TWO % "name: b, path: x, default: true", "models[1]: must say where the model is by ex"),
-        (TWO % "name: b, repo_id: o/r", "models[1]: must give repo_id and filename together"),
+        (ONE % ", url: ftp://x", "models[0].url: must be a URL such as https://example.org"),
+        (ONE % ", replicas: []", "models[0].replicas: must be a list that is not empty, not []"),
+        (ONE % ", replicas: [a]", "models[0].replicas[0]: must be a mapping with a url, not 'a'"),
+        (ONE % ", replicas: [{}]", "models[0].replicas[0].url: must be given"),
+        (
+            ONE % ", replicas: [{url: http://a, weight: 0}]",
+            "models[0].replicas[0].weight: must be a number, at least 0.001, not 0",
+        ),
+        (
+            ONE % ", replicas: [{url: http://a, wieght: 1}]",
+            "models[0].replicas[0].wieght: unknown key; did you mean weight?",
+        ),
+        (ONE % ", api_key: 123456", "models[0].api_key: must be a text"),
+        (ONE % ", fallbacks: []", "models[0].fallbacks: must be a list that is not empty, not []"),
+        (ONE % ", total_seconds: 0", "models[0].total_seconds: must be a number, at least 0.1, "),
         (TWO % "name: a, path: x", "models[1].name: 'a' is taken by models[0].name"),
         (
             TWO % "name: b, path: x, aliases: [c, a]",
@@ -127,6 +141,13 @@ def test_bad_file_is_refused_in_one_line_that_names_the_place(
         load_config_file(written(tmp_path, text))
     assert str(caught.value).startswith(f"models.yaml: {line}")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_key_is_in_no_message(tmp_path: Path) -> None:
+    text = ONE % ", replicas: [{url: 'http://u:sesame@[', api_key: [sesame]}], api_key: [sesame]"
+    with pytest.raises(ConfigurationError) as caught:
+        load_config_file(written(tmp_path, text))
+    assert "sesame" not in str(caught.value)
 
 
 def test_a_file_may_name_no_models(tmp_path: Path) -> None:

@@ -47,6 +47,9 @@ def refusal(**overrides: object) -> str:
         ("max_tool_rounds", 8),
         ("weather_geocoding_url", AnyHttpUrl("https://geocoding-api.open-meteo.com")),
         ("weather_forecast_url", AnyHttpUrl("https://api.open-meteo.com")),
+        ("ollama_url", AnyHttpUrl("http://localhost:11434")),
+        ("ollama_model", "llama2"),
+        ("hf_mode", "local"),
         ("host", "127.0.0.1"),
         ("port", 8000),
         ("sse_ping_seconds", 15),
@@ -99,7 +102,9 @@ def test_default(name: str, default: object) -> None:
         ("TEMPERATURE", "2", 2.0),
         ("MAX_QUEUE", "0", 0),
         ("LOG_LEVEL", "debug", "DEBUG"),
-        ("LLM_BACKEND", "Llama", "llama"),
+        ("LLM_BACKEND", "vLLM", "vllm"),
+        ("HF_MODE", "Cloud", "cloud"),
+        ("OLLAMA_URL", "http://10.0.0.1:11434", AnyHttpUrl("http://10.0.0.1:11434")),
         (
             "MODEL_ALIASES",
             "gpt-4o-mini, gpt-3.5-turbo,,gpt-4o-mini",
@@ -150,7 +155,20 @@ def test_environment_is_read(
             "loud",
             "LOG_LEVEL: must be DEBUG or INFO or WARNING or ERROR or CRITICAL, not 'LOUD'",
         ),
-        ("LLM_BACKEND", "vLLM", "LLM_BACKEND: must be llama, not 'vllm'"),
+        (
+            "LLM_BACKEND",
+            "GPT",
+            (
+                "LLM_BACKEND: must be llama or openai or vllm or llama-server or ollama"
+                " or huggingface or claude or markov or stub, not 'gpt'"
+            ),
+        ),
+        ("HF_MODE", "moon", "HF_MODE: must be local or cloud, not 'moon'"),
+        (
+            "UPSTREAM_TOTAL_SECONDS",
+            "0",
+            "UPSTREAM_TOTAL_SECONDS: must be a number, at least 0.1, not '0'",
+        ),
         ("HOST", "  ", "HOST: must be a text that is not empty, not '  '"),
         ("MODEL_MEMORY", "much", "MODEL_MEMORY: must be a size such as 8GB, not 'much'"),
         (

@@ -15,7 +15,20 @@ Shares = Annotated[
 ]
 FlashAttention = Annotated[Literal["auto", "on", "off"], BeforeValidator(lower)]
 KvCacheType = Annotated[Literal["f16", "q8_0", "q4_0"], BeforeValidator(lower)]
-BackendName = Annotated[Literal["llama"], BeforeValidator(lower)]
+BackendName = Annotated[
+    Literal[
+        "llama",
+        "openai",
+        "vllm",
+        "llama-server",
+        "ollama",
+        "huggingface",
+        "claude",
+        "markov",
+        "stub",
+    ],
+    BeforeValidator(lower),
+]
 
 
 class ModelSettings(BaseModel):
@@ -49,7 +62,11 @@ class ModelSettings(BaseModel):
     models_dir: HomePath = Field(
         default=Path("models"), description="Where fetched models are kept."
     )
-    llm_backend: BackendName = Field(default="llama", description="The engine that generates text.")
+    llm_backend: BackendName = Field(
+        default="llama",
+        description="What generates text: `llama` (this process), `openai`, `vllm`, `llama-server`,"
+        " `ollama`, `huggingface`, `claude`, `markov` (a toy) or `stub` (an echo).",
+    )
     context_length: int = Field(
         default=2048, ge=64, description="Tokens a prompt and its answer may take together."
     )

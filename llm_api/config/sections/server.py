@@ -19,6 +19,12 @@ class ServerSettings(BaseModel):
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
     )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=128,
+        description="Processes that serve; more than one only where no model runs in them.",
+    )
     sse_ping_seconds: int = Field(
         default=15,
         ge=1,
