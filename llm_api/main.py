@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
+from math import ceil
 from typing import TypeAlias
 
 import uvicorn
@@ -15,15 +17,19 @@ from llm_api.api.bounded_head import BoundedHeadProtocol
 from llm_api.api.deps import set_services
 from llm_api.api.draining import draining_of
 from llm_api.api.wiring import create_api
-from llm_api.config.chosen_models import choose_models
+from llm_api.config.chosen_models import ChosenModels, choose_models
 from llm_api.config.settings import Settings
+from llm_api.find_models import find_models
 from llm_api.open_access import is_loopback, open_access
-from llm_api.server import Server
-from llm_api.services import Services, find_models, open_services
+from llm_api.open_embedder import embedder_kind
+from llm_api.open_retrieval import has_own_store
+from llm_api.server import Server, let_streams_finish
+from llm_api.services import Services, open_services
+from llm_api.workers import check_workers, serve_workers
 
 log = logging.getLogger(__name__)
 
-OnLoad: TypeAlias = Callable[[Services, Exception | None], None]
+OnLoad: TypeAlias = Callable[[Services, Exception | None], Awaitable[None]]
 
 _CLOSING_SECONDS = 2
 """How long connections may take to close after the last answer."""
@@ -62,7 +68,7 @@ async def _watch(services: Services, on_load: OnLoad | None) -> None:
     except Exception as failure:  # noqa: BLE001 - whatever it is, it must not go unseen
         error = failure
     if on_load is not None:
-        on_load(services, error)
+        await on_load(services, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +88,12 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
     ConfigurationError for a bad configuration file. Where the address is taken, uvicorn says so and
     ends the process with status 1.
     """
-    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
-    for library in ("httpx2", "mcp"):
-        # They tell every request, with a URL that may hold a key.
-        logging.getLogger(library).setLevel(logging.WARNING)
+    _configure_logging(settings)
     failures: list[Exception] = []
 
-    def on_load(services: Services, error: Exception | None) -> None:
+    async def on_load(services: Services, error: Exception | None) -> None:
         if error is None:
+            await server.listens.wait()
             greet(_greeting(server, services))
         else:
             failures.append(error)
@@ -97,20 +101,58 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
 
     app = create_app(settings, on_load)
     _warn(settings)
-    find_models(choose_models(settings))  # fetched, or refused, before anything listens
-    config = uvicorn.Config(
-        app,
-        http=BoundedHeadProtocol,
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        timeout_graceful_shutdown=_CLOSING_SECONDS,
-        server_header=False,
-    )
+    chosen = choose_models(settings)
+    check_workers(settings.workers, chosen)
+    find_models(chosen)  # fetched, or refused, before anything listens
+    if settings.workers > 1:
+        _serve_workers(settings, chosen, greet)
+        return
+    config = _uvicorn_config(app, settings, _CLOSING_SECONDS)
     server = Server(config, draining_of(app).drain, settings.drain_seconds)
     server.run()
     if failures:
         raise failures[0]
+
+
+def _serve_workers(
+    settings: Settings, chosen: ChosenModels, greet: Callable[[Greeting], None]
+) -> None:
+    if embedder_kind(settings) != "none" and has_own_store(settings):
+        log.warning("documents are not served: several WORKERS need a Qdrant server, QDRANT_URL")
+    names = tuple(str(model.name) for model in chosen.models)
+    worker = partial(create_worker, settings)
+    config = _uvicorn_config(worker, settings, ceil(settings.drain_seconds))
+    serve_workers(config, lambda host, port: greet(Greeting(_url(host, port), names)))
+
+
+def create_worker(settings: Settings) -> FastAPI:
+    """The application in a process of its own, which begins with nothing but these settings."""
+    _configure_logging(settings)
+    let_streams_finish()
+    return create_app(settings)
+
+
+def _uvicorn_config(
+    app: FastAPI | Callable[[], FastAPI], settings: Settings, closing_seconds: int
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=not isinstance(app, FastAPI),
+        http=BoundedHeadProtocol,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        log_level="warning",
+        timeout_graceful_shutdown=closing_seconds,
+        server_header=False,
+    )
+
+
+def _configure_logging(settings: Settings) -> None:
+    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    for library in ("httpx2", "mcp"):
+        # They tell every request, with a URL that may hold a key.
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _warn(settings: Settings) -> None:
@@ -121,8 +163,11 @@ def _warn(settings: Settings) -> None:
 
 def _greeting(server: uvicorn.Server, services: Services) -> Greeting:
     host, port = server.servers[0].sockets[0].getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    return Greeting(url, tuple(card.id for card in services.models.cards()))
+    return Greeting(_url(host, port), tuple(card.id for card in services.models.cards()))
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 if __name__ == "__main__":

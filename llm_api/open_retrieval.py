@@ -40,6 +40,11 @@ async def open_retrieval(settings: Settings, embedder: Embedder) -> AsyncGenerat
         )
 
 
+def has_own_store(settings: Settings) -> bool:
+    """Whether documents are kept by this very process, out of reach of any other."""
+    return settings.qdrant_use_memory or _server_url(settings) is None
+
+
 def vector_store_options(settings: Settings) -> VectorStoreOptions:
     """Where the settings keep documents."""
     key = settings.qdrant_api_key

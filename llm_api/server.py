@@ -10,10 +10,16 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 
 
+def let_streams_finish() -> None:
+    """Keep sse-starlette from ending every stream half a second after the signal to end."""
+    AppStatus.enable_automatic_graceful_drain = False
+
+
 class Server(uvicorn.Server):
     """Between the signal to end and the end it goes on listening, and waits for `drain`.
 
     That is given `drain_seconds`, or none at the second SIGINT. SIGTERM makes the process exit 0.
+    `listens` is set once the address is known: an application may be ready before.
     """
 
     def __init__(
@@ -25,8 +31,8 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._drain = drain
         self._drain_seconds = drain_seconds
-        # Or sse-starlette would end every stream half a second after the signal.
-        AppStatus.enable_automatic_graceful_drain = False
+        self.listens = asyncio.Event()
+        let_streams_finish()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by the signal. What uvicorn remembers of it, it raises again at the end."""
@@ -34,6 +40,10 @@ class Server(uvicorn.Server):
             self.should_exit = True
         else:
             super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listens.set()
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Drain, then close the connections and the application."""

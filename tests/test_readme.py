@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from starlette.routing import Route
@@ -13,10 +14,12 @@ from llm_api.api.request_facts import RequestFacts
 from llm_api.api.request_log import to_record
 from llm_api.api.wiring import create_api
 from llm_api.config.chosen_models import choose_models
-from llm_api.config.config_file import ModelEntry, load_config_file
+from llm_api.config.config_file import load_config_file
 from llm_api.config.documentation import READY_MODELS, env_example, settings_table
 from llm_api.config.keys_file import KeyEntry, read_keys
 from llm_api.config.mcp_servers import DEFAULT_START_SECONDS, MCPServerEntry
+from llm_api.config.model_entry import ModelEntry, ReplicaEntry
+from llm_api.config.sections.models import BackendName
 from llm_api.config.settings import Settings, load_settings
 from llm_api.core.access.keys import USER_SCOPES
 from llm_api.core.functions.builtin.weather.functions import Weather
@@ -140,10 +143,9 @@ def test_env_example_has_models_ready_to_be_uncommented(
     assert ("TheBloke/Llama-2-7B-Chat-GGUF", "llama-2-7b-chat.Q4_K_M.gguf") in named
 
 
-def yaml_example(folder: Path, section: str) -> Path:
+def yaml_example(folder: Path, title: str) -> Path:
     """The YAML of a section, as a file."""
-    text = README.partition(f"## {section}\n")[2].partition("\n## ")[0]
-    [example] = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    [example] = re.findall(r"^```yaml\n(.*?)^```", section(title), re.MULTILINE | re.DOTALL)
     file = folder / "config.yaml"
     file.write_text(example, encoding="utf-8")
     return file
@@ -174,12 +176,34 @@ def test_example_of_several_models_is_accepted(tmp_path: Path) -> None:
     assert len(chosen.models) == 3
     assert (chosen.idle_seconds, chosen.memory_bytes) == (600, 8_000_000_000)
     assert [model.loads_at_startup for model in chosen.models] == [True, False, False]
-    keys = set(ModelEntry.model_fields)
-    assert {key for key in keys if not re.search(rf"\b{key}\b", block_of_several_models())} == set()
+    text = section("Several models") + section("Before other engines")
+    keys = {*ModelEntry.model_fields, *ReplicaEntry.model_fields}
+    assert {key for key in keys if not re.search(rf"\b{key}\b", text)} == set()
 
 
-def block_of_several_models() -> str:
-    return README.partition("## Several models")[2].partition("\n## ")[0]
+def section(title: str) -> str:
+    return README.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_example_of_a_gateway_is_accepted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VLLM_API_KEY", "sesame")
+    file = yaml_example(tmp_path, "Before other engines")
+    chat, small, tiny, stub = (
+        model.backend for model in choose_models(Settings(config_file=file)).models
+    )
+    assert [replica.weight for replica in chat.replicas] == [2, 1]
+    assert [one.api_key and one.api_key.get_secret_value() for one in chat.replicas] == [
+        "sesame"
+    ] * 2
+    assert {replica.model for replica in chat.replicas} == {"Qwen/Qwen2.5-72B-Instruct"}
+    assert chat.fallbacks == ("small", "stub")
+    assert [model.kind for model in (small, tiny, stub)] == ["ollama", "huggingface", "stub"]
+
+
+def test_every_backend_is_in_the_table() -> None:
+    rows = re.findall(r"^\| (`.+?) \|", section("Before other engines"), re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)}
+    assert listed == set(get_args(get_args(BackendName)[0]))
 
 
 def test_make_targets_that_documents_name_exist() -> None:

@@ -7,7 +7,8 @@ from llm_api.config.settings import ConfigurationError, Settings, load_settings
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.model_files import default_model_path
-from llm_api.services import find_models, open_services
+from llm_api.find_models import find_models
+from llm_api.services import open_services
 from tests.core.llm.tiny_gguf import write_gguf
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from llm_api.cli.terminal import harmless, output
 
 if TYPE_CHECKING:
+    from llm_api.config.chosen_models import ChosenModel
     from llm_api.config.settings import Settings
     from llm_api.core.llm.doctor import Finding, LibraryFacts, MachineFacts, ModelFacts
 
@@ -41,20 +42,31 @@ def doctor(
     from llm_api.core.llm.doctor import Finding, diagnose
 
     settings = load_settings(model_path=model_path, config_file=config)
-    chosen = choose_models(settings).models
-    library, broken = _library()
-    examined = [_examine(one.settings, library is not None) for one in chosen]
-    models = [one for one in examined if not isinstance(one, Finding)]
+    chosen = choose_models(settings)
+    found: list[Finding] = []
+    if chosen.gguf:
+        library, broken = _library()
+        examined = [_examine(one.settings, library is not None) for one in chosen.gguf]
+        models = [one for one in examined if not isinstance(one, Finding)]
+        found += [broken] if broken else []
+        found += diagnose(_machine(), library, models, settings.n_threads)
+        found += [one for one in examined if isinstance(one, Finding)]
+    found += [_elsewhere(one) for one in chosen.models if one not in chosen.gguf]
     embedding = _embedding(settings)
-    found = [
-        *([broken] if broken else []),
-        *diagnose(_machine(), library, models, settings.n_threads),
-        *(one for one in examined if isinstance(one, Finding)),
-        *([embedding] if embedding else []),
-    ]
-    _print(found)
+    _print([*found, embedding] if embedding else found)
     if any(finding.level == "problem" for finding in found):
         sys.exit(1)
+
+
+def _elsewhere(model: "ChosenModel") -> "Finding":
+    from urllib.parse import urlsplit
+
+    from llm_api.core.llm.doctor import Finding
+
+    backend = model.backend
+    hosts = ", ".join(urlsplit(one.url).netloc.rpartition("@")[2] for one in backend.replicas)
+    where = f" at {hosts}, which is not asked here" if hosts else ", in this process"
+    return Finding("model", "ok", f"{model.name} is answered by {backend.kind}{where}")
 
 
 def _machine() -> "MachineFacts":

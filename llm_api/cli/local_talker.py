@@ -31,7 +31,7 @@ from llm_api.core.llm.types import (
     ToolCallDelta,
     ToolCallStarted,
 )
-from llm_api.services import open_models
+from llm_api.open_models import open_models
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def _in_use(settings: "Settings") -> list[Path]:
     from llm_api.core.llm.model_files import model_location
 
     paths: dict[Path, None] = {}
-    for chosen in choose_models(settings).models:
+    for chosen in choose_models(settings).gguf:
         own = chosen.settings
         try:
             location = model_location(

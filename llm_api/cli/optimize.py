@@ -80,8 +80,12 @@ def optimize(  # noqa: PLR0913, PLR0917 - typer reads the options from the param
     from llm_api.config.chosen_models import choose_models
     from llm_api.config.settings import load_settings
 
-    # Of a file of several models the first, unless MODEL is said.
-    settings = choose_models(load_settings(n_threads=threads)).models[0].settings
+    settings = load_settings(n_threads=threads)
+    # Of several models the first, unless MODEL is said.
+    if files := choose_models(settings).gguf:
+        settings = files[0].settings
+    elif model is None:
+        raise typer.BadParameter("The chosen models run elsewhere; name a GGUF file.")
     job = _job(settings, model, types, keep, folder)
     trial = _trial(job, text, rounds)
     _warn(job)

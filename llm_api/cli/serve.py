@@ -29,6 +29,9 @@ PortOption = Annotated[int | None, typer.Option(help="Port; 0 takes a free one [
 ModelPathOption = Annotated[
     Path | None, typer.Option("--model-path", "-m", help="A GGUF file to serve [MODEL_PATH].")
 ]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Processes, where no model runs in them [WORKERS].")
+]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="A YAML file of models, MCP servers [CONFIG_FILE].")
 ]
@@ -40,12 +43,13 @@ LogLevelOption = Annotated[
 ]
 
 
-def serve(
+def serve(  # noqa: PLR0913, PLR0917 - typer reads the options from the parameters
     host: HostOption = None,
     port: PortOption = None,
     model_path: ModelPathOption = None,
     config: ConfigOption = None,
     context_length: ContextOption = None,
+    workers: WorkersOption = None,
     log_level: LogLevelOption = None,
 ) -> None:
     """Serve models on http://127.0.0.1:8000, or where you say. Ctrl-C stops the server.
@@ -63,6 +67,7 @@ def serve(
         model_path=model_path,
         config_file=config,
         context_length=context_length,
+        workers=workers,
         log_level=log_level,
     )
     from llm_api.main import serve as run_server

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from llm_api.config.config_file import ConfigFile, ModelEntry, load_config_file
+from llm_api.config.config_file import ConfigFile, load_config_file
+from llm_api.config.model_entry import ModelEntry
 from llm_api.config.settings import Settings
 from llm_api.core.llm.types import JSON
 

@@ -10,6 +10,7 @@ import llm_api as llm_api_package
 CHECKOUT = Path(llm_api_package.__file__).parents[1]
 
 SETTINGS = (
+    "LLM_BACKEND",
     "MODEL_REPO_ID",
     "MODEL_FILENAME",
     "MODEL_PATH",
@@ -34,7 +35,9 @@ SETTINGS = (
     "HF_TOKEN",
     "DATA_DIR",
     "RERANK_MODEL",
+    "WORKERS",
 )
+PREFIXES = ("EMBEDDING_", "QDRANT_", "RAG_", "OPENAI_", "OLLAMA_", "CLAUDE_", "HF_M", "UPSTREAM_")
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -42,7 +45,7 @@ def environment(**variables: str) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name not in SETTINGS and not name.startswith(("EMBEDDING_", "QDRANT_", "RAG_", "KEY_"))
+        if name not in SETTINGS and not name.startswith(PREFIXES)
     }
     # The very package under test, installed or not.
     path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])

@@ -25,3 +25,18 @@ def test_a_model_not_fetched_yet_is_a_hint_with_the_command(tmp_path: Path) -> N
     done = llm_api(tmp_path, "doctor", MODEL_REPO_ID="o/r", MODEL_FILENAME="m.gguf")
     assert done.returncode == 0
     assert "change: llm-api models pull o/r m.gguf" in done.stdout
+
+
+def test_a_model_elsewhere_needs_neither_llama_cpp_nor_an_answer(tmp_path: Path) -> None:
+    done = llm_api(
+        tmp_path,
+        "doctor",
+        LLM_BACKEND="vllm",
+        OPENAI_MODEL="big",
+        OPENAI_BASE_URL="http://user:sesame@127.0.0.1:9/v1",
+        EMBEDDING_BACKEND="none",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    [line] = done.stdout.splitlines()
+    said = "big is answered by vllm at 127.0.0.1:9, which is not asked here"
+    assert " ".join(line.split()) == f"ok model {said}"

@@ -86,3 +86,15 @@ def test_nothing_outside_the_models_folder_is_removed(tmp_path: Path) -> None:
     done = llm_api(tmp_path, "models", "remove", "../outside.gguf")
     assert done.returncode == 1
     assert outside.exists()
+
+
+def test_a_model_elsewhere_is_no_file_in_use(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "models", "list", LLM_BACKEND="ollama")
+    assert "→" not in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_model_elsewhere_cannot_be_optimized(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "models", "optimize", LLM_BACKEND="stub")
+    assert done.returncode == 2
+    assert "The chosen models run elsewhere; name a GGUF file." in done.stderr

@@ -1,0 +1,60 @@
+"""Several processes behind one address, for a server whose models run elsewhere."""
+
+from collections.abc import Callable
+from socket import socket
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from llm_api.config.chosen_models import ChosenModels
+from llm_api.config.settings import ConfigurationError
+from llm_api.core.errors import UnavailableError
+
+START_SECONDS = 60.0
+
+
+def check_workers(workers: int, chosen: ChosenModels) -> None:
+    """Raises ConfigurationError where several processes would each compute a model."""
+    engines = [model for model in chosen.models if model.backend.is_engine]
+    if workers > 1 and engines:
+        name, kind = engines[0].name or "the model", engines[0].backend.kind
+        raise ConfigurationError(
+            f"WORKERS: must be 1, not {workers}: {name} runs in this process ({kind}), and every"
+            " worker would load it again and compute at the others' cost"
+        )
+
+
+def serve_workers(config: uvicorn.Config, greet: Callable[[str, int], None]) -> None:
+    """Run `config.workers` processes until a signal ends them; one that dies is replaced. Blocks.
+
+    The app of `config` is a factory, called in each of them. Calls `greet` with host and port once
+    all answer; raises UnavailableError where one does not start. Where the address is taken,
+    uvicorn says so and ends the process.
+    """
+    address = config.bind_socket()
+    try:
+        workers = _Workers(config, [address], greet)
+        workers.run()
+    finally:
+        address.close()
+    if not workers.have_started:
+        raise UnavailableError("a worker did not start; the log says why")
+
+
+class _Workers(Multiprocess):
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket], greet: Callable[[str, int], None]
+    ) -> None:
+        super().__init__(config, sockets)
+        self._greet = greet
+        self.have_started = False
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        self.have_started = all(
+            process.wait_until_ready(START_SECONDS, self.should_exit) for process in self.processes
+        )
+        if self.have_started:
+            self._greet(*self.sockets[0].getsockname()[:2])
+        else:
+            self.should_exit.set()
