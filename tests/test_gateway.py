@@ -15,6 +15,7 @@ import pytest
 from llm_api.config.settings import Settings, load_settings
 from llm_api.main import create_app
 from tests.cli.command import environment
+from tests.fakes import MODEL_ID
 from tests.live import live_server, wait_until
 
 WORDS = " ".join(f"word{index}" for index in range(40))
@@ -28,19 +29,18 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-class ServedStub:
-    """`llm-api serve` with the stub, as a process that can be killed."""
+class Served:
+    """A server as a process that can be killed. Its first line begins with its address."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *command: str) -> None:
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-m", "llm_api", "serve", "--port", "0", *arguments],
+            [sys.executable, "-m", *command],
             cwd=folder,
             env=environment(LLM_BACKEND="stub", EMBEDDING_BACKEND="none"),
             stderr=subprocess.PIPE,
             text=True,
         )
         assert self.process.stderr is not None
-        # The line begins with the address.
         self.url = self.process.stderr.readline().split(" ")[0]
 
     def kill(self, by: signal.Signals = signal.SIGKILL) -> int:
@@ -52,8 +52,8 @@ class ServedStub:
 
 
 @contextmanager
-def served_stub(folder: Path, *arguments: str) -> Iterator[ServedStub]:
-    server = ServedStub(folder, *arguments)
+def served(folder: Path, *command: str) -> Iterator[Served]:
+    server = Served(folder, *command)
     try:
         yield server
     finally:
@@ -61,10 +61,13 @@ def served_stub(folder: Path, *arguments: str) -> Iterator[ServedStub]:
             server.kill()
 
 
+STUB = ("llm_api", "serve", "--port", "0")
+
+
 @contextmanager
-def gateway(*replicas: str) -> Iterator[str]:
+def gateway(model: str, *replicas: str) -> Iterator[str]:
     listed = ", ".join(f"{{url: {url}}}" for url in replicas)
-    entry = f"backend: openai, model: stub, replicas: [{listed}], fallbacks: [stub]"
+    entry = f"backend: openai, model: {model}, replicas: [{listed}], fallbacks: [stub]"
     Path("models.yaml").write_text(f"models: {{echo: {{{entry}}}}}")
     with live_server(create_app(load_settings(config_file="models.yaml"))) as url:
         yield url
@@ -82,6 +85,8 @@ class Load:
         async with self._http, asyncio.TaskGroup() as group:
             for index in range(clients):
                 group.create_task(self._client(is_streamed=index % 2 == 0))
+                # Out of step with each other, so that at any moment some are in mid-answer.
+                await asyncio.sleep(0.015)
 
     async def _client(self, *, is_streamed: bool) -> None:
         body = {"model": "echo", "messages": MESSAGES, "stream": is_streamed}
@@ -106,8 +111,10 @@ async def test_a_replica_killed_under_load_fails_no_request_that_has_not_begun(
     tmp_path: Path,
 ) -> None:
     with ExitStack() as stack:
-        doomed, other = (stack.enter_context(served_stub(tmp_path)) for _ in range(2))
-        url = stack.enter_context(gateway(doomed.url, other.url))
+        doomed, other = (
+            stack.enter_context(served(tmp_path, "tests.slow_server")) for _ in range(2)
+        )
+        url = stack.enter_context(gateway(MODEL_ID, doomed.url, other.url))
         load = Load(url)
         running = asyncio.create_task(load.run(16))
         while load.outcomes["answered"] < 100:
@@ -118,14 +125,14 @@ async def test_a_replica_killed_under_load_fails_no_request_that_has_not_begun(
             await asyncio.sleep(0.01)
         load.is_over = True
         await running
-    # Only streams may have been cut, no more than ran at that moment; nobody saw an error instead.
+    # Streams alone were cut, no more than ran at that moment; nobody saw an error instead.
     assert load.outcomes.keys() <= {"answered", "cut after it began"}
     assert load.outcomes["cut after it began"] <= 8
 
 
 @pytest.mark.timeout(120)
 def test_when_no_replica_is_left_the_stub_answers_and_says_so(tmp_path: Path) -> None:
-    with served_stub(tmp_path) as only, gateway(only.url) as url:
+    with served(tmp_path, *STUB) as only, gateway("stub", only.url) as url:
         body = {"model": "echo", "messages": MESSAGES}
         with httpx2.Client(base_url=url) as http:
             before = http.post("/v1/chat/completions", json=body)
@@ -147,7 +154,7 @@ def children_of(process: int) -> set[int]:
 
 @pytest.mark.timeout(120)
 def test_several_workers_answer_behind_one_address_and_end_together(tmp_path: Path) -> None:
-    with served_stub(tmp_path, "--workers", "2") as server:
+    with served(tmp_path, *STUB, "--workers", "2") as server:
         workers = children_of(server.process.pid)
         assert len(workers) >= 2  # and what Python itself starts beside them
         body = {"model": "stub", "messages": MESSAGES}
