@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, assert_never
 from uuid import uuid4
 
@@ -94,7 +94,8 @@ async def whole(request: Request, generation: Generation) -> list[Completion]:
 
 
 async def _collected(request: Request, generation: Generation) -> list[Completion]:
-    async with aclosing(_events(request, generation)) as events:
+    requests = [replace(one, is_whole=True) for one in generation.requests]
+    async with aclosing(_events(request, replace(generation, requests=requests))) as events:
         return await collect(events, len(generation.requests))
 
 

@@ -62,6 +62,28 @@ async def test_a_fallback_s_answer_never_pretends_to_be_the_model_s(
     assert models_in(response) == {"echo"}
 
 
+@pytest.mark.parametrize("path", ["/generate", "/chat", "/chat/stream"])
+async def test_the_plain_endpoints_say_who_answered_as_well(
+    client: httpx2.AsyncClient, services: FakeServices, path: str
+) -> None:
+    stood_in_for(services)
+    response = await client.post(path, json={"prompt": "Hi"})
+    assert response.status_code == 200
+    assert response.headers["x-llm-api-backend"] == "stub"
+    assert response.headers["x-llm-api-fallback"] == "echo"
+    if path == "/generate":
+        assert response.json()["model"] == "echo"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_in_full_may_be_begun_anew_and_no_other(
+    client: httpx2.AsyncClient, backend: FakeBackend, stream: bool
+) -> None:
+    body = {"model": MODEL_ID, "stream": stream, **CHAT}
+    await client.post("/v1/chat/completions", json=body)
+    assert [request.is_whole for request in backend.requests] == [not stream]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_choices_from_several_backends_name_all_of_them(
     client: httpx2.AsyncClient, services: FakeServices, stream: bool

@@ -37,7 +37,17 @@ SETTINGS = (
     "RERANK_MODEL",
     "WORKERS",
 )
-PREFIXES = ("EMBEDDING_", "QDRANT_", "RAG_", "OPENAI_", "OLLAMA_", "CLAUDE_", "HF_M", "UPSTREAM_")
+PREFIXES = (
+    "EMBEDDING_",
+    "QDRANT_",
+    "RAG_",
+    "KEY_",
+    "OPENAI_",
+    "OLLAMA_",
+    "CLAUDE_",
+    "HF_M",
+    "UPSTREAM_",
+)
 
 
 def environment(**variables: str) -> dict[str, str]:

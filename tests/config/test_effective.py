@@ -8,9 +8,10 @@ from typing import Any, cast, get_args, get_origin
 import pytest
 from pydantic import AnyHttpUrl, BaseModel, SecretStr
 
-from llm_api.config.config_file import ConfigFile, ModelEntry
+from llm_api.config.config_file import ConfigFile
 from llm_api.config.effective import effective_configuration, merged, shown_fields
 from llm_api.config.mcp_servers import MCPServerEntry
+from llm_api.config.model_entry import ModelEntry
 from llm_api.config.settings import Settings, load_settings
 
 SECRET = "sesame"

@@ -68,7 +68,6 @@ def to_chat_requests(
             ignore_eos=bool(request.ignore_eos),
             tool_choice=tools.choice,
             output_format=_output_format(request),
-            is_whole=not request.is_streamed,
         )
         for choice in range(request.choices_per_prompt)
     ]

@@ -36,7 +36,6 @@ def to_completion_requests(
             top_logprobs=request.logprobs,
             ignore_eos=bool(request.ignore_eos),
             output_format=to_guided_format(request),
-            is_whole=not request.is_streamed,
         )
         for prompt in prompts
         for choice in range(request.choices_per_prompt)

@@ -42,7 +42,6 @@ def to_generation_request(
         stop=to_stop(request.stop),
         ignore_eos=bool(request.ignore_eos),
         output_format=to_guided_format(request),
-        is_whole=not request.is_streamed,
     )
 
 
