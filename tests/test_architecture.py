@@ -82,7 +82,13 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     **dict.fromkeys(
         ("jsonschema", "referencing"), frozenset({"llm_api.core.llm.emulation.json_validator"})
     ),
-    "redis": frozenset({"llm_api.core.access.redis_counters"}),
+    "redis": frozenset(
+        {
+            "llm_api.core.access.redis_counters",
+            "llm_api.core.llm.response_cache.redis_answers",
+            "llm_api.core.utils.redis_client",
+        }
+    ),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
     "docstring_parser": frozenset({"llm_api.core.functions.docstrings"}),
     "mcp": frozenset(

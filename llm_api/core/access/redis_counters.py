@@ -10,17 +10,10 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from llm_api.core.access.counters import Count, Counted, CountersUnavailableError
-
-TIMEOUT_SECONDS = 1.0
-"""How long one attempt to reach Redis may take; there are two, as a connection may be stale."""
-
-_PREFIX = "llm_api:"
+from llm_api.core.utils.redis_client import KEY_PREFIX, open_redis
 
 # KEYS: the counts. ARGV: whether forced; then amount, limit and lifetime of each.
 _ADD = """
@@ -53,12 +46,7 @@ class RedisCounters:
     """Connects with the first call, and again after a connection was lost."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
-        self._redis: Redis = Redis.from_url(
-            url,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 1),
-        )
+        self._redis = open_redis(url)
         self._clock = clock
         self._add: Callable[..., Awaitable[Any]] = self._redis.register_script(_ADD)
         self._enter: Callable[..., Awaitable[Any]] = self._redis.register_script(_ENTER)
@@ -68,19 +56,21 @@ class RedisCounters:
         for count in counts:
             arguments += [count.amount, count.limit, count.keep_seconds]
         with _reaching():
-            granted, *used = await self._add([_PREFIX + count.name for count in counts], arguments)
+            granted, *used = await self._add(
+                [KEY_PREFIX + count.name for count in counts], arguments
+            )
         return Counted(bool(granted), tuple(used))
 
     async def enter(self, name: str, member: str, limit: int, keep_seconds: int) -> bool:
         with _reaching():
             entered = await self._enter(
-                [_PREFIX + name], [member, limit, self._clock(), keep_seconds]
+                [KEY_PREFIX + name], [member, limit, self._clock(), keep_seconds]
             )
         return bool(entered)
 
     async def leave(self, name: str, member: str) -> None:
         with _reaching():
-            await self._redis.zrem(_PREFIX + name, member)
+            await self._redis.zrem(KEY_PREFIX + name, member)
 
     async def aclose(self) -> None:
         await self._redis.aclose()

@@ -1,6 +1,6 @@
 """Which backend serves a model's name, and which models are in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from llm_api.core.errors import ModelNotFoundError
@@ -17,7 +17,7 @@ class ModelRegistry:
     A model that is kept is in memory when it is asked for; a backend takes none worth keeping
     track of, and is there from the start. Names are distinct; where they are not, an id wins over
     an alias, and the first over the next. `fallbacks` are ids by the id that they stand in for;
-    none leads back to itself.
+    none leads back to itself. What `wrap` makes of each backend is asked in its stead.
     """
 
     def __init__(
@@ -26,12 +26,14 @@ class ModelRegistry:
         limits: ResidencyLimits | None = None,
         timer: Timer | None = None,
         fallbacks: Mapping[str, Sequence[str]] | None = None,
+        wrap: Callable[[Backend], Backend] | None = None,
     ) -> None:
         kept = [model for model in models if isinstance(model, KeptModel)]
         self._keeper = ModelKeeper(kept, limits or ResidencyLimits(), timer)
         self._kept = {model.card.id for model in kept}
         self._residents = [model for model in models if not isinstance(model, KeptModel)]
-        single = {model.card.id: self._backend(model) for model in models}
+        backends = [self._backend(model) for model in models]
+        single = {one.card.id: wrap(one) if wrap else one for one in backends}
         self._backends = {
             model_id: _with_fallbacks(model_id, single, fallbacks or {}) for model_id in single
         }

@@ -148,7 +148,7 @@ class GenerationRequest:
     `scope` names who may share computed prefixes with this request: the API key's identity.
     With `tool_choice` and `output_format` both, the answer is calls, or text of that format.
     Where `is_whole`, nobody sees any of the answer before all of it is there: until then whoever
-    generates may begin anew.
+    generates may begin anew. Where it `may_be_cached`, the answer may be kept, and be one that was.
     """
 
     prompt: Prompt
@@ -161,6 +161,7 @@ class GenerationRequest:
     tool_choice: ToolChoice | None = None
     output_format: OutputFormat | None = None
     is_whole: bool = False
+    may_be_cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +202,19 @@ class Timings:
     decode_seconds: float = 0.0
 
 
+CacheUse: TypeAlias = Literal["hit", "miss"]
+
+
 @dataclass(frozen=True, slots=True)
 class ServedBy:
-    """Who answers: the kind of backend. `fallback` names the model that took over, if one did."""
+    """Who answers: the kind of backend. `fallback` names the model that took over, if one did.
+
+    `cache` tells whether the answer is one that was kept; None where none was looked for.
+    """
 
     backend: str
     fallback: str | None = None
+    cache: CacheUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ class RagBackend:
 
         Raises before `Started` also what retrieval raises.
         """
+        request = replace(request, may_be_cached=False)  # what documents say changes
         conversation = read_conversation(chat_prompt(request.prompt).messages)
         question, spent = await self._standalone(conversation, request)
         found = await self._search(question, request.scope)

@@ -128,6 +128,13 @@ async def test_sources_are_in_the_prompt_and_markers_are_limited_to_them() -> No
     assert request.prompt.messages[1:] == (Message("user", "when do cats sleep"),)
 
 
+async def test_answer_is_never_one_that_was_kept_as_documents_change() -> None:
+    bench, asked = Bench(), asking("when do cats sleep")
+    generation = replace(asked.generation, may_be_cached=True)
+    await bench.events(replace(asked, generation=generation))
+    assert [one.may_be_cached for one in bench.backend.requests] == [False]
+
+
 async def test_backend_that_follows_no_grammar_gets_none() -> None:
     bench = Bench()
     abilities = CARD.capabilities.abilities - {"grammar"}
