@@ -5,7 +5,7 @@ A backend's module is imported when a model asks for it, since each brings libra
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -31,9 +31,13 @@ UPSTREAM_TEMPERATURE = 1.0
 
 @asynccontextmanager
 async def open_models(
-    chosen: ChosenModels, compute: ComputeThread
+    chosen: ChosenModels,
+    compute: ComputeThread,
+    wrap: Callable[[Backend], Backend] | None = None,
 ) -> AsyncGenerator[ModelRegistry, None]:
     """Find the files, fetched first if they have to be; free the models on exit.
+
+    What `wrap` makes of each backend is asked in its stead.
 
     Loads none and contacts no server: `load_startup_models()` loads, and raises what a load raised.
     Raises what `find_models` raises.
@@ -54,7 +58,7 @@ async def open_models(
             fallbacks[opened.card.id] = model.backend.fallbacks
         half_open.pop_all()  # the registry owns them from here on
     limits = ResidencyLimits(chosen.memory_bytes, chosen.idle_seconds)
-    async with aclosing(ModelRegistry(models, limits, fallbacks=fallbacks)) as registry:
+    async with aclosing(ModelRegistry(models, limits, None, fallbacks, wrap)) as registry:
         yield registry
 
 

@@ -25,6 +25,7 @@ from llm_api.core.utils.jsonl_log import JSONLLog
 from llm_api.core.utils.rotating_file import RotatingFile
 from llm_api.open_embedder import embedder_kind, find_embedders
 from llm_api.open_models import open_models
+from llm_api.open_response_cache import open_response_cache
 from llm_api.open_retrieval import has_own_store, open_retrieval
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ async def open_services(settings: Settings, chosen: ChosenModels) -> AsyncGenera
     async with (
         aclosing(open_request_log(settings)) as request_log,
         aclosing(ComputeThread()) as compute,
-        open_models(chosen, compute) as models,
+        open_response_cache(settings) as wrap,
+        open_models(chosen, compute, wrap) as models,
         open_embedders(settings, compute) as embedders,
         _open_retrieval(settings, embedders) as retrieval,
         open_functions(function_options(settings)) as functions,

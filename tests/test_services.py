@@ -7,6 +7,7 @@ from llm_api.config.settings import ConfigurationError, Settings, load_settings
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.types import GenerationRequest, Sampling, ServedBy, Started, TextPrompt
 from llm_api.find_models import find_models
 from llm_api.services import open_services
 from tests.core.llm.tiny_gguf import write_gguf
@@ -92,3 +93,18 @@ async def test_services_are_ready_once_the_startup_models_are_loaded(tmp_path: P
         readiness.append(services.is_ready)
     readiness.append(services.is_ready)
     assert readiness == [False, True, False]
+
+
+async def test_every_model_answers_from_the_cache_that_the_settings_ask_for(
+    tmp_path: Path,
+) -> None:
+    settings = load_settings(response_cache="memory")
+    request = GenerationRequest(TextPrompt("Hi"), 5, Sampling(temperature=0), may_be_cached=True)
+    uses = []
+    models = chosen(tmp_path, "models: {a: {backend: stub}, b: {backend: stub}}")
+    async with open_services(settings, models) as services:
+        for name in "aba":
+            events = [one async for one in services.models.resolve(name).generate(request)]
+            assert isinstance(events[0], Started)
+            uses.append(events[0].served_by)
+    assert uses == [ServedBy("stub", cache=use) for use in ("miss", "miss", "hit")]

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from fastapi import Request, Response
 
+from llm_api.api.cache_control import may_be_cached
 from llm_api.api.disconnect import until_disconnect
 from llm_api.api.errors import INTERNAL_FAILURE, Failure, describe
 from llm_api.api.mapping.answers import AnswerHead, fingerprint
@@ -102,7 +103,9 @@ async def _collected(request: Request, generation: Generation) -> list[Completio
 def _events(request: Request, generation: Generation) -> AsyncGenerator[ChoiceEvent, None]:
     facts = facts_of(request.scope)
     facts.expect(generation.backend.card, generation.requests, generation.choices_per_prompt)
-    return facts.watch(fan_out(generation.backend, generation.requests))
+    is_cacheable = may_be_cached(request.headers)
+    requests = [replace(one, may_be_cached=is_cacheable) for one in generation.requests]
+    return facts.watch(fan_out(generation.backend, requests))
 
 
 async def _streamed(request: Request, generation: Generation, open_writer: OpenWriter) -> Response:

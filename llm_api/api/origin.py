@@ -10,6 +10,7 @@ from llm_api.core.llm.types import ServedBy
 
 BACKEND_HEADER = "x-llm-api-backend"
 FALLBACK_HEADER = "x-llm-api-fallback"
+CACHE_HEADER = "x-cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,16 @@ class Origin:
 def origin(asked: ModelCard, served_by: Iterable[ServedBy | None]) -> Origin:
     """The origin of an answer by what is known of each choice; None is the model's own backend.
 
-    Choices of one answer may come from several backends: then all are named.
+    Choices of one answer may come from several backends: then all are named. It is a hit of the
+    cache only if all of them are.
     """
     by = [one or ServedBy(asked.backend) for one in served_by]
     headers = {BACKEND_HEADER: _joined(one.backend for one in by)}
     if fallbacks := _joined(one.fallback for one in by if one.fallback):
         headers[FALLBACK_HEADER] = quote(fallbacks, safe=punctuation + " ")
+    uses = {one.cache for one in by}
+    if uses != {None}:
+        headers[CACHE_HEADER] = "hit" if uses == {"hit"} else "miss"
     return Origin(_joined(one.fallback or asked.id for one in by), headers)
 
 

@@ -7,7 +7,7 @@ import os
 import re
 from typing import Final
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from llm_api.config.problems import explain
@@ -18,6 +18,7 @@ from llm_api.config.sections.gateway import GatewaySettings
 from llm_api.config.sections.models import ModelSettings
 from llm_api.config.sections.plain import PlainSettings
 from llm_api.config.sections.request_log import RequestLogSettings
+from llm_api.config.sections.response_cache import ResponseCacheSettings
 from llm_api.config.sections.retrieval import RetrievalSettings
 from llm_api.config.sections.server import ServerSettings
 from llm_api.core.errors import LLMAPIError
@@ -30,6 +31,7 @@ class ConfigurationError(LLMAPIError):
 
 
 class Settings(
+    ResponseCacheSettings,
     RetrievalSettings,
     EmbeddingSettings,
     PlainSettings,
@@ -56,6 +58,12 @@ class Settings(
         str_strip_whitespace=True,
         protected_namespaces=(),
     )
+
+    @model_validator(mode="after")
+    def _says_where_redis_is(self) -> "Settings":
+        if self.response_cache == "redis" and self.redis_url is None:
+            raise ValueError("RESPONSE_CACHE: redis needs REDIS_URL")
+        return self
 
 
 def load_settings(**overrides: object) -> Settings:

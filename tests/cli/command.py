@@ -47,6 +47,7 @@ PREFIXES = (
     "CLAUDE_",
     "HF_M",
     "UPSTREAM_",
+    "RESPONSE_",
 )
 
 
