@@ -1,8 +1,9 @@
-"""A request's head may have 64 KiB, however it comes."""
+"""A request's head may have 64 KiB and some seconds, however it comes."""
 
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -11,13 +12,33 @@ import uvicorn
 from fastapi import FastAPI
 
 from llm_api.api.bounded_head import MAX_HEAD_BYTES, BoundedHeadProtocol
+from tests.api.bodies import chat
+from tests.fakes import FakeBackend, spoken
 from tests.live import wait_until
+
+
+class HastyProtocol(BoundedHeadProtocol):
+    """Waits no longer for a head than a test wants to."""
+
+    head_seconds = 0.3
 
 
 @pytest.fixture
 def address(app: FastAPI) -> Iterator[tuple[str, int]]:
     """Where uvicorn serves `app` as `main` does."""
-    config = uvicorn.Config(app, port=0, http=BoundedHeadProtocol, log_config=None)
+    with served(app, BoundedHeadProtocol) as address:
+        yield address
+
+
+@pytest.fixture
+def hasty(app: FastAPI) -> Iterator[tuple[str, int]]:
+    with served(app, HastyProtocol) as address:
+        yield address
+
+
+@contextmanager
+def served(app: FastAPI, protocol: type[BoundedHeadProtocol]) -> Iterator[tuple[str, int]]:
+    config = uvicorn.Config(app, port=0, http=protocol, log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -31,6 +52,14 @@ def address(app: FastAPI) -> Iterator[tuple[str, int]]:
 def connected(address: tuple[str, int]) -> Iterator[socket.socket]:
     with socket.create_connection(address, timeout=10) as connection:
         yield connection
+
+
+def seconds_until_end(connection: socket.socket) -> float:
+    """How long the server keeps the connection. Reads what it sends."""
+    began = time.monotonic()
+    while connection.recv(65_536):
+        pass
+    return time.monotonic() - began
 
 
 START = b"GET /health HTTP/1.1\r\nhost: localhost\r\n"
@@ -98,3 +127,81 @@ def test_what_is_no_http_is_refused_as_such(address: tuple[str, int]) -> None:
     with connected(address) as connection:
         connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
         assert answer(connection)[0] == 400
+
+
+def test_a_head_that_comes_too_slowly_is_answered_408(hasty: tuple[str, int]) -> None:
+    with connected(hasty) as connection:
+        connection.sendall(START)
+        began = time.monotonic()
+        connection.settimeout(0.02)
+        with suppress(ConnectionError):
+            while time.monotonic() - began < 5:
+                connection.sendall(b"x: a\r\n")  # more of it does not buy more time
+                with suppress(TimeoutError):
+                    assert connection.recv(1, socket.MSG_PEEK)
+                    break
+        assert 0.25 < time.monotonic() - began < 2
+        connection.settimeout(10)
+        status, body = answer(connection)
+    assert status == 408
+    assert json.loads(body)["error"]["code"] == "request_timeout"
+
+
+@pytest.mark.parametrize("said", [b"", b"\r\n"])
+def test_who_connects_and_asks_nothing_is_let_go(hasty: tuple[str, int], said: bytes) -> None:
+    with connected(hasty) as connection:
+        connection.sendall(said)
+        assert 0.25 < seconds_until_end(connection) < 2
+
+
+def test_so_is_who_says_nothing_more_after_an_answer(hasty: tuple[str, int]) -> None:
+    with connected(hasty) as connection:
+        connection.sendall(START + b"\r\n")
+        assert answer(connection)[0] == 200
+        connection.sendall(b"\r\n")  # which ends the time that uvicorn would wait
+        assert 0.25 < seconds_until_end(connection) < 2
+
+
+def test_a_head_that_waits_behind_an_answer_does_not_end_it(
+    hasty: tuple[str, int], backend: FakeBackend
+) -> None:
+    backend.script = lambda _: spoken(*"abc", pause_seconds=0.3)
+    body = json.dumps(chat()).encode()
+    head = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
+        b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+    )
+    with connected(hasty) as connection:
+        connection.sendall(head + body + b"GET /hea")
+        status, content = answer(connection)
+        assert (status, json.loads(content)["choices"][0]["message"]["content"]) == (200, "abc")
+        connection.sendall(b"lth HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert answer(connection)[0] == 200
+
+
+def test_a_long_answer_and_a_long_body_are_no_head(
+    hasty: tuple[str, int], backend: FakeBackend
+) -> None:
+    backend.script = lambda _: spoken("a", pause_seconds=0.6)
+    body = json.dumps(chat()).encode()
+    head = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
+        b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+    )
+    with connected(hasty) as connection:
+        connection.sendall(head + body[:5])
+        time.sleep(0.6)
+        connection.sendall(body[5:])
+        assert answer(connection)[0] == 200
+
+
+def test_what_still_comes_of_a_refused_body_is_not_waited_for(hasty: tuple[str, int]) -> None:
+    head = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
+        b"content-type: application/json\r\ncontent-length: 100000000\r\n\r\n"
+    )
+    with connected(hasty) as connection:
+        connection.sendall(head)
+        assert answer(connection)[0] == 413
+        connection.sendall(b" ")
+        assert 0.25 < seconds_until_end(connection) < 2

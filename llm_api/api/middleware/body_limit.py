@@ -1,8 +1,12 @@
-"""A body that is too large is answered 413 as soon as that is known. Pure ASGI.
+"""A body that is too large, or comes too slowly, is refused as soon as that is known. Pure ASGI.
 
-By its Content-Length that is before any of it is read; without one, when the bound is passed. Not
-more than the bound is ever handed on, whatever reads it.
+By its Content-Length that is before any of it is read (413); without one, when the bound is passed.
+Not more than the bound is ever handed on, whatever reads it. A client that keeps a route waiting
+for its body is answered 408: time in which nobody reads does not count.
 """
+
+import asyncio
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,13 +15,29 @@ from llm_api.api.access import Access
 from llm_api.api.errors import Failure, RequestRefusedError, refuse
 from llm_api.api.policy import rule_of
 
+BODY_SECONDS: Final = 20.0
+BYTES_PER_SECOND: Final = 500
+"""A body may be waited for BODY_SECONDS, and a second more for so many bytes that came.
+
+These are the defaults of Apache's mod_reqtimeout, which slow networks have lived with for long.
+"""
+
+_TOO_SLOW = Failure(
+    408,
+    "invalid_request_error",
+    "The request body did not come in time.",
+    "request_timeout",
+    headers={"connection": "close"},
+)
+
 
 class BodyLimitMiddleware:
     """Bounds what a route can read; paths that take files have a bound of their own."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: Access, seconds: float = BODY_SECONDS) -> None:
         self.app = app
         self._access = access
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -25,18 +45,17 @@ class BodyLimitMiddleware:
             await self.app(scope, receive, send)
             return
         limit = self._limit(scope["path"])
-        refusal = _refusal(limit)
         if int(Headers(scope=scope).get("content-length", "0")) > limit:
-            await refuse(refusal.failure, scope, receive, send)
+            await refuse(_too_large(limit), scope, receive, send)
             return
-        body = _BoundedBody(receive, send, limit, refusal)
+        body = _BoundedBody(receive, send, limit, self._seconds)
         try:
             await self.app(scope, body.receive, body.send)
         except Exception:
-            if not body.is_exceeded:
+            if body.failure is None:
                 raise
-        if body.is_exceeded and not body.has_answer:
-            await refuse(refusal.failure, scope, receive, send)
+        if body.failure is not None and not body.has_answer:
+            await refuse(body.failure, scope, receive, send)
 
     def _limit(self, path: str) -> int:
         rule = rule_of(path)
@@ -45,38 +64,54 @@ class BodyLimitMiddleware:
 
 
 class _BoundedBody:
-    """One request's body, and whether its answer has begun before it was known to be too large.
+    """One request's body, and whether its answer has begun before the body was refused.
 
     Once it is, an answer that begins is dropped: it would be about a failure to read.
     """
 
-    def __init__(
-        self, receive: Receive, send: Send, limit: int, refusal: RequestRefusedError
-    ) -> None:
+    def __init__(self, receive: Receive, send: Send, limit: int, seconds: float) -> None:
         self._receive = receive
         self._send = send
+        self._limit = limit
         self._left = limit
-        self._refusal = refusal
+        self._seconds_left = seconds
+        self._is_whole = False
+        self.failure: Failure | None = None
         self.has_answer = False
 
-    @property
-    def is_exceeded(self) -> bool:
-        return self._left < 0
-
     async def receive(self) -> Message:
-        message = await self._receive()
-        self._left -= len(message.get("body", b""))
-        if self.is_exceeded:
-            raise self._refusal
+        message = await (self._receive() if self._is_whole else self._next())
+        body = message.get("body", b"")
+        self._is_whole = not message.get("more_body", False)
+        self._seconds_left += len(body) / BYTES_PER_SECOND
+        self._left -= len(body)
+        if self._left < 0:
+            raise self._refusal(_too_large(self._limit))
         return message
 
     async def send(self, message: Message) -> None:
-        if self.is_exceeded and not self.has_answer:
+        if self.failure is not None and not self.has_answer:
             return
         self.has_answer = True
         await self._send(message)
 
+    async def _next(self) -> Message:
+        """More of the body. Mutates the time that is left for the rest."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(self._seconds_left):
+                return await self._receive()
+        except TimeoutError as error:
+            raise self._refusal(_TOO_SLOW) from error
+        finally:
+            self._seconds_left -= loop.time() - began
 
-def _refusal(limit: int) -> RequestRefusedError:
+    def _refusal(self, failure: Failure) -> RequestRefusedError:
+        self.failure = failure
+        return RequestRefusedError(failure)
+
+
+def _too_large(limit: int) -> Failure:
     message = f"The request body must not be larger than {limit} bytes."
-    return RequestRefusedError(Failure(413, "invalid_request_error", message, "request_too_large"))
+    return Failure(413, "invalid_request_error", message, "request_too_large")

@@ -1,5 +1,7 @@
-"""A body that is too large is refused while it is still coming."""
+"""A body that is too large or too slow is refused while it is still coming."""
 
+import asyncio
+import json
 import socket
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
@@ -9,7 +11,8 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 from fastapi import FastAPI, Request, Response
-from starlette.types import Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
 
 from llm_api.api.access import Access
 from llm_api.api.deps import set_services
@@ -137,3 +140,83 @@ async def test_files_have_a_bound_of_their_own(size: int, status: int, is_chunke
         assert response.status_code == status
         refused = await client.post("/v1/rag/search", content=b" " * 1500)
         assert refused.status_code == 413
+
+
+async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+    """Reads the body, then waits for the end of the connection, as a stream does."""
+    request = Request(scope, receive)
+    body = await request.body()
+    await Response(str(len(body)))(scope, receive, send)
+    assert (await receive())["type"] == "http.disconnect"
+
+
+def posting() -> Scope:
+    """A request as the middleware outside hands it on."""
+    facts = RequestFacts("req_1", "POST", datetime.now(UTC), 0.0, keeps_content=False)
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": CHAT,
+        "headers": [],
+        "state": {"facts": facts},
+    }
+
+
+async def answered(pieces: list[bytes | float], seconds: float = 0.1) -> tuple[int, Headers, bytes]:
+    """What a client gets that sends these pieces, with these seconds between them, and leaves."""
+    coming = iter(pieces)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        for piece in coming:
+            if isinstance(piece, bytes):
+                more = any(isinstance(one, bytes) for one in pieces[pieces.index(piece) + 1 :])
+                return {"type": "http.request", "body": piece, "more_body": more}
+            await asyncio.sleep(piece)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await BodyLimitMiddleware(reading, Access(), seconds)(posting(), receive, send)
+    return sent[0]["status"], Headers(raw=sent[0]["headers"]), sent[1]["body"]
+
+
+async def test_a_body_that_does_not_come_is_answered_408_and_ends_the_connection() -> None:
+    status, headers, body = await answered([b"a", 5.0, b"b"])
+    assert (status, headers["connection"]) == (408, "close")
+    assert json.loads(body)["error"]["code"] == "request_timeout"
+
+
+async def test_a_body_in_drops_is_not_waited_for_either() -> None:
+    drops = [item for number in range(50) for item in (b"%d" % number, 0.02)]
+    assert (await answered(drops))[0] == 408
+
+
+async def test_what_comes_buys_time_for_the_rest() -> None:
+    """500 bytes a second are enough, however long that takes."""
+    pieces = [item for number in range(8) for item in (b"%d" % number * 30, 0.04)]
+    assert (await answered(pieces))[::2] == (200, b"240")
+
+
+async def test_once_the_body_is_there_nobody_hurries() -> None:
+    assert (await answered([b"abc", 0.3]))[::2] == (200, b"3")
+
+
+async def test_time_in_which_nobody_reads_does_not_count() -> None:
+    async def slow_reader(scope: Scope, receive: Receive, send: Send) -> None:
+        for _ in range(3):
+            await asyncio.sleep(0.1)
+            await receive()
+        await Response("read")(scope, receive, send)
+
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"a", "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await BodyLimitMiddleware(slow_reader, Access(), 0.15)(posting(), receive, send)
+    assert sent[0]["status"] == 200
