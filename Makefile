@@ -20,7 +20,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet 
 PACKAGES_HINT := on Debian or Ubuntu: sudo apt-get install -y build-essential python3-venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt type postman bench bench-peers docker docker-test clean
+.PHONY: help setup run test lint fmt type postman bench bench-peers stress docker docker-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: $(VENV)/.runtime ## Compare speed with llama.cpp's servers and LiteLLM; A
 
 bench-peers: $(VENV)/.runtime ## Build the servers that bench compares with, once; about 10 minutes
 	@$(BIN)/python -m scripts.bench.build_peers
+
+stress: $(VENV)/.runtime ## Try what a server must bear; ARGS="--help" says what
+	@$(BIN)/python -m scripts.stress $(ARGS)
 
 docker: ## Build the image and serve with Qdrant, on http://127.0.0.1:8000
 	@docker compose up --build

@@ -28,6 +28,7 @@ from llm_api.core.functions.plugins import builtin_plugins, file_plugins, load_p
 from llm_api.core.functions.registry import function_registry
 from llm_api.core.functions.runner import FunctionRunner
 from llm_api.core.functions.threads import FunctionThreads
+from scripts.stress.__main__ import CASES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -204,6 +205,12 @@ def test_every_backend_is_in_the_table() -> None:
     rows = re.findall(r"^\| (`.+?) \|", section("Before other engines"), re.MULTILINE)
     listed = {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)}
     assert listed == set(get_args(get_args(BackendName)[0]))
+
+
+def test_every_case_of_stress_is_in_its_table() -> None:
+    _, _, *rows = block("stress").splitlines()
+    said = [tuple(row.split(" | ")[:2]) for row in rows]
+    assert said == [(f"| {case.name}", case.claim) for case in CASES]
 
 
 def test_make_targets_that_documents_name_exist() -> None:
