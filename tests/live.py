@@ -27,7 +27,9 @@ def stoppable_server(app: FastAPI, drain_seconds: float = 0) -> Iterator[tuple[s
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=2
     )
-    server = Server(config, draining_of(app).drain, drain_seconds)
+    # Stand-ins of other servers know nothing of draining.
+    drain = draining_of(app).drain if hasattr(app.state, "draining") else _end_at_once
+    server = Server(config, drain, drain_seconds)
     thread = threading.Thread(target=server.run, name="live-server")
     thread.start()
     try:
@@ -39,6 +41,10 @@ def stoppable_server(app: FastAPI, drain_seconds: float = 0) -> Iterator[tuple[s
     finally:
         server.should_exit = True
         thread.join()
+
+
+async def _end_at_once(_seconds: float) -> None:
+    """Nothing to wait for."""
 
 
 def wait_until(is_true: Callable[[], bool], seconds: float = 2.0) -> float:

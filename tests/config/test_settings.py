@@ -6,6 +6,7 @@ from pydantic import AnyHttpUrl
 
 from llm_api.config.settings import ConfigurationError, Settings, load_settings
 
+SECTIONS = "llm_api.config.sections."
 NOT_UTF8 = b"\xff\xfe"
 
 
@@ -317,3 +318,12 @@ def test_settings_are_frozen() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1
+
+
+def test_no_section_replaces_what_another_one_checks() -> None:
+    sections = [kind for kind in Settings.__mro__ if kind.__module__.startswith(SECTIONS)]
+    assert len(sections) > 5
+    for section in sections:
+        for name in section.__pydantic_decorators__.model_validators:
+            owners = [kind.__qualname__ for kind in sections if name in vars(kind)]
+            assert len(owners) == 1, f"{name} is defined in {owners}"

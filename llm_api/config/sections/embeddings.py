@@ -90,7 +90,7 @@ class EmbeddingSettings(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _consistent(self) -> "EmbeddingSettings":
+    def _check_embeddings(self) -> "EmbeddingSettings":
         if self.embedding_backend == "upstream" and self.embedding_url is None:
             raise ValueError("EMBEDDING_URL: must be set, since EMBEDDING_BACKEND is upstream")
         if self.embedding_url is not None and self.embedding_backend not in ("auto", "upstream"):

@@ -61,7 +61,7 @@ class RetrievalSettings(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _consistent(self) -> "RetrievalSettings":
+    def _check_retrieval(self) -> "RetrievalSettings":
         if self.qdrant_url is not None and self.qdrant_host is not None:
             raise ValueError("QDRANT_URL: must be unset when QDRANT_HOST is set, or the reverse")
         if self.rag_chunk_overlap >= self.rag_chunk_tokens:

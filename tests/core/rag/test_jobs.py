@@ -100,10 +100,11 @@ async def test_jobs_run_one_after_the_other() -> None:
 async def test_cancelled_job_does_not_run_on() -> None:
     store = FakeStore(seconds=0.02)
     ingester = Ingester(store, FakeEmbedder(), BY_LINES)
-    documents = [Document(f"d{number}", f"text {number}") for number in range(400)]
+    count = 4 * ingest_module.WINDOW_DOCUMENTS
+    documents = [Document(f"d{number}", f"text {number}") for number in range(count)]
     async with running() as jobs:
         created = jobs.create(
-            "default", 400, lambda report: ingester.ingest("default", each(documents), report)
+            "default", count, lambda report: ingester.ingest("default", each(documents), report)
         )
         await until(jobs, created.id, lambda _: bool(store.calls))
         await jobs.cancel(created.id)

@@ -4,6 +4,8 @@ import asyncio
 import signal
 import sys
 import time
+from collections.abc import Callable
+from typing import TypeAlias
 
 import psutil
 import pytest
@@ -17,13 +19,22 @@ from tests.core.rag.loaders.files import docx, paragraph, pdf
 SLOW = b'{"a": [' + b"1," * 20_000_000 + b"1]}"
 
 
-def parsers() -> list[psutil.Process]:
-    """The processes that parse for this one."""
+Parsers: TypeAlias = Callable[[], list[psutil.Process]]
+
+
+def _all_parsers() -> list[psutil.Process]:
     return [
         process
         for process in psutil.Process().children()
         if "llm_api.core.rag.loaders.worker" in process.cmdline()
     ]
+
+
+@pytest.fixture
+def parsers() -> Parsers:
+    """The processes that parse for this test; a server that others share may have its own."""
+    before = _all_parsers()
+    return lambda: [process for process in _all_parsers() if process not in before]
 
 
 async def test_file_is_read_with_its_sections_and_metadata() -> None:
@@ -35,7 +46,9 @@ async def test_file_is_read_with_its_sections_and_metadata() -> None:
     assert found.metadata == {"file_name": "a.pdf", "kind": "pdf", "pages": 2}
 
 
-async def test_files_one_after_another_share_one_process_that_ends_with_the_loader() -> None:
+async def test_files_one_after_another_share_one_process_that_ends_with_the_loader(
+    parsers: Parsers,
+) -> None:
     async with FileLoader(processes=3) as loader:
         for number in range(5):
             await loader.load(b"words", f"{number}.txt")
@@ -51,7 +64,7 @@ async def test_refusal_names_the_file_without_its_folder() -> None:
     assert caught.value.code == "unreadable_file"
 
 
-async def test_file_that_is_too_large_never_reaches_a_process() -> None:
+async def test_file_that_is_too_large_never_reaches_a_process(parsers: Parsers) -> None:
     async with FileLoader(Limits(file_bytes=10)) as loader:
         with pytest.raises(UnreadableFileError, match="larger than 10 bytes"):
             await loader.load(b"x" * 11, "a.txt")
@@ -76,7 +89,9 @@ async def test_largest_file_is_read_while_the_event_loop_goes_on() -> None:
     assert max(delays) < 1.0
 
 
-async def test_parser_that_takes_too_long_is_killed_and_the_next_file_is_read() -> None:
+async def test_parser_that_takes_too_long_is_killed_and_the_next_file_is_read(
+    parsers: Parsers,
+) -> None:
     async with FileLoader(Limits(seconds=1.5), processes=1) as loader:
         with pytest.raises(UnreadableFileError, match=r"longer to read than 1\.5 seconds"):
             await loader.load(SLOW, "a.json")
@@ -91,7 +106,7 @@ async def test_parser_that_takes_too_much_memory_is_stopped() -> None:
         assert (await loader.load(b"words", "a.txt")).text == "words"
 
 
-async def test_parser_that_crashes_fails_its_own_file_alone() -> None:
+async def test_parser_that_crashes_fails_its_own_file_alone(parsers: Parsers) -> None:
     async with FileLoader(processes=1) as loader:
         await loader.load(b"words", "a.txt")
         task = asyncio.create_task(loader.load(SLOW, "a.json"))
@@ -102,7 +117,7 @@ async def test_parser_that_crashes_fails_its_own_file_alone() -> None:
         assert (await loader.load(b"words", "b.txt")).text == "words"
 
 
-async def test_cancelled_load_frees_its_process() -> None:
+async def test_cancelled_load_frees_its_process(parsers: Parsers) -> None:
     async with FileLoader(processes=1) as loader:
         task = asyncio.create_task(loader.load(SLOW, "a.json"))
         await asyncio.sleep(0.3)
@@ -114,6 +129,7 @@ async def test_cancelled_load_frees_its_process() -> None:
 
 
 async def test_process_is_told_nothing_of_the_environment(
+    parsers: Parsers,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("API_KEY", "secret")
@@ -131,7 +147,7 @@ async def test_missing_interpreter_is_no_fault_of_the_file(
             await loader.load(b"words", "a.txt")
 
 
-async def test_files_at_once_all_come_back_as_themselves() -> None:
+async def test_files_at_once_all_come_back_as_themselves(parsers: Parsers) -> None:
     async with FileLoader(processes=2) as loader:
         texts = await asyncio.gather(
             *(loader.load(docx(paragraph(f"words {number}")), "a.docx") for number in range(8))

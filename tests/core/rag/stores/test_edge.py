@@ -52,6 +52,7 @@ async def test_second_process_is_told_what_to_do(
 ) -> None:
     monkeypatch.setattr(edge, "LOCK_SECONDS", 0.05)
     async with open_edge_process(tmp_path) as store:
+        await store.running()
         with pytest.raises(VectorStoreLockedError, match="DATA_DIR"):
             await open_edge(tmp_path, is_durable=True).__aenter__()
         await put(store, "c", new_document("a", "one"))
