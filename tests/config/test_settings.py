@@ -6,7 +6,7 @@ from pydantic import AnyHttpUrl
 
 from llm_api.config.settings import ConfigurationError, Settings, load_settings
 
-SECTIONS = "llm_api.config.sections."
+CONFIG = "llm_api.config."
 NOT_UTF8 = b"\xff\xfe"
 
 
@@ -321,7 +321,7 @@ def test_settings_are_frozen() -> None:
 
 
 def test_no_section_replaces_what_another_one_checks() -> None:
-    sections = [kind for kind in Settings.__mro__ if kind.__module__.startswith(SECTIONS)]
+    sections = [kind for kind in Settings.__mro__ if kind.__module__.startswith(CONFIG)]
     owners = {
         name: [kind.__qualname__ for kind in sections if name in vars(kind)]
         for name in Settings.__pydantic_decorators__.model_validators
