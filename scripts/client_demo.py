@@ -124,6 +124,13 @@ def config(server: Server) -> str:
     return f"{len(server.get('/config')['settings'])} settings"
 
 
+@tries("GET /metrics")
+def metrics(server: Server) -> str:
+    lines = server.call("GET", "/metrics").text.splitlines()
+    expect(any(line.startswith("# TYPE ") for line in lines), "it is not in Prometheus' format")
+    return f"{sum(not line.startswith('#') for line in lines)} samples"
+
+
 @tries("POST /generate")
 def generate(server: Server) -> str:
     body = server.post("/generate", {"prompt": "The capital of France is", "max_new_tokens": 8})

@@ -11,6 +11,7 @@ from llm_api.core.functions.catalog import FunctionCatalog
 from llm_api.core.functions.opening import Functions
 from llm_api.core.functions.runner import FunctionRunner
 from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency import ModelState
 from llm_api.core.llm.types import (
     JSON,
@@ -111,12 +112,16 @@ class FakeBackend:
 class FakeModels:
     backends: Sequence[Backend]
     states: dict[str, ModelState] = field(default_factory=dict)
+    observations: list[tuple[str, Observation]] = field(default_factory=list)
 
     def cards(self) -> list[ModelCard]:
         return [backend.card for backend in self.backends]
 
     def state(self, model_id: str) -> ModelState:
         return self.states.get(model_id, "loaded")
+
+    def observe(self) -> list[tuple[str, Observation]]:
+        return self.observations
 
     def resolve(self, name: str) -> Backend:
         for backend in self.backends:

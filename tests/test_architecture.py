@@ -91,6 +91,9 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
     "docstring_parser": frozenset({"llm_api.core.functions.docstrings"}),
+    "prometheus_client": frozenset(
+        {"llm_api.api.metrics.exposition", "llm_api.api.metrics.families"}
+    ),
     "mcp": frozenset(
         {
             "llm_api.core.functions.mcp_client",

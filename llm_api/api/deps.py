@@ -4,7 +4,7 @@ Routes get it as one caller may use it: with the models of its key, in its scope
 they get it in no other way, none can forget to ask.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Protocol, TypeVar, cast
 
@@ -17,6 +17,7 @@ from llm_api.core.embeddings.on_demand import EmbedderState
 from llm_api.core.errors import ModelForbiddenError, ModelNotFoundError
 from llm_api.core.functions.opening import Functions
 from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency import ModelState
 from llm_api.core.llm.types import JSON
 from llm_api.core.rag.retrieval import Retrieval
@@ -110,14 +111,29 @@ class ApiServices(Protocol):
         ...
 
 
-def set_services(app: FastAPI, services: ApiServices) -> None:
+class ObservableModels(ModelCatalog, Protocol):
+    """All models, as who watches over the server sees them."""
+
+    def observe(self) -> Iterable[tuple[str, Observation]]:
+        """What the models show of themselves, each with its id."""
+        ...
+
+
+class WholeServices(ApiServices, Protocol):
+    """The services as no caller gets them."""
+
+    @property
+    def models(self) -> ObservableModels: ...
+
+
+def set_services(app: FastAPI, services: WholeServices) -> None:
     """Give the application what its routes are served from."""
     app.state.services = services
 
 
-def services_of(app: FastAPI) -> ApiServices:
+def services_of(app: FastAPI) -> WholeServices:
     """The services of a running application."""
-    return cast(ApiServices, app.state.services)
+    return cast(WholeServices, app.state.services)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ POLICY: Final = (
     Rule("/chat", ("generate",)),
     Rule("/model-info"),
     Rule("/config", ("admin",)),
+    Rule("/metrics", ("admin",)),
     Rule("/docs"),
     Rule("/openapi.json"),
 )

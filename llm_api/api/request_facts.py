@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias, assert_never, cast
+from typing import Literal, TypeAlias, assert_never, cast
 
 from starlette.types import Scope
 
@@ -19,6 +19,7 @@ from llm_api.core.llm.choices import ChoiceEvent
 from llm_api.core.llm.collect import Choice, total_usage
 from llm_api.core.llm.types import (
     Annotation,
+    ChatPrompt,
     Event,
     Finished,
     FunctionExecuted,
@@ -33,6 +34,8 @@ from llm_api.core.llm.types import (
 )
 
 Content: TypeAlias = Prompt | EmbeddingInput
+Operation: TypeAlias = Literal["chat", "text_completion", "embeddings"]
+"""What a model was asked to do, in the words of OpenTelemetry's `gen_ai.operation.name`."""
 
 
 @dataclass(slots=True)
@@ -41,8 +44,9 @@ class RequestFacts:
 
     `began` is a reading of `time.perf_counter`, from which all seconds count. `endpoint` is the
     route's template. `error` is the code of the error that was answered, in mid-stream as well.
-    `fallback` names the model that took over. `prompts` and `answers` stay empty unless
-    `keeps_content`.
+    `fallback` names the model that took over. `token_gaps` are the seconds between two deltas of a
+    choice, as they are handed on: a client that reads slowly makes them longer. `prompts` and
+    `answers` stay empty unless `keeps_content`.
     """
 
     id: str
@@ -51,6 +55,7 @@ class RequestFacts:
     began: float
     keeps_content: bool
     endpoint: str | None = None
+    operation: Operation | None = None
     key_name: str | None = None
     model: str | None = None
     backend: str | None = None
@@ -60,12 +65,14 @@ class RequestFacts:
     usage: Usage | None = None
     queue_seconds: float | None = None
     first_token_seconds: float | None = None
+    token_gaps: list[float] = field(default_factory=list)
     total_seconds: float | None = None
     prompts: Sequence[Content] = ()
     answers: Sequence[Choice] = ()
     _choices: int = 0
     _choices_per_prompt: int = 1
     _finished: dict[int, Finished] = field(default_factory=dict)
+    _last_delta: dict[int, float] = field(default_factory=dict)
 
     def seconds(self) -> float:
         """How long ago the request began."""
@@ -76,6 +83,7 @@ class RequestFacts:
     ) -> None:
         """Note that this model is going to answer these requests."""
         self.model, self.backend = card.id, card.backend
+        self.operation = "chat" if isinstance(requests[0].prompt, ChatPrompt) else "text_completion"
         self._choices, self._choices_per_prompt = len(requests), choices_per_prompt
         if self.keeps_content:
             self.prompts = [one.prompt for one in requests[::choices_per_prompt]]
@@ -83,7 +91,7 @@ class RequestFacts:
 
     def embed(self, card: EmbedderCard, request: EmbeddingRequest) -> None:
         """Note that this model is going to embed these inputs."""
-        self.model = card.id
+        self.model, self.operation = card.id, "embeddings"
         if self.keeps_content:
             self.prompts = request.inputs
 
@@ -104,14 +112,23 @@ class RequestFacts:
             case Finished():
                 self._finish(index, event)
             case TextDelta() | ReasoningDelta() | ToolCallStarted() | ToolCallDelta():
-                if self.first_token_seconds is None:
-                    self.first_token_seconds = self.seconds()
-            case FunctionExecuted() | Annotation():
+                self._note_delta(index)
+            case FunctionExecuted():
+                self._last_delta.pop(index, None)  # the model was not at work meanwhile
+            case Annotation():
                 pass
             case other:
                 assert_never(other)
         if self.keeps_content:
             self.answers[index].take(event)
+
+    def _note_delta(self, index: int) -> None:
+        now = self.seconds()
+        if self.first_token_seconds is None:
+            self.first_token_seconds = now
+        elif index in self._last_delta:
+            self.token_gaps.append(now - self._last_delta[index])
+        self._last_delta[index] = now
 
     def _finish(self, index: int, finished: Finished) -> None:
         self._finished[index] = finished

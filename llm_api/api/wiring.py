@@ -15,6 +15,8 @@ from llm_api.api.deps import services_of
 from llm_api.api.draining import Draining, DrainingMiddleware
 from llm_api.api.errors import add_error_handlers
 from llm_api.api.mcp_server import MCP_PATH, MCPEndpoint
+from llm_api.api.metrics.exposition import Exposition
+from llm_api.api.metrics.requests import RequestMetrics
 from llm_api.api.middleware.body_limit import BodyLimitMiddleware
 from llm_api.api.middleware.gate import GateMiddleware
 from llm_api.api.middleware.host_check import HostCheckMiddleware
@@ -32,6 +34,7 @@ from llm_api.api.routes import (
     plain,
     server_info,
 )
+from llm_api.api.routes import metrics as metrics_route
 from llm_api.api.routes.rag import chat as rag_chat
 from llm_api.api.routes.rag import collections, documents, files, jobs, search
 from llm_api.api.sse import DEFAULT_PING_SECONDS
@@ -47,6 +50,7 @@ _RESOURCES = (
     plain,
     server_info,
     health,
+    metrics_route,
 )
 
 
@@ -70,6 +74,7 @@ def create_api(
     """
     draining = Draining()
     access = access or Access()
+    metrics = RequestMetrics()
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncGenerator[None, None]:
@@ -87,10 +92,11 @@ def create_api(
         # A redirect would lose the envelope, and follow whatever Host header was sent.
         redirect_slashes=False,
         lifespan=life,
-        middleware=_middleware(access, draining),
+        middleware=_middleware(access, draining, metrics),
     )
     app.state.ping_seconds = ping_seconds
     app.state.draining = draining
+    app.state.exposition = Exposition(metrics, lambda: services_of(app), version)
     add_error_handlers(app)
     for resource in _RESOURCES:
         app.include_router(resource.router)
@@ -101,7 +107,7 @@ def create_api(
     return app
 
 
-def _middleware(access: Access, draining: Draining) -> list[Middleware]:
+def _middleware(access: Access, draining: Draining, metrics: RequestMetrics) -> list[Middleware]:
     """From the outermost on. Whoever asks whether a page may ask is answered without a key."""
     cross_origin = Middleware(
         CORSMiddleware,
@@ -112,7 +118,7 @@ def _middleware(access: Access, draining: Draining) -> list[Middleware]:
     )
     return [
         Middleware(RequestIdMiddleware),
-        Middleware(RequestFactsMiddleware),
+        Middleware(RequestFactsMiddleware, metrics),
         *([cross_origin] if access.cors_origins else []),
         Middleware(LastResortMiddleware),
         Middleware(DrainingMiddleware, draining=draining),

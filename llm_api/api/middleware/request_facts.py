@@ -10,6 +10,7 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_api.api.deps import services_of
+from llm_api.api.metrics.requests import RequestMetrics
 from llm_api.api.request_facts import RequestFacts
 from llm_api.api.request_log import to_record
 
@@ -20,8 +21,9 @@ CLIENT_LEFT = 499
 class RequestFactsMiddleware:
     """Puts `facts` into the request's state; whoever checks keys puts `key_name` there."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self.app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -38,6 +40,7 @@ class RequestFactsMiddleware:
         )
         scope["state"]["facts"] = facts
         watch = _Watch(receive, send)
+        self._metrics.running += 1
         try:
             await self.app(scope, watch.receive, watch.send)
         finally:
@@ -46,6 +49,8 @@ class RequestFactsMiddleware:
             facts.key_name = scope["state"].get("key_name")
             facts.total_seconds = facts.seconds()
             services.request_log.append(to_record(facts))
+            self._metrics.running -= 1
+            self._metrics.record(facts)
 
 
 class _Watch:

@@ -6,13 +6,14 @@ at the same time. Everything else here runs on the same event loop and only tell
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
 from llm_api.core.errors import LLMAPIError, UnavailableError
 from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.observation import Observation, observe
 from llm_api.core.llm.residency import (
     Load,
     ModelState,
@@ -113,6 +114,12 @@ class ModelKeeper:
         finally:
             self._residency.leave(model_id, ticket, self._timer.time())
             self._changed.set()
+
+    def observe(self) -> Iterator[tuple[str, Observation]]:
+        """What every model in memory shows, with its id."""
+        for model_id, backend in self._backends.items():
+            for observation in observe(backend):
+                yield model_id, observation
 
     async def aclose(self) -> None:
         """Free every model. Waits for a load under way: llama.cpp cannot be stopped in one."""

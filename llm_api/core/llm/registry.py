@@ -1,12 +1,13 @@
 """Which backend serves a model's name, and which models are in memory."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.backends.on_demand import OnDemandBackend
 from llm_api.core.llm.keeper import KeptModel, ModelKeeper, Timer
+from llm_api.core.llm.observation import Observation, observe
 from llm_api.core.llm.residency import ModelState, ResidencyLimits
 from llm_api.core.llm.routing.fallback import FallbackBackend
 
@@ -69,6 +70,13 @@ class ModelRegistry:
     async def load_startup_models(self) -> None:
         """Wait until every model that is loaded at the start is. Raises what a load raised."""
         await self._keeper.load_startup_models()
+
+    def observe(self) -> Iterator[tuple[str, Observation]]:
+        """What the models show of themselves, each with its id."""
+        yield from self._keeper.observe()
+        for backend in self._residents:
+            for observation in observe(backend):
+                yield backend.card.id, observation
 
     async def aclose(self) -> None:
         async with AsyncExitStack() as stack:

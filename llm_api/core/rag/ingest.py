@@ -19,8 +19,10 @@ from llm_api.core.errors import InvalidRequestError
 from llm_api.core.rag.embed_documents import embed_documents, embedding_of
 from llm_api.core.rag.outcome import DocumentOutcome, Report, failed
 from llm_api.core.rag.prepare import Chunking, Preparation
+from llm_api.core.rag.stage_times import StageTimes
 from llm_api.core.rag.types import Document
 from llm_api.core.rag.vector_store import NewDocument, VectorStore
+from llm_api.core.utils.distribution import Distribution
 from llm_api.core.utils.to_the_end import to_the_end
 
 WINDOWS = 4
@@ -31,10 +33,17 @@ WINDOW_CHARACTERS = 200_000
 class Ingester:
     """Brings documents into the collections of a store."""
 
-    def __init__(self, store: VectorStore, embedder: Embedder, chunking: Chunking) -> None:
+    def __init__(
+        self,
+        store: VectorStore,
+        embedder: Embedder,
+        chunking: Chunking,
+        times: StageTimes | None = None,
+    ) -> None:
         self._store = store
         self._embedder = embedder
         self._chunking = chunking
+        self._times = (times or StageTimes()).ingest
 
     async def ingest(
         self, collection: str, documents: AsyncIterable[Document], report: Report
@@ -47,13 +56,15 @@ class Ingester:
         embedding = await embedding_of(self._embedder)
         await self._store.create_collection(collection, embedding)
         preparation = Preparation(self._store, self._chunking, collection, embedding.model, report)
-        writer = _Writer(self._store, collection, embedding.model, report)
+        writer = _Writer(self._store, collection, embedding.model, report, self._times["write"])
         rooms, embedding_rooms = asyncio.Semaphore(WINDOWS), asyncio.Semaphore(2)
 
         async def bring_in(window: Sequence[Document]) -> None:
-            prepared = await preparation.prepare(window)
+            with self._times["prepare"].timed():
+                prepared = await preparation.prepare(window)
             async with embedding_rooms:
-                ready = await embed_documents(self._embedder, prepared, report)
+                with self._times["embed"].timed():
+                    ready = await embed_documents(self._embedder, prepared, report)
             await writer.write(ready)
 
         try:
@@ -89,16 +100,25 @@ async def _windows(documents: AsyncIterable[Document]) -> AsyncGenerator[list[Do
 class _Writer:
     """Writes windows, one at a time, each to the end."""
 
-    def __init__(self, store: VectorStore, collection: str, model: str, report: Report) -> None:
+    def __init__(
+        self,
+        store: VectorStore,
+        collection: str,
+        model: str,
+        report: Report,
+        seconds: Distribution,
+    ) -> None:
         self._store = store
         self._collection = collection
         self._model = model
         self._report = report
+        self._seconds = seconds
         self._writing = asyncio.Lock()
 
     async def write(self, documents: Sequence[NewDocument]) -> None:
         async with self._writing:
-            await to_the_end(self._write(documents))
+            with self._seconds.timed():
+                await to_the_end(self._write(documents))
 
     async def _write(self, documents: Sequence[NewDocument]) -> None:
         """All at once; where that is refused, one by one, to find out which one it is about."""

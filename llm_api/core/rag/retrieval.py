@@ -9,9 +9,10 @@ from llm_api.core.rag.chunking import ChunkSettings, split_document
 from llm_api.core.rag.ingest import Ingester
 from llm_api.core.rag.jobs import IngestJobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
-from llm_api.core.rag.outcome import Report
+from llm_api.core.rag.outcome import DocumentOutcome, Report
 from llm_api.core.rag.prepare import Chunking
 from llm_api.core.rag.retrieve import Retriever
+from llm_api.core.rag.stage_times import StageTimes
 from llm_api.core.rag.types import Document
 from llm_api.core.rag.vector_store import VectorStore
 
@@ -35,13 +36,23 @@ class Retrieval:
         """The same with another way to the same embedding model."""
         return replace(self, embedder=embedder, retriever=self.retriever.through(embedder))
 
+    @property
+    def times(self) -> StageTimes:
+        """Of all searches and ingests."""
+        return self.retriever.times
+
     async def ingest(
         self, collection: str, documents: AsyncIterable[Document], report: Report
     ) -> None:
         """As `Ingester.ingest`."""
+
+        def counted(outcome: DocumentOutcome) -> None:
+            self.times.documents[outcome.what] += 1
+            report(outcome)
+
         chunking = await chunking_for(self.embedder, self.chunks)
-        ingester = Ingester(self.store, self.embedder, chunking)
-        await ingester.ingest(collection, documents, report)
+        ingester = Ingester(self.store, self.embedder, chunking, self.times)
+        await ingester.ingest(collection, documents, counted)
 
 
 async def chunking_for(embedder: Embedder, settings: ChunkSettings) -> Chunking:

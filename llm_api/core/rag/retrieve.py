@@ -10,6 +10,7 @@ from llm_api.core.errors import ContextLengthExceededError, UnsupportedParameter
 from llm_api.core.rag.filters import EVERYTHING, Filter
 from llm_api.core.rag.mmr import choose_diverse
 from llm_api.core.rag.rerank import Reranker
+from llm_api.core.rag.stage_times import StageTimes
 from llm_api.core.rag.thresholds import default_threshold
 from llm_api.core.rag.vector_store import (
     Hit,
@@ -69,15 +70,17 @@ class Retriever:
         embedder: Embedder,
         reranker: Reranker | None = None,
         score_threshold: float | None = None,
+        times: StageTimes | None = None,
     ) -> None:
         self._store = store
         self._embedder = embedder
         self._reranker = reranker
         self._score_threshold = score_threshold
+        self.times = times or StageTimes()
 
     def through(self, embedder: Embedder) -> "Retriever":
         """The same search with another way to the same embedding model."""
-        return Retriever(self._store, embedder, self._reranker, self._score_threshold)
+        return Retriever(self._store, embedder, self._reranker, self._score_threshold, self.times)
 
     async def search(self, question: str, options: SearchOptions, scope: str = "") -> list[Found]:
         """The best chunks for the question, best first. `scope`: see `EmbeddingRequest`.
@@ -99,9 +102,11 @@ class Retriever:
             score_threshold=self._threshold(options),
             with_vectors=options.diversity > 0,
         )
-        found = [Found(hit) for hit in await self._store.search(options.collection, query)]
+        with self.times.search["search"].timed():
+            found = [Found(hit) for hit in await self._store.search(options.collection, query)]
         if options.rerank and self._reranker is not None:
-            found = await _reranked(self._reranker, question, found)
+            with self.times.search["rerank"].timed():
+                found = await _reranked(self._reranker, question, found)
         if options.diversity > 0:
             found = _diverse(found, options)
         return found[: options.top_k]
@@ -115,7 +120,8 @@ class Retriever:
             [question], input_type="query", truncates=options.truncates, scope=scope
         )
         try:
-            embeddings = await self._embedder.embed(request)
+            with self.times.search["embed"].timed():
+                embeddings = await self._embedder.embed(request)
         except ContextLengthExceededError as error:
             raise ContextLengthExceededError(
                 "The question is longer than the embedding model reads; shorten it, or search in"

@@ -1,11 +1,12 @@
 """A clock that tests turn, and models that open when tests say so."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.keeper import KeptModel
+from llm_api.core.llm.observation import Observation
 from tests.fakes import CARD, FakeBackend
 
 
@@ -52,6 +53,10 @@ async def settle() -> None:
 class ClosableBackend(FakeBackend):
     is_closed: bool = False
     close_failure: Exception | None = None
+    observations: list[Observation] = field(default_factory=list)
+
+    def observe(self) -> Iterator[Observation]:
+        return iter(self.observations)
 
     async def aclose(self) -> None:
         if self.close_failure is not None:

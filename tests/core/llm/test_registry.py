@@ -5,12 +5,15 @@ import pytest
 
 from llm_api.core.errors import ModelFileError, ModelNotFoundError
 from llm_api.core.llm.backend import Backend
+from llm_api.core.llm.observation import EngineStatus
 from llm_api.core.llm.registry import ModelRegistry
 from llm_api.core.llm.residency import ResidencyLimits
 from llm_api.core.llm.types import GenerationRequest, ServedBy, Started, TextPrompt
+from llm_api.core.utils.distribution import Distribution
 from tests.core.llm.fake_models import ClosableBackend, FakeModel, FakeTimer, settle
 from tests.fakes import CARD
 
+STATUS = EngineStatus(0, 0, Distribution(()), Distribution(()), 0, None)
 HELLO = GenerationRequest(TextPrompt("Hello"), 5)
 
 
@@ -95,3 +98,15 @@ async def test_an_aborted_answer_is_aborted_in_the_model_and_leaves_it_idle() ->
     await timer.advance(1)
     assert registry.state("a") == "unloaded"
     await registry.aclose()
+
+
+async def test_models_in_memory_are_observed_by_their_id() -> None:
+    first, second = FakeModel("a"), FakeModel("b")
+    registry = ModelRegistry([first.kept(), second.kept()])
+    assert list(registry.observe()) == []
+    assert [event async for event in registry.resolve("b").generate(HELLO)]
+    assert list(registry.observe()) == []
+    second.opened[0].observations = [STATUS]
+    assert list(registry.observe()) == [("b", STATUS)]
+    await registry.aclose()
+    assert list(registry.observe()) == []

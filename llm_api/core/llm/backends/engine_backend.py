@@ -1,7 +1,7 @@
 """A model behind the engine: prompt encoding, the engine and the output machine as one Backend."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from llm_api.core.llm.enforce import PreparedOutput
 from llm_api.core.llm.engine.engine import Engine
 from llm_api.core.llm.engine.job import TokenEvent, TokenRequest
 from llm_api.core.llm.engine.runner import Constraint, DrawingRules
+from llm_api.core.llm.observation import EngineStatus
 from llm_api.core.llm.output.machine import OutputMachine
 from llm_api.core.llm.tokenizer import Tokenizer
 from llm_api.core.llm.types import (
@@ -98,6 +99,9 @@ class EngineBackend:
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return await asyncio.to_thread(lambda: [self._encoder.count(text) for text in texts])
+
+    def observe(self) -> Iterator[EngineStatus]:
+        yield self._engine.status()
 
     async def aclose(self) -> None:
         await self._engine.aclose()

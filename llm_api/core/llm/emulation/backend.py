@@ -14,7 +14,7 @@ are the inner backend's: they end calls as well.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
@@ -26,6 +26,7 @@ from llm_api.core.llm.emulation.answer import Answer
 from llm_api.core.llm.emulation.checks import InvalidAnswerError
 from llm_api.core.llm.emulation.plan import EMULATED, Needs, find_needs, make_plan
 from llm_api.core.llm.emulation.prompts import told_again
+from llm_api.core.llm.observation import Observation, observe
 from llm_api.core.llm.output.dialect import new_call_id
 from llm_api.core.llm.token_count import count_tokens
 from llm_api.core.llm.types import (
@@ -71,6 +72,9 @@ class EmulatingBackend:
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return await count_tokens(self._backend, texts)
+
+    def observe(self) -> Iterator[Observation]:
+        return observe(self._backend)
 
     async def aclose(self) -> None:
         await self._backend.aclose()

@@ -10,7 +10,7 @@ from itertools import islice
 
 from llm_api.core.llm.engine.fair_queue import FairQueue
 from llm_api.core.llm.engine.plan import Span, StepPlan
-from llm_api.core.llm.engine.planner import Outcome
+from llm_api.core.llm.engine.planner import Occupancy, Outcome
 from llm_api.core.llm.engine.sequence import Sequence
 
 
@@ -69,6 +69,9 @@ class BatchScheduler:
     def check_integrity(self) -> None:
         if len(self._running) > self._rows:
             raise AssertionError("more sequences run than may")
+
+    def occupancy(self) -> Occupancy:
+        return Occupancy(len(self._running))
 
     def _begin_batch(self) -> None:
         for sequence in list(islice(self._waiting.in_order({}), self._rows)):

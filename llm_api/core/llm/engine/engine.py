@@ -31,11 +31,16 @@ from llm_api.core.llm.engine.plan import StepPlan
 from llm_api.core.llm.engine.planner import Outcome, Planner
 from llm_api.core.llm.engine.runner import Drawn, NoRoomError, Runner
 from llm_api.core.llm.engine.sequence import Sequence
+from llm_api.core.llm.observation import EngineStatus
+from llm_api.core.utils.distribution import Distribution
 
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0
 """After so long without a request the books are checked."""
+
+STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 R = TypeVar("R", bound=Runner)
 
@@ -66,6 +71,8 @@ class Engine:
         self._jobs: dict[int, Job] = {}
         self._is_running = False
         self._has_turn = False
+        self._step_seconds = Distribution(STEP_SECONDS)
+        self._batch_sizes = Distribution(BATCH_SIZES)
         # The event loop's:
         self._loop = asyncio.get_running_loop()
         self._open_requests = 0
@@ -106,6 +113,18 @@ class Engine:
             else:
                 self._post(partial(self._abort, job))
             self._expect_idleness()
+
+    def status(self) -> EngineStatus:
+        """How it stands. Of a step in progress it may show one half. Call it once it has begun."""
+        occupancy = self._scheduler.occupancy()
+        return EngineStatus(
+            running=occupancy.running,
+            waiting=max(0, self._open_requests - occupancy.running),
+            step_seconds=self._step_seconds,
+            batch_sizes=self._batch_sizes,
+            preemptions=occupancy.preemptions,
+            kv=occupancy.kv,
+        )
 
     def _submit(self, request: TokenRequest) -> Job:
         if self._is_closed:
@@ -232,6 +251,8 @@ class Engine:
             outcomes = self._scheduler.commit(plan, tokens)
             now = self._clock()
             self._scheduler.learn_speed(plan, now - began)
+            self._step_seconds.add(now - began)
+            self._batch_sizes.add(len(plan.spans))
             self._deliver([self._event(outcome, drawn, now) for outcome in outcomes])
             self._fail_constrained([key for key, several in tokens.items() if not several])
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from llm_api.core.llm.engine.plan import StepPlan
 from llm_api.core.llm.engine.sequence import Sequence
+from llm_api.core.llm.observation import KVTokens
 from llm_api.core.llm.types import FinishReason
 
 
@@ -18,8 +19,17 @@ class Outcome:
     finish_reason: FinishReason | None
 
 
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """How many sequences run, how many were preempted so far, and what holds the KV buffer."""
+
+    running: int
+    preemptions: int = 0
+    kv: KVTokens | None = None
+
+
 class Planner(Protocol):
-    """Data in, data out. The compute thread alone calls it."""
+    """Data in, data out. The compute thread alone calls it, but for `occupancy`."""
 
     @property
     def has_work(self) -> bool: ...
@@ -54,4 +64,8 @@ class Planner(Protocol):
 
     def check_integrity(self) -> None:
         """Raise AssertionError where the books are wrong."""
+        ...
+
+    def occupancy(self) -> Occupancy:
+        """Only reads, on any thread: numbers of a step in progress need not fit together."""
         ...

@@ -8,6 +8,8 @@ the free room without asking llama.cpp. Knows no requests beyond the id of a slo
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from llm_api.core.llm.observation import KVTokens
+
 
 @dataclass(slots=True, eq=False)
 class Slot:
@@ -70,6 +72,11 @@ class SlotTable:
             if not slot.is_idle:
                 pinned.update(slot.cells)
         return len(pinned)
+
+    def kv_tokens(self) -> KVTokens:
+        """What holds the cells. Only reads, on any thread: beside a step it is about right."""
+        free, pinned = self.free_cell_count, self.pinned_cell_count()
+        return KVTokens(pinned, max(0, self.cell_count - free - pinned), free)
 
     def longest_prefix(
         self, tokens: Sequence[int], scope: str, *, can_cut: bool = True

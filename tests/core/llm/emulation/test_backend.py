@@ -13,6 +13,7 @@ from llm_api.core.llm.capabilities import Ability, Capabilities
 from llm_api.core.llm.choices import ChoiceEvent
 from llm_api.core.llm.collect import Completion, collect
 from llm_api.core.llm.emulation.backend import EmulatingBackend
+from llm_api.core.llm.observation import EngineStatus, observe
 from llm_api.core.llm.types import (
     JSON,
     ChatPrompt,
@@ -35,6 +36,8 @@ from llm_api.core.llm.types import (
     ToolChoice,
     Usage,
 )
+from llm_api.core.utils.distribution import Distribution
+from tests.core.llm.fake_models import ClosableBackend
 from tests.core.llm.output.reading import AUTO, NOW, REQUIRED, TOOLS, request
 from tests.fakes import CARD, FakeBackend, Step, endless, spoken
 
@@ -422,3 +425,10 @@ async def test_a_failure_inside_is_raised_as_it_is_and_tried_no_further() -> Non
 async def test_a_stream_that_breaks_off_is_no_answer() -> None:
     with pytest.raises(GenerationError, match="ended before it was complete"):
         await events_of(chat_only([Started(1), TextDelta("x")]), request(AUTO))
+
+
+def test_what_the_backend_inside_shows_is_shown() -> None:
+    status = EngineStatus(1, 2, Distribution(()), Distribution(()), 3, None)
+    inside = ClosableBackend(observations=[status])
+    assert list(observe(EmulatingBackend(inside))) == [status]
+    assert list(observe(EmulatingBackend(FakeBackend()))) == []

@@ -383,3 +383,36 @@ async def test_an_engine_with_wrong_books_stops(compute: ComputeThread) -> None:
     with pytest.raises(UnavailableError):
         await answer(engine, [1])
     await engine.aclose()
+
+
+async def test_an_engine_shows_who_runs_and_who_waits(compute: ComputeThread) -> None:
+    gate = Gate()
+    async with engine_over(compute, FakeRunner(SLOTS, gate)) as (engine, _):
+        first = asyncio.create_task(answer(engine, [0]))
+        await asyncio.to_thread(gate.reached.wait)
+        others = [asyncio.create_task(answer(engine, [nonce])) for nonce in range(1, 4)]
+        await asyncio.sleep(0)
+        during = engine.status()
+        gate.opened.set()
+        await asyncio.gather(first, *others)
+        after = engine.status()
+    assert (during.running, during.waiting) == (1, 3)
+    assert (after.running, after.waiting) == (0, 0)
+
+
+async def test_an_engine_counts_its_steps_by_their_time_and_by_their_size(
+    compute: ComputeThread,
+) -> None:
+    ticks = iter(range(1000))
+    runner = FakeRunner(SLOTS)
+    scheduler = Scheduler(SlotTable(SLOTS, 1000), SchedulerLimits(4, 64, 0.5))
+    engine = Engine(compute, capacity=9, parallel=4, clock=lambda: float(next(ticks)))
+    await engine.start(lambda: (scheduler, runner))
+    await asyncio.gather(answer(engine, [1, 2], 6), answer(engine, [3, 4], 6))
+    status = engine.status()
+    await engine.aclose()
+    sizes = [len(plan.spans) for plan in runner.plans]
+    assert max(sizes) == 2
+    assert status.step_seconds.total == len(sizes)  # the clock ticks once in each
+    assert status.batch_sizes.total == sum(sizes)
+    assert status.batch_sizes.cumulative()[0] == (1, sizes.count(1))

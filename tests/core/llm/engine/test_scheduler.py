@@ -6,10 +6,11 @@ from collections.abc import Callable
 import pytest
 
 from llm_api.core.llm.engine.plan import CopyPrefix, StepPlan, TrimSlot
-from llm_api.core.llm.engine.planner import Outcome
+from llm_api.core.llm.engine.planner import Occupancy, Outcome
 from llm_api.core.llm.engine.scheduler import Scheduler, SchedulerLimits
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import SlotTable
+from llm_api.core.llm.observation import KVTokens
 from tests.core.llm.engine.fake_runner import (
     FakeRunner,
     expected_answer,
@@ -380,9 +381,21 @@ def test_the_youngest_is_preempted_and_resumes_with_the_same_text() -> None:
         bench.add(prompt_of(16, seed), length=30)
     bench.run()
     assert bench.scheduler.preemption_count > 0
+    assert bench.scheduler.occupancy().preemptions == bench.scheduler.preemption_count
     for seed in range(3):
         assert bench.answers[seed] == expected_answer(prompt_of(16, seed), 30)
     assert set(bench.reasons.values()) == {"length"}
+
+
+def test_occupancy_says_what_runs_and_what_holds_the_cells() -> None:
+    bench = Bench(cells=100)
+    bench.add([1, 2, 3], length=1)
+    bench.run()
+    assert bench.scheduler.occupancy() == Occupancy(0, 0, KVTokens(0, 3, 97))
+    bench.add([7, 8], length=4)
+    bench.step()
+    bench.step()
+    assert bench.scheduler.occupancy() == Occupancy(1, 0, KVTokens(2, 3, 95))
 
 
 def test_a_preempted_sequence_reports_what_it_found_cached_at_first() -> None:

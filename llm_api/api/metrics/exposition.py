@@ -1,0 +1,158 @@
+"""`/metrics`: all that can be counted, as families of Prometheus, read when it is asked for.
+
+Every family is always there, even without a sample: what a dashboard names can be looked up.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from llm_api.api.deps import WholeServices
+from llm_api.api.metrics.families import counter, gauge, histogram
+from llm_api.api.metrics.requests import RequestMetrics
+from llm_api.core.llm.observation import EngineStatus
+from llm_api.core.rag.stage_times import StageTimes
+
+
+class Exposition:
+    """The metrics of one application, whose services are there by the first request."""
+
+    def __init__(
+        self, requests: RequestMetrics, services: Callable[[], WholeServices], version: str
+    ) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._registry.register(_Collector(requests, services, version))
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The text and its content type, in the format that the `Accept` header prefers."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+class _Collector(Collector):
+    def __init__(
+        self, requests: RequestMetrics, services: Callable[[], WholeServices], version: str
+    ) -> None:
+        self._requests = requests
+        self._services = services
+        self._version = version
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: what there is depends on the services, which are not there yet."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        services = self._services()
+        yield gauge("info", "Which version runs.", ["version"], {(self._version,): 1})
+        yield from _of_requests(self._requests)
+        yield from _of_service(services)
+        yield from _of_engines(list(services.models.observe()))
+        retrieval = services.retrieval
+        yield from _of_retrieval(StageTimes() if retrieval is None else retrieval.times)
+
+
+def _of_requests(made: RequestMetrics) -> Iterator[Metric]:
+    by_route = ["method", "endpoint", "status"]
+    model = ["model"]
+    yield counter("requests", "Requests, by the template of their route.", by_route, made.requests)
+    yield gauge("requests_running", "Requests that are being answered.", [], {(): made.running})
+    yield histogram(
+        "request_seconds",
+        "From a request's head to the end of its answer.",
+        ["endpoint"],
+        made.request_seconds.items(),
+    )
+    yield counter("errors", "Errors that were answered, in mid-stream too.", ["code"], made.errors)
+    yield histogram(
+        "queue_seconds", "Wait for a place in the engine.", model, made.queue_seconds.items()
+    )
+    yield histogram(
+        "time_to_first_token_seconds",
+        "From a request's head to the first delta of its answer.",
+        model,
+        made.first_token_seconds.items(),
+    )
+    yield histogram(
+        "time_between_tokens_seconds",
+        "Between two deltas of an answer, as its client takes them.",
+        model,
+        made.token_gaps.items(),
+    )
+    yield counter("prompt_tokens", "Tokens of complete requests.", model, made.prompt_tokens)
+    yield counter("cached_tokens", "Those that were not computed.", model, made.cached_tokens)
+    yield counter("completion_tokens", "Tokens of complete answers.", model, made.completion_tokens)
+    yield counter("fallbacks", "Answers by a stand-in.", ["model", "fallback"], made.fallbacks)
+
+
+def _of_service(services: WholeServices) -> Iterator[Metric]:
+    models = services.models
+    loaded: dict[tuple[str, ...], float] = {
+        (card.id,): float(models.state(card.id) == "loaded") for card in models.cards()
+    }
+    log = services.request_log
+    yield gauge(
+        "ready",
+        "Whether every model that is loaded at the start answers.",
+        [],
+        {(): services.is_ready},
+    )
+    yield gauge("model_loaded", "Whether a model is in memory.", ["model"], loaded)
+    yield counter("request_log_dropped", "Records that were never written.", [], {(): log.dropped})
+
+
+def _of_engines(engines: Sequence[tuple[str, EngineStatus]]) -> Iterator[Metric]:
+    requests: dict[tuple[str, ...], float] = {}
+    kv: dict[tuple[str, ...], float] = {}
+    for model, engine in engines:
+        requests |= {(model, "running"): engine.running, (model, "waiting"): engine.waiting}
+        if engine.kv is not None:
+            kv |= {
+                (model, "running"): engine.kv.running,
+                (model, "reusable"): engine.kv.reusable,
+                (model, "free"): engine.kv.free,
+            }
+    by_state = ["model", "state"]
+    yield gauge("engine_requests", "Requests in an engine.", by_state, requests)
+    yield gauge("engine_kv_tokens", "Cells of the KV buffer, by what holds them.", by_state, kv)
+    yield histogram(
+        "engine_step_seconds",
+        "Steps, by how long they took.",
+        ["model"],
+        [((model,), engine.step_seconds) for model, engine in engines],
+    )
+    yield histogram(
+        "engine_batch_size",
+        "Steps, by how many sequences were computed together.",
+        ["model"],
+        [((model,), engine.batch_sizes) for model, engine in engines],
+    )
+    yield counter(
+        "engine_preemptions",
+        "Times that a sequence gave up its place, to be computed again.",
+        ["model"],
+        {(model,): engine.preemptions for model, engine in engines},
+    )
+
+
+def _of_retrieval(times: StageTimes) -> Iterator[Metric]:
+    yield histogram(
+        "retrieval_seconds",
+        "Stages of a search for chunks.",
+        ["stage"],
+        [((stage,), seconds) for stage, seconds in times.search.items()],
+    )
+    yield histogram(
+        "ingest_seconds",
+        "Stages of bringing in a window of documents.",
+        ["stage"],
+        [((stage,), seconds) for stage, seconds in times.ingest.items()],
+    )
+    yield counter(
+        "ingested_documents",
+        "What became of documents that were to be stored.",
+        ["outcome"],
+        {(what,): count for what, count in times.documents.items()},
+    )
