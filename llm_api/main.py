@@ -19,6 +19,7 @@ from llm_api.api.draining import draining_of
 from llm_api.api.wiring import create_api
 from llm_api.config.chosen_models import ChosenModels, choose_models
 from llm_api.config.settings import Settings
+from llm_api.core.utils.logs import configure_logs
 from llm_api.find_models import find_models
 from llm_api.open_access import is_loopback, open_access
 from llm_api.open_embedder import embedder_kind
@@ -88,7 +89,7 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
     ConfigurationError for a bad configuration file. Where the address is taken, uvicorn says so and
     ends the process with status 1.
     """
-    _configure_logging(settings)
+    configure_logs(settings.log_level)
     failures: list[Exception] = []
 
     async def on_load(services: Services, error: Exception | None) -> None:
@@ -127,7 +128,7 @@ def _serve_workers(
 
 def create_worker(settings: Settings) -> FastAPI:
     """The application in a process of its own, which begins with nothing but these settings."""
-    _configure_logging(settings)
+    configure_logs(settings.log_level)
     let_streams_finish()
     return create_app(settings)
 
@@ -142,17 +143,11 @@ def _uvicorn_config(
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
+        log_config=None,  # its loggers hand on to ours
         log_level="warning",
         timeout_graceful_shutdown=closing_seconds,
         server_header=False,
     )
-
-
-def _configure_logging(settings: Settings) -> None:
-    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
-    for library in ("httpx2", "mcp"):
-        # They tell every request, with a URL that may hold a key.
-        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _warn(settings: Settings) -> None:

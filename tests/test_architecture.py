@@ -94,6 +94,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "prometheus_client": frozenset(
         {"llm_api.api.metrics.exposition", "llm_api.api.metrics.families"}
     ),
+    "structlog": frozenset({"llm_api.core.utils.logs"}),
     "mcp": frozenset(
         {
             "llm_api.core.functions.mcp_client",

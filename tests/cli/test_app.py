@@ -1,3 +1,4 @@
+import json
 import shlex
 import signal
 import socket
@@ -113,6 +114,17 @@ def test_a_public_address_without_a_key_ends_in_one_line(tmp_path: Path) -> None
         "Error: HOST 0.0.0.0: whoever reaches this address could use the server; set API_KEY or"
         " API_KEYS_FILE, or ALLOW_UNAUTHENTICATED=true\n"
     )
+
+
+def test_a_server_that_no_terminal_shows_logs_json(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = llm_api(tmp_path, "serve", "--port", str(port), EMBEDDING_BACKEND="none")
+    assert done.returncode != 0
+    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    [refused] = [line for line in lines if line["logger"].startswith("uvicorn")]
+    assert refused["level"] == "error"
+    assert "address already in use" in refused["message"]
 
 
 def test_an_option_wins_over_the_environment(tmp_path: Path) -> None:

@@ -34,12 +34,7 @@ class LastResortMiddleware:
         try:
             await self.app(scope, receive, watching)
         except Exception:
-            logger.exception(
-                "unhandled error in %s %s (%s)",
-                scope["method"],
-                scope["path"],
-                scope["state"]["request_id"],
-            )
+            logger.exception("unhandled error in %s %s", scope["method"], scope["path"])
             facts_of(scope).error = INTERNAL_FAILURE.code
             if has_started:
                 raise

@@ -6,6 +6,8 @@ from uuid import uuid4
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from llm_api.core.utils.logs import current_request
+
 
 def new_request_id() -> str:
     """A fresh id. What a client sends as its own is not taken over."""
@@ -13,7 +15,7 @@ def new_request_id() -> str:
 
 
 class RequestIdMiddleware:
-    """Sets `x-request-id` and `openai-processing-ms`; `scope["state"]["request_id"]` for logs.
+    """Sets `x-request-id` and `openai-processing-ms`; tells the logs, and the request's state.
 
     The milliseconds run to the first byte of the answer, as a header cannot say more.
     """
@@ -37,4 +39,8 @@ class RequestIdMiddleware:
                 headers["openai-processing-ms"] = str(round((perf_counter() - began) * 1000))
             await send(message)
 
-        await self.app(scope, receive, with_headers)
+        logged = current_request.set(request_id)
+        try:
+            await self.app(scope, receive, with_headers)
+        finally:
+            current_request.reset(logged)

@@ -18,6 +18,7 @@ from llm_api.core.errors import LLMAPIError, VectorStoreError
 from llm_api.core.rag.stores.calls import Answer, Call, encode, read
 from llm_api.core.rag.stores.document_store import DocumentStore
 from llm_api.core.rag.stores.edge import open_edge
+from llm_api.core.utils.logs import configure_logs
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ def main(folder: str) -> None:
     """Serve the store in `folder`, or one in memory if that is empty."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the server decides when this ends
         signal.signal(number, signal.SIG_IGN)
-    logging.basicConfig(level=logging.INFO)
+    configure_logs("INFO")
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints, does not answer
     asyncio.run(serve(Path(folder) if folder else None, answers))

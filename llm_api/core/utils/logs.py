@@ -1,0 +1,72 @@
+"""The process's log: on stderr, JSON a line for programs, text for a terminal; with request ids.
+
+Every module logs with `logging` as ever; structlog writes it down. A traceback shows code and the
+error's message, never the values of variables.
+"""
+
+import logging
+import sys
+from contextvars import ContextVar
+from typing import Final, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+current_request: Final[ContextVar[str | None]] = ContextVar("current_request", default=None)
+"""The id of the request that this task, or the thread it waits for, works on."""
+
+_QUIET: Final = ("httpx2", "mcp")
+"""They tell every request, with a URL that may hold a key."""
+
+_CONTROLS: Final = {number: f"\\x{number:02x}" for number in (*range(9), *range(11, 32), 127)}
+
+
+def configure_logs(level: str, stream: TextIO = sys.stderr) -> None:
+    """Have everything of this level logged to `stream`. Once a process; a second call is void."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter(is_terminal=stream.isatty()))
+    logging.basicConfig(level=level, handlers=[handler])
+    for library in _QUIET:
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def formatter(*, is_terminal: bool) -> logging.Formatter:
+    """What makes a line of a record; several lines on a terminal, where there is a traceback."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            _add_request_id,
+            structlog.processors.TimeStamper(fmt="iso"),
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *(_for_people() if is_terminal else _for_programs()),
+        ],
+    )
+
+
+def _for_programs() -> list[Processor]:
+    return [
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("message"),
+        structlog.processors.JSONRenderer(),
+    ]
+
+
+def _for_people() -> list[Processor]:
+    plain = structlog.dev.plain_traceback  # the default shows the values of variables
+    return [
+        _make_harmless,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain),
+    ]
+
+
+def _add_request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    request_id = current_request.get()
+    return event if request_id is None else event | {"request_id": request_id}
+
+
+def _make_harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Write out what would move a terminal's cursor, or begin a line that looks like another."""
+    return event | {"event": str(event["event"]).translate(_CONTROLS).replace("\n", "\\n")}
