@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -24,6 +24,7 @@ from llm_api.find_models import find_models
 from llm_api.open_access import is_loopback, open_access
 from llm_api.open_embedder import embedder_kind
 from llm_api.open_retrieval import has_own_store
+from llm_api.open_tracing import open_tracing
 from llm_api.server import Server, let_streams_finish
 from llm_api.services import Services, open_services
 from llm_api.workers import check_workers, serve_workers
@@ -45,10 +46,15 @@ def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
     """
     chosen = choose_models(settings)
     access = open_access(settings)
+    tracer = open_tracing(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        async with aclosing(access.limiter), open_services(settings, chosen) as services:
+        async with (
+            tracer or nullcontext(),
+            aclosing(access.limiter),
+            open_services(settings, chosen) as services,
+        ):
             set_services(app, services)
             watch = asyncio.create_task(_watch(services, on_load))
             yield
@@ -59,6 +65,7 @@ def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
         version=version("llm_api"),
         ping_seconds=settings.sse_ping_seconds,
         access=access,
+        tracer=tracer,
     )
 
 

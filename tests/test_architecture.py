@@ -94,6 +94,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "prometheus_client": frozenset(
         {"llm_api.api.metrics.exposition", "llm_api.api.metrics.families"}
     ),
+    "opentelemetry": frozenset({"llm_api.api.tracing"}),
     "structlog": frozenset({"llm_api.core.utils.logs"}),
     "mcp": frozenset(
         {

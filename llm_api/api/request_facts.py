@@ -22,6 +22,7 @@ from llm_api.core.llm.types import (
     ChatPrompt,
     Event,
     Finished,
+    FinishReason,
     FunctionExecuted,
     GenerationRequest,
     Prompt,
@@ -77,6 +78,11 @@ class RequestFacts:
     def seconds(self) -> float:
         """How long ago the request began."""
         return time.perf_counter() - self.began
+
+    @property
+    def finish_reasons(self) -> tuple[FinishReason, ...]:
+        """Why the choices that have ended did, in their order."""
+        return tuple(self._finished[choice].reason for choice in sorted(self._finished))
 
     def expect(
         self, card: ModelCard, requests: Sequence[GenerationRequest], choices_per_prompt: int

@@ -24,6 +24,7 @@ from llm_api.api.middleware.last_resort import LastResortMiddleware
 from llm_api.api.middleware.rate_limit import RateLimitMiddleware
 from llm_api.api.middleware.request_facts import RequestFactsMiddleware
 from llm_api.api.middleware.request_id import RequestIdMiddleware
+from llm_api.api.middleware.tracing import Tracer, TracingMiddleware
 from llm_api.api.routes import (
     chat,
     completions,
@@ -66,6 +67,7 @@ def create_api(
     version: str,
     ping_seconds: float = DEFAULT_PING_SECONDS,
     access: Access | None = None,
+    tracer: Tracer | None = None,
 ) -> FastAPI:
     """The application without its services: routes, errors, middleware, documentation.
 
@@ -92,7 +94,7 @@ def create_api(
         # A redirect would lose the envelope, and follow whatever Host header was sent.
         redirect_slashes=False,
         lifespan=life,
-        middleware=_middleware(access, draining, metrics),
+        middleware=_middleware(access, draining, metrics, tracer),
     )
     app.state.ping_seconds = ping_seconds
     app.state.draining = draining
@@ -107,7 +109,9 @@ def create_api(
     return app
 
 
-def _middleware(access: Access, draining: Draining, metrics: RequestMetrics) -> list[Middleware]:
+def _middleware(
+    access: Access, draining: Draining, metrics: RequestMetrics, tracer: Tracer | None
+) -> list[Middleware]:
     """From the outermost on. Whoever asks whether a page may ask is answered without a key."""
     cross_origin = Middleware(
         CORSMiddleware,
@@ -118,6 +122,7 @@ def _middleware(access: Access, draining: Draining, metrics: RequestMetrics) -> 
     )
     return [
         Middleware(RequestIdMiddleware),
+        *([] if tracer is None else [Middleware(TracingMiddleware, tracer)]),
         Middleware(RequestFactsMiddleware, metrics),
         *([cross_origin] if access.cors_origins else []),
         Middleware(LastResortMiddleware),

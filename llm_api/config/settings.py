@@ -21,6 +21,7 @@ from llm_api.config.sections.request_log import RequestLogSettings
 from llm_api.config.sections.response_cache import ResponseCacheSettings
 from llm_api.config.sections.retrieval import RetrievalSettings
 from llm_api.config.sections.server import ServerSettings
+from llm_api.config.sections.tracing import TracingSettings
 from llm_api.core.errors import LLMAPIError
 
 
@@ -34,6 +35,7 @@ class Settings(
     ResponseCacheSettings,
     RetrievalSettings,
     EmbeddingSettings,
+    TracingSettings,
     PlainSettings,
     RequestLogSettings,
     AccessSettings,

@@ -21,6 +21,7 @@ from llm_api.core.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
+from llm_api.core.utils.trace_context import outgoing_trace
 
 MESSAGE_CHARACTERS = 300
 """As much of another server's words as is handed on."""
@@ -72,14 +73,19 @@ class Complaint:
 def open_http(
     url: str, headers: Mapping[str, str], timeout: httpx2.Timeout, limits: httpx2.Limits
 ) -> httpx2.AsyncClient:
-    """Connections to the server at `url`; follows no redirects."""
+    """Connections to the server at `url`; follows no redirects, carries traces on."""
     return httpx2.AsyncClient(
         base_url=url,
         headers=dict(headers),
         timeout=timeout,
         limits=limits,
         trust_env=httpx2.URL(url).host not in LOOPBACK,
+        event_hooks={"request": [_carry_trace]},
     )
+
+
+async def _carry_trace(request: httpx2.Request) -> None:
+    request.headers.update(outgoing_trace.get())
 
 
 @contextmanager

@@ -18,7 +18,7 @@ current_request: Final[ContextVar[str | None]] = ContextVar("current_request", d
 _QUIET: Final = ("httpx2", "mcp")
 """They tell every request, with a URL that may hold a key."""
 
-_CONTROLS: Final = {number: f"\\x{number:02x}" for number in (*range(9), *range(11, 32), 127)}
+_CONTROLS: Final = {number: f"\\x{number:02x}" for number in (*range(9), *range(10, 32), 127)}
 
 
 def configure_logs(level: str, stream: TextIO = sys.stderr) -> None:
@@ -63,10 +63,12 @@ def _for_people() -> list[Processor]:
 
 
 def _add_request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    request_id = current_request.get()
-    return event if request_id is None else event | {"request_id": request_id}
+    if (request_id := current_request.get()) is not None:
+        event["request_id"] = request_id
+    return event
 
 
 def _make_harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Write out what would move a terminal's cursor, or begin a line that looks like another."""
-    return event | {"event": str(event["event"]).translate(_CONTROLS).replace("\n", "\\n")}
+    event["event"] = str(event["event"]).translate(_CONTROLS)
+    return event

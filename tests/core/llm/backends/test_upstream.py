@@ -17,6 +17,7 @@ from llm_api.core.errors import (
     UpstreamTimeoutError,
 )
 from llm_api.core.llm.backends.upstream import UpstreamClient, UpstreamOptions
+from llm_api.core.utils.trace_context import outgoing_trace
 from tests.upstreams import Asked, Reply, StandIn, answer, events, lines, stand_in
 
 KEY = "sk-secret"
@@ -81,6 +82,16 @@ async def test_lines_are_split_at_newlines_alone(upstream: StandIn, client: Upst
         {"n": 1}, b'{"t": "', f"{odd}".encode() + b'"}\n\n', b'{"n":2}'
     )
     assert await read_lines(client) == [{"n": 1}, {"t": odd}, {"n": 2}]
+
+
+async def test_what_is_asked_for_a_request_carries_its_trace(
+    upstream: StandIn, client: UpstreamClient
+) -> None:
+    token = outgoing_trace.set({"traceparent": "00-1-2-01"})
+    await everything(client)
+    outgoing_trace.reset(token)
+    await everything(client)
+    assert [asked.headers.get("traceparent") for asked in upstream.asked] == ["00-1-2-01", None]
 
 
 async def test_a_connection_is_used_again(upstream: StandIn, client: UpstreamClient) -> None:
