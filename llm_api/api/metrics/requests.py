@@ -5,11 +5,13 @@ Keys are none of them: the request log says who asked.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeAlias
 
 from llm_api.api.request_facts import RequestFacts
+from llm_api.core.errors import LLMAPIError
 from llm_api.core.utils.distribution import Distribution
 
 NO_ROUTE: Final = "none"
@@ -27,6 +29,13 @@ def _distributions(bounds: tuple[float, ...] = _SECONDS) -> Distributions:
     return defaultdict(partial(Distribution, bounds))
 
 
+def _codes(kind: type[LLMAPIError] = LLMAPIError) -> Iterator[Labels]:
+    """Of all errors: a series that is there from the start shows the first of them as a rise."""
+    yield (kind.code,)
+    for special in kind.__subclasses__():
+        yield from _codes(special)
+
+
 @dataclass(slots=True)
 class RequestMetrics:
     """Those of one application, by labels. The event loop alone counts.
@@ -36,7 +45,7 @@ class RequestMetrics:
 
     running: int = 0
     requests: Counter[Labels] = field(default_factory=Counter)
-    errors: Counter[Labels] = field(default_factory=Counter)
+    errors: Counter[Labels] = field(default_factory=lambda: Counter(dict.fromkeys(_codes(), 0)))
     fallbacks: Counter[Labels] = field(default_factory=Counter)
     prompt_tokens: Counter[Labels] = field(default_factory=Counter)
     cached_tokens: Counter[Labels] = field(default_factory=Counter)
