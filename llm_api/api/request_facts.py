@@ -46,8 +46,8 @@ class RequestFacts:
     `began` is a reading of `time.perf_counter`, from which all seconds count. `endpoint` is the
     route's template. `error` is the code of the error that was answered, in mid-stream as well.
     `fallback` names the model that took over. `token_gaps` are the seconds between two deltas of a
-    choice, as they are handed on: a client that reads slowly makes them longer. `prompts` and
-    `answers` stay empty unless `keeps_content`.
+    choice, if it is streamed, as they are handed on: a client that reads slowly makes them longer.
+    `prompts` and `answers` stay empty unless `keeps_content`.
     """
 
     id: str
@@ -57,6 +57,7 @@ class RequestFacts:
     keeps_content: bool
     endpoint: str | None = None
     operation: Operation | None = None
+    is_streamed: bool = False
     key_name: str | None = None
     model: str | None = None
     backend: str | None = None
@@ -90,6 +91,7 @@ class RequestFacts:
         """Note that this model is going to answer these requests."""
         self.model, self.backend = card.id, card.backend
         self.operation = "chat" if isinstance(requests[0].prompt, ChatPrompt) else "text_completion"
+        self.is_streamed = not requests[0].is_whole
         self._choices, self._choices_per_prompt = len(requests), choices_per_prompt
         if self.keeps_content:
             self.prompts = [one.prompt for one in requests[::choices_per_prompt]]
@@ -132,7 +134,7 @@ class RequestFacts:
         now = self.seconds()
         if self.first_token_seconds is None:
             self.first_token_seconds = now
-        elif index in self._last_delta:
+        elif self.is_streamed and index in self._last_delta:
             self.token_gaps.append(now - self._last_delta[index])
         self._last_delta[index] = now
 

@@ -89,7 +89,7 @@ class RequestSpan:
         span = self._span
         span.update_name(_name(facts))
         span.set_attributes({key: value for key, value in _attributes(facts) if value is not None})
-        if facts.first_token_seconds is not None:
+        if facts.is_streamed and facts.first_token_seconds is not None:
             at = self._began + round(facts.first_token_seconds * 1e9)
             span.add_event(FIRST_DELTA, timestamp=at)
         status = facts.status or 0
@@ -128,7 +128,8 @@ def _attributes(facts: RequestFacts) -> Iterator[tuple[str, AttributeValue | Non
     yield "gen_ai.request.model", facts.model
     yield "gen_ai.response.model", facts.fallback or facts.model
     yield "gen_ai.response.finish_reasons", facts.finish_reasons or None
-    yield "gen_ai.response.time_to_first_chunk", facts.first_token_seconds
+    if facts.is_streamed:
+        yield "gen_ai.response.time_to_first_chunk", facts.first_token_seconds
     if facts.usage is not None:
         yield "gen_ai.usage.input_tokens", facts.usage.prompt_tokens
         yield "gen_ai.usage.output_tokens", facts.usage.completion_tokens

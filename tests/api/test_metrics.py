@@ -10,8 +10,9 @@ from fastapi import FastAPI
 
 from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
+from llm_api.core.access.keys import USER_SCOPES, Limits
 from llm_api.core.errors import GenerationError, OverloadedError
-from llm_api.core.llm.observation import EngineStatus, KVTokens
+from llm_api.core.llm.observation import EngineStatus, KVTokens, ReplicaStatus
 from llm_api.core.llm.types import (
     Finished,
     FunctionExecuted,
@@ -24,6 +25,7 @@ from llm_api.core.llm.types import (
 )
 from llm_api.core.utils.distribution import Distribution
 from tests.api.bodies import chat, completion, embedding
+from tests.api.keyed import BEARER, api_key, keyed_app, talking_to
 from tests.core.embeddings.fake_encoder import EMBEDDING_ID
 from tests.exposition import Scrape
 from tests.fakes import MODEL_ID, FakeBackend, FakeServices, Step, endless, spoken
@@ -61,6 +63,14 @@ async def test_an_answer_is_counted_the_same_streamed_or_not(
     }
     assert tokens == {"prompt": 5, "cached": 3, "completion": 3}
     assert seen.value("llm_api_queue_seconds_sum", model=MODEL_ID) == 0.25
+
+
+async def test_the_first_token_of_a_stream_comes_before_its_end(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    backend.script = timed
+    await client.post(CHAT, json=chat(stream=True))
+    seen = await scrape(client)
     first = seen.value("llm_api_time_to_first_token_seconds_sum", model=MODEL_ID)
     total = seen.value("llm_api_request_seconds_sum", endpoint=CHAT)
     assert first is not None
@@ -68,11 +78,21 @@ async def test_an_answer_is_counted_the_same_streamed_or_not(
     assert 0.02 <= first <= total - 0.04
 
 
+async def test_answers_in_full_say_nothing_of_single_tokens(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    backend.script = timed
+    await client.post(CHAT, json=chat(stream=False))
+    seen = await scrape(client)
+    assert list(seen.samples("llm_api_time_to_first_token_seconds_count")) == []
+    assert list(seen.samples("llm_api_time_between_tokens_seconds_count")) == []
+
+
 async def test_time_between_tokens_is_that_between_the_deltas_of_one_choice(
     client: httpx2.AsyncClient, backend: FakeBackend
 ) -> None:
     backend.script = timed
-    await client.post("/v1/completions", json=completion(n=2))
+    await client.post("/v1/completions", json=completion(n=2, stream=True))
     seen = await scrape(client)
     name = "llm_api_time_between_tokens_seconds"
     assert seen.value(f"{name}_count", model=MODEL_ID) == 4
@@ -171,6 +191,40 @@ async def test_a_client_that_leaves_is_no_longer_running(
     labels = {"method": "POST", "endpoint": CHAT, "status": "499"}
     assert seen.value("llm_api_requests_total", **labels) == 1
     assert seen.value("llm_api_requests_running") == 1
+
+
+async def test_replicas_show_whether_requests_go_to_them(
+    client: httpx2.AsyncClient, services: FakeServices
+) -> None:
+    services.models.observations = [
+        ("m", ReplicaStatus("a:1", is_well=True, running=3)),
+        ("m", ReplicaStatus("b:1", is_well=False, running=1)),
+        ("m", ReplicaStatus("b:1", is_well=True, running=1)),  # by another path of that server
+    ]
+    seen = await scrape(client)
+    assert seen.value("llm_api_replica_up", model="m", replica="a:1") == 1
+    assert seen.value("llm_api_replica_up", model="m", replica="b:1") == 0
+    assert seen.value("llm_api_replica_requests", model="m", replica="a:1") == 3
+    assert seen.value("llm_api_replica_requests", model="m", replica="b:1") == 2
+
+
+async def test_refusals_by_a_key_s_limits_are_told_apart(services: FakeServices) -> None:
+    limited = api_key(limits=Limits(concurrency=0))
+    watcher = api_key(scopes=["admin"], name="watcher", secret="sk-llm-watcher")
+    app = keyed_app(services, limited, watcher)
+    async with talking_to(app, **BEARER) as client:
+        assert (await client.post(CHAT, json=chat())).status_code == 429
+    async with talking_to(app, x_api_key="sk-llm-watcher") as client:
+        seen = await scrape(client)
+    assert seen.value("llm_api_errors_total", code="rate_limit_exceeded") == 1
+
+
+async def test_keys_without_the_scope_see_nothing(services: FakeServices) -> None:
+    app = keyed_app(services, api_key(scopes=USER_SCOPES))
+    async with talking_to(app, **BEARER) as client:
+        assert (await client.get("/metrics")).status_code == 403
+    async with talking_to(app) as client:
+        assert (await client.get("/metrics")).status_code == 401
 
 
 async def test_engines_show_how_they_stand(

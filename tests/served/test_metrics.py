@@ -5,19 +5,23 @@ import httpx2
 from tests.exposition import Scrape
 from tests.served.conftest import ALIAS, MODEL
 
+BODY = {"model": ALIAS, "prompt": "Rivers of Europe:", "max_tokens": 16, "temperature": 0}
+
+
+def scrape(http: httpx2.Client) -> Scrape:
+    return Scrape(http.get("/metrics").text)
+
 
 def test_the_engine_s_steps_tokens_and_cells_are_told(http: httpx2.Client) -> None:
-    before = Scrape(http.get("/metrics").text)
-    body = {"model": ALIAS, "prompt": "Rivers of Europe:", "max_tokens": 16, "temperature": 0}
-    usage = http.post("/v1/completions", json=body).json()["usage"]
-    after = Scrape(http.get("/metrics").text)
+    before = scrape(http)
+    usage = http.post("/v1/completions", json=BODY).json()["usage"]
+    after = scrape(http)
 
     def growth(name: str) -> float:
         return (after.value(name, model=MODEL) or 0) - (before.value(name, model=MODEL) or 0)
 
     assert growth("llm_api_completion_tokens_total") == usage["completion_tokens"]
     assert growth("llm_api_prompt_tokens_total") == usage["prompt_tokens"]
-    assert growth("llm_api_time_between_tokens_seconds_count") > 1
     steps = growth("llm_api_engine_step_seconds_count")
     assert 1 < steps <= usage["completion_tokens"] + usage["prompt_tokens"]
     assert growth("llm_api_engine_batch_size_sum") == steps
@@ -29,3 +33,11 @@ def test_the_engine_s_steps_tokens_and_cells_are_told(http: httpx2.Client) -> No
     assert cells["reusable"] >= usage["prompt_tokens"]
     assert cells["free"] > 0
     assert after.value("llm_api_model_loaded", model=MODEL) == 1
+
+
+def test_a_stream_has_a_first_token_and_times_between_the_others(http: httpx2.Client) -> None:
+    name = "llm_api_time_between_tokens_seconds_count"
+    before = scrape(http).value(name, model=MODEL) or 0
+    assert http.post("/v1/completions", json={**BODY, "stream": True}).is_success
+    after = scrape(http).value(name, model=MODEL) or 0
+    assert 1 < after - before < 16

@@ -3,6 +3,7 @@
 Every family is always there, even without a sample: what a dashboard names can be looked up.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
@@ -12,7 +13,7 @@ from prometheus_client.registry import Collector
 from llm_api.api.deps import WholeServices
 from llm_api.api.metrics.families import counter, gauge, histogram
 from llm_api.api.metrics.requests import RequestMetrics
-from llm_api.core.llm.observation import EngineStatus
+from llm_api.core.llm.observation import EngineStatus, ReplicaStatus
 from llm_api.core.rag.stage_times import StageTimes
 
 
@@ -49,7 +50,13 @@ class _Collector(Collector):
         yield gauge("info", "Which version runs.", ["version"], {(self._version,): 1})
         yield from _of_requests(self._requests)
         yield from _of_service(services)
-        yield from _of_engines(list(services.models.observe()))
+        observations = list(services.models.observe())
+        yield from _of_engines(
+            [(m, one) for m, one in observations if isinstance(one, EngineStatus)]
+        )
+        yield from _of_replicas(
+            [(m, one) for m, one in observations if isinstance(one, ReplicaStatus)]
+        )
         retrieval = services.retrieval
         yield from _of_retrieval(StageTimes() if retrieval is None else retrieval.times)
 
@@ -71,13 +78,13 @@ def _of_requests(made: RequestMetrics) -> Iterator[Metric]:
     )
     yield histogram(
         "time_to_first_token_seconds",
-        "From a request's head to the first delta of its answer.",
+        "From a request's head to the first delta of its stream.",
         model,
         made.first_token_seconds.items(),
     )
     yield histogram(
         "time_between_tokens_seconds",
-        "Between two deltas of an answer, as its client takes them.",
+        "Between two deltas of a stream, as its client takes them.",
         model,
         made.token_gaps.items(),
     )
@@ -135,6 +142,21 @@ def _of_engines(engines: Sequence[tuple[str, EngineStatus]]) -> Iterator[Metric]
         ["model"],
         {(model,): engine.preemptions for model, engine in engines},
     )
+
+
+def _of_replicas(replicas: Sequence[tuple[str, ReplicaStatus]]) -> Iterator[Metric]:
+    """Replicas of one name, on one server, are one to whoever watches."""
+    well: dict[tuple[str, ...], float] = {}
+    running: Counter[tuple[str, ...]] = Counter()
+    for model, replica in replicas:
+        labels = (model, replica.name)
+        well[labels] = min(well.get(labels, 1), replica.is_well)
+        running[labels] += replica.running
+    names = ["model", "replica"]
+    yield gauge(
+        "replica_up", "Whether requests go to a replica: its breaker is closed.", names, well
+    )
+    yield gauge("replica_requests", "Requests that a replica is answering.", names, running)
 
 
 def _of_retrieval(times: StageTimes) -> Iterator[Metric]:

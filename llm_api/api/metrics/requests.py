@@ -71,7 +71,8 @@ class RequestMetrics:
             self.fallbacks[*model, facts.fallback] += 1
         if facts.queue_seconds is not None:
             self.queue_seconds[model].add(facts.queue_seconds)
-        if facts.first_token_seconds is not None:
+        # Of an answer in full, a backend may hold everything back until its end.
+        if facts.is_streamed and facts.first_token_seconds is not None:
             self.first_token_seconds[model].add(facts.first_token_seconds)
             self.token_gaps[model].add_all(facts.token_gaps)
         if facts.usage is not None:

@@ -35,7 +35,16 @@ class EngineStatus:
     kv: KVTokens | None
 
 
-Observation: TypeAlias = EngineStatus
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """One of the equal backends of a model. While it is not `is_well`, requests go to others."""
+
+    name: str
+    is_well: bool
+    running: int
+
+
+Observation: TypeAlias = EngineStatus | ReplicaStatus
 
 
 @runtime_checkable

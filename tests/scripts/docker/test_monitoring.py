@@ -13,7 +13,7 @@ import httpx2
 import pytest
 import yaml
 
-from llm_api.core.llm.observation import EngineStatus, KVTokens
+from llm_api.core.llm.observation import EngineStatus, KVTokens, ReplicaStatus
 from llm_api.core.llm.types import ServedBy, Started
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.stage_times import StageTimes
@@ -89,12 +89,13 @@ async def scrape(
     """Of a server that has done everything once."""
     empty = Distribution(())
     status = EngineStatus(0, 0, empty, empty, 0, KVTokens(0, 0, 1))
-    services.models.observations = [(MODEL_ID, status)]
+    replica = ReplicaStatus("other:8000", is_well=True, running=0)
+    services.models.observations = [(MODEL_ID, status), (MODEL_ID, replica)]
     times = StageTimes()
     times.documents["created"] = 1
     services.retrieval = cast("Retrieval", SimpleNamespace(times=times))
     backend.script = lambda _: [Started(1, ServedBy("stub", "other")), *spoken("x")[1:]]
-    assert (await client.post("/v1/chat/completions", json=chat())).is_success
+    assert (await client.post("/v1/chat/completions", json=chat(stream=True))).is_success
     return Scrape((await client.get("/metrics")).text)
 
 

@@ -28,7 +28,7 @@ _NO_FAULT: Final = (InvalidRequestError, OverloadedError)
 
 @dataclass(slots=True, eq=False)
 class Replica:
-    """A backend and its state. `name` is for the log; `turn` orders the equally busy."""
+    """A backend and its state. `name` is for logs and metrics; `turn` orders the equally busy."""
 
     name: str
     backend: Backend

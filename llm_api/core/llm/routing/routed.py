@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 
 from llm_api.core.errors import UnavailableError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.capabilities import common
+from llm_api.core.llm.observation import Observation, ReplicaStatus, observe
 from llm_api.core.llm.routing.deadlines import opening, within
 from llm_api.core.llm.routing.health import watch_health
 from llm_api.core.llm.routing.replica import PASSED_ON, Clock, Replica, least_busy
@@ -71,6 +72,11 @@ class RoutedBackend:
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """As the first replica counts: all have the same vocabulary."""
         return await count_tokens(self._replicas[0].backend, texts)
+
+    def observe(self) -> Iterator[Observation]:
+        for replica in self._replicas:
+            yield ReplicaStatus(replica.name, replica.breaker.is_closed, replica.running)
+            yield from observe(replica.backend)
 
     async def aclose(self) -> None:
         if self._watch is not None:

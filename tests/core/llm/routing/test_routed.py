@@ -15,9 +15,12 @@ from llm_api.core.errors import (
     UpstreamTimeoutError,
 )
 from llm_api.core.llm.capabilities import Capabilities
+from llm_api.core.llm.observation import EngineStatus, ReplicaStatus
 from llm_api.core.llm.routing.replica import Replica
 from llm_api.core.llm.routing.routed import RoutedBackend, RoutingLimits
 from llm_api.core.llm.types import Event, Finished, ServedBy, Started, TextDelta, Usage
+from llm_api.core.utils.distribution import Distribution
+from tests.core.llm.fake_models import ClosableBackend
 from tests.core.llm.routing.fakes import (
     HELLO,
     FakeClock,
@@ -301,3 +304,20 @@ async def test_a_random_walk_of_failures_leaks_no_count_and_mixes_no_answers(see
         for source in backends:
             source.steps.clear()
         assert text_of(await events_of(backend)) == "Hello world!"
+
+
+async def test_replicas_show_how_they_are_and_what_is_inside_them() -> None:
+    clock = FakeClock()
+    ill = replica(plan("a", [BROKEN], [BROKEN]))
+    status = EngineStatus(0, 0, Distribution(()), Distribution(()), 0, None)
+    well = replica(ClosableBackend(card=replace(CARD, id="b"), observations=[status]))
+    async with routed([ill, well], clock) as backend:
+        for _ in range(3):
+            await events_of(backend)
+        async with aclosing(backend.generate(HELLO)) as events:
+            await anext(events)
+            assert list(backend.observe()) == [
+                ReplicaStatus("a", is_well=False, running=0),
+                ReplicaStatus("b", is_well=True, running=1),
+                status,
+            ]
