@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from math import ceil
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 import uvicorn
@@ -16,6 +19,7 @@ from fastapi import FastAPI
 from llm_api.api.bounded_head import BoundedHeadProtocol
 from llm_api.api.deps import set_services
 from llm_api.api.draining import draining_of
+from llm_api.api.metrics.sharing import WorkersFolder
 from llm_api.api.wiring import create_api
 from llm_api.config.chosen_models import ChosenModels, choose_models
 from llm_api.config.settings import Settings
@@ -37,7 +41,11 @@ _CLOSING_SECONDS = 2
 """How long connections may take to close after the last answer."""
 
 
-def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    on_load: OnLoad | None = None,
+    metrics_folder: WorkersFolder | None = None,
+) -> FastAPI:
     """The whole application. Opens nothing until it is started.
 
     `on_load` is called once, on the event loop, when every model that is loaded at the start has
@@ -66,6 +74,7 @@ def create_app(settings: Settings, on_load: OnLoad | None = None) -> FastAPI:
         ping_seconds=settings.sse_ping_seconds,
         access=access,
         tracer=tracer,
+        metrics_folder=metrics_folder,
     )
 
 
@@ -128,16 +137,17 @@ def _serve_workers(
     if embedder_kind(settings) != "none" and has_own_store(settings):
         log.warning("documents are not served: several WORKERS need a Qdrant server, QDRANT_URL")
     names = tuple(str(model.name) for model in chosen.models)
-    worker = partial(create_worker, settings)
-    config = _uvicorn_config(worker, settings, ceil(settings.drain_seconds))
-    serve_workers(config, lambda host, port: greet(Greeting(_url(host, port), names)))
+    with TemporaryDirectory(prefix="llm-api-") as folder:
+        worker = partial(create_worker, settings, Path(folder))
+        config = _uvicorn_config(worker, settings, ceil(settings.drain_seconds))
+        serve_workers(config, lambda host, port: greet(Greeting(_url(host, port), names)))
 
 
-def create_worker(settings: Settings) -> FastAPI:
-    """The application in a process of its own, which begins with nothing but these settings."""
+def create_worker(settings: Settings, metrics_folder: Path) -> FastAPI:
+    """The application in a process of its own, which begins with nothing but these arguments."""
     configure_logs(settings.log_level)
     let_streams_finish()
-    return create_app(settings)
+    return create_app(settings, metrics_folder=WorkersFolder(metrics_folder, str(os.getpid())))
 
 
 def _uvicorn_config(

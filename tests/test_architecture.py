@@ -92,7 +92,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "yaml": frozenset({"llm_api.config.yaml_text"}),
     "docstring_parser": frozenset({"llm_api.core.functions.docstrings"}),
     "prometheus_client": frozenset(
-        {"llm_api.api.metrics.exposition", "llm_api.api.metrics.families"}
+        f"llm_api.api.metrics.{name}" for name in ("exposition", "families", "sharing")
     ),
     "opentelemetry": frozenset({"llm_api.api.tracing"}),
     "structlog": frozenset({"llm_api.core.utils.logs"}),

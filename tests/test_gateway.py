@@ -15,6 +15,7 @@ import pytest
 from llm_api.config.settings import Settings, load_settings
 from llm_api.main import create_app
 from tests.cli.command import environment
+from tests.exposition import Scrape
 from tests.fakes import MODEL_ID
 from tests.live import live_server, wait_until
 
@@ -163,6 +164,21 @@ def test_several_workers_answer_behind_one_address_and_end_together(tmp_path: Pa
             assert answer.json()["choices"][0]["message"]["content"] == WORDS
         assert server.kill(signal.SIGINT) == 0
         wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+
+
+def workers_of(server: Served) -> set[str]:
+    """Whose counts are told by whichever answers."""
+    seen = Scrape(httpx2.get(f"{server.url}/metrics").text)
+    return {labels["worker"] for labels, _ in seen.samples("llm_api_ready")}
+
+
+@pytest.mark.timeout(120)
+def test_one_of_several_workers_tells_what_all_have_counted(tmp_path: Path) -> None:
+    with served(tmp_path, *STUB, "--workers", "2") as server:
+        wait_until(lambda: len(workers_of(server)) == 2, seconds=10)
+        workers = workers_of(server)
+        assert server.kill(signal.SIGTERM) == 0
+    assert {Path(f"/proc/{worker}").exists() for worker in workers} == {False}
 
 
 def test_several_workers_are_refused_with_an_engine_of_their_own(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from llm_api.api.errors import add_error_handlers
 from llm_api.api.mcp_server import MCP_PATH, MCPEndpoint
 from llm_api.api.metrics.exposition import Exposition
 from llm_api.api.metrics.requests import RequestMetrics
+from llm_api.api.metrics.sharing import WorkersFolder
 from llm_api.api.middleware.body_limit import BodyLimitMiddleware
 from llm_api.api.middleware.gate import GateMiddleware
 from llm_api.api.middleware.host_check import HostCheckMiddleware
@@ -68,20 +69,23 @@ def create_api(
     ping_seconds: float = DEFAULT_PING_SECONDS,
     access: Access | None = None,
     tracer: Tracer | None = None,
+    metrics_folder: WorkersFolder | None = None,
 ) -> FastAPI:
     """The application without its services: routes, errors, middleware, documentation.
 
     Before the first request somebody has to call `set_services`: the `lifespan`, or a test.
-    Without `access`, that of a server on loopback holds.
+    Without `access`, that of a server on loopback holds. Several workers share `metrics_folder`.
     """
     draining = Draining()
     access = access or Access()
     metrics = RequestMetrics()
+    exposition = Exposition(metrics, lambda: services_of(app), version, metrics_folder)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncGenerator[None, None]:
         # The services last longer than the calls that come through MCP.
-        async with lifespan(app) if lifespan else nullcontext(), mcp.serving():
+        services = lifespan(app) if lifespan else nullcontext()
+        async with services, exposition.shared(), mcp.serving():
             yield
 
     app = FastAPI(
@@ -98,7 +102,7 @@ def create_api(
     )
     app.state.ping_seconds = ping_seconds
     app.state.draining = draining
-    app.state.exposition = Exposition(metrics, lambda: services_of(app), version)
+    app.state.exposition = exposition
     add_error_handlers(app)
     for resource in _RESOURCES:
         app.include_router(resource.router)

@@ -3,34 +3,74 @@
 Every family is always there, even without a sample: what a dashboard names can be looked up.
 """
 
+import asyncio
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from llm_api.api.deps import WholeServices
-from llm_api.api.metrics.families import counter, gauge, histogram
+from llm_api.api.metrics.families import Collected, counter, gauge, histogram
 from llm_api.api.metrics.requests import RequestMetrics
+from llm_api.api.metrics.sharing import EVERY_SECONDS, WorkersFolder
 from llm_api.core.llm.observation import EngineStatus, ReplicaStatus
 from llm_api.core.rag.stage_times import StageTimes
+from llm_api.core.utils.to_the_end import to_the_end
+
+log = logging.getLogger(__name__)
 
 
 class Exposition:
     """The metrics of one application, whose services are there by the first request."""
 
     def __init__(
-        self, requests: RequestMetrics, services: Callable[[], WholeServices], version: str
+        self,
+        requests: RequestMetrics,
+        services: Callable[[], WholeServices],
+        version: str,
+        folder: WorkersFolder | None = None,
     ) -> None:
+        """`folder` is where the workers of a server leave what they count for each other."""
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._registry.register(_Collector(requests, services, version))
+        self._folder = folder
 
-    def render(self, accept: str) -> tuple[bytes, str]:
+    async def render(self, accept: str) -> tuple[bytes, str]:
         """The text and its content type, in the format that the `Accept` header prefers."""
         encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        own = list(self._registry.collect())
+        return await asyncio.to_thread(self._written, encode, own), content_type
+
+    def _written(self, encode: Callable[[Collector], bytes], own: list[Metric]) -> bytes:
+        return encode(Collected(own if self._folder is None else self._folder.gathered(own)))
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncGenerator[None, None]:
+        """While this lasts, the other workers can tell what is counted here."""
+        if self._folder is None:
+            yield
+            return
+        leaving = asyncio.create_task(self._keep_leaving(self._folder))
+        try:
+            yield
+        finally:
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+            await asyncio.to_thread(self._folder.clear)
+
+    async def _keep_leaving(self, folder: WorkersFolder) -> None:
+        while True:
+            try:
+                own = list(self._registry.collect())
+                await to_the_end(asyncio.to_thread(folder.leave, own))
+            except OSError as error:
+                log.warning("the other workers cannot tell what this one counts: %s", error)
+            await asyncio.sleep(EVERY_SECONDS)
 
 
 class _Collector(Collector):

@@ -3,11 +3,23 @@
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 
+from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 from llm_api.core.utils.distribution import Distribution
 
 PREFIX = "llm_api_"
+
+
+class Collected(Collector):
+    """Families that have been collected, for whoever wants to collect them."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
 
 
 def counter(

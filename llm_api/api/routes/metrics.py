@@ -14,8 +14,8 @@ router = APIRouter(tags=["Health"])
 async def metrics(request: Request) -> Response:
     """Counts and times since the start, in Prometheus' text format or in OpenMetrics'.
 
-    With several workers, those of the one that answers.
+    With several workers, those of each, told apart by the label `worker`.
     """
     accept = request.headers.get("accept", "")
-    text, content_type = request.app.state.exposition.render(accept)
+    text, content_type = await request.app.state.exposition.render(accept)
     return Response(text, media_type=content_type)

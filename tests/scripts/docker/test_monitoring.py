@@ -27,6 +27,8 @@ DOCKER = ROOT / "docker"
 RULES = DOCKER / "prometheus" / "rules" / "llm_api.yml"
 DASHBOARD = DOCKER / "grafana" / "dashboards" / "llm_api.json"
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
 OF_PROMETHEUS = {"job", "instance", "le"}
 """Labels that it puts on itself, or that a histogram's buckets have."""
 
@@ -126,6 +128,13 @@ def test_every_metric_of_ours_is_looked_at(scrape: Scrape) -> None:
         for metric in look.metrics
     }
     assert {name for name in families if name.startswith("llm_api_")} - shown == set()
+
+
+def test_the_readme_tells_every_metric_of_ours(scrape: Scrape) -> None:
+    table = README.partition("<!-- metrics:begin -->")[2].partition("<!-- metrics:end -->")[0]
+    told = re.findall(r"`(llm_api_\w+)`", table)
+    ours = {name for name in scrape.names() if name.startswith("llm_api_")}
+    assert sorted(told) == sorted({re.sub(r"_(bucket|sum|count)$", "", name) for name in ours})
 
 
 def test_prometheus_reads_the_rules() -> None:

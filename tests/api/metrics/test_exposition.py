@@ -1,7 +1,9 @@
 """What `/metrics` tells is what answers and the request log tell."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -9,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from llm_api.api.deps import set_services
+from llm_api.api.metrics.sharing import WorkersFolder
 from llm_api.api.wiring import create_api
 from llm_api.core.access.keys import USER_SCOPES, Limits
 from llm_api.core.errors import GenerationError, OverloadedError
@@ -29,7 +32,7 @@ from tests.api.keyed import BEARER, api_key, keyed_app, talking_to
 from tests.core.embeddings.fake_encoder import EMBEDDING_ID
 from tests.exposition import Scrape
 from tests.fakes import MODEL_ID, FakeBackend, FakeServices, Step, endless, spoken
-from tests.live import wait_until
+from tests.live import live_server, wait_until
 
 CHAT = "/v1/chat/completions"
 
@@ -287,3 +290,24 @@ async def test_openmetrics_is_spoken_to_who_asks_for_it(client: httpx2.AsyncClie
     response = await client.get("/metrics", headers=accept)
     assert response.headers["content-type"].startswith("application/openmetrics-text; version=1.0")
     assert response.text.endswith("# EOF\n")
+
+
+def test_workers_tell_each_other_while_they_live(services: FakeServices, tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+        set_services(app, services)
+        yield
+
+    apps = [
+        create_api(lifespan, version="0", metrics_folder=WorkersFolder(tmp_path, name))
+        for name in ("1", "2")
+    ]
+    with live_server(apps[0]) as url:
+        wait_until((tmp_path / "1.prom").exists)
+        with live_server(apps[1]):
+            wait_until((tmp_path / "2.prom").exists)
+            seen = Scrape(httpx2.get(f"{url}/metrics").text)
+            assert seen.value("llm_api_ready", worker="2") == 1
+        seen = Scrape(httpx2.get(f"{url}/metrics").text)
+    assert list(seen.samples("llm_api_ready")) == [({"worker": "1"}, 1)]
+    assert list(tmp_path.iterdir()) == []
