@@ -257,6 +257,7 @@ def test_ctrl_c_stops_the_answer_and_ctrl_d_the_program(server: ChatServer, tmp_
         person.types("Again\n")
         person.until("Hello.")
         person.until("> ")
+        time.sleep(0.2)  # a signal between the prompt and the wait for a key waits for the key
         os.kill(person.process.pid, signal.SIGINT)
         person.until("/exit or Ctrl-D leaves")
         person.until("> ")
