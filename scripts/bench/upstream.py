@@ -1,5 +1,7 @@
 """The stand-in for an engine behind a gateway: answers every chat at once, always the same.
 
+Who asks `SLOWLY` gets `SLOW_TOKENS` one after the other, as of an engine that computes.
+
 `python -m scripts.bench.upstream --host HOST --port PORT`. Knows as much of HTTP/1.1 as gateways
 and the bench's client send: bodies with a length, connections that stay open.
 """
@@ -7,6 +9,7 @@ and the bench's client send: bodies with a length, connections that stay open.
 import argparse
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Final, cast
 
 import uvloop
@@ -14,6 +17,9 @@ import uvloop
 from scripts.bench.messages import MessageReader
 
 MODEL: Final = "upstream"
+SLOWLY: Final = "slowly"
+SLOW_TOKENS: Final = 50
+_PAUSE_SECONDS: Final = 0.1
 _WORDS: Final = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
 
 
@@ -41,21 +47,23 @@ _ANSWER: Final = _response(
 )
 
 
-def _stream() -> bytes:
-    """The same answer with a chunk for each word, sent at once."""
+def _frames(words: list[str], reason: str) -> list[str]:
+    """A chunk for each word, and those before and after them."""
     deltas: list[dict[str, str]] = [{"role": "assistant", "content": ""}]
-    deltas += [{"content": f"{' ' * bool(at)}{word}"} for at, word in enumerate(_WORDS)]
+    deltas += [{"content": f"{' ' * bool(at)}{word}"} for at, word in enumerate(words)]
     choices: list[list[object]] = [
         [{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas
     ]
-    choices += [[{"index": 0, "delta": {}, "finish_reason": "stop"}], []]
+    choices += [[{"index": 0, "delta": {}, "finish_reason": reason}], []]
     chunks = [{**_HEAD, "object": "chat.completion.chunk", "choices": one} for one in choices]
-    chunks[-1]["usage"] = _USAGE
-    lines = [*map(json.dumps, chunks), "[DONE]"]
-    return _http("text/event-stream", "".join(f"data: {line}\n\n" for line in lines))
+    count = len(words)
+    chunks[-1]["usage"] = {**_USAGE, "completion_tokens": count, "total_tokens": 8 + count}
+    return [f"data: {line}\n\n" for line in (*map(json.dumps, chunks), "[DONE]")]
 
 
-_STREAM: Final = _stream()
+_STREAM: Final = _http("text/event-stream", "".join(_frames(_WORDS, "stop")))
+_SLOW_FRAMES: Final = _frames(["word"] * SLOW_TOKENS, "length")
+_SLOW_STREAM: Final = _http("text/event-stream", "".join(_SLOW_FRAMES))
 
 
 class Upstream(asyncio.Protocol):
@@ -73,9 +81,23 @@ class Upstream(asyncio.Protocol):
             if request.first_line.startswith(b"GET "):
                 self._transport.write(_MODELS)
                 self._transport.close()
+                return
+            body = json.loads(request.body)
+            asked = body.get("messages") or [{}]
+            if asked[-1].get("content") == SLOWLY:
+                self._drip(_SLOW_STREAM, iter(_SLOW_FRAMES))
             else:
-                is_streamed = json.loads(request.body).get("stream")
-                self._transport.write(_STREAM if is_streamed else _ANSWER)
+                self._transport.write(_STREAM if body.get("stream") else _ANSWER)
+
+    def _drip(self, rest: bytes, frames: Iterator[str]) -> None:
+        """Send what comes up to the next frame's end, and the others later."""
+        if self._transport.is_closing():
+            return
+        if (frame := next(frames, None)) is not None:
+            end = rest.index(frame.encode()) + len(frame)
+            self._transport.write(rest[:end])
+            loop = asyncio.get_running_loop()
+            loop.call_later(_PAUSE_SECONDS, self._drip, rest[end:], frames)
 
 
 async def _serve(host: str, port: int) -> None:

@@ -16,6 +16,7 @@ from scripts.bench.connection import Connection, Reply, connect
 from scripts.bench.contestants import LITELLM, OUR_GATEWAY, OUR_STUB, UPSTREAM
 from scripts.bench.scenarios.scenario import Claim, Sample, Scenario, Turn, sample
 from scripts.bench.statistics import percentile
+from scripts.bench.upstream import SLOW_TOKENS, SLOWLY
 
 PATH = "/v1/chat/completions"
 WORDS = "one two three four five six seven eight"
@@ -30,7 +31,6 @@ RATE_CLIENTS = 32
 RATE_REQUESTS = 3200
 
 STREAMS = 500
-STREAM_TOKENS = 50
 WAVES = 4
 
 ADDED = {at_a_time: f"p50 added at {at_a_time} at a time, ms" for at_a_time in REQUESTS}
@@ -102,11 +102,10 @@ async def _many_streams(turn: Turn) -> Sample:
 
 
 async def _wave(turn: Turn) -> list[Answer]:
-    content = " ".join([WORDS] * 8)  # an echo of it ends at its limit
     body = {
         "model": turn.desk.model,
-        "messages": [{"role": "user", "content": content}],
-        "max_tokens": STREAM_TOKENS,
+        "messages": [{"role": "user", "content": SLOWLY}],
+        "max_tokens": SLOW_TOKENS,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -159,11 +158,12 @@ STUB_RATE = Scenario(
 
 MANY_STREAMS = Scenario(
     key="O",
-    title="gateway: 500 streams of 50 tokens at once, four times",
+    title="gateway: 500 streams of 50 tokens at once, ten a second each, four times",
     measure=_many_streams,
     claims=(
         Claim(MEMORY, "MB", "at most", 20.0, 0.0),
         Claim(TOGETHER, "streams", "at least", 0.9 * STREAMS, STREAMS),
     ),
-    contestants=(OUR_STUB,),
+    contestants=(OUR_GATEWAY,),
+    compares_with=(UPSTREAM,),
 )

@@ -9,7 +9,7 @@ from scripts.bench.answer import Answer
 from scripts.bench.client import HOST, get
 from scripts.bench.connection import connect
 from scripts.bench.scenarios.gateway import most_together
-from scripts.bench.upstream import Upstream
+from scripts.bench.upstream import SLOW_TOKENS, SLOWLY, Upstream
 
 
 def stream(first: float, ended: float) -> Answer:
@@ -49,3 +49,13 @@ async def test_a_server_that_is_gone_is_an_error() -> None:
     async with server, connect(server.sockets[0].getsockname()[1]) as connection:
         with pytest.raises(OSError, match="closed"):
             await connection.post("/", b"{}")
+
+
+async def test_who_asks_slowly_gets_one_token_after_the_other() -> None:
+    server = await asyncio.get_running_loop().create_server(Upstream, HOST, 0)
+    body = json.dumps({"messages": [{"role": "user", "content": SLOWLY}], "stream": True})
+    async with server, connect(server.sockets[0].getsockname()[1]) as connection:
+        reply = await connection.post("/v1/chat/completions", body.encode())
+    assert reply.body.count(b"word") == SLOW_TOKENS
+    assert reply.body.endswith(b"data: [DONE]\n\n")
+    assert reply.seconds > 1
