@@ -194,7 +194,7 @@ def _list(schema: Mapping[str, JSON], name: str) -> list[JSON]:
 def _enforceable(schema: dict[str, JSON], root: JSON) -> dict[str, JSON]:
     copy: dict[str, JSON] = {}
     for name, value in schema.items():
-        if name == "format" and value not in FORMATS:
+        if name == "format" and isinstance(value, str) and value not in FORMATS:
             continue
         if name in _SCHEMA_MAPPINGS and isinstance(value, dict):
             copy[name] = {key: _enforceable_part(part, root) for key, part in value.items()}

@@ -129,3 +129,7 @@ def test_the_deepest_refused_part_is_found() -> None:
 
     assert deepest_refused(schema, why) == ("/properties/b/items", "/PROPERTIES/B/ITEMS")
     assert deepest_refused(schema, lambda place: "") == ("", "")
+
+
+def test_a_format_that_is_no_text_stays_for_the_compiler_to_refuse() -> None:
+    assert checked({"type": "string", "format": []}, "tools") == {"type": "string", "format": []}

@@ -159,6 +159,7 @@ def test_a_wrong_grammar_is_refused_by_name_and_soon(
         ({"type": "integer", "minimum": 5, "maximum": 3}, "minimum"),
         ({"not": {}}, "not"),
         ({"type": "strng"}, "strng"),
+        ({"type": "string", "format": []}, "format"),
     ],
 )
 def test_a_schema_that_cannot_be_enforced_says_where(
