@@ -95,16 +95,19 @@ async def whole(request: Request, generation: Generation) -> list[Completion]:
 
 
 async def _collected(request: Request, generation: Generation) -> list[Completion]:
-    requests = [replace(one, is_whole=True) for one in generation.requests]
-    async with aclosing(_events(request, replace(generation, requests=requests))) as events:
+    async with aclosing(_events(request, generation, is_whole=True)) as events:
         return await collect(events, len(generation.requests))
 
 
-def _events(request: Request, generation: Generation) -> AsyncGenerator[ChoiceEvent, None]:
-    facts = facts_of(request.scope)
-    facts.expect(generation.backend.card, generation.requests, generation.choices_per_prompt)
+def _events(
+    request: Request, generation: Generation, *, is_whole: bool
+) -> AsyncGenerator[ChoiceEvent, None]:
     is_cacheable = may_be_cached(request.headers)
-    requests = [replace(one, may_be_cached=is_cacheable) for one in generation.requests]
+    requests = [
+        replace(one, is_whole=is_whole, may_be_cached=is_cacheable) for one in generation.requests
+    ]
+    facts = facts_of(request.scope)
+    facts.expect(generation.backend.card, requests, generation.choices_per_prompt)
     return facts.watch(fan_out(generation.backend, requests))
 
 
@@ -122,7 +125,7 @@ async def started(
 
     Raises as `answer`.
     """
-    events = _events(request, generation)
+    events = _events(request, generation, is_whole=False)
     try:
         early = await until_disconnect(request, _all_started(events, len(generation.requests)))
     except BaseException:

@@ -1,21 +1,19 @@
 """The collection that the settings describe, without a server."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from llm_api.cli.files import FoundFile
 from llm_api.config.settings import Settings
 from llm_api.core.errors import CollectionNotFoundError
 from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.rag.every_document import every_document
 from llm_api.core.rag.files import DIGEST_FIELD, FileToIngest, read_documents
-from llm_api.core.rag.filters import EVERYTHING
 from llm_api.core.rag.outcome import Report
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.open_retrieval import open_retrieval
 from llm_api.services import open_embedders
-
-PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +24,11 @@ class LocalLibrary:
     collection: str
 
     async def digests(self) -> Mapping[str, str]:
-        found: dict[str, str] = {}
-        cursor: str | None = None
-        with suppress(CollectionNotFoundError):
-            while True:
-                page = await self.retrieval.store.list_documents(
-                    self.collection, EVERYTHING, cursor, PAGE
-                )
-                found |= {one.id: str(one.metadata.get(DIGEST_FIELD)) for one in page.documents}
-                if (cursor := page.next_cursor) is None:
-                    break
-        return found
+        stored = every_document(self.retrieval.store, self.collection)
+        try:
+            return {one.id: str(one.metadata.get(DIGEST_FIELD)) async for one in stored}
+        except CollectionNotFoundError:
+            return {}
 
     async def store(self, files: Sequence[FoundFile], report: Report) -> None:
         given = [FileToIngest(file.id, _reading(file), {}) for file in files]

@@ -8,11 +8,11 @@ from typing import Any
 import httpx2
 
 from llm_api.cli.files import FoundFile
+from llm_api.cli.refusals import code_of, message_of, refusal
 from llm_api.cli.server_url import checked_url, key_headers
 from llm_api.core.errors import (
     CollectionNotFoundError,
     GenerationError,
-    InvalidRequestError,
     UnavailableError,
 )
 from llm_api.core.rag.files import DIGEST_FIELD
@@ -42,7 +42,7 @@ class ServerLibrary:
             if cursor is not None:
                 params["cursor"] = cursor
             response = await self._send("GET", "/v1/rag/documents", params=params)
-            if _code(response) == CollectionNotFoundError.code:
+            if code_of(response) == CollectionNotFoundError.code:
                 return {}
             page = _answer(response)
             found |= {one["id"]: str(one["metadata"].get(DIGEST_FIELD)) for one in page["data"]}
@@ -62,7 +62,7 @@ class ServerLibrary:
                 await self._store([file], report)
             return
         if response.status_code == httpx2.codes.BAD_REQUEST:
-            reason = _message(response).removeprefix(f"{files[0].id}: ")
+            reason = message_of(response).removeprefix(f"{files[0].id}: ")
             report(DocumentOutcome(files[0].id, "failed", reason=reason))
             return
         for one in _answer(response)["documents"]:
@@ -117,20 +117,4 @@ def _answer(response: httpx2.Response) -> dict[str, Any]:
     if response.is_success:
         answer: dict[str, Any] = response.json()
         return answer
-    message = _message(response)
-    raise GenerationError(message) if response.is_server_error else InvalidRequestError(message)
-
-
-def _code(response: httpx2.Response) -> str | None:
-    """The code of a refusal of ours."""
-    try:
-        return str(response.json()["error"]["code"])
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _message(response: httpx2.Response) -> str:
-    try:
-        return str(response.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return f"{response.url} answered {response.status_code} {response.reason_phrase}."
+    raise refusal(response)

@@ -9,8 +9,9 @@ from typing import Any
 import httpx2
 
 from llm_api.cli.conversation import Answer
+from llm_api.cli.refusals import refusal
 from llm_api.cli.server_url import checked_url, key_headers
-from llm_api.core.errors import GenerationError, InvalidRequestError, UnavailableError
+from llm_api.core.errors import GenerationError, UnavailableError
 from llm_api.core.llm.types import JSON, Message
 from llm_api.core.upstream import LOOPBACK
 
@@ -35,7 +36,7 @@ class ServerTalker:
         ):
             if source.response.is_error:
                 source.response.read()
-                raise _refusal(source.response)
+                raise refusal(source.response)
             reason: str | None = None
             for event in source:
                 if event.data == "[DONE]":
@@ -72,16 +73,8 @@ def _first_model(client: httpx2.Client) -> str:
     with _explained(client):
         response = client.get("/v1/models")
         if response.is_error:
-            raise _refusal(response)
+            raise refusal(response)
         return str(response.json()["data"][0]["id"])
-
-
-def _refusal(response: httpx2.Response) -> InvalidRequestError | GenerationError:
-    try:
-        message = str(response.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        message = f"{response.url} answered {response.status_code} {response.reason_phrase}."
-    return GenerationError(message) if response.is_server_error else InvalidRequestError(message)
 
 
 @contextmanager

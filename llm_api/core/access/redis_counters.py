@@ -1,4 +1,4 @@
-"""Counts that several processes share, in Redis. The only door of `redis` in this package.
+"""Counts that several processes share, in Redis.
 
 Each method is one script or command, so it happens whole. Names are put as they are into keys of
 Redis, behind a prefix; a text in braces in them keeps what is counted together on one node of a

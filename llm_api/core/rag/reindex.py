@@ -7,21 +7,18 @@ A copy takes over what was stored since the one before began. What is stored in 
 the last copy and the renaming is lost: whoever writes meanwhile should write again.
 """
 
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import suppress
-from typing import Final, TypeAlias
+from typing import Final
 
 from llm_api.core.errors import CollectionNotFoundError, DocumentNotFoundError, VectorStoreError
-from llm_api.core.rag.filters import EVERYTHING
+from llm_api.core.rag.every_document import every_document
 from llm_api.core.rag.outcome import DocumentOutcome, Report
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.types import Document
-from llm_api.core.rag.vector_store import DocumentRecord, VectorStore
+from llm_api.core.rag.vector_store import VectorStore
 
-PAGE: Final = 256
 MAX_COPIES: Final = 10
-
-OnOutcome: TypeAlias = Callable[[DocumentOutcome], None]
 
 
 async def reindex(retrieval: Retrieval, collection: str, report: Report) -> None:
@@ -58,21 +55,11 @@ async def reindex(retrieval: Retrieval, collection: str, report: Report) -> None
 
 async def _changed(store: VectorStore, collection: str, copied: dict[str, float]) -> list[str]:
     """Documents that were not copied as they are now. Brings `copied` up to date."""
-    now = {record.id: record.stored_at async for record in _records(store, collection)}
+    now = {record.id: record.stored_at async for record in every_document(store, collection)}
     changed = [id for id, stored_at in now.items() if copied.get(id) != stored_at]
     copied.clear()
     copied.update(now)
     return changed
-
-
-async def _records(store: VectorStore, collection: str) -> AsyncGenerator[DocumentRecord, None]:
-    cursor: str | None = None
-    while True:
-        page = await store.list_documents(collection, EVERYTHING, cursor, PAGE)
-        for record in page.documents:
-            yield record
-        if (cursor := page.next_cursor) is None:
-            return
 
 
 async def _read(
@@ -85,5 +72,5 @@ async def _read(
 
 async def _delete_what_is_gone(store: VectorStore, fresh: str, wanted: Collection[str]) -> None:
     with suppress(CollectionNotFoundError):  # there was nothing to copy
-        gone = [one.id async for one in _records(store, fresh) if one.id not in wanted]
+        gone = [one.id async for one in every_document(store, fresh) if one.id not in wanted]
         await store.delete_documents(fresh, gone)

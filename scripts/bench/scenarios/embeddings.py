@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from scripts.bench.contestants import OURS, PLAIN
 from scripts.bench.embedding_client import embed, read_vectors
 from scripts.bench.requests import Desk
 from scripts.bench.scenarios.scenario import OURS_ALONE, Claim, Sample, Scenario, Turn
+from scripts.bench.scenarios.texts import passages, reply_sample
 from scripts.bench.statistics import percentile, rank_correlation
 
 CLIENTS = 16
@@ -62,15 +62,15 @@ async def _concurrent(turn: Turn) -> Sample:
     await all_clients("warm-up", WARM_UP_REQUESTS)
     began = time.perf_counter()
     answers = await all_clients("measured", count // CLIENTS)
-    return _sample(answers, {RATE: len(answers) / (time.perf_counter() - began)})
+    return reply_sample(answers, {RATE: len(answers) / (time.perf_counter() - began)})
 
 
 async def _bulk(turn: Turn) -> Sample:
     async with connect(turn.desk.port) as connection:
         await _warm_up(turn, connection)
-        passages = _passages(turn, "H")
-        answer = await embed(connection, passages)
-    return _sample([answer], {PASSAGE_RATE: len(passages) / answer.seconds})
+        texts = _passages(turn, "H")
+        answer = await embed(connection, texts)
+    return reply_sample([answer], {PASSAGE_RATE: len(texts) / answer.seconds})
 
 
 async def _query_meanwhile(turn: Turn) -> Sample:
@@ -86,7 +86,7 @@ async def _query_meanwhile(turn: Turn) -> Sample:
         answers = [*idle, *meanwhile, await bulk]
     usual = percentile([answer.seconds for answer in idle], 50)
     slow = percentile([answer.seconds for answer in meanwhile], 95)
-    return _sample(answers, {SHARE: slow / usual, IDLE: 1000 * usual, DURING: 1000 * slow})
+    return reply_sample(answers, {SHARE: slow / usual, IDLE: 1000 * usual, DURING: 1000 * slow})
 
 
 async def _exactness(turn: Turn) -> Sample:
@@ -97,7 +97,7 @@ async def _exactness(turn: Turn) -> Sample:
     texts += _passages(turn, "J")[: EXACTNESS_TEXTS // 2]
     answers = [await _ask_once(turn.desks[name], texts) for name in (OURS, PLAIN)]
     cosines = _cosines(*map(read_vectors, answers))
-    return _sample(
+    return reply_sample(
         answers, {MEAN_COSINE: float(cosines.mean()), WORST_COSINE: float(cosines.min())}
     )
 
@@ -109,7 +109,7 @@ async def _similarity(turn: Turn) -> Sample:
     ones, others, judged = _read_pairs(turn.sts)
     answers = [await _ask_once(turn.desk, side) for side in (ones, others)]
     cosines = _cosines(*map(read_vectors, answers))
-    return _sample(answers, {SPEARMAN: rank_correlation(cosines.tolist(), judged)})
+    return reply_sample(answers, {SPEARMAN: rank_correlation(cosines.tolist(), judged)})
 
 
 def _read_pairs(path: Path) -> tuple[list[str], list[str], list[float]]:
@@ -143,23 +143,15 @@ def _sentence(turn: Turn, *key: str | int) -> str:
 
 
 def _passages(turn: Turn, key: str) -> list[str]:
-    """Of all lengths alike, the same for every contestant."""
-    choose = random.Random(f"{key}/{turn.round_number}")  # noqa: S311 - reproducible
+    """The same for every contestant."""
     count = QUICK_PASSAGES if turn.is_quick else PASSAGES
-    return [
-        turn.desk.text(choose.randint(*PASSAGE_TOKENS), key, turn.round_number, index)
-        for index in range(count)
-    ]
+    return passages(turn, count, PASSAGE_TOKENS, f"{key}/{turn.round_number}", key)
 
 
 def _cosines(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
     one, other = some.astype(np.float64), others.astype(np.float64)
     lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     return np.asarray((one * other).sum(axis=1) / lengths)
-
-
-def _sample(answers: Sequence[Reply], figures: dict[str, float]) -> Sample:
-    return Sample(figures, lost=sum(answer.status != 200 for answer in answers))
 
 
 SINGLE_SENTENCES = Scenario(

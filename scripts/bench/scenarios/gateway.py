@@ -15,6 +15,7 @@ from scripts.bench.client import post
 from scripts.bench.connection import Connection, Reply, connect
 from scripts.bench.contestants import LITELLM, OUR_GATEWAY, OUR_STUB, UPSTREAM
 from scripts.bench.scenarios.scenario import Claim, Sample, Scenario, Turn, sample
+from scripts.bench.scenarios.texts import reply_sample
 from scripts.bench.statistics import percentile
 from scripts.bench.upstream import SLOW_TOKENS, SLOWLY
 
@@ -57,7 +58,7 @@ async def _added(turn: Turn) -> Sample:
             through += await _load(turn.desk.port, body, at_a_time, count)
         figures[ADDED[at_a_time]] = 1000 * (_median(through) - _median(direct))
         replies += direct + through
-    return _sample(replies, figures)
+    return reply_sample(replies, figures)
 
 
 async def _rate(turn: Turn) -> Sample:
@@ -66,7 +67,7 @@ async def _rate(turn: Turn) -> Sample:
     await _load(turn.desk.port, body, RATE_CLIENTS, count // 10)
     began = time.perf_counter()
     replies = await _load(turn.desk.port, body, RATE_CLIENTS, count)
-    return _sample(replies, {RATE: len(replies) / (time.perf_counter() - began)})
+    return reply_sample(replies, {RATE: len(replies) / (time.perf_counter() - began)})
 
 
 async def _load(port: int, body: bytes, at_a_time: int, count: int) -> list[Reply]:
@@ -131,10 +132,6 @@ def _body(model: str, content: str) -> bytes:
 
 def _median(replies: Sequence[Reply]) -> float:
     return percentile([reply.seconds for reply in replies], 50)
-
-
-def _sample(replies: Sequence[Reply], figures: dict[str, float]) -> Sample:
-    return Sample(figures, lost=sum(reply.status != 200 for reply in replies))
 
 
 ADDED_TIME = Scenario(

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from scripts.bench.answer import Answer
 from scripts.bench.connection import Connection, Reply, connect
 from scripts.bench.embedding_client import embed
 from scripts.bench.scenarios.scenario import OURS_ALONE, Claim, Sample, Scenario, Turn, sample
+from scripts.bench.scenarios.texts import passages, reply_sample
 from scripts.bench.statistics import percentile
 
 PASSAGES = 1000
@@ -44,9 +44,8 @@ async def _ingest(turn: Turn) -> Sample:
             shares.append(embedded.seconds / stored.seconds)
             rates.append(len(texts) / stored.seconds)
             replies += [embedded, stored]
-    return Sample(
-        {INGEST_SHARE: percentile(shares, 50), INGEST_RATE: percentile(rates, 50)},
-        lost=sum(reply.status != 200 for reply in replies),
+    return reply_sample(
+        replies, {INGEST_SHARE: percentile(shares, 50), INGEST_RATE: percentile(rates, 50)}
     )
 
 
@@ -88,13 +87,9 @@ async def _store(connection: Connection, collection: str, texts: Sequence[str]) 
 
 
 def _passages(turn: Turn, key: str) -> list[str]:
-    """Of all lengths alike, and of the same lengths for every key."""
-    choose = random.Random(turn.round_number)  # noqa: S311 - reproducible
+    """Of the same lengths for every key."""
     count = QUICK_PASSAGES if turn.is_quick else PASSAGES
-    return [
-        turn.desk.text(choose.randint(*PASSAGE_TOKENS), "P", key, turn.round_number, index)
-        for index in range(count)
-    ]
+    return passages(turn, count, PASSAGE_TOKENS, turn.round_number, "P", key)
 
 
 INGEST = Scenario(

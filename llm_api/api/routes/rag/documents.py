@@ -1,12 +1,12 @@
 """Documents: `/v1/rag/documents`."""
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
 from llm_api.api.deps import DocumentService
 from llm_api.api.json_body import JSONBodyRoute
+from llm_api.api.json_text import parse_json_text
 from llm_api.api.mapping.rag.documents import to_document, to_document_list, to_documents
 from llm_api.api.models.rag.documents import (
     DeletedDocument,
@@ -150,11 +150,7 @@ async def delete_document(
 
 def _filter(text: str) -> Filter:
     """Raises InvalidRequestError."""
-    try:
-        value: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequestError("'filter' is not valid JSON.", param="filter") from error
-    return parse_filter(value)
+    return parse_filter(parse_json_text(text, "filter"))
 
 
 router.include_router(bodies)

@@ -1,12 +1,10 @@
 """Files as documents: `POST /v1/rag/files`."""
 
-import json
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData, UploadFile
 
 from llm_api.api.deps import DocumentService
+from llm_api.api.json_text import parse_json_text
 from llm_api.api.models.rag.documents import IngestAnswer
 from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
 from llm_api.api.routes.rag.ingesting import INGEST_RESPONSES, Intake, ingest
@@ -143,10 +141,7 @@ def _boolean(form: FormData, name: str) -> bool | None:
 def _metadata(text: str | None) -> Metadata:
     if text is None:
         return {}
-    try:
-        value: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequestError("'metadata' is not valid JSON.", param="metadata") from error
+    value = parse_json_text(text, "metadata")
     if not isinstance(value, dict) or not all(map(_is_value, value.values())):
         raise InvalidRequestError(
             "'metadata' must be an object of texts, numbers, booleans, or lists of them.",
