@@ -99,6 +99,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "mcp": frozenset(
         {
             "llm_api.core.functions.mcp_client",
+            "llm_api.core.functions.mcp_listing",
             "llm_api.core.functions.mcp_results",
             "llm_api.api.mcp_server",
         }

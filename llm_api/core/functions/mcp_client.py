@@ -23,6 +23,7 @@ from mcp.types import CONNECTION_CLOSED, INVALID_REQUEST, Implementation
 from pydantic import JsonValue
 
 from llm_api.core.errors import FunctionFailedError
+from llm_api.core.functions.mcp_listing import mended
 from llm_api.core.functions.mcp_results import bounded, to_json_text
 from llm_api.core.functions.mcp_servers import Endpoint, MCPServer, Program
 from llm_api.core.functions.one_line import describe
@@ -155,7 +156,7 @@ async def _connected(server: MCPServer, session: _Session, resources: AsyncExitS
             assert_never(server.address)
     client_info = Implementation(name="llm_api", version=version("llm_api"))
     return await resources.enter_async_context(
-        Client(transport, client_info=client_info, cache=None)
+        Client(mended(transport, server.name), client_info=client_info, cache=None)
     )
 
 

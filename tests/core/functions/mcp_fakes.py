@@ -1,5 +1,6 @@
 """MCP servers to connect to: `mcp_peer.py` and worse, started as programs."""
 
+import json
 import os
 import signal
 import socket
@@ -23,6 +24,38 @@ def stdio_peer(name: str = "peer", **program: object) -> MCPServer:
 def script(code: str, start_seconds: float = 30) -> MCPServer:
     """A program that is no MCP server."""
     return MCPServer("script", Program(sys.executable, ("-c", code)), start_seconds)
+
+
+_LISTING = """
+import json, sys
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" not in asked:
+        continue
+    answers = {
+        "initialize": {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "listing", "version": "1"},
+        },
+        "tools/list": {"tools": json.loads(sys.argv[1])},
+        "tools/call": {"content": [{"type": "text", "text": "done"}]},
+    }
+    answer = {"jsonrpc": "2.0", "id": asked["id"]}
+    if asked["method"] in answers:
+        answer["result"] = answers[asked["method"]]
+    else:
+        answer["error"] = {"code": -32601, "message": "no such method"}
+    print(json.dumps(answer), flush=True)
+"""
+
+
+def listing(*tools: object) -> MCPServer:
+    """A server that lists its tools in just these words, which the SDK's own would not write."""
+    return MCPServer(
+        "listing", Program(sys.executable, ("-c", _LISTING, json.dumps(tools))), start_seconds=30
+    )
 
 
 def http_peer(url: str, headers: dict[str, str] = AUTHORIZATION) -> MCPServer:

@@ -18,6 +18,7 @@ from tests.core.functions.mcp_fakes import (
     http_peer,
     is_gone,
     kill,
+    listing,
     script,
     serving_peer,
     stdio_peer,
@@ -260,3 +261,40 @@ async def test_an_endpoint_that_wants_another_key_says_so() -> None:
         async with connected(http_peer(url, {"Authorization": "Bearer wrong"})) as client:
             with pytest.raises(FunctionFailedError, match=r"\(HTTP 401\)$"):
                 await client.tools()
+
+
+GOOD = {"name": "good", "inputSchema": {"type": "object", "properties": {"a": {}}}}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"inputSchema": {}},
+        {"inputSchema": None},
+        {},
+        {"inputSchema": {"type": None, "properties": None, "required": None}},
+    ],
+    ids=["empty", "null", "absent", "nulls"],
+)
+async def test_a_tool_whose_schema_says_nothing_takes_an_object(odd: dict[str, object]) -> None:
+    async with connected(listing({"name": "odd", **odd}, GOOD)) as client:
+        tools = {tool.name: tool.parameters for tool in await client.tools()}
+        assert tools == {"odd": {"type": "object"}, "good": GOOD["inputSchema"]}
+        assert await called(client, "odd") == "done"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"name": "broken", "inputSchema": {"type": "string"}},
+        {"name": "broken", "inputSchema": {"type": "object", "properties": []}},
+        {"inputSchema": {}},
+        "broken",
+    ],
+)
+async def test_a_tool_that_is_none_is_left_out_and_takes_no_other_down(
+    broken: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connected(listing(broken, GOOD)) as client:
+        assert [tool.name for tool in await client.tools()] == ["good"]
+    assert "listing has a tool that cannot be called" in caplog.text
