@@ -26,7 +26,7 @@ class RetrievalSettings(BaseModel):
         default=10,
         ge=0.1,
         allow_inf_nan=False,
-        description="Seconds after which it is taken not to answer.",
+        description="Seconds after which it, or the store in `DATA_DIR`, is taken not to answer.",
     )
     qdrant_shard_number: int | None = Field(
         default=None, ge=1, description="Shards of a new collection on a cluster."

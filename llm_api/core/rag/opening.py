@@ -20,7 +20,8 @@ RECOVERY_SECONDS = 3600.0
 class VectorStoreOptions:
     """Where documents are kept.
 
-    A server if `url` is set; else in memory, or in `folder`. The rest is about the server.
+    A server if `url` is set; else in memory, or in `folder`. What does not answer within the
+    timeout is not there. The rest is about the server.
     """
 
     folder: Path
@@ -47,7 +48,8 @@ async def open_vector_store(options: VectorStoreOptions) -> AsyncGenerator[Vecto
 async def _open_embedded(options: VectorStoreOptions) -> AsyncGenerator[VectorStore, None]:
     from llm_api.core.rag.stores.edge_process import open_edge_process  # noqa: PLC0415
 
-    async with open_edge_process(None if options.is_in_memory else options.folder) as store:
+    folder = None if options.is_in_memory else options.folder
+    async with open_edge_process(folder, options.timeout_seconds) as store:
         yield store
 
 

@@ -27,16 +27,21 @@ class Answer:
     error: Exception | None = None
 
 
-def encode(message: Call | Answer) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The process is alive, and has not answered everything yet."""
+
+
+def encode(message: Call | Answer | Beat) -> bytes:
     data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     return len(data).to_bytes(_LENGTH_BYTES, "big") + data
 
 
-async def read(reader: asyncio.StreamReader) -> Call | Answer | None:
+async def read(reader: asyncio.StreamReader) -> Call | Answer | Beat | None:
     """The next message, or None if the other end has gone."""
     try:
         length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES), "big")
         message = pickle.loads(await reader.readexactly(length))  # noqa: S301 - see above
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
-    return cast("Call | Answer", message)
+    return cast("Call | Answer | Beat", message)

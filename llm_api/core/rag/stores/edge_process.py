@@ -1,14 +1,16 @@
 """The embedded store as the server sees it: in a process of its own, started again if it dies.
 
-Every method is a call of the same name there.
+Every method is a call of the same name there. What only reads is answered within the timeout, or an
+error; a write may take longer, as long as the process shows that it is alive. One that does not is
+killed, which is safe at any moment: what was acknowledged is durable, what was not is cleaned up.
 """
 
 import asyncio
 import itertools
+import logging
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
@@ -31,16 +33,135 @@ from llm_api.core.rag.vector_store import (
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_CLOSE_SECONDS = 30.0
+log = logging.getLogger(__name__)
+
+_OPENING = 0
+"""The number of the answer that says that the store is open."""
+
+_READS = frozenset(
+    {
+        "describe_collection",
+        "list_collections",
+        "get_document",
+        "read_document",
+        "list_documents",
+        "search",
+    }
+)
+"""Calls that are answered within the timeout. The others may be large, and take longer."""
+
+_CLOSE_SECONDS = 3.0
+_CLOSE_SECONDS_IF_OWING = 1.0
+"""How long the process may take to end; the shorter if it still owes an answer."""
+
+_START_SECONDS = 60.0
+"""How long until a new process is heard of: a busy machine takes its time to load the engine."""
+
+_CHECKS = 8
+"""How often within the timeout it is looked whether the process was heard of.
+
+Checks are counted, not seconds: while the event loop stands still, nobody can be heard.
+"""
 
 
-@dataclass(frozen=True, slots=True)
 class _Worker:
-    """The process that holds the store, and the pipes to it."""
+    """The process that holds the store, and who waits for its answers."""
 
-    process: asyncio.subprocess.Process
-    calls: asyncio.StreamWriter
-    answers: asyncio.StreamReader
+    def __init__(self, process: asyncio.subprocess.Process, timeout_seconds: float) -> None:
+        self.process = process
+        self._check_seconds = timeout_seconds / _CHECKS
+        self._calls = cast("asyncio.StreamWriter", process.stdin)
+        self._numbers = itertools.count(_OPENING + 1)
+        self._waiting: dict[int, asyncio.Future[object]] = {}
+        self._silent_checks = 0
+        self._bearable_checks = _START_SECONDS / self._check_seconds
+        self._opened = self._expect(_OPENING)
+        self._opened.add_done_callback(_look_at)
+        self._watching = asyncio.create_task(self._watch())
+        self._reading = asyncio.create_task(
+            self._read(cast("asyncio.StreamReader", process.stdout))
+        )
+
+    @property
+    def has_ended(self) -> bool:
+        return self._reading.done()
+
+    async def opened(self) -> None:
+        """Returns when the store is open. Raises what keeps it from opening."""
+        await asyncio.shield(self._opened)
+
+    async def ask(self, method: str, arguments: tuple[object, ...]) -> object:
+        """What the call returns there. Raises what it raises."""
+        call = Call(next(self._numbers), method, arguments)
+        frame = encode(call) if method in _READS else await asyncio.to_thread(encode, call)
+        if self.has_ended:
+            raise _ended()
+        answer = self._expect(call.number)
+        self._calls.write(frame)
+        return await answer
+
+    async def close(self) -> None:
+        """Let the store finish what it was asked, if that does not take long."""
+        self._calls.close()
+        seconds = _CLOSE_SECONDS_IF_OWING if self._waiting else _CLOSE_SECONDS
+        try:
+            async with asyncio.timeout(seconds):
+                await self.process.wait()
+        except TimeoutError:
+            self._kill()
+        await self._reading
+        await self.process.wait()
+
+    def _expect(self, number: int) -> asyncio.Future[object]:
+        if not self._waiting:
+            self._silent_checks = 0
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        return answer
+
+    async def _read(self, answers: asyncio.StreamReader) -> None:
+        while (message := await read(answers)) is not None:
+            self._silent_checks, self._bearable_checks = 0, _CHECKS
+            if isinstance(message, Answer):
+                _settle(self._waiting.pop(message.number), message)
+        self._watching.cancel()
+        for number, waiting in self._waiting.items():
+            _settle(waiting, Answer(number, error=_unopened() if number == _OPENING else _ended()))
+        self._waiting.clear()
+
+    async def _watch(self) -> None:
+        """Kill the process if it owes an answer, and is not heard of for the timeout."""
+        while self._silent_checks < self._bearable_checks:
+            await asyncio.sleep(self._check_seconds)
+            self._silent_checks = self._silent_checks + 1 if self._waiting else 0
+        log.error("the vector store's process gives no sign of life: it is killed, and replaced")
+        self._kill()
+
+    def _kill(self) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+
+
+def _settle(waiting: "asyncio.Future[object]", answer: Answer) -> None:
+    if waiting.done():  # whoever asked has gone
+        return
+    if answer.error is None:
+        waiting.set_result(answer.value)
+    else:
+        waiting.set_exception(answer.error)
+
+
+def _look_at(future: "asyncio.Future[object]") -> None:
+    """So that nobody complains of an exception which nobody has waited for."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _unopened() -> VectorStoreUnavailableError:
+    return VectorStoreUnavailableError("The vector store could not be opened; the log says why.")
+
+
+def _ended() -> VectorStoreUnavailableError:
+    return VectorStoreUnavailableError("The vector store has ended; it starts anew.")
 
 
 class EdgeProcess:
@@ -49,22 +170,21 @@ class EdgeProcess:
     A call that is cancelled is carried out nevertheless.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, timeout_seconds: float = 10.0) -> None:
         self._folder = folder
+        self._timeout_seconds = timeout_seconds
         self._is_closed = False
         self._starting = asyncio.Lock()
-        self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[object]] = {}
         self._worker: _Worker | None = None
-        self._reading: asyncio.Task[None] | None = None
 
     @property
     def process_id(self) -> int | None:
         """Of the process that holds the store, while there is one."""
-        return None if self._worker is None else self._worker.process.pid
+        worker = self._worker
+        return None if worker is None or worker.has_ended else worker.process.pid
 
     async def running(self) -> _Worker:
-        """The process, started if there is none.
+        """The process with its store open, started if there is none.
 
         Raises VectorStoreLockedError if another process has the folder open, or whatever else
         keeps the store from opening.
@@ -72,38 +192,18 @@ class EdgeProcess:
         async with self._starting:
             if self._is_closed:
                 raise VectorStoreUnavailableError("The server is stopping.")
-            if self._worker is None:
-                self._worker = await _start(self._folder)
-                self._reading = asyncio.create_task(self._read(self._worker.answers))
-            return self._worker
+            if self._worker is None or self._worker.has_ended:
+                self._worker = _Worker(await _start(self._folder), self._timeout_seconds)
+            worker = self._worker
+        await worker.opened()
+        return worker
 
     async def aclose(self) -> None:
-        """Let the store finish what it was asked, and close it. Idempotent."""
+        """Close the store and end its process. Idempotent."""
         self._is_closed = True
-        if self._worker is None or self._reading is None:
-            return
-        process = self._worker.process
-        self._worker.calls.close()
-        try:
-            await asyncio.wait_for(process.wait(), _CLOSE_SECONDS)
-        except TimeoutError:
-            process.kill()
-        await self._reading
-
-    async def _read(self, answers: asyncio.StreamReader) -> None:
-        while isinstance(answer := await read(answers), Answer):
-            waiting = self._waiting.pop(answer.number)
-            if waiting.cancelled():
-                continue
-            if answer.error is None:
-                waiting.set_result(answer.value)
-            else:
-                waiting.set_exception(answer.error)
-        self._worker = None
-        for waiting in self._waiting.values():
-            if not waiting.cancelled():
-                waiting.set_exception(VectorStoreUnavailableError("The vector store has ended."))
-        self._waiting.clear()
+        async with self._starting:
+            if self._worker is not None:
+                await self._worker.close()
 
     async def _call(
         self,
@@ -111,11 +211,13 @@ class EdgeProcess:
         *args: P.args,
         **_: P.kwargs,
     ) -> R:
-        worker = await self.running()
-        call = Call(next(self._numbers), method.__name__, args)
-        future = self._waiting[call.number] = asyncio.get_running_loop().create_future()
-        worker.calls.write(encode(call))
-        return cast("R", await future)
+        name = method.__name__
+        try:
+            async with asyncio.timeout(self._timeout_seconds if name in _READS else None):
+                worker = await self.running()
+                return cast("R", await worker.ask(name, args))
+        except TimeoutError as error:
+            raise VectorStoreUnavailableError("The vector store does not answer.") from error
 
     async def create_collection(self, name: str, embedding: Embedding) -> None:
         await self._call(VectorStore.create_collection, name, embedding)
@@ -170,31 +272,23 @@ class EdgeProcess:
 
 
 @asynccontextmanager
-async def open_edge_process(folder: Path | None) -> AsyncGenerator[EdgeProcess, None]:
+async def open_edge_process(
+    folder: Path | None, timeout_seconds: float = 10.0
+) -> AsyncGenerator[EdgeProcess, None]:
     """The store in a folder, or in memory without one, in a process that ends with the block.
 
     The process begins with the first call: who never asks for documents never pays for it.
     """
-    store = EdgeProcess(folder)
+    store = EdgeProcess(folder, timeout_seconds)
     try:
         yield store
     finally:
         await store.aclose()
 
 
-async def _start(folder: Path | None) -> _Worker:
-    process = await asyncio.create_subprocess_exec(
+async def _start(folder: Path | None) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", f"{__package__}.edge_worker", str(folder or "")),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    calls = cast("asyncio.StreamWriter", process.stdin)
-    answers = cast("asyncio.StreamReader", process.stdout)
-    ready = await read(answers)
-    if isinstance(ready, Answer) and ready.error is None:
-        return _Worker(process, calls, answers)
-    calls.close()
-    await process.wait()
-    if isinstance(ready, Answer) and ready.error is not None:
-        raise ready.error
-    raise VectorStoreUnavailableError("The vector store could not be opened; the log says why.")

@@ -1,7 +1,8 @@
 """The process that holds the embedded store. It serves calls until its standard input ends.
 
 The engine's Python binding holds the interpreter while it works: 0.15 seconds for a flush. In the
-server's process every stream would stand still that long.
+server's process every stream would stand still that long. While calls wait, a thread tells the
+server that this process is alive: one that is silent is taken to be dead, and is.
 """
 
 import asyncio
@@ -9,18 +10,58 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from llm_api.core.errors import LLMAPIError, VectorStoreError
-from llm_api.core.rag.stores.calls import Answer, Call, encode, read
+from llm_api.core.rag.stores.calls import Answer, Beat, Call, encode, read
 from llm_api.core.rag.stores.document_store import DocumentStore
 from llm_api.core.rag.stores.edge import open_edge
 from llm_api.core.utils.logs import configure_logs
 
 log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 0.25
+"""How often a process that has something to do says that it is alive."""
+
+
+class Answers:
+    """The way back to the server, which the event loop and the heart share."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._sending = threading.Lock()
+        self._is_busy = threading.Event()
+        self._open_calls = 0
+        self.begin_call()  # that to open the store
+        threading.Thread(target=self._beat, name="heart", daemon=True).start()
+
+    def begin_call(self) -> None:
+        """Beat until this call, too, has its answer."""
+        self._open_calls += 1
+        self._is_busy.set()
+
+    def end_call(self, answer: Answer) -> None:
+        self._open_calls -= 1
+        if not self._open_calls:
+            self._is_busy.clear()
+        self._send(answer)
+
+    def _beat(self) -> None:
+        while self._is_busy.wait():
+            self._send(Beat())
+            time.sleep(BEAT_SECONDS)
+
+    def _send(self, message: Answer | Beat) -> None:
+        """Blocks until the other end has read it; is silent if there is none any more."""
+        data = memoryview(encode(message))
+        with self._sending, suppress(BrokenPipeError):
+            while data:
+                data = data[os.write(self._descriptor, data) :]
 
 
 @asynccontextmanager
@@ -37,29 +78,30 @@ async def open_store(folder: Path | None) -> AsyncGenerator[DocumentStore, None]
         yield store
 
 
-async def serve(folder: Path | None, answers: int) -> None:
-    """Answer the calls on standard input into the file descriptor `answers`."""
+async def serve(folder: Path | None, answers: Answers) -> None:
+    """Answer the calls on standard input."""
     reader = await _standard_input()
     try:
         async with open_store(folder) as store, asyncio.TaskGroup() as tasks:
-            _send(answers, Answer(0))
+            answers.end_call(Answer(0))
             while isinstance(call := await read(reader), Call):
+                answers.begin_call()
                 tasks.create_task(_serve_call(store, call, answers))
     except LLMAPIError as error:
-        _send(answers, Answer(0, error=error))
+        answers.end_call(Answer(0, error=error))
 
 
-async def _serve_call(store: DocumentStore, call: Call, answers: int) -> None:
+async def _serve_call(store: DocumentStore, call: Call, answers: Answers) -> None:
     try:
         value = await getattr(store, call.method)(*call.arguments)
     except LLMAPIError as error:
-        _send(answers, Answer(call.number, error=error))
+        answers.end_call(Answer(call.number, error=error))
     except Exception:
         log.exception("%s failed", call.method)
         failure = VectorStoreError("The vector store failed on this; the log says why.")
-        _send(answers, Answer(call.number, error=failure))
+        answers.end_call(Answer(call.number, error=failure))
     else:
-        _send(answers, Answer(call.number, value))
+        answers.end_call(Answer(call.number, value))
 
 
 async def _standard_input() -> asyncio.StreamReader:
@@ -70,16 +112,6 @@ async def _standard_input() -> asyncio.StreamReader:
     return reader
 
 
-def _send(answers: int, answer: Answer) -> None:
-    """Blocks until the other end has read it; is silent if there is none any more."""
-    data = memoryview(encode(answer))
-    try:
-        while data:
-            data = data[os.write(answers, data) :]
-    except BrokenPipeError:
-        pass
-
-
 def main(folder: str) -> None:
     """Serve the store in `folder`, or one in memory if that is empty."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the server decides when this ends
@@ -87,7 +119,7 @@ def main(folder: str) -> None:
     configure_logs("INFO")
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints, does not answer
-    asyncio.run(serve(Path(folder) if folder else None, answers))
+    asyncio.run(serve(Path(folder) if folder else None, Answers(answers)))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ import os
 import random
 import signal
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,52 @@ async def test_store_whose_process_dies_comes_back(tmp_path: Path) -> None:
 def _process_id(store: EdgeProcess) -> int:
     assert store.process_id is not None
     return store.process_id
+
+
+async def test_store_whose_process_is_stopped_answers_within_the_timeout_and_is_replaced(
+    tmp_path: Path,
+) -> None:
+    async with open_edge_process(tmp_path, timeout_seconds=1.0) as store:
+        await put(store, "c", new_document("a", "one"))
+        stopped = _process_id(store)
+        os.kill(stopped, signal.SIGSTOP)
+        began = time.monotonic()
+        calls = (find(store, "c"), store.list_collections(), store.delete_documents("c", ["b"]))
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert time.monotonic() - began < 2.0
+        assert [type(answer) for answer in answers] == [VectorStoreUnavailableError] * 3
+        async with asyncio.timeout(30):
+            while not await _is_found(store, "one"):
+                await asyncio.sleep(0.1)
+        assert _process_id(store) != stopped
+
+
+async def _is_found(store: EdgeProcess, text: str) -> bool:
+    with suppress(VectorStoreUnavailableError):
+        return [hit.chunk.text for hit in await find(store, "c")] == [text]
+    return False
+
+
+async def test_stopped_process_does_not_keep_the_store_from_closing(tmp_path: Path) -> None:
+    async with open_edge_process(tmp_path) as store:
+        await put(store, "c", new_document("a", "one"))
+        os.kill(_process_id(store), signal.SIGSTOP)
+        searching = asyncio.create_task(find(store, "c"))
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+    assert time.monotonic() - began < 2.0
+    with pytest.raises(VectorStoreUnavailableError):
+        await searching
+
+
+async def test_write_that_takes_longer_than_the_timeout_is_waited_for(tmp_path: Path) -> None:
+    async with open_edge_process(tmp_path, timeout_seconds=0.5) as store:
+        await store.running()
+        await store.create_collection("c", MODEL)
+        long = new_document("a", *["word"] * 5000)
+        began = time.monotonic()
+        assert await put(store, "c", long) == ("created",)
+        assert time.monotonic() - began > 0.5
 
 
 async def test_cancelled_call_harms_no_other(tmp_path: Path) -> None:
