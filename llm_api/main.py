@@ -147,7 +147,12 @@ def create_worker(settings: Settings, metrics_folder: Path) -> FastAPI:
     """The application in a process of its own, which begins with nothing but these arguments."""
     configure_logs(settings.log_level)
     let_streams_finish()
-    return create_app(settings, metrics_folder=WorkersFolder(metrics_folder, str(os.getpid())))
+    try:
+        return create_app(settings, metrics_folder=WorkersFolder(metrics_folder, str(os.getpid())))
+    except Exception:
+        # Beyond this border multiprocessing would print the traceback past the log.
+        log.exception("the worker cannot start")
+        raise SystemExit(1) from None
 
 
 def _uvicorn_config(

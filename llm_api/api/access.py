@@ -31,7 +31,11 @@ class Access:
     max_upload_bytes: int = DEFAULT_UPLOAD_BYTES
 
     def identify(self, secrets: Iterable[str]) -> ApiKey | None:
-        """The key of the first secret that is one, or who nobody asks for a key; else None."""
+        """The key that all of the secrets are, or who nobody asks for a key; else None.
+
+        Of several credentials none is passed over: one that a proxy added would else decide.
+        """
         if self.keyring is None:
             return ApiKey(name="", digest="", limits=self.open_limits)
-        return next((key for key in map(self.keyring.find, secrets) if key is not None), None)
+        first, *others = [*map(self.keyring.find, secrets)] or [None]
+        return first if all(other == first for other in others) else None

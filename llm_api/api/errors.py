@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -172,6 +173,7 @@ def add_error_handlers(app: FastAPI) -> None:
         HTTPException: _on_http_error,
         RequestRefusedError: _on_refusal,
         ClientLeftError: _on_client_left,
+        ClientDisconnect: _on_client_left,  # inside its body
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
@@ -202,5 +204,5 @@ def _answered(request: Request, failure: Failure) -> Response:
     return failure.to_response()
 
 
-async def _on_client_left(_request: Request, _error: ClientLeftError) -> Response:
+async def _on_client_left(_request: Request, _error: Exception) -> Response:
     return Response(status_code=_CLIENT_CLOSED_REQUEST)

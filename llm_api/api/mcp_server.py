@@ -19,6 +19,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import (
     INVALID_PARAMS,
+    INVALID_REQUEST,
     CallToolRequestParams,
     CallToolResult,
     ContentBlock,
@@ -28,7 +29,9 @@ from mcp.types import (
     Tool,
 )
 from pydantic_core import from_json
-from starlette.types import Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
 from llm_api.core.errors import FunctionNotFoundError
 from llm_api.core.functions.opening import Functions
@@ -71,7 +74,50 @@ class MCPEndpoint:
         """Answer one request."""
         if self._manager is None:
             raise RuntimeError("the application's lifespan was not entered")
+        if scope["method"] == "POST":
+            body = await Request(scope, receive).body()
+            if (problem := _problem(body)) is not None:
+                await _refusal(problem)(scope, receive, send)
+                return
+            receive = _again(body, receive)
         await self._manager.handle_request(scope, receive, send)
+
+
+def _problem(body: bytes) -> str | None:
+    """What keeps a body from being one JSON-RPC message, where the library would quote its types.
+
+    None where nothing does, and where it is no JSON at all, which the library says well. Pure.
+    """
+    try:
+        message = from_json(body)
+    except ValueError:
+        return None
+    if not isinstance(message, dict):
+        return "send one JSON-RPC 2.0 message, which is an object; batches are not taken"
+    is_answer = not {"result", "error"}.isdisjoint(message)
+    number = message.get("id", 0)
+    demands = {
+        "'jsonrpc' must be '2.0'": message.get("jsonrpc") == "2.0",
+        "'method' must be a string": is_answer or isinstance(message.get("method"), str),
+        "'params' must be an object": isinstance(message.get("params", {}), dict),
+        "'id' must be a string or an integer": type(number) in (str, int),
+    }
+    return next((demand for demand, is_met in demands.items() if not is_met), None)
+
+
+def _refusal(problem: str) -> Response:
+    error = {"code": INVALID_REQUEST, "message": f"Invalid request: {problem}."}
+    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 400)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """The body once more, then what else there is to receive."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return receive_again
 
 
 class _Tools:

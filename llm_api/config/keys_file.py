@@ -154,7 +154,11 @@ def _locked(path: Path) -> Generator[None, None, None]:
 
 
 class WatchedKeys:
-    """The keys of a file as it is now. A file that has become unreadable changes nothing."""
+    """The keys of a file as it is now. A file that has become unreadable changes nothing.
+
+    Nor does one that has become empty, as a file is while somebody writes it: no keys at all are
+    `keys: []`.
+    """
 
     def __init__(self, path: Path, defaults: Limits) -> None:
         """Read the file. Blocks. Raises ConfigurationError."""
@@ -169,7 +173,7 @@ class WatchedKeys:
         if state != self._state:
             self._state = state
             try:
-                self._keys = self._read()
+                self._keys = self._changed()
             except ConfigurationError as error:
                 log.error("the keys stay as they were: %s", error)
         return self._keys
@@ -180,6 +184,11 @@ class WatchedKeys:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def _changed(self) -> tuple[ApiKey, ...]:
+        if self._state is not None and self._state[1] == 0:
+            raise ConfigurationError(f"{self._path.name}: is empty; no keys are `keys: []`")
+        return self._read()
 
     def _read(self) -> tuple[ApiKey, ...]:
         return tuple(entry.key(self._defaults) for entry in read_keys(self._path))

@@ -36,7 +36,19 @@ LLMAPIError
 └── DownloadError                  a model could not be fetched
 """
 
-from typing import ClassVar
+import re
+from typing import ClassVar, Final
+
+_ABSOLUTE_PATH: Final = re.compile(r"(?<![\w:/.-])/(?:[^\s'\"`/]+/)+([^\s'\"`/]+)")
+
+
+def without_folders(text: str) -> str:
+    """A reason as strangers may read it: of every absolute path its last part. Pure.
+
+    Nobody who sends requests needs to know where files lie on this machine. URLs stay as they are.
+    Does not cover folders with a space in their names.
+    """
+    return _ABSOLUTE_PATH.sub(r"\1", text)
 
 
 class LLMAPIError(Exception):

@@ -241,6 +241,32 @@ async def test_logprobs_have_the_official_shape(
     }
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"content": None, "refusal": "I cannot."},
+        {"refusal": "I cannot."},
+        {"content": [{"type": "refusal", "refusal": "I cannot."}]},
+        {"content": [{"type": "text", "text": "I "}, {"type": "refusal", "refusal": "cannot."}]},
+    ],
+)
+async def test_an_earlier_refusal_is_what_the_assistant_said(
+    client: httpx2.AsyncClient, backend: FakeBackend, said: dict[str, object]
+) -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", **said}]
+    await post(client, messages=[*turns, {"role": "user", "content": "Why?"}])
+    [request] = backend.requests
+    assert isinstance(request.prompt, ChatPrompt)
+    assert request.prompt.messages[1] == Message("assistant", "I cannot.")
+
+
+async def test_a_refusal_is_only_the_assistant_s(client: httpx2.AsyncClient) -> None:
+    part = {"type": "refusal", "refusal": "No."}
+    response = await client.post(CHAT, json=chat(messages=[{"role": "user", "content": [part]}]))
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "messages[0].content[0].type"
+
+
 async def test_an_answer_that_was_cut_is_an_error(
     client: httpx2.AsyncClient, backend: FakeBackend
 ) -> None:

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from mcp import Client, MCPError
-from mcp.types import INVALID_PARAMS, CallToolResult, TextContent
+from mcp.types import INVALID_PARAMS, INVALID_REQUEST, CallToolResult, TextContent
 from pydantic import JsonValue
 
 from llm_api.api.access import Access
@@ -299,3 +299,31 @@ async def test_what_other_servers_offer_is_offered_on(
         # The two event loops must not share a client: only what needs no call is asked here.
         async with Client(f"{base_url}{MCP_PATH}") as mcp:
             assert "add" in {tool.name for tool in (await mcp.list_tools()).tools}
+
+
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        ([], "send one JSON-RPC 2.0 message, which is an object; batches are not taken"),
+        ({"jsonrpc": "1.0", "id": 1, "method": "ping"}, "'jsonrpc' must be '2.0'"),
+        ({"id": 1, "method": "ping"}, "'jsonrpc' must be '2.0'"),
+        ({"jsonrpc": "2.0", "id": 1}, "'method' must be a string"),
+        ({"jsonrpc": "2.0", "id": 1, "method": 5}, "'method' must be a string"),
+        (
+            {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": [1]},
+            "'params' must be an object",
+        ),
+        ({"jsonrpc": "2.0", "id": {}, "method": "ping"}, "'id' must be a string or an integer"),
+        ({"jsonrpc": "2.0", "id": True, "method": "ping"}, "'id' must be a string or an integer"),
+    ],
+)
+def test_what_is_no_message_of_the_protocol_is_refused_in_one_line(
+    base_url: str, message: object, problem: str
+) -> None:
+    response = httpx2.post(base_url + MCP_PATH, json=message, headers=ACCEPT)
+    assert response.status_code == 400
+    assert response.json() == {
+        "jsonrpc": "2.0",
+        "id": None,
+        "error": {"code": INVALID_REQUEST, "message": f"Invalid request: {problem}."},
+    }

@@ -1,6 +1,7 @@
 """Every request leaves one record, out of the events that answered it."""
 
 import socket
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -186,6 +187,23 @@ def test_a_client_that_leaves_is_written_as_499(
     record = only(services)
     assert (record["status"], record["endpoint"]) == (499, path)
     assert record["prompt_tokens"] is None
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/embeddings", "/mcp"])
+def test_a_client_that_leaves_inside_its_body_is_no_error_of_the_server(
+    base_url: str,
+    services: FakeServices,
+    path: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    address = urlsplit(base_url)
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    with socket.create_connection((str(address.hostname), address.port or 0)) as connection:
+        connection.sendall(f"{head}content-length: 1000\r\n\r\n{{".encode())
+        time.sleep(0.05)
+    record = only(services)
+    assert (record["status"], record["error"]) == (499, None)
+    assert caplog.records == []
 
 
 def test_a_client_that_leaves_in_mid_stream_is_written_as_499(

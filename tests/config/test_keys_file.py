@@ -189,15 +189,23 @@ def test_a_file_that_becomes_bad_changes_nothing_and_is_told_once(
     with caplog.at_level(logging.ERROR):
         for spoil in (
             lambda: path.write_text("keys: [{name: alice, hash: sk-secret}]"),
+            lambda: path.write_text(""),  # as a writer leaves it that is not done yet
             path.unlink,
         ):
             spoil()
             assert [key.name for key in watched()] == ["alice"]
             assert [key.name for key in watched()] == ["alice"]
-    assert caplog.text.count("the keys stay as they were") == 2
+    assert caplog.text.count("the keys stay as they were") == 3
     assert "sk-secret" not in caplog.text
     add_key(path, name="bob", hash=HASH)
     assert [key.name for key in watched()] == ["bob"]
+
+
+def test_the_last_key_can_be_removed(path: Path) -> None:
+    add_key(path, name="alice", hash=HASH)
+    watched = WatchedKeys(path, Limits())
+    remove_key(path, "alice")
+    assert watched() == ()
 
 
 def test_a_file_of_the_same_size_and_date_in_its_place_is_seen(path: Path) -> None:

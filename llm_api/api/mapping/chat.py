@@ -85,7 +85,7 @@ def _to_message(message: ChatMessage, path: str) -> Message:
     calls = _calls(message, path)
     return Message(
         role=_ROLES[message.role],
-        content=_text(message, path) if message.content is not None or not calls else "",
+        content=_content(message, path, has_calls=bool(calls)),
         name=message.name,
         tool_calls=calls,
         tool_call_id=_answered_call(message, path),
@@ -124,6 +124,16 @@ def _legacy_id(name: str) -> str:
     return f"call_{name}"
 
 
+def _content(message: ChatMessage, path: str, *, has_calls: bool) -> str:
+    """What a turn says. An earlier answer may be calls alone, or a refusal, which it said."""
+    if message.content is None and message.role == "assistant":
+        if message.refusal is not None:
+            return message.refusal
+        if has_calls:
+            return ""
+    return _text(message, path)
+
+
 def _text(message: ChatMessage, path: str) -> str:
     if isinstance(message.content, str):
         return message.content
@@ -131,6 +141,9 @@ def _text(message: ChatMessage, path: str) -> str:
     texts = []
     for index, part in enumerate(parts):
         part_path = f"{path}.content[{index}]"
+        if part.type == "refusal" and message.role == "assistant":
+            texts.append(required(part.refusal, f"{part_path}.refusal"))
+            continue
         if part.type != "text":
             refuse(f"{part_path}.type", f"is '{part.type}': this server's models read text only.")
         texts.append(required(part.text, f"{part_path}.text"))

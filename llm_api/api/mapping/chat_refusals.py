@@ -18,7 +18,6 @@ _PARAMETERS: Mapping[str, str] = {
 }
 _MESSAGE_FIELDS: Mapping[str, str] = {
     "audio": _NEVER,
-    "refusal": _NEVER,
 }
 
 

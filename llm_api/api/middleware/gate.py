@@ -21,7 +21,8 @@ _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 _UNAUTHENTICATED = Failure(
     401,
     "invalid_request_error",
-    "Send a valid API key, as 'Authorization: Bearer KEY' or as 'x-api-key: KEY'.",
+    "Send a valid API key, as 'Authorization: Bearer KEY' or as 'x-api-key: KEY'; if several are"
+    " sent, each has to be the same.",
     "invalid_api_key",
     headers={"www-authenticate": 'Bearer realm="llm_api"'},
 )

@@ -10,14 +10,16 @@ from llm_api.api.models.tools import MAX_CALLS, PastFunctionCall, PastToolCall
 
 
 class ContentPart(RequestModel):
-    """A part of a message. Only text can be read by this server's models."""
+    """A part of a message. Only text can be read by this server's models, refusals included."""
 
     type: Literal["text", "image_url", "input_audio", "file", "refusal"]
     text: str | None = Field(default=None, description="Required in a text part.")
     image_url: NotAvailable = None
     input_audio: NotAvailable = None
     file: NotAvailable = None
-    refusal: NotAvailable = None
+    refusal: str | None = Field(
+        default=None, description="Required in a refusal part, which only the assistant writes."
+    )
 
 
 Content = Annotated[
@@ -43,7 +45,9 @@ class ChatMessage(RequestModel):
     role: Literal["developer", "system", "user", "assistant", "tool", "function"]
     content: Content | None = Field(default=None, examples=["Say hello in one word."])
     name: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
-    refusal: NotAvailable = None
+    refusal: str | None = Field(
+        default=None, description="Of an earlier answer, in the place of its content."
+    )
     annotations: list[Any] | None = Field(
         default=None, description="Of an earlier answer; changes nothing, as the next two."
     )

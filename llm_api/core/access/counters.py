@@ -22,6 +22,7 @@ class CountersUnavailableError(UnavailableError):
 class Count:
     """An `amount` to add to what is counted under `name`, which may not pass `limit`.
 
+    An amount of 0 only looks: it fits whatever is counted.
     The count may be forgotten `keep_seconds` after its first use.
     """
 
@@ -75,7 +76,7 @@ class MemoryCounters:
             for count, (used, ends) in zip(counts, kept, strict=True)
         ]
         fits = (
-            used + count.amount <= count.limit
+            count.amount == 0 or used + count.amount <= count.limit
             for count, (used, _) in zip(counts, kept, strict=True)
         )
         if not (is_forced or all(fits)):

@@ -20,24 +20,18 @@ from llm_api.core.embeddings.embedder import (
     TokenIds,
 )
 from llm_api.core.llm.backend import Backend, ModelCard
-from llm_api.core.llm.token_count import count_tokens
+from llm_api.core.llm.token_count import count_tokens, used_after
 from llm_api.core.llm.types import (
-    Annotation,
     ChatPrompt,
     Event,
     Finished,
-    FunctionExecuted,
     GenerationRequest,
     Prompt,
-    ReasoningDelta,
-    Started,
-    TextDelta,
     TextPrompt,
     TokenPrompt,
-    ToolCallDelta,
-    ToolCallStarted,
 )
 from llm_api.core.utils.token_estimate import estimate_tokens
+from llm_api.core.utils.token_meter import TokenMeter
 
 
 class MeteredBackend:
@@ -55,20 +49,22 @@ class MeteredBackend:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`; raises RateLimitedError, too.
 
-        An answer that is cut counts its prompt, and a token for each of its pieces.
+        An answer that is cut counts its prompt, and a token for each of its pieces, those that
+        were held back included.
         """
-        request = replace(request, scope=self._caller.key.name)
+        meter = TokenMeter()
+        request = replace(request, scope=self._caller.key.name, meter=meter)
         most = request.max_tokens + _tokens_of_prompt(request.prompt)
         reservation = await self._caller.reserve(most, is_forced=self._has_answered)
         used = 0
         try:
             async with aclosing(self._backend.generate(request)) as events:
                 async for event in events:
-                    used = _used_after(event, used)
+                    used = used_after(event, used)
                     self._has_answered |= isinstance(event, Finished)
                     yield event
         finally:
-            await self._caller.settle(reservation, used)
+            await self._caller.settle(reservation, max(used, meter.tokens))
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """As the backend counts, where it can."""
@@ -91,16 +87,19 @@ class MeteredEmbedder:
         return self._embedder.card
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
-        """As `Embedder.embed`; raises RateLimitedError, too."""
-        request = replace(request, scope=self._caller.key.name)
+        """As `Embedder.embed`; raises RateLimitedError, too.
+
+        What is cancelled, or fails, counts what the model has read by then.
+        """
+        meter = TokenMeter()
+        request = replace(request, scope=self._caller.key.name, meter=meter)
         most = sum(map(_tokens_of_input, request.inputs))
         reservation = await self._caller.reserve(most, is_forced=self._has_answered)
-        used = 0
         try:
             embeddings = await self._embedder.embed(request)
-            used, self._has_answered = embeddings.tokens, True
+            meter.tokens, self._has_answered = embeddings.tokens, True
         finally:
-            await self._caller.settle(reservation, used)
+            await self._caller.settle(reservation, meter.tokens)
         return embeddings
 
     async def token_counter(self) -> TokenCounter:
@@ -124,18 +123,3 @@ def _tokens_of_prompt(prompt: Prompt) -> int:
 
 def _tokens_of_input(given: EmbeddingInput) -> int:
     return len(given.ids) if isinstance(given, TokenIds) else estimate_tokens(given)
-
-
-def _used_after(event: Event, used: int) -> int:
-    """The tokens of an answer as far as its events tell. Pure."""
-    match event:
-        case Started(prompt_tokens):
-            return prompt_tokens or 0
-        case TextDelta() | ReasoningDelta() | ToolCallStarted() | ToolCallDelta():
-            return used + 1
-        case FunctionExecuted() | Annotation():
-            return used
-        case Finished(usage=usage):
-            return usage.prompt_tokens + usage.completion_tokens
-        case other:
-            assert_never(other)

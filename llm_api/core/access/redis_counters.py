@@ -20,7 +20,8 @@ _ADD = """
 local granted, used = 1, {}
 for i, key in ipairs(KEYS) do
   used[i] = tonumber(redis.call('GET', key) or '0')
-  if used[i] + tonumber(ARGV[3 * i - 1]) > tonumber(ARGV[3 * i]) then granted = 0 end
+  local amount = tonumber(ARGV[3 * i - 1])
+  if amount > 0 and used[i] + amount > tonumber(ARGV[3 * i]) then granted = 0 end
 end
 if granted == 1 or ARGV[1] == '1' then
   granted = 1

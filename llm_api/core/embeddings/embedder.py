@@ -1,11 +1,13 @@
 """The one seam between the server, or retrieval, and whatever turns texts into vectors."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llm_api.core.utils.token_meter import TokenMeter
 
 InputType: TypeAlias = Literal["query", "document"]
 Vectors: TypeAlias = NDArray[np.float32]
@@ -44,7 +46,8 @@ class EmbeddingRequest:
 
     `input_type` chooses the prompt that the model was trained with for it, `task` one of the
     card's. `truncates` cuts what is too long, instead of refusing it. `scope` names who may share
-    cached vectors with this request: the API key's identity.
+    cached vectors with this request: the API key's identity. `meter` is told of what has been
+    computed where there is no answer to tell it.
     """
 
     inputs: Sequence[EmbeddingInput]
@@ -53,6 +56,7 @@ class EmbeddingRequest:
     dimensions: int | None = None
     truncates: bool = False
     scope: str = ""
+    meter: TokenMeter = field(default_factory=TokenMeter, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

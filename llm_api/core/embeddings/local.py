@@ -92,7 +92,7 @@ class LocalEmbedder:
         treatment = choose_treatment(request, self._facts)
         dimension = self._dimension_of(request)
         prepared = await self._prepare(request, treatment)
-        vectors = await self._vectors(prepared.texts, treatment.adapter, request.scope)
+        vectors = await self._vectors(prepared.texts, treatment.adapter, request)
         return Embeddings(shorten(vectors, dimension), prepared.tokens, prepared.truncated)
 
     async def token_counter(self) -> TokenCounter:
@@ -122,14 +122,14 @@ class LocalEmbedder:
         return await asyncio.to_thread(_prepare, self._encoder, request, treatment)
 
     async def _vectors(
-        self, texts: Sequence[EncoderText], adapter: str | None, scope: str
+        self, texts: Sequence[EncoderText], adapter: str | None, request: EmbeddingRequest
     ) -> Vectors:
         """Each text's vector, computed once however often it occurs."""
-        keys = [cache_key(scope, adapter or "", text.text) for text in texts]
+        keys = [cache_key(request.scope, adapter or "", text.text) for text in texts]
         known = {key: vector for key in keys if (vector := self._cache.get(key)) is not None}
         unknown = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if unknown:
-            computed = await self._batcher.encode(list(unknown.values()), adapter)
+            computed = await self._batcher.encode([*unknown.values()], adapter, request.meter)
             for key, vector in zip(unknown, computed, strict=True):
                 self._cache.put(key, vector)
                 known[key] = vector

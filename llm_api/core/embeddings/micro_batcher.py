@@ -25,6 +25,7 @@ from llm_api.core.embeddings.batch_queue import Batch, BatchQueue, Job
 from llm_api.core.embeddings.embedder import Vectors
 from llm_api.core.embeddings.encoder import EncoderText, Pause, go_on
 from llm_api.core.errors import EmbeddingError, OverloadedError, UnavailableError
+from llm_api.core.utils.token_meter import TokenMeter
 
 log = logging.getLogger(__name__)
 
@@ -74,11 +75,16 @@ class MicroBatcher:
         self._small_may_wait = False  # a hint to the other thread: whether asking is worth it
         self._task = asyncio.create_task(self._run(), name="embeddings")
 
-    async def encode(self, texts: Sequence[EncoderText], adapter: str | None) -> Vectors:
+    async def encode(
+        self,
+        texts: Sequence[EncoderText],
+        adapter: str | None,
+        meter: TokenMeter | None = None,
+    ) -> Vectors:
         """The vectors of `texts`, at least one, in their order.
 
         Raises OverloadedError, UnavailableError or EmbeddingError. Cancelling drops the texts
-        that are not computed yet.
+        that are not computed yet. Counts in `meter` the tokens of those that are, or are under way.
         """
         if self._is_closed:
             raise _closed()
@@ -92,6 +98,8 @@ class MicroBatcher:
         try:
             return await work.done
         finally:
+            if meter is not None:
+                meter.tokens += sum(job.lengths) - job.tokens_left
             self._queue.remove(job)
             del self._works[job]
 

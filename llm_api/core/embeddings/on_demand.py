@@ -13,7 +13,7 @@ from llm_api.core.embeddings.embedder import (
     Embeddings,
     TokenCounter,
 )
-from llm_api.core.errors import LLMAPIError, UnavailableError
+from llm_api.core.errors import LLMAPIError, UnavailableError, without_folders
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +88,11 @@ class OnDemandEmbedder:
             if not isinstance(error, LLMAPIError):
                 log.exception("opening %s failed", self._card.id)
             reason = error.message if isinstance(error, LLMAPIError) else "the log says why."
-            self._failure = f"The model `{self._card.id}` could not be loaded: {reason}"
+            log.warning("%s could not be loaded: %s", self._card.id, reason)
+            self._failure = (
+                f"The model `{self._card.id}` could not be loaded: {without_folders(reason)}"
+            )
             self._failed_at = self._clock()
-            log.warning("%s", self._failure)
             raise UnavailableError(self._failure, retry_after_seconds=PAUSE_SECONDS) from error
         finally:
             self._opening = None

@@ -22,6 +22,7 @@ from llm_api.core.embeddings.embedder import (
 from llm_api.core.errors import EmbeddingError, InvalidRequestError, UnsupportedParameterError
 from llm_api.core.upstream import Origin, explained, open_http, refusal
 from llm_api.core.utils.token_estimate import estimate_tokens
+from llm_api.core.utils.token_meter import TokenMeter
 
 TEXTS_AT_ONCE = 32
 """Inputs of one request: what TEI takes if it is not told otherwise."""
@@ -90,7 +91,7 @@ class UpstreamEmbedder:
             )
             for start in range(0, len(texts), TEXTS_AT_ONCE)
         ]
-        tasks = [asyncio.create_task(self._ask(part)) for part in parts]
+        tasks = [asyncio.create_task(self._ask(part, request.meter)) for part in parts]
         try:
             answers = await asyncio.gather(*tasks)
         finally:
@@ -131,12 +132,17 @@ class UpstreamEmbedder:
             texts.append(prefix + one)
         return texts
 
-    async def _ask(self, part: _Part) -> _Answer:
+    async def _ask(self, part: _Part, meter: TokenMeter) -> _Answer:
         async with self._places:
             try:
                 answer = await self._dialect.ask(self._client, part)
             except (KeyError, TypeError, ValueError) as error:
                 raise _odd(self._options.url) from error
+            except asyncio.CancelledError:
+                # It may be computed there all the same; nobody will tell how much it was.
+                meter.tokens += sum(map(estimate_tokens, part.texts))
+                raise
+        meter.tokens += answer.tokens
         shape = answer.vectors.shape
         wanted = part.dimensions or shape[-1]
         if shape != (len(part.texts), wanted) or not np.isfinite(answer.vectors).all():

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
-from llm_api.core.errors import LLMAPIError, UnavailableError
+from llm_api.core.errors import LLMAPIError, UnavailableError, without_folders
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.observation import Observation, observe
 from llm_api.core.llm.residency import (
@@ -182,10 +182,10 @@ class ModelKeeper:
         else:
             reason = "the server's log says why."
             log.error("loading %s failed", model_id, exc_info=error)
-        message = f"The model `{model_id}` could not be loaded: {reason}"
         # At the start whoever starts the server is told.
         if not self._models[model_id].loads_at_startup:
-            log.warning("%s", message)
+            log.warning("%s could not be loaded: %s", model_id, reason)
+        message = f"The model `{model_id}` could not be loaded: {without_folders(reason)}"
         pause = self._residency.failed(model_id, message, self._timer.time())
         unavailable = UnavailableError(message, retry_after_seconds=pause)
         unavailable.__cause__ = error

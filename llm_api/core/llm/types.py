@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, Union
 
+from llm_api.core.utils.token_meter import TokenMeter
+
 JSON: TypeAlias = Union[bool, int, float, str, list["JSON"], dict[str, "JSON"], None]
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -149,6 +151,7 @@ class GenerationRequest:
     With `tool_choice` and `output_format` both, the answer is calls, or text of that format.
     Where `is_whole`, nobody sees any of the answer before all of it is there: until then whoever
     generates may begin anew. Where it `may_be_cached`, the answer may be kept, and be one that was.
+    `meter` is told of tokens whose events are held back, or never shown.
     """
 
     prompt: Prompt
@@ -162,6 +165,7 @@ class GenerationRequest:
     output_format: OutputFormat | None = None
     is_whole: bool = False
     may_be_cached: bool = False
+    meter: TokenMeter = field(default_factory=TokenMeter, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,25 @@
 The library is imported when the first question is asked, never before: that takes seconds.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from llm_api.core.errors import EmbeddingError, LLMAPIError, ModelFileError, UnavailableError
+from llm_api.core.errors import (
+    EmbeddingError,
+    LLMAPIError,
+    ModelFileError,
+    UnavailableError,
+    without_folders,
+)
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -68,7 +77,10 @@ class CrossEncoderReranker:
             try:
                 self._model = _load(self._find_folder())
             except LLMAPIError as error:
-                message = f"The reranking model could not be loaded: {error.message}"
+                log.warning("the reranking model could not be loaded: %s", error.message)
+                message = (
+                    f"The reranking model could not be loaded: {without_folders(error.message)}"
+                )
                 raise UnavailableError(message) from error
         return self._model
 

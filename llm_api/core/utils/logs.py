@@ -7,7 +7,7 @@ error's message, never the values of variables.
 import logging
 import sys
 from contextvars import ContextVar
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -28,6 +28,15 @@ def configure_logs(level: str, stream: TextIO = sys.stderr) -> None:
     logging.basicConfig(level=level, handlers=[handler])
     for library in _QUIET:
         logging.getLogger(library).setLevel(logging.WARNING)
+    sys.excepthook = _log_unhandled
+
+
+def _log_unhandled(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """What ends the process is a line of the log like any other. Ctrl-C is no error."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logging.getLogger(__name__).critical("unhandled error", exc_info=(kind, error, trace))
 
 
 def formatter(*, is_terminal: bool) -> logging.Formatter:

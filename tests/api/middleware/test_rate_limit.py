@@ -100,6 +100,18 @@ async def test_tokens_beyond_a_limit_are_refused_before_an_answer_begins(
     assert len(backend.requests) == 1
 
 
+async def test_a_key_whose_tokens_are_used_up_may_still_look(
+    services: FakeServices, backend: FakeBackend
+) -> None:
+    backend.script = lambda _: spoken("a", "b", prompt_tokens=100)
+    key = api_key(limits=Limits(tokens_per_minute=50))
+    async with talking_to(limited_app(services, key), **BEARER) as client:
+        assert (await client.post(CHAT, json=chat(max_tokens=2))).status_code == 200
+        assert (await client.post(CHAT, json=chat(max_tokens=2))).status_code == 429
+        listed = await client.get("/v1/models")
+        assert (listed.status_code, rate_headers(listed)["remaining-tokens"]) == (200, "0")
+
+
 async def test_every_choice_of_a_request_is_counted(
     services: FakeServices, backend: FakeBackend
 ) -> None:

@@ -43,6 +43,8 @@ async def test_what_is_forced_passes_every_limit_and_may_be_taken_back(
     assert await counters.add([count(name, 15)], is_forced=True) == Counted(True, (15,))
     assert await counters.add([count(name, -12)], is_forced=True) == Counted(True, (3,))
     assert await counters.add([count(name, 7)]) == Counted(True, (10,))
+    await counters.add([count(name, 5)], is_forced=True)
+    assert await counters.add([count(name, 0)]) == Counted(True, (15,)), "0 only looks"
 
 
 async def test_requests_that_arrive_together_pass_no_limit_together(

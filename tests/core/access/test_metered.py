@@ -1,7 +1,7 @@
 """Models as one caller reaches them: its scope, and its tokens."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import pytest
@@ -11,11 +11,17 @@ from llm_api.core.access.counters import MemoryCounters
 from llm_api.core.access.keys import ApiKey, Limits
 from llm_api.core.access.limiter import Limiter
 from llm_api.core.access.metered import MeteredBackend, MeteredEmbedder
-from llm_api.core.embeddings.embedder import EmbeddingRequest, TokenIds
+from llm_api.core.embeddings.embedder import (
+    EmbeddingRequest,
+    Embeddings,
+    TokenCounter,
+    TokenIds,
+)
 from llm_api.core.errors import GenerationError, InvalidRequestError, RateLimitedError
-from llm_api.core.llm.token_count import count_tokens
+from llm_api.core.llm.token_count import count_tokens, used_after
 from llm_api.core.llm.types import (
     ChatPrompt,
+    Event,
     Finished,
     GenerationRequest,
     Message,
@@ -176,3 +182,52 @@ async def test_an_embedding_that_is_refused_counts_nothing(caller: Caller) -> No
     assert used(caller) == 0
     with pytest.raises(RateLimitedError):
         await metered.embed(EmbeddingRequest([TokenIds(tuple(range(LIMIT + 1)))]))
+
+
+class HoldsBack(FakeBackend):
+    """Answers only as a whole, and tells the meter what it has by then."""
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        async for event in super().generate(request):
+            request.meter.tokens = used_after(event, request.meter.tokens)
+        yield Started(1)
+
+
+async def test_an_answer_that_is_held_back_and_left_counts_what_was_computed(
+    caller: Caller,
+) -> None:
+    backend = HoldsBack(lambda _: [*spoken("a", "b", prompt_tokens=5)[:-1], 60.0])
+    request = GenerationRequest(TextPrompt("a"), 500)
+    task = asyncio.ensure_future(anext(MeteredBackend(backend, caller).generate(request)))
+    while not backend.requests or backend.requests[0].meter.tokens < 7:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert used(caller) == 5 + 2
+
+
+class NeverReady:
+    """An embedder that has read 30 tokens by the time that its client leaves."""
+
+    card = fake_embedder(FakeEncoder()).card
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        request.meter.tokens += 30
+        await asyncio.sleep(60)
+        raise AssertionError("nobody waits for this")
+
+    async def token_counter(self) -> TokenCounter:
+        return lambda texts: [len(text) for text in texts]
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_an_embedding_that_is_left_counts_what_was_computed(caller: Caller) -> None:
+    request = EmbeddingRequest(["Once upon a time"] * 50)
+    task = asyncio.create_task(MeteredEmbedder(NeverReady(), caller).embed(request))
+    await asyncio.sleep(0.01)
+    assert used(caller) > 30, "the most it may take is reserved"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert used(caller) == 30

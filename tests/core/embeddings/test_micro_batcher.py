@@ -14,6 +14,7 @@ from llm_api.core.embeddings.embedder import Vectors
 from llm_api.core.embeddings.encoder import EncoderText, Pause
 from llm_api.core.embeddings.micro_batcher import MicroBatcher
 from llm_api.core.errors import EmbeddingError, OverloadedError, UnavailableError
+from llm_api.core.utils.token_meter import TokenMeter
 
 
 @dataclass
@@ -89,10 +90,12 @@ async def test_a_query_waits_for_one_batch_of_a_long_request() -> None:
 async def test_a_request_that_is_cancelled_drops_what_is_not_computed() -> None:
     model = Model()
     async with opened(model) as batcher:
-        bulk = asyncio.create_task(batcher.encode(texts(*range(30)), None))
+        meter = TokenMeter()
+        bulk = asyncio.create_task(batcher.encode(texts(*range(30)), None, meter))
         await settle()
         bulk.cancel()
         await settle()
+        assert meter.tokens == 10 * 10, "the batch that runs is computed all the same"
         model.permits.release()
         other = asyncio.create_task(batcher.encode(texts(77), None))
         model.permits.release()

@@ -50,6 +50,7 @@ async def test_the_first_request_opens_and_those_who_wait_share_it() -> None:
 @pytest.mark.parametrize(
     ("failure", "reason"),
     [(ModelFileError("There is no such model."), "There is no such model."),
+     (ModelFileError("/srv/private/m cannot be read."), "m cannot be read."),
      (RuntimeError("private"), "the log says why.")],
 )  # fmt: skip
 async def test_a_failure_is_told_at_once_for_a_while_and_then_tried_again(

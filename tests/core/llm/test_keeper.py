@@ -92,6 +92,17 @@ async def test_a_wait_cancelled_as_the_load_ends_frees_its_place() -> None:
         assert keeper.state("a") == "unloaded"
 
 
+async def test_who_asks_does_not_learn_where_files_lie_and_the_log_tells(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    model = FakeModel("a", failures=[ModelFileError("Cannot load /srv/private/a.gguf: damaged.")])
+    async with keeping(model) as keeper:
+        with pytest.raises(UnavailableError) as caught:
+            await use(keeper, model)
+    assert caught.value.message.endswith("Cannot load a.gguf: damaged.")
+    assert "/srv/private/a.gguf" in caplog.text
+
+
 async def test_a_failed_load_answers_its_requests_and_not_the_next() -> None:
     model, timer = FakeModel("a", failures=[ModelFileError("There is no file.")]), FakeTimer()
     async with keeping(model, timer=timer) as keeper:

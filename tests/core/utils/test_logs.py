@@ -2,6 +2,7 @@
 
 import json
 import logging
+import subprocess
 import sys
 from typing import Any
 
@@ -67,3 +68,14 @@ def test_a_traceback_shows_code_and_no_values(is_terminal: bool) -> None:
     assert "KeyError: 7" in text
     assert "raise KeyError(len(prompt))" in text
     assert prompt not in text
+
+
+def test_what_ends_a_process_is_a_line_like_any_other() -> None:
+    code = "from llm_api.core.utils.logs import configure_logs; configure_logs('INFO'); 1 / 0"
+    ended = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    event = parsed(ended.stderr)
+    assert (event["level"], event["message"]) == ("critical", "unhandled error")
+    assert "ZeroDivisionError" in event["exception"]

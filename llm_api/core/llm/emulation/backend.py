@@ -28,7 +28,7 @@ from llm_api.core.llm.emulation.plan import EMULATED, Needs, find_needs, make_pl
 from llm_api.core.llm.emulation.prompts import told_again
 from llm_api.core.llm.observation import Observation, observe
 from llm_api.core.llm.output.dialect import new_call_id
-from llm_api.core.llm.token_count import count_tokens
+from llm_api.core.llm.token_count import count_tokens, used_after
 from llm_api.core.llm.types import (
     Event,
     Finished,
@@ -92,7 +92,10 @@ class EmulatingBackend:
             async with aclosing(
                 self._backend.generate(replace(plan.request, prompt=prompt))
             ) as events:
+                used = 0
                 async for event in events:
+                    used = used_after(event, used)
+                    request.meter.tokens = used_after(spent, 0) + used
                     if attempt and isinstance(event, Started):
                         continue
                     for shown in answer.take(event):

@@ -21,6 +21,7 @@ from llm_api.core.llm.types import (
     ToolCallStarted,
     Usage,
 )
+from llm_api.core.utils.token_meter import TokenMeter
 
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 """An answer that takes more, as a long one with log-probabilities may, is not kept."""
@@ -48,7 +49,7 @@ def key_of(request: GenerationRequest, model: str, version: str) -> str:
 
     Whether the answer is streamed does not count: that decides no word of it.
     """
-    asked = replace(request, is_whole=False)
+    asked = replace(request, is_whole=False, meter=TokenMeter())
     return sha256(_json([version, model, asked]).encode()).hexdigest()
 
 

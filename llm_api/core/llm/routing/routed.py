@@ -13,8 +13,9 @@ from llm_api.core.llm.observation import Observation, ReplicaStatus, observe
 from llm_api.core.llm.routing.deadlines import opening, within
 from llm_api.core.llm.routing.health import watch_health
 from llm_api.core.llm.routing.replica import PASSED_ON, Clock, Replica, least_busy
-from llm_api.core.llm.token_count import count_tokens
+from llm_api.core.llm.token_count import count_tokens, used_after
 from llm_api.core.llm.types import Event, Finished, GenerationRequest, ServedBy, Started
+from llm_api.core.utils.token_meter import TokenMeter
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,11 @@ class RoutedBackend:
         while (replica := self._choose(tried)) is not None:
             tried.append(replica)
             has_begun = False
-            asked = self._ask(replica, request)
+            answer = self._ask(replica, request)
+            if request.is_whole:
+                answer = _complete(answer, request.meter)
             try:
-                async with aclosing(_complete(asked) if request.is_whole else asked) as events:
+                async with aclosing(answer) as events:
                     async for event in events:
                         has_begun = True
                         yield event
@@ -139,10 +142,15 @@ class RoutedBackend:
         )
 
 
-async def _complete(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+async def _complete(
+    events: AsyncGenerator[Event, None], meter: TokenMeter
+) -> AsyncGenerator[Event, None]:
     """The same events, once the last has come."""
+    complete = []
     async with aclosing(events):
-        complete = [event async for event in events]
+        async for event in events:
+            meter.tokens = used_after(event, meter.tokens)
+            complete.append(event)
     for event in complete:
         yield event
 

@@ -7,6 +7,7 @@
 A subfolder that collections.json does not name is what a crash left, and is removed.
 """
 
+import logging
 import os
 import shutil
 from collections.abc import AsyncGenerator
@@ -23,6 +24,8 @@ from qdrant_edge import EdgeShard
 from llm_api.core.errors import CollectionNotFoundError, VectorStoreLockedError
 from llm_api.core.rag.stores.edge_points import EdgePoints, create_shard, load_shard
 from llm_api.core.rag.vector_store import Embedding
+
+log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 5.0
 """How long to wait for another process to go: that of a server just killed needs a moment."""
@@ -142,9 +145,9 @@ def _lock(folder: Path) -> FileLock:
     try:
         lock.acquire(timeout=LOCK_SECONDS)
     except Timeout:
+        log.warning("another process has the vector store in %r open", str(folder))
         raise VectorStoreLockedError(
-            f"Another process has the vector store in {str(folder)!r} open: "
-            f"stop it, or give this one another DATA_DIR."
+            "Another process has the vector store open: stop it, or give this one another DATA_DIR."
         ) from None
     return lock
 

@@ -227,7 +227,7 @@ class EdgePoints:
 
 def _check_room(folder: Path, needed_bytes: int) -> None:
     if shutil.disk_usage(folder).free < MIN_FREE_BYTES + needed_bytes:
-        raise StorageFullError(f"The disk of {str(folder.parent)!r} is full.")
+        raise StorageFullError("The disk of DATA_DIR is full.")
 
 
 def _copy(folder: Path, copy: Path) -> None:

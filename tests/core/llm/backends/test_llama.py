@@ -1,10 +1,13 @@
 """The local model for real: the default GGUF behind the Backend protocol."""
 
 import asyncio
+import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -363,6 +366,32 @@ async def test_a_hardware_setting_that_cannot_be_is_named(
     with pytest.raises(ModelFileError, match=named):
         async with open_backend(options):
             pass
+
+
+LOAD_IN_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from llm_api.core.llm.engine.llama_library import load_library
+from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
+
+load_library()
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 60_000_000, resource.RLIM_INFINITY))
+LlamaModel(Path(sys.argv[1]), ModelOptions(gpu_layers=0, use_mmap=False))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux tells memory here")
+async def test_a_sound_file_is_not_blamed_for_too_little_memory(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(default_model_path().read_bytes()[:30_000_000])
+    reasons = {default_model_path(): "There is not enough memory for", cut: "is damaged"}
+    for path, reason in reasons.items():
+        loading = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", LOAD_IN_LITTLE_MEMORY, str(path), stderr=PIPE
+        )
+        _, said = await loading.communicate()
+        assert reason in said.decode().splitlines()[-1]
 
 
 async def test_two_models_on_one_thread_answer_together_as_each_does_alone() -> None:

@@ -413,6 +413,19 @@ async def test_a_client_that_leaves_aborts_the_attempt_that_runs() -> None:
     assert len(backend.aborted) == 1
 
 
+async def test_what_was_held_back_of_an_answer_that_is_left_is_metered() -> None:
+    backend = chat_only(spoken("no call", prompt_tokens=5), [*spoken("a", prompt_tokens=7), 60.0])
+    asked = request(REQUIRED)
+    events = emulating(backend).generate(asked)
+    await anext(events)
+    waiting = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert asked.meter.tokens == (5 + 1) + (7 + 1)
+
+
 async def test_a_failure_inside_is_raised_as_it_is_and_tried_no_further() -> None:
     failure = GenerationError("out of order")
     backend = chat_only([Started(1), TextDelta("<tool_"), failure])

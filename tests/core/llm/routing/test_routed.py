@@ -112,11 +112,13 @@ async def test_an_answer_wanted_as_a_whole_is_begun_anew_whenever_it_fails() -> 
 async def test_leaving_an_answer_wanted_as_a_whole_ends_it() -> None:
     endless = plan("a", [Started(5), TextDelta("Hel"), 60.0])
     async with routed([replica(endless)]) as backend:
-        waiting = asyncio.create_task(events_of(backend, replace(HELLO, is_whole=True)))
+        whole = replace(HELLO, is_whole=True)
+        waiting = asyncio.create_task(events_of(backend, whole))
         await asyncio.sleep(0.01)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         assert len(endless.aborted) == 1
+        assert whole.meter.tokens == 5 + 1, "its prompt, and the piece that nobody saw"
 
 
 async def test_it_can_do_what_all_of_its_replicas_can() -> None:
