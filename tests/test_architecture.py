@@ -104,7 +104,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "llm_api.api.mcp_server",
         }
     ),
-    "charset_normalizer": frozenset({"llm_api.core.rag.loaders.decode"}),
+    "charset_normalizer": frozenset({"llm_api.core.rag.loaders.likely_charset"}),
     "markdown_it": frozenset({"llm_api.core.rag.loaders.markdown"}),
     "selectolax": frozenset({"llm_api.core.rag.loaders.html"}),
     "pypdfium2": frozenset({"llm_api.core.rag.loaders.pdf"}),

@@ -103,9 +103,10 @@ async def _ingest(
             def report(outcome: "DocumentOutcome") -> None:
                 counts[outcome.what] += 1
                 progress.advance(task)
-                if outcome.what == "failed":
-                    line = harmless(f"{outcome.document_id}: {outcome.reason}")
-                    progress.console.print(line, markup=False, soft_wrap=True)
+                for sentence in (outcome.reason, *outcome.warnings):
+                    if sentence:
+                        line = harmless(f"{outcome.document_id}: {sentence}")
+                        progress.console.print(line, markup=False, soft_wrap=True)
 
             await library.store(changed, report)
     said = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()) if count)

@@ -9,7 +9,7 @@ from llm_api.config.settings import Settings
 from llm_api.core.errors import CollectionNotFoundError
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.rag.every_document import every_document
-from llm_api.core.rag.files import DIGEST_FIELD, FileToIngest, read_documents
+from llm_api.core.rag.files import DIGEST_FIELD, FileReading, FileToIngest
 from llm_api.core.rag.outcome import Report
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.open_retrieval import open_retrieval
@@ -32,8 +32,8 @@ class LocalLibrary:
 
     async def store(self, files: Sequence[FoundFile], report: Report) -> None:
         given = [FileToIngest(file.id, _reading(file), {}) for file in files]
-        documents = read_documents(self.retrieval.loader, given, report)
-        await self.retrieval.ingest(self.collection, documents, report)
+        reading = FileReading(self.retrieval.loader, given, report)
+        await self.retrieval.ingest(self.collection, reading.documents(), reading.report)
 
 
 def _reading(file: FoundFile) -> Callable[[], Awaitable[bytes]]:

@@ -67,7 +67,8 @@ class ServerLibrary:
             return
         for one in _answer(response)["documents"]:
             reason = str(one.get("error", ""))
-            report(DocumentOutcome(one["id"], one["status"], one["chunks"], reason))
+            warnings = tuple(map(str, one.get("warnings", ())))
+            report(DocumentOutcome(one["id"], one["status"], one["chunks"], reason, warnings))
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
         try:

@@ -1,13 +1,13 @@
 """Files as documents: each under its name, with what is known of it as metadata."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import PurePosixPath
 
 from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.loaders.file_loader import FileLoader
-from llm_api.core.rag.outcome import Report, failed
+from llm_api.core.rag.outcome import DocumentOutcome, Report, failed
 from llm_api.core.rag.types import Document, Metadata
 
 DIGEST_FIELD = "sha256"
@@ -16,11 +16,15 @@ DIGEST_FIELD = "sha256"
 
 @dataclass(frozen=True, slots=True)
 class FileToIngest:
-    """`id` is `document_id(name)`. `read` gives the bytes when its turn has come."""
+    """`id` is `document_id(name)`. `read` gives the bytes when its turn has come.
+
+    `charset` is what was declared beside the file, if anything was.
+    """
 
     id: str
     read: Callable[[], Awaitable[bytes]]
     metadata: Metadata
+    charset: str = ""
 
 
 def document_id(name: str) -> str:
@@ -33,21 +37,34 @@ def document_id(name: str) -> str:
     return "/".join(part for part in parts if part not in ("/", "..", ".")) or "file"
 
 
-async def read_documents(
-    loader: FileLoader, files: Iterable[FileToIngest], report: Report
-) -> AsyncGenerator[Document, None]:
-    """The files that can be read, as documents; the others are reported."""
-    for file in files:
-        data = await file.read()
-        try:
-            loaded = await loader.load(data, file.id)
-        except UnreadableFileError as error:
-            report(failed(file.id, error))
-            continue
-        metadata = {
-            **loaded.metadata,
-            "source": file.id,
-            DIGEST_FIELD: sha256(data).hexdigest(),
-            **file.metadata,
-        }
-        yield Document(file.id, loaded.text, loaded.title, metadata, loaded.sections)
+class FileReading:
+    """Files as the documents of one ingest, which reports to `report`."""
+
+    def __init__(self, loader: FileLoader, files: Iterable[FileToIngest], report: Report) -> None:
+        self._loader = loader
+        self._files = files
+        self._report = report
+        self._warnings: dict[str, tuple[str, ...]] = {}
+
+    async def documents(self) -> AsyncGenerator[Document, None]:
+        """The files that can be read; the others are reported."""
+        for file in self._files:
+            data = await file.read()
+            try:
+                loaded = await self._loader.load(data, file.id, file.charset)
+            except UnreadableFileError as error:
+                self._report(failed(file.id, error))
+                continue
+            self._warnings[file.id] = loaded.warnings
+            metadata = {
+                **loaded.metadata,
+                "source": file.id,
+                DIGEST_FIELD: sha256(data).hexdigest(),
+                **file.metadata,
+            }
+            yield Document(file.id, loaded.text, loaded.title, metadata, loaded.sections)
+
+    def report(self, outcome: DocumentOutcome) -> None:
+        """Report what became of a document, and what of its file is not in it."""
+        warnings = self._warnings.pop(outcome.document_id, ())
+        self._report(replace(outcome, warnings=warnings))

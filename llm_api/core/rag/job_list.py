@@ -5,6 +5,7 @@ queued ──► running ──► done        every document was tried, some ma
 └──────────┴──────► cancelled   what was stored until then stays
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
@@ -19,8 +20,9 @@ JobState: TypeAlias = Literal["queued", "running"] | EndState
 class Job:
     """A look at a job. `done` of `total` documents are stored or have failed.
 
-    `failures` are reasons by document, and grow while the job runs; `error` is why the whole job
-    failed. Times are in Unix seconds, None while they have not come.
+    `failures` are reasons by document, and grow while the job runs, as do `warnings`: what of a
+    file could not be read. `error` is why the whole job failed. Times are in Unix seconds, None
+    while they have not come.
     """
 
     id: str
@@ -30,6 +32,7 @@ class Job:
     state: JobState = "queued"
     done: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, Sequence[str]] = field(default_factory=dict)
     error: str = ""
     started_at: float | None = None
     ended_at: float | None = None
@@ -79,6 +82,8 @@ class JobList:
         self._jobs[job_id] = replace(job, done=job.done + 1)
         if outcome.what == "failed":
             job.failures[outcome.document_id] = outcome.reason
+        if outcome.warnings:
+            job.warnings[outcome.document_id] = outcome.warnings
 
     def end(self, job_id: str, state: EndState, now: float, error: str = "") -> None:
         """Forgets the oldest beyond `kept`. Does nothing where there is no job that could end."""

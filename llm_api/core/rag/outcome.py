@@ -20,12 +20,16 @@ FAULTS_OF_ONE = (InvalidRequestError, DocumentNotFoundError, EmbeddingError)
 
 @dataclass(frozen=True, slots=True)
 class DocumentOutcome:
-    """`updated`: its metadata alone. `reason` is one line that says why it failed."""
+    """`updated`: its metadata alone. `reason` is one line that says why it failed.
+
+    `warnings` name what of its file could not be read.
+    """
 
     document_id: str
     what: What
     chunks: int = 0
     reason: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 Report: TypeAlias = Callable[[DocumentOutcome], None]

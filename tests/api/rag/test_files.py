@@ -43,6 +43,28 @@ def test_file_keeps_its_name_and_the_forms_metadata(desk: Desk) -> None:
     assert (stored["metadata"]["team"], stored["metadata"]["tags"]) == ("docs", ["x"])
 
 
+DAMAGED = ("Grüße, 日本語. " * 50).encode() + b"\xe6\x97"
+NAMED = "1 character is not valid in utf-8, and stands as \ufffd."
+
+
+def test_what_could_not_be_read_is_named_in_the_answer(desk: Desk) -> None:
+    first, second = upload(desk, {"a.txt": DAMAGED, "b.txt": b"words"}).json()["documents"]
+    assert (first["status"], first["warnings"]) == ("created", [NAMED])
+    assert "warnings" not in second
+
+
+def test_what_could_not_be_read_is_named_in_the_job(desk: Desk) -> None:
+    place = upload(desk, {"a.txt": DAMAGED}, background="true").headers["location"]
+    wait_until(lambda: desk.http.get(place).json()["state"] == "done", seconds=30)
+    assert desk.http.get(place).json()["warnings"] == {"a.txt": [NAMED]}
+
+
+def test_charset_of_a_part_wins(desk: Desk) -> None:
+    part = ("a.csv", b"a,b\n\xc4,\xd6\n", "text/csv; charset=koi8-r")
+    desk.http.post("/v1/rag/files", files={"file": part}, data={"collection": desk.collection})
+    assert desk.get("/v1/rag/documents/a.csv").json()["text"] == "a: д\nb: ж\n\n"
+
+
 def test_changed_file_replaces_what_was_stored_of_it(desk: Desk) -> None:
     upload(desk, {"a.txt": b"old words"})
     assert upload(desk, {"a.txt": b"old words"}).json()["documents"][0]["status"] == "unchanged"

@@ -38,10 +38,11 @@ def test_newest_job_is_listed_first() -> None:
 
 def test_documents_are_counted_and_failures_kept() -> None:
     jobs = with_jobs("a", "b")
-    jobs.note("a", DocumentOutcome("d1", "created", chunks=3))
+    jobs.note("a", DocumentOutcome("d1", "created", chunks=3, warnings=("Page 2 is empty.",)))
     jobs.note("a", DocumentOutcome("d2", "failed", reason="No words."))
     job = found(jobs, "a")
     assert (job.done, job.total, dict(job.failures)) == (2, 2, {"d2": "No words."})
+    assert job.warnings == {"d1": ("Page 2 is empty.",)}
     assert (found(jobs, "b").done, dict(found(jobs, "b").failures)) == (0, {})
 
 

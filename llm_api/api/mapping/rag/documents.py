@@ -71,6 +71,8 @@ def _ingested(outcome: DocumentOutcome) -> wire.IngestedDocument:
     )
     if outcome.reason:
         document.error = outcome.reason
+    if outcome.warnings:
+        document.warnings = list(outcome.warnings)
     return document
 
 
@@ -83,6 +85,7 @@ def to_job(job: Job) -> wire.Job:
         done=job.done,
         total=job.total,
         failures=dict(job.failures),
+        warnings={name: list(sentences) for name, sentences in job.warnings.items()},
         error=job.error or None,
         created_at=int(job.created_at),
         started_at=None if job.started_at is None else int(job.started_at),

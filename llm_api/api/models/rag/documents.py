@@ -68,6 +68,9 @@ class IngestedDocument(AnswerModel):
     status: What
     chunks: int
     error: str = Field(default="", description="Why it failed; present where it did.")
+    warnings: list[str] = Field(
+        default=[], description="What of its file could not be read; present where there is such."
+    )
 
 
 class IngestAnswer(AnswerModel):
@@ -90,6 +93,9 @@ class Job(AnswerModel):
     done: int = Field(description="Documents that are stored, or have failed.")
     total: int
     failures: dict[str, str] = Field(description="Reasons, by document.")
+    warnings: dict[str, list[str]] = Field(
+        description="What of their files could not be read, by document."
+    )
     error: str | None = Field(description="Why the whole job failed.")
     created_at: int = Field(description="Unix seconds, as the others.")
     started_at: int | None

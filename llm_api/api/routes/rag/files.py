@@ -1,5 +1,7 @@
 """Files as documents: `POST /v1/rag/files`."""
 
+from email.message import Message
+
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData, UploadFile
 
@@ -10,7 +12,7 @@ from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
 from llm_api.api.routes.rag.ingesting import INGEST_RESPONSES, Intake, ingest
 from llm_api.api.uploads import read_form
 from llm_api.core.errors import InvalidRequestError, MissingParameterError
-from llm_api.core.rag.files import FileToIngest, document_id, read_documents
+from llm_api.core.rag.files import FileReading, FileToIngest, document_id
 from llm_api.core.rag.metadata import check_metadata
 from llm_api.core.rag.outcome import Report
 from llm_api.core.rag.retrieval import Retrieval
@@ -64,7 +66,8 @@ async def create_files(request: Request, retrieval: DocumentService) -> Response
     """Read, cut, embed and store files. A file's name is its document's id.
 
     So a changed file replaces what was stored of it. A file that cannot be read is reported by
-    name; the others are stored.
+    name; the others are stored. What of a file could not be read, such as a scanned page, is named
+    in its `warnings`. A part's `charset` wins over what the file says itself.
     """
     form = await read_form(request, max_files=MAX_FILES)
     try:
@@ -79,15 +82,18 @@ def _to_intake(form: FormData, retrieval: Retrieval) -> Intake:
     collection = _text(form, "collection") or DEFAULT_COLLECTION
     uploads = _uploads(form)
     metadata = _metadata(_text(form, "metadata"))
-    files = [FileToIngest(document_id(one.filename or ""), one.read, metadata) for one in uploads]
+    files = [
+        FileToIngest(document_id(one.filename or ""), one.read, metadata, _charset(one))
+        for one in uploads
+    ]
     _check_distinct(files)
     background = _boolean(form, "background")
     is_large = len(files) > 1 and sum(one.size or 0 for one in uploads) > SMALL_BYTES
 
     async def work(report: Report) -> None:
         try:
-            documents = read_documents(retrieval.loader, files, report)
-            await retrieval.ingest(collection, documents, report)
+            reading = FileReading(retrieval.loader, files, report)
+            await retrieval.ingest(collection, reading.documents(), reading.report)
         finally:
             await form.close()
 
@@ -110,6 +116,13 @@ def _uploads(form: FormData) -> list[UploadFile]:
             "Send at least one file in the field 'files', with a name.", param="files"
         )
     return uploads
+
+
+def _charset(upload: UploadFile) -> str:
+    """What the part's own header declares, as `text/csv; charset=windows-1252`."""
+    header = Message()
+    header["content-type"] = upload.content_type or ""
+    return header.get_content_charset("")
 
 
 def _check_distinct(files: list[FileToIngest]) -> None:

@@ -31,13 +31,14 @@ class FileLoader:
         for free in self._workers:
             self._free.put_nowait(free)
 
-    async def load(self, data: bytes, name: str) -> LoadedText:
+    async def load(self, data: bytes, name: str, charset: str = "") -> LoadedText:
         """The text of a file. `name` is a label with an extension, never a path that is opened.
 
+        `charset` is what was declared beside the file, and wins where the bytes can be in it.
         Raises `UnreadableFileError`, and `UnavailableError` where no process can be started.
         """
         try:
-            return await self._load(data, name)
+            return await self._load(data, name, charset)
         except UnreadableFileError as error:
             sentence = f"{error.message[:1].upper()}{error.message[1:]}."
             raise UnreadableFileError(sentence, param=error.param) from error
@@ -57,14 +58,14 @@ class FileLoader:
     ) -> None:
         await self.close()
 
-    async def _load(self, data: bytes, name: str) -> LoadedText:
+    async def _load(self, data: bytes, name: str, charset: str) -> LoadedText:
         if not data:
             raise UnreadableFileError("it is empty")
         if len(data) > self._limits.file_bytes:
             raise UnreadableFileError(f"it is larger than {self._limits.file_bytes:,} bytes")
         free = await self._free.get()
         try:
-            return await free.load(data, label(name))
+            return await free.load(data, label(name), charset)
         finally:
             self._free.put_nowait(free)
 
@@ -76,12 +77,12 @@ class _Worker:
         self._limits = limits
         self._process: Process | None = None
 
-    async def load(self, data: bytes, name: str) -> LoadedText:
+    async def load(self, data: bytes, name: str, charset: str) -> LoadedText:
         process = self._process = self._process or await _start(self._limits)
         loaded: LoadedText | None = None
         try:
             async with asyncio.timeout(self._limits.seconds):
-                answer = await self._ask(process, worker.encode_request(data, name))
+                answer = await self._ask(process, worker.encode_request(data, name, charset))
             loaded = answer.loaded
         except TimeoutError as error:
             raise UnreadableFileError(

@@ -1,5 +1,7 @@
 """The table of loaders: a file's bytes in, its text out. Blocks; `worker` gives it a process."""
 
+from dataclasses import replace
+
 from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.loaders.decode import decode
 from llm_api.core.rag.loaders.kinds import Kind, binary_kind, label, text_kind
@@ -9,24 +11,28 @@ from llm_api.core.rag.loaders.loaded import Limits, LoadedText
 # ruff: noqa: PLC0415
 
 
-def load(data: bytes, name: str, limits: Limits) -> LoadedText:
+def load(data: bytes, name: str, limits: Limits, charset: str = "") -> LoadedText:
     """The text of a file. Raises `UnreadableFileError` with one line that says why there is none.
+
+    `charset` is what was declared beside the file.
 
     Lets through whatever else a parser raises on a file that its authors never thought of.
     """
     kind = binary_kind(data)
+    warnings: tuple[str, ...] = ()
     if kind is not None:
         loaded = _load_binary(kind, data, limits)
     else:
-        text = decode(data)
-        kind = text_kind(text, name)
-        loaded = _load_text(kind, text, limits)
+        decoded = decode(data, charset)
+        warnings = decoded.warnings
+        kind = text_kind(decoded.text, name)
+        loaded = _load_text(kind, decoded.text, limits)
     if not loaded.text.strip():
         raise UnreadableFileError(_WHY_EMPTY.get(kind, "there is no text in it"))
     if len(loaded.text) > limits.characters:
         raise UnreadableFileError(f"it holds more than {limits.characters:,} characters")
     metadata = {"file_name": label(name), "kind": kind.value, **loaded.metadata}
-    return LoadedText(loaded.text, loaded.title, loaded.sections, metadata)
+    return replace(loaded, metadata=metadata, warnings=(*warnings, *loaded.warnings))
 
 
 _WHY_EMPTY = {Kind.PDF: "there is no text in it; if it is a scan, recognise its text (OCR) first"}

@@ -7,12 +7,16 @@ from llm_api.core.rag.types import Metadata, Section
 
 @dataclass(frozen=True, slots=True)
 class LoadedText:
-    """A file as text. `sections` point into `text`, as a `Document`'s do."""
+    """A file as text. `sections` point into `text`, as a `Document`'s do.
+
+    `warnings` name in a sentence each what of the file is not in the text.
+    """
 
     text: str
     title: str = ""
     sections: tuple[Section, ...] = ()
     metadata: Metadata = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

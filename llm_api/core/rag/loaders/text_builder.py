@@ -1,5 +1,6 @@
 """Puts a document's text together, and notes where its sections begin."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from llm_api.core.errors import UnreadableFileError
@@ -46,5 +47,11 @@ class TextBuilder:
             self.sections.pop()
         self.sections.append(section)
 
-    def build(self, title: str = "", metadata: Metadata | None = None) -> LoadedText:
-        return LoadedText("".join(self._parts), title, tuple(self.sections), metadata or {})
+    def build(
+        self,
+        title: str = "",
+        metadata: Metadata | None = None,
+        warnings: Sequence[str] = (),
+    ) -> LoadedText:
+        text = "".join(self._parts)
+        return LoadedText(text, title, tuple(self.sections), metadata or {}, tuple(warnings))

@@ -33,8 +33,8 @@ class Answer:
     reason: str = ""
 
 
-def encode_request(data: bytes, name: str) -> bytes:
-    return _message({"name": name}, data)
+def encode_request(data: bytes, name: str, charset: str = "") -> bytes:
+    return _message({"name": name, "charset": charset}, data)
 
 
 def encode_answer(answer: Answer) -> bytes:
@@ -53,7 +53,15 @@ def decode_answer(header: bytes, text: bytes) -> Answer:
         Section(section["start"], tuple(section["headings"]), section["page"])
         for section in fields["sections"]
     )
-    return Answer(LoadedText(text.decode(), fields["title"], sections, fields["metadata"]))
+    return Answer(
+        LoadedText(
+            text.decode(),
+            fields["title"],
+            sections,
+            fields["metadata"],
+            tuple(str(warning) for warning in fields["warnings"]),
+        )
+    )
 
 
 def size_of(header: bytes) -> int:
@@ -66,10 +74,10 @@ def _message(header: dict[str, object], body: bytes) -> bytes:
     return json.dumps({**header, "size": len(body)}).encode() + b"\n" + body
 
 
-def answer_file(data: bytes, name: str, limits: Limits) -> Answer:
+def answer_file(data: bytes, name: str, limits: Limits, charset: str = "") -> Answer:
     """The border to the parsers: whatever they raise, the file is what was wrong."""
     try:
-        return Answer(load(data, name, limits))
+        return Answer(load(data, name, limits, charset))
     except UnreadableFileError as error:
         return Answer(reason=error.message)
     except MemoryError:
@@ -84,8 +92,9 @@ def serve(files: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
     while header := files.readline():
         # Ends this process should the server be gone and never kill it; no code has to run for it.
         signal.alarm(math.ceil(limits.seconds) + _GRACE_SECONDS)
-        name: str = json.loads(header)["name"]
-        answer = answer_file(files.read(size_of(header)), name, limits)
+        request = json.loads(header)
+        data = files.read(size_of(header))
+        answer = answer_file(data, request["name"], limits, request["charset"])
         answers.write(encode_answer(answer))
         answers.flush()
         signal.alarm(0)
