@@ -82,6 +82,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     **dict.fromkeys(
         ("jsonschema", "referencing"), frozenset({"llm_api.core.llm.emulation.json_validator"})
     ),
+    "regex": frozenset({"llm_api.core.llm.emulation.json_patterns"}),
     "redis": frozenset(
         {
             "llm_api.core.access.redis_counters",

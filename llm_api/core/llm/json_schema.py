@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.string_formats import PATTERNS
 from llm_api.core.llm.types import JSON
 
 MAX_VALUES: Final = 10_000
@@ -21,7 +22,13 @@ FORMATS: Final = frozenset(
         "ipv4", "ipv6", "time", "unknown", "uri", "uuid",
     }
 )  # fmt: skip
-"""The formats that are enforced. Others assert nothing, as the specification has it by default."""
+"""The formats that the compiler knows."""
+
+_BY_PATTERN: Final = PATTERNS.keys() - (FORMATS - {"date", "date-time", "time"})
+"""Formats that are enforced as patterns: of days the compiler knows too many, of others nothing."""
+
+_ASSERTING: Final = FORMATS | _BY_PATTERN | {"regex"}
+"""The formats that JSON Schema defines. Others assert nothing, as the specification has it."""
 
 _SCHEMA: Final = ("additionalProperties", "items", "not", "if", "then", "else", "contains")
 _SCHEMA_LISTS: Final = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
@@ -37,22 +44,36 @@ class Place:
 
 
 def checked(schema: Mapping[str, JSON], param: str) -> dict[str, JSON]:
-    """The schema as it is to be enforced: unknown formats and compiler options left out.
+    """The schema as it is to be enforced: formats that assert nothing left out, some as patterns.
 
     The branches of a `oneOf` are put in place of references to them: only so can the compiler see
     that they exclude each other. Raises InvalidRequestError, with the pointer of what is wrong.
     """
+    root = sound(schema, param)
+    check_finite(root, param)
+    return _enforceable(root, root)
+
+
+def sound(schema: Mapping[str, JSON], param: str) -> dict[str, JSON]:
+    """The schema without compiler options.
+
+    Raises InvalidRequestError where it is too large, or refers to nothing.
+    """
     root = {name: value for name, value in schema.items() if name != "x-guidance"}
     _check_size(root, param)
-    places = list(subschemas(root))
-    for place in places:
+    for place in subschemas(root):
         _check_reference(place, root, param)
+    return root
+
+
+def check_finite(root: dict[str, JSON], param: str) -> None:
+    """Raises InvalidRequestError for a schema that no finite value satisfies."""
     finiteness = _Finiteness(root)
     if not finiteness.can_end(root):
+        places = list(subschemas(root))
         endless = [place.pointer for place in places if not finiteness.can_end(place.schema)]
         deepest = [pointer for pointer in endless if not pointer.endswith("/additionalProperties")]
         raise refusal(deepest[-1], "no finite value satisfies it", param)
-    return _enforceable(root, root)
 
 
 def deepest_refused(
@@ -117,11 +138,11 @@ def _check_reference(place: Place, root: JSON, param: str) -> None:
     if not isinstance(place.schema, dict) or "$ref" not in place.schema:
         return
     reference = place.schema["$ref"]
-    if not isinstance(reference, str) or _resolved(reference, root) is None:
+    if not isinstance(reference, str) or resolved(reference, root) is None:
         raise refusal(place.pointer, f"the reference {reference!r} leads nowhere", param)
 
 
-def _resolved(reference: str, root: JSON) -> JSON:
+def resolved(reference: str, root: JSON) -> JSON:
     """What a local reference points at; None where that is nothing."""
     if reference != "#" and not reference.startswith("#/"):
         return None
@@ -151,7 +172,7 @@ class _Finiteness:
         while new := {
             reference
             for reference in references - self._ending
-            if self.can_end(_resolved(reference, root))
+            if self.can_end(resolved(reference, root))
         }:
             self._ending |= new
 
@@ -194,15 +215,20 @@ def _list(schema: Mapping[str, JSON], name: str) -> list[JSON]:
 def _enforceable(schema: dict[str, JSON], root: JSON) -> dict[str, JSON]:
     copy: dict[str, JSON] = {}
     for name, value in schema.items():
-        if name == "format" and isinstance(value, str) and value not in FORMATS:
-            continue
-        if name in _SCHEMA_MAPPINGS and isinstance(value, dict):
+        if name == "format" and isinstance(value, str):
+            if value in _ASSERTING - _BY_PATTERN:
+                copy[name] = value
+        elif name in _SCHEMA_MAPPINGS and isinstance(value, dict):
             copy[name] = {key: _enforceable_part(part, root) for key, part in value.items()}
         elif name in _SCHEMA_LISTS and isinstance(value, list):
             parts = [_dereferenced(part, root) for part in value] if name == "oneOf" else value
             copy[name] = [_enforceable_part(part, root) for part in parts]
         else:
             copy[name] = _enforceable_part(value, root) if name in _SCHEMA else value
+    wanted = schema.get("format")
+    if isinstance(wanted, str) and wanted in _BY_PATTERN:
+        demand: JSON = {"pattern": f"^(?:{PATTERNS[wanted]})$"}
+        copy["allOf"] = [*_list(copy, "allOf"), demand]
     return copy
 
 
@@ -212,6 +238,6 @@ def _enforceable_part(schema: JSON, root: JSON) -> JSON:
 
 def _dereferenced(schema: JSON, root: JSON) -> JSON:
     if isinstance(schema, dict) and schema.keys() == {"$ref"}:
-        target = _resolved(str(schema["$ref"]), root)
+        target = resolved(str(schema["$ref"]), root)
         return schema if isinstance(target, dict) and "oneOf" in target else target
     return schema

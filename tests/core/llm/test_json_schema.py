@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.json_schema import MAX_DEPTH, Place, checked, deepest_refused
+from llm_api.core.llm.json_schema import FORMATS, MAX_DEPTH, Place, checked, deepest_refused
+from llm_api.core.llm.string_formats import PATTERNS
 
 
 def a_list_of(item: object, least: int) -> dict[str, Any]:
@@ -110,6 +111,21 @@ def test_formats_that_assert_nothing_and_compiler_options_are_left_out() -> None
         },
         "anyOf": [{}],
     }
+
+
+def test_days_are_days_that_there_are() -> None:
+    pattern = {"pattern": f"^(?:{PATTERNS['date']})$"}
+    schema: dict[str, Any] = {"format": "date", "pattern": "^2", "allOf": [{"minLength": 1}]}
+    assert checked(schema, "tools") == {"pattern": "^2", "allOf": [{"minLength": 1}, pattern]}
+
+
+@pytest.mark.parametrize("name", sorted(PATTERNS.keys() - FORMATS))
+def test_a_format_that_the_compiler_does_not_know_is_a_pattern(name: str) -> None:
+    assert checked({"format": name}, "tools") == {"allOf": [{"pattern": f"^(?:{PATTERNS[name]})$"}]}
+
+
+def test_a_format_that_no_pattern_says_stays_for_the_compiler_to_refuse() -> None:
+    assert checked({"format": "regex"}, "tools") == {"format": "regex"}
 
 
 def test_the_branches_of_a_one_of_stand_in_place() -> None:

@@ -10,7 +10,9 @@ from pydantic_core import from_json
 
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.capabilities import FORMATS
-from llm_api.core.llm.emulation.json_validator import JSONValidator, UncheckableError, matches
+from llm_api.core.llm.emulation.json_patterns import UncheckableError, matches
+from llm_api.core.llm.emulation.json_validator import JSONValidator
+from llm_api.core.llm.json_schema import refusal
 from llm_api.core.llm.output.schema import argument_schema
 from llm_api.core.llm.types import (
     JSON,
@@ -84,7 +86,10 @@ def _json_problem(validator: JSONValidator, text: str) -> str:
         value: JSON = from_json(text, allow_inf_nan=False)
     except ValueError as error:
         return f"this is no JSON, {error}"
-    return validator.problem(value)
+    try:
+        return validator.problem(value)
+    except UncheckableError as error:
+        raise refusal("", str(error), validator.param) from error
 
 
 def _read_json(validator: JSONValidator, text: str) -> str:

@@ -1,67 +1,75 @@
-"""Whether a JSON value is valid for a schema that a user wrote: no regex or reference is endless.
+"""Whether a JSON value is valid for a schema that a user wrote, said within a bound.
 
-Patterns run on Rust's regex engine, whose time is linear in the text, so look-around is refused.
-References stay within the schema. Of `format`, those in FORMATS are checked; the others assert
-nothing, as the specification has it by default.
+Every keyword of JSON Schema 2020-12 is judged but `$dynamicRef`, and the formats that it defines
+assert. References stay within the schema.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import islice
 from typing import Any, Final
 
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
-from jsonschema.exceptions import SchemaError as MalformedSchemaError
+from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
-from pydantic_core import SchemaError, SchemaValidator, core_schema
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.json_schema import checked, refusal, subschemas
+from llm_api.core.llm.emulation.evaluated import Evaluation
+from llm_api.core.llm.emulation.json_patterns import (
+    FORMATS,
+    UncheckableError,
+    has_format,
+    is_found,
+    matches,
+)
+from llm_api.core.llm.json_schema import check_finite, refusal, sound, subschemas
 from llm_api.core.llm.types import JSON
 
-FORMATS: Final = ("date", "email", "ipv4", "ipv6", "uuid")
-
-CHECK_SECONDS: Final = 2.0
+CHECK_SECONDS: Final = 0.5
 """What one check may take: references can make a small schema cost exponential time."""
 
 _LONGEST_PROBLEM: Final = 300
+_PROBLEMS: Final = 20
+"""So many are looked at for the one that is told, and as many branches of a union."""
 
-
-class UncheckableError(Exception):
-    """A keyword or pattern that is not available: the message says which."""
-
+_UNBOUNDED: Final = ("unevaluatedProperties", "unevaluatedItems", "$dynamicRef")
+"""What is judged only of those who are content with an answer that could not be checked."""
 
 _Findings = Iterator[ValidationError]
-_Keyword = Callable[[Any, Any, Any, Any], _Findings]
+_Keyword = Callable[[Any, Any, Any, Any], _Findings | None]
 
 
 class JSONValidator:
-    """Judges values by one schema. Building and `problem` block: milliseconds as a rule."""
+    """Judges values by one schema. Building and `problem` block: milliseconds as a rule.
 
-    def __init__(self, schema: Mapping[str, JSON], param: str) -> None:
-        """Raises InvalidRequestError, naming `param`, for a schema that cannot be checked."""
-        self.schema = checked(schema, param)
-        self._param = param
-        self._deadline = 0.0
-        self._check_keywords()
-        keywords = {**Draft202012Validator.VALIDATORS, **_SAFE}
-        timed = {name: self._timed(keyword) for name, keyword in keywords.items()}
-        self._validator = extend(Draft202012Validator, timed)(  # type: ignore[no-untyped-call]
-            self.schema, registry=Registry(), format_checker=FormatChecker(FORMATS)
-        )
+    Belongs to one thread at a time: the deadline of the check that runs is kept here.
+    """
+
+    def __init__(self, schema: Mapping[str, JSON], param: str, *, is_lenient: bool = False) -> None:
+        """Raises InvalidRequestError, naming `param`, for a schema that cannot be checked.
+
+        With `is_lenient` that is a malformed one. Else it is also one of which only the check will
+        show whether it can be made: with look-around, or `unevaluatedProperties`.
+        """
+        self.schema = sound(schema, param)
+        self.param = param
+        self._end = 0.0
+        self._check_form()
+        if not is_lenient:
+            check_finite(self.schema, param)
+            self._check_bounded()
+        self._validator = self._kind(self._keywords())(self.schema, registry=Registry())
 
     def problem(self, value: JSON) -> str:
-        """What is wrong with the value, and where; "" if nothing is. Raises InvalidRequestError."""
-        self._deadline = time.monotonic() + CHECK_SECONDS
+        """What is wrong with the value, and where; "" if nothing is. Raises UncheckableError."""
+        self._start()
         try:
-            worst = best_match(self._validator.iter_errors(value))
-        except UncheckableError as error:
-            raise refusal("", str(error), self._param) from error
+            worst = best_match(islice(self._validator.iter_errors(value), _PROBLEMS))
         except Unresolvable as error:
-            raise refusal("", f"the reference {error.ref!r} leads nowhere", self._param) from error
+            raise UncheckableError(f"the reference {error.ref!r} leads nowhere") from error
         except RecursionError:
             return "the value is nested too deeply"
         if worst is None:
@@ -69,95 +77,163 @@ class JSONValidator:
         said = worst.message[:_LONGEST_PROBLEM]
         return said if worst.json_path == "$" else f"{worst.json_path}: {said}"
 
-    def _check_keywords(self) -> None:
+    def _check_form(self) -> None:
+        self._start()
+        judge = self._kind({**self._keywords(), "format": _nothing})
         try:
-            Draft202012Validator.check_schema(self.schema)
-        except MalformedSchemaError as error:
-            raise refusal(_pointer(error), error.message[:_LONGEST_PROBLEM], self._param) from error
-        for place in subschemas(self.schema):
-            if not isinstance(place.schema, dict):
-                continue
-            try:
-                for name in place.schema.keys() & _SAFE.keys():
-                    _check_keyword(name, place.schema[name])
-            except UncheckableError as error:
-                raise refusal(place.pointer, str(error), self._param) from error
+            for error in judge(Draft202012Validator.META_SCHEMA).iter_errors(self.schema):
+                pointer = "".join(f"/{step}" for step in error.absolute_path)
+                raise refusal(pointer, error.message[:_LONGEST_PROBLEM], self.param)
+        except UncheckableError as error:
+            raise InvalidRequestError(
+                f"The JSON Schema in '{self.param}': {error}; make it smaller.", param=self.param
+            ) from error
 
-    def _timed(self, keyword: _Keyword) -> _Keyword:
-        def check(validator: Any, demand: Any, value: Any, schema: Any) -> _Findings:
-            if time.monotonic() > self._deadline:
-                raise InvalidRequestError(
-                    f"The JSON Schema in '{self._param}' takes too long to check; make it smaller.",
-                    param=self._param,
-                )
-            return keyword(validator, demand, value, schema)
+    def _check_bounded(self) -> None:
+        for place in subschemas(self.schema):
+            try:
+                for name, demand in place.schema.items() if isinstance(place.schema, dict) else ():
+                    _check_keyword(name, demand)
+            except UncheckableError as error:
+                raise refusal(place.pointer, str(error), self.param) from error
+
+    def _start(self) -> None:
+        self._end = time.monotonic() + CHECK_SECONDS
+
+    def _left(self) -> float:
+        """The seconds that are left. Raises UncheckableError when there are none."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise UncheckableError("it takes too long to check")
+        return left
+
+    def _is_found(self, pattern: str, text: str) -> bool:
+        return is_found(pattern, text, self._left())
+
+    def _kind(self, keywords: Mapping[str, _Keyword]) -> Any:
+        """The library's validator with these keywords in place of its own, all of them timed."""
+        every = {**Draft202012Validator.VALIDATORS, **keywords}
+        timed = {name: self._timed(keyword) for name, keyword in every.items()}
+        return extend(Draft202012Validator, timed)  # type: ignore[no-untyped-call]
+
+    def _timed(self, keyword: _Keyword) -> Any:
+        def check(validator: Any, demand: Any, value: Any, schema: Any) -> Iterable[object]:
+            self._left()
+            return keyword(validator, demand, value, schema) or ()
 
         return check
 
+    def _keywords(self) -> Mapping[str, _Keyword]:
+        """Those whose cost in the library, of time or of memory, has no bound."""
+        return {
+            "pattern": self._pattern,
+            "patternProperties": self._pattern_properties,
+            "additionalProperties": self._additional_properties,
+            "unevaluatedProperties": partial(self._unevaluated, dict),
+            "unevaluatedItems": partial(self._unevaluated, list),
+            "format": _format,
+            "uniqueItems": _unique_items,
+            "anyOf": _any_of,
+            "oneOf": _one_of,
+            "$dynamicRef": _dynamic_reference,
+        }
 
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> SchemaValidator:
-    return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
+    def _pattern(self, validator: Any, pattern: str, value: Any, schema: Any) -> _Findings:
+        if isinstance(value, str) and not self._is_found(pattern, value):
+            yield ValidationError(f"{value!r} does not match {pattern!r}")
 
+    def _pattern_properties(self, validator: Any, parts: Any, value: Any, schema: Any) -> _Findings:
+        for pattern, part in parts.items() if isinstance(value, dict) else ():
+            for name in value:
+                if self._is_found(pattern, name):
+                    yield from validator.descend(value[name], part, path=name, schema_path=pattern)
 
-def matches(pattern: str, text: str) -> bool:
-    """Whether `pattern`, in Rust's syntax, is found in `text`. Raises UncheckableError."""
-    try:
-        return _compiled(pattern).isinstance_python(text)
-    except SchemaError as error:
-        raise UncheckableError(f"a pattern is refused: {' '.join(str(error).split())}") from error
+    def _additional_properties(
+        self, validator: Any, part: Any, value: Any, schema: Any
+    ) -> _Findings:
+        declared, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+        for name in value if isinstance(value, dict) else ():
+            if name in declared or any(self._is_found(pattern, name) for pattern in patterns):
+                continue
+            if part is False:
+                yield ValidationError(f"the property {name!r} is not allowed")
+            else:
+                yield from validator.descend(value[name], part, path=name)
+
+    def _unevaluated(
+        self, kind: type, validator: Any, part: Any, value: Any, schema: Any
+    ) -> _Findings:
+        if not isinstance(value, kind):
+            return
+        whole: Any = value
+        holds = partial(_holds, validator)
+        evaluation = Evaluation(self.schema, whole, holds, self._is_found, self._left)
+        for rest in evaluation.left_over(schema):
+            yield from validator.descend(whole[rest], part, path=rest)
 
 
 def _check_keyword(name: str, demand: JSON) -> None:
-    """Raises UncheckableError for what `_SAFE` would refuse of any value."""
+    """Raises UncheckableError for what some value could make unbounded."""
     match name, demand:
         case "pattern", str(pattern):
             matches(pattern, "")
         case "patternProperties", dict(parts):
             for pattern in parts:
                 matches(pattern, "")
-        case name, _ if name in _UNAVAILABLE:
+        case name, _ if name in _UNBOUNDED:
             raise UncheckableError(f"'{name}' is not available")
         case _:
             pass
 
 
-def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> _Findings:
-    if isinstance(value, str) and not matches(pattern, value):
-        yield ValidationError(f"{value!r} does not match {pattern!r}")
+def _holds(validator: Any, schema: JSON, value: JSON) -> bool:
+    return bool(validator.evolve(schema=schema).is_valid(value))
 
 
-def _pattern_properties(validator: Any, parts: Any, value: Any, schema: Any) -> _Findings:
-    for pattern, part in parts.items() if isinstance(value, dict) else ():
-        for name in value:
-            if matches(pattern, name):
-                yield from validator.descend(value[name], part, path=name, schema_path=pattern)
+def _nothing(validator: Any, demand: Any, value: Any, schema: Any) -> None:
+    """Asserts nothing."""
 
 
-def _additional_properties(validator: Any, part: Any, value: Any, schema: Any) -> _Findings:
-    declared, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    for name in value if isinstance(value, dict) else ():
-        if name in declared or any(matches(pattern, name) for pattern in patterns):
-            continue
-        if part is False:
-            yield ValidationError(f"the property {name!r} is not allowed")
-        else:
-            yield from validator.descend(value[name], part, path=name)
+def _format(validator: Any, name: str, value: Any, schema: Any) -> _Findings:
+    if isinstance(value, str) and name in FORMATS and not has_format(name, value):
+        yield ValidationError(f"{value!r} is not a {name!r}")
 
 
-def _unavailable(validator: Any, demand: Any, value: Any, schema: Any) -> _Findings:
-    raise UncheckableError(f"{' and '.join(_UNAVAILABLE)} are not available")
+def _unique_items(validator: Any, demand: bool, value: Any, schema: Any) -> _Findings:
+    if demand and isinstance(value, list) and len({*map(_key, value)}) < len(value):
+        yield ValidationError(f"{value!r} has an item twice")
 
 
-_UNAVAILABLE: Final = ("unevaluatedProperties", "$dynamicRef")
+def _key(value: JSON) -> object:
+    """The same for equal JSON values alone: 1 is 1.0, and not true."""
+    match value:
+        case bool() | None | str():
+            return type(value).__name__, value
+        case list():
+            return tuple(map(_key, value))
+        case dict():
+            return frozenset((name, _key(item)) for name, item in value.items())
+        case number:
+            return number
 
-_SAFE: Final[Mapping[str, _Keyword]] = {
-    "pattern": _pattern,
-    "patternProperties": _pattern_properties,
-    "additionalProperties": _additional_properties,
-    **dict.fromkeys(_UNAVAILABLE, _unavailable),
-}
+
+def _any_of(validator: Any, branches: list[JSON], value: Any, schema: Any) -> _Findings:
+    found: list[ValidationError] = []
+    for position, branch in enumerate(branches):
+        error = next(validator.descend(value, branch, schema_path=position), None)
+        if error is None:
+            return
+        if len(found) < _PROBLEMS:
+            found.append(error)
+    yield ValidationError(f"{value!r} is valid for none of the schemas", context=found)
 
 
-def _pointer(error: MalformedSchemaError) -> str:
-    return "".join(f"/{step}" for step in error.absolute_path)
+def _one_of(validator: Any, branches: list[JSON], value: Any, schema: Any) -> _Findings:
+    yield from _any_of(validator, branches, value, schema)
+    valid = sum(islice((1 for branch in branches if _holds(validator, branch, value)), 2))
+    if valid > 1:
+        yield ValidationError(f"{value!r} is valid for more than one of the schemas")
+
+
+def _dynamic_reference(validator: Any, demand: Any, value: Any, schema: Any) -> _Findings:
+    raise UncheckableError("'$dynamicRef' is not available")

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.emulation.json_patterns import has_format
 from llm_api.core.llm.engine.grammar import GrammarCompiler, TokenMatcher
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.runner import ConstraintError
-from llm_api.core.llm.json_schema import FORMATS
+from llm_api.core.llm.json_schema import FORMATS, checked
 from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.string_formats import PATTERNS
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +186,18 @@ def test_shared_definitions_are_known_where_the_culprit_is_sought(
     }
     with pytest.raises(InvalidRequestError, match="'/properties/bad'"):
         compiler.check_schema(schema, "response_format")
+
+
+@pytest.mark.parametrize("name", sorted({*PATTERNS, "ipv4", "ipv6"}))
+def test_every_text_of_a_format_has_it(
+    model: LlamaModel, compiler: GrammarCompiler, name: str
+) -> None:
+    schema = checked({"type": "string", "format": name, "maxLength": 60}, "x")
+    compiler.check_schema(schema, "x")
+    grammar = json.dumps({"grammars": [{"json_schema": schema}]})
+    for seed in range(20):
+        text = json.loads(walk(model, compiler.compile(grammar, "x"), random.Random(seed)))
+        assert has_format(name, text), text
 
 
 def test_the_formats_that_are_enforced_are_those_the_compiler_knows(
