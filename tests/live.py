@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from llm_api.api.bounded_head import BoundedHeadProtocol
 from llm_api.api.draining import draining_of
 from llm_api.server import Server
 
@@ -25,7 +26,13 @@ def live_server(app: FastAPI) -> Iterator[str]:
 def stoppable_server(app: FastAPI, drain_seconds: float = 0) -> Iterator[tuple[str, Server]]:
     """The same with the server, whose `should_exit` is what a signal sets."""
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=2
+        app,
+        http=BoundedHeadProtocol,
+        ws="none",
+        host="127.0.0.1",
+        port=0,
+        log_config=None,
+        timeout_graceful_shutdown=2,
     )
     # Stand-ins of other servers know nothing of draining.
     drain = draining_of(app).drain if hasattr(app.state, "draining") else _end_at_once

@@ -2,19 +2,17 @@
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from llm_api.api.bounded_head import MAX_HEAD_BYTES, BoundedHeadProtocol
 from tests.api.bodies import chat
+from tests.api.raw import START, answer, connected, seconds_until_end, served
 from tests.fakes import FakeBackend, spoken
-from tests.live import wait_until
 
 
 class HastyProtocol(BoundedHeadProtocol):
@@ -34,46 +32,6 @@ def address(app: FastAPI) -> Iterator[tuple[str, int]]:
 def hasty(app: FastAPI) -> Iterator[tuple[str, int]]:
     with served(app, HastyProtocol) as address:
         yield address
-
-
-@contextmanager
-def served(app: FastAPI, protocol: type[BoundedHeadProtocol]) -> Iterator[tuple[str, int]]:
-    config = uvicorn.Config(app, port=0, http=protocol, log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    wait_until(lambda: server.started, 10)
-    yield server.servers[0].sockets[0].getsockname()
-    server.should_exit = True
-    thread.join()
-
-
-@contextmanager
-def connected(address: tuple[str, int]) -> Iterator[socket.socket]:
-    with socket.create_connection(address, timeout=10) as connection:
-        yield connection
-
-
-def seconds_until_end(connection: socket.socket) -> float:
-    """How long the server keeps the connection. Reads what it sends."""
-    began = time.monotonic()
-    while connection.recv(65_536):
-        pass
-    return time.monotonic() - began
-
-
-START = b"GET /health HTTP/1.1\r\nhost: localhost\r\n"
-
-
-def answer(connection: socket.socket) -> tuple[int, bytes]:
-    """The status and the body of one answer."""
-    reader = connection.makefile("rb")
-    status = int(reader.readline().split()[1])
-    length = 0
-    while line := reader.readline().strip():
-        name, _, value = line.partition(b":")
-        length = int(value) if name == b"content-length" else length
-    return status, reader.read(length)
 
 
 def test_a_head_within_the_bound_is_read(address: tuple[str, int]) -> None:
@@ -193,15 +151,3 @@ def test_a_long_answer_and_a_long_body_are_no_head(
         time.sleep(0.6)
         connection.sendall(body[5:])
         assert answer(connection)[0] == 200
-
-
-def test_what_still_comes_of_a_refused_body_is_not_waited_for(hasty: tuple[str, int]) -> None:
-    head = (
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
-        b"content-type: application/json\r\ncontent-length: 100000000\r\n\r\n"
-    )
-    with connected(hasty) as connection:
-        connection.sendall(head)
-        assert answer(connection)[0] == 413
-        connection.sendall(b" ")
-        assert 0.25 < seconds_until_end(connection) < 2

@@ -154,3 +154,27 @@ def test_evals_of_the_real_embedder_find_everything_here(
     body = {"collection": collection, "questions": questions}
     answer = http.post("/v1/rag/evals", json=body).json()
     assert answer["modes"]["hybrid"] == {"recall": 1.0, "mrr": 1.0, "ndcg": 1.0}
+
+
+@pytest.mark.parametrize("mode", ["sparse", "hybrid"])
+@pytest.mark.parametrize(
+    ("query", "document"),
+    [("首都", "zh"), ("山", "ja"), ("เมืองหลวง", "th"), ("학교", "ko"), ("strasse", "de")],
+)
+def test_words_of_scripts_without_spaces_are_found_first(
+    http: httpx2.Client, mode: str, query: str, document: str
+) -> None:
+    documents = {
+        "zh": "北京是中华人民共和国的首都",
+        "zh-other": "上海位于长江入海口是中国最大的城市之一",
+        "ja": "富士山は日本で一番高い山です",
+        "th": "กรุงเทพเป็นเมืองหลวงของประเทศไทย",
+        "ko": "학생들은 학교에서 책을 읽는다",
+        "de": "Die Straße ist gesperrt.",
+        "en": TEXTS[0],
+    }
+    body = {"texts": [*documents.values()], "ids": [*documents], "collection": "scripts"}
+    assert http.post("/v1/rag/documents", json=body).is_success
+    asked = {"query": query, "collection": "scripts", "mode": mode}
+    hits = http.post("/v1/rag/search", json={**asked, "score_threshold": -1}).json()["data"]
+    assert hits[0]["document_id"] == document

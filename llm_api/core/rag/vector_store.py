@@ -6,7 +6,7 @@ remembers whose vectors it holds: those of another embedding model are refused.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,12 @@ from llm_api.core.rag.types import Chunk, Document, Metadata
 Vector: TypeAlias = npt.NDArray[np.float32]
 SearchMode: TypeAlias = Literal["dense", "sparse", "hybrid"]
 Written: TypeAlias = Literal["created", "replaced", "unchanged"]
+
+FIRST_RULE: Final = 1
+"""Words as Qdrant cuts them: by spaces and punctuation, in the form they are written in."""
+
+NEWEST_RULE: Final = 2
+"""Terms as `words` has them: of any normal form, and of scripts without spaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +35,13 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
+    """`word_rule` is how its words are cut: that of documents and questions alike."""
+
     name: str
     embedding: Embedding
     documents: int
     chunks: int
+    word_rule: int = NEWEST_RULE
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,12 @@ from llm_api.core.rag.ingest import each
 from llm_api.core.rag.outcome import DocumentOutcome
 from llm_api.core.rag.reindex import reindex
 from llm_api.core.rag.retrieval import Retrieval
+from llm_api.core.rag.stores.document_store import DocumentStore
+from llm_api.core.rag.stores.edge import open_edge
+from llm_api.core.rag.stores.points import Recipe
 from llm_api.core.rag.types import Document
-from tests.core.rag.fakes import DIMENSION, FakeEmbedder, open_retrieval
+from llm_api.core.rag.vector_store import FIRST_RULE, NEWEST_RULE, Embedding
+from tests.core.rag.fakes import DIMENSION, MODEL, FakeEmbedder, open_retrieval
 
 DOCUMENTS = [Document(f"d{n}", f"words of number{n}", metadata={"n": n}) for n in range(5)]
 
@@ -46,6 +51,19 @@ async def test_collection_has_the_new_models_vectors_and_all_its_documents(old: 
     assert (collection.name, collection.embedding.model) == ("default", "other")
     assert (collection.documents, len(outcomes)) == (5, 5)
     assert (await old.store.read_document("default", "d3")) == DOCUMENTS[3]
+
+
+async def test_words_are_cut_by_the_newest_rule_though_the_model_stays(
+    old: Retrieval, tmp_path: Path
+) -> None:
+    async with open_edge(tmp_path, is_durable=False) as engine:
+        await engine.create("default", Recipe(Embedding(MODEL, DIMENSION), FIRST_RULE))
+        store = DocumentStore(engine)
+        retrieval = replace(old, store=store)
+        await retrieval.ingest("default", each(DOCUMENTS), quiet)
+        assert (await store.describe_collection("default")).word_rule == FIRST_RULE
+        await reindex(retrieval, "default", quiet)
+        assert (await store.describe_collection("default")).word_rule == NEWEST_RULE
 
 
 async def test_what_is_stored_or_deleted_meanwhile_is_taken_over(old: Retrieval) -> None:

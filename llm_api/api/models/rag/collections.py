@@ -15,12 +15,17 @@ class NewCollection(RequestModel):
 
 
 class Collection(AnswerModel):
-    """A collection, and whose vectors it holds."""
+    """A collection, and whose vectors it holds.
+
+    `word_rule` says how its words are cut for search: 2 knows every script and normal form. One
+    made by an earlier version has 1 until `llm-api rag reindex`.
+    """
 
     name: str
     object: Literal["rag.collection"]
     embedding_model: str
     dimension: int
+    word_rule: int
     documents: int
     chunks: int
 

@@ -55,6 +55,7 @@ def _wire(collection: vector_store.Collection) -> Collection:
         object="rag.collection",
         embedding_model=collection.embedding.model,
         dimension=collection.embedding.dimension,
+        word_rule=collection.word_rule,
         documents=collection.documents,
         chunks=collection.chunks,
     )

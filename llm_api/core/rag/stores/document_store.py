@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import cache
 from uuid import UUID
 
 from llm_api.core.errors import EmbeddingMismatchError, InvalidRequestError
@@ -16,7 +17,7 @@ from llm_api.core.rag.bm25 import Bm25
 from llm_api.core.rag.filters import Filter
 from llm_api.core.rag.metadata import check_metadata, is_unicode
 from llm_api.core.rag.stores import layout, reading, writing
-from llm_api.core.rag.stores.points import AllOf, Engine, Points, ranges
+from llm_api.core.rag.stores.points import AllOf, Engine, Points, Recipe, ranges
 from llm_api.core.rag.stores.ranking import Question
 from llm_api.core.rag.types import Document, Metadata
 from llm_api.core.rag.vector_store import (
@@ -45,7 +46,7 @@ class DocumentStore:
     def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
         self._engine = engine
         self._clock = clock
-        self._bm25 = Bm25()
+        self._bm25 = cache(Bm25)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def recover(self, older_than_seconds: float) -> None:
@@ -57,15 +58,16 @@ class DocumentStore:
         _check_collection_name(name)
         async with self._turns[name]:
             if name not in await self._engine.names():
-                await self._engine.create(name, embedding)
+                await self._engine.create(name, Recipe(embedding))
                 return
-        _check_embedding(name, await self._engine.embedding(name), embedding)
+        _check_embedding(name, (await self._engine.recipe(name)).embedding, embedding)
 
     async def describe_collection(self, name: str) -> Collection:
-        embedding = await self._engine.embedding(name)
+        recipe = await self._engine.recipe(name)
         points = self._engine.points(name)
         documents = await points.count(layout.DOCUMENTS)
-        return Collection(name, embedding, documents, await points.count(layout.CHUNKS))
+        chunks = await points.count(layout.CHUNKS)
+        return Collection(name, recipe.embedding, documents, chunks, recipe.words)
 
     async def list_collections(self) -> tuple[Collection, ...]:
         names = sorted(await self._engine.names())
@@ -87,9 +89,9 @@ class DocumentStore:
     ) -> tuple[Written, ...]:
         _check_documents(documents)
         async with self._turns[collection]:
-            stored = await self._engine.embedding(collection)
+            recipe = await self._engine.recipe(collection)
             for length in {len(one.vector) for new in documents for one in new.chunks}:
-                _check_embedding(collection, stored, Embedding(model, length))
+                _check_embedding(collection, recipe.embedding, Embedding(model, length))
             points = self._engine.points(collection)
             records = await reading.read_records(points, [new.document.id for new in documents])
             writes = [
@@ -99,7 +101,7 @@ class DocumentStore:
                 or record.content_hash != new.content_hash
             ]
             if writes:
-                await writing.carry_out(points, writes, self._bm25)
+                await writing.carry_out(points, writes, self._bm25(recipe.words))
         return tuple(_what_happened(new, records) for new in documents)
 
     async def delete_documents(self, collection: str, ids: Sequence[str]) -> int:
@@ -155,25 +157,25 @@ class DocumentStore:
         return DocumentPage(tuple(records), following)
 
     async def search(self, collection: str, query: SearchQuery) -> tuple[Hit, ...]:
-        stored = await self._engine.embedding(collection)
+        recipe = await self._engine.recipe(collection)
         if query.vector is not None:
             asked = Embedding(query.vector.model, len(query.vector.values))
-            _check_embedding(collection, stored, asked)
+            _check_embedding(collection, recipe.embedding, asked)
         points = self._engine.points(collection)
         where = layout.condition(query.filter)
         if keys := {part.key for part in ranges(where)}:
             await points.index_numbers(keys)
         return await reading.search(
-            points, self._question(query), where, with_vectors=query.with_vectors
+            points, self._question(query, recipe.words), where, with_vectors=query.with_vectors
         )
 
-    def _question(self, query: SearchQuery) -> Question:
+    def _question(self, query: SearchQuery, rule: int) -> Question:
         dense = None if query.vector is None else query.vector.values
-        sparse = None if query.mode == "dense" else self._bm25.query(query.text)
+        sparse = None if query.mode == "dense" else self._bm25(rule).query(query.text)
         return Question(query.mode, dense, sparse, query.top_k, query.score_threshold)
 
     async def _points(self, collection: str) -> Points:
-        await self._engine.embedding(collection)  # which says if there is none
+        await self._engine.recipe(collection)  # which says if there is none
         return self._engine.points(collection)
 
 

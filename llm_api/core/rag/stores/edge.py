@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -23,7 +23,8 @@ from qdrant_edge import EdgeShard
 
 from llm_api.core.errors import CollectionNotFoundError, VectorStoreLockedError
 from llm_api.core.rag.stores.edge_points import EdgePoints, create_shard, load_shard
-from llm_api.core.rag.vector_store import Embedding
+from llm_api.core.rag.stores.points import Recipe
+from llm_api.core.rag.vector_store import FIRST_RULE, Embedding
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,11 @@ LOCK_SECONDS = 5.0
 class _Entry:
     subfolder: str
     embedding: Embedding
+    words: int = FIRST_RULE
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe(self.embedding, self.words)
 
 
 _MANIFEST = TypeAdapter(dict[str, _Entry])
@@ -59,15 +65,16 @@ class EdgeEngine:
     async def names(self) -> tuple[str, ...]:
         return tuple(self._entries)
 
-    async def embedding(self, name: str) -> Embedding:
-        return self._entry(name).embedding
+    async def recipe(self, name: str) -> Recipe:
+        return self._entry(name).recipe
 
-    async def create(self, name: str, embedding: Embedding) -> None:
+    async def create(self, name: str, recipe: Recipe) -> None:
         subfolder = f"{uuid4().hex}.0"
-        shard = create_shard(self._folder / subfolder, embedding.dimension)
+        shard = create_shard(self._folder / subfolder, recipe.embedding.dimension)
         if self._is_durable:
             shard.flush()
-        self._write_manifest(self._entries | {name: _Entry(subfolder, embedding)})
+        entry = _Entry(subfolder, recipe.embedding, recipe.words)
+        self._write_manifest(self._entries | {name: entry})
         self._points[name] = self._opened(name, shard)
 
     async def drop(self, name: str) -> None:
@@ -104,7 +111,7 @@ class EdgeEngine:
         return EdgePoints(shard, folder, partial(self._moved, name), is_durable=self._is_durable)
 
     def _moved(self, name: str, folder: Path) -> None:
-        moved = _Entry(folder.name, self._entries[name].embedding)
+        moved = replace(self._entries[name], subfolder=folder.name)
         self._write_manifest(self._entries | {name: moved})
 
     async def _forget(self, points: EdgePoints, entry: _Entry) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from llm_api.core.rag.bm25 import SparseVector
-from llm_api.core.rag.vector_store import Embedding, Vector
+from llm_api.core.rag.vector_store import NEWEST_RULE, Embedding, Vector
 
 Payload: TypeAlias = Mapping[str, object]
 
@@ -105,6 +105,14 @@ def ranges(condition: Condition) -> Iterable[Range]:
             pass
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """By what the vectors of a collection are made: whose they are, and the rule of its words."""
+
+    embedding: Embedding
+    words: int = NEWEST_RULE
+
+
 class Points(Protocol):
     """The points of one collection. What writes has been applied when it returns."""
 
@@ -146,9 +154,9 @@ class Engine(Protocol):
 
     async def names(self) -> tuple[str, ...]: ...
 
-    async def embedding(self, name: str) -> Embedding: ...
+    async def recipe(self, name: str) -> Recipe: ...
 
-    async def create(self, name: str, embedding: Embedding) -> None:
+    async def create(self, name: str, recipe: Recipe) -> None:
         """Make a collection that is not there yet."""
 
     async def drop(self, name: str) -> None: ...

@@ -1,7 +1,7 @@
 """Collections on a Qdrant server, or a cluster of them, that others may use as well.
 
 A collection of ours is an alias, its name, of a collection whose name begins with `llm-api.`. It
-tells its embedding in a point of its own.
+tells in a point of its own by what it was made.
 """
 
 import asyncio
@@ -21,15 +21,16 @@ from llm_api.core.rag.stores.layout import KEYWORDS
 from llm_api.core.rag.stores.points import (
     DENSE,
     SPARSE,
+    Recipe,
 )
 from llm_api.core.rag.stores.requests import Server, ServerOptions
 from llm_api.core.rag.stores.server_points import ServerPoints
-from llm_api.core.rag.vector_store import Embedding
+from llm_api.core.rag.vector_store import FIRST_RULE, Embedding
 
 T = TypeVar("T")
 
 _PREFIX = "llm-api."
-_EMBEDDING_ID = str(UUID(int=0))
+_RECIPE_ID = str(UUID(int=0))
 _POLL_SECONDS = 0.2
 
 
@@ -43,23 +44,29 @@ class ServerEngine:
     async def names(self) -> tuple[str, ...]:
         return tuple(await self._aliases())
 
-    async def embedding(self, name: str) -> Embedding:
+    async def recipe(self, name: str) -> Recipe:
         records = await self._server.ask(
-            lambda: self._client.retrieve(name, [_EMBEDDING_ID], with_payload=True)
+            lambda: self._client.retrieve(name, [_RECIPE_ID], with_payload=True)
         )
         payload = records[0].payload if records else None
         if not payload:
             raise CollectionNotFoundError(f"There is no collection {name!r}.", param="collection")
-        return Embedding(str(payload["model"]), int(payload["dimension"]))
+        embedding = Embedding(str(payload["model"]), int(payload["dimension"]))
+        return Recipe(embedding, int(payload.get("words", FIRST_RULE)))
 
-    async def create(self, name: str, embedding: Embedding) -> None:
+    async def create(self, name: str, recipe: Recipe) -> None:
+        embedding = recipe.embedding
         real_name = await self._claim(name, embedding)
         if real_name is None:
             return
         for key in KEYWORDS:
             await self._index(real_name, key)
-        payload = {"model": embedding.model, "dimension": embedding.dimension}
-        point = models.PointStruct(id=_EMBEDDING_ID, vector={}, payload=payload)
+        payload = {
+            "model": embedding.model,
+            "dimension": embedding.dimension,
+            "words": recipe.words,
+        }
+        point = models.PointStruct(id=_RECIPE_ID, vector={}, payload=payload)
         await self._server.ask(lambda: self._client.upsert(real_name, [point], wait=True))
         await self._change_aliases([_alias(name, real_name)])
 

@@ -24,8 +24,14 @@ from llm_api.core.rag.stores import edge, edge_points
 from llm_api.core.rag.stores.document_store import DocumentStore
 from llm_api.core.rag.stores.edge import EdgeEngine, open_edge
 from llm_api.core.rag.stores.edge_process import EdgeProcess, open_edge_process
-from llm_api.core.rag.stores.points import AllOf
-from llm_api.core.rag.vector_store import Collection, Embedding, QueryVector, SearchQuery
+from llm_api.core.rag.stores.points import AllOf, Recipe
+from llm_api.core.rag.vector_store import (
+    FIRST_RULE,
+    Collection,
+    Embedding,
+    QueryVector,
+    SearchQuery,
+)
 from scripts.kill_store import kill_once
 from tests.core.rag.stores.documents import MODEL, find, found_ids, new_document, put
 
@@ -40,6 +46,19 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         assert await store.list_collections() == (Collection("c", MODEL, 1, 1),)
         assert await store.get_document("c", "a") == before
         assert await found_ids(store, "c", {"year": {"gte": 2020}}) == {"a"}
+
+
+async def test_collection_of_an_earlier_version_is_searched_by_the_rule_of_its_words(
+    tmp_path: Path,
+) -> None:
+    async with open_edge(tmp_path, is_durable=True) as engine:
+        await engine.create("c", Recipe(MODEL, FIRST_RULE))
+    async with open_edge(tmp_path, is_durable=True) as engine:
+        store = DocumentStore(engine)
+        await put(store, "c", new_document("a", "北京大学"))
+        assert (await store.describe_collection("c")).word_rule == FIRST_RULE
+        assert await find(store, "c", "大学", mode="sparse") == ()
+        assert len(await find(store, "c", "北京大学", mode="sparse")) == 1
 
 
 async def test_store_in_memory_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -376,6 +376,46 @@ async def test_vectors_come_back_if_asked_for(store: VectorStore, name: str) -> 
     assert hit.chunk.span == Span(0, 1)
 
 
+# Words of other scripts and forms
+
+CAPITALS = {
+    "zh": "北京是中华人民共和国的首都",
+    "ja": "東京は日本の首都であり、世界最大の都市圏です",
+    "th": "กรุงเทพมหานครเป็นเมืองหลวงของประเทศไทย",
+    "ko": "서울은 대한민국의 수도이며 학교에서 배운다",
+    "de": "Die Hauptstraße führt durch die ﬁnsteren Gassen",
+    "fr": "Le cafe\u0301 de l\u2019e\u0301te\u0301",
+    "mixed": "iPhone 15の使い方 \uff27\uff55\uff49\uff44\uff45",
+    "en": "The capital of Peru is Lima",
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("首都", {"zh", "ja"}),
+        ("中华人民共和国", {"zh"}),
+        ("都市圏", {"ja"}),
+        ("使い方", {"mixed"}),
+        ("iphone guide", {"mixed"}),
+        ("เมืองหลวง", {"th"}),
+        ("수도", {"ko"}),
+        ("학교", {"ko"}),
+        ("HAUPTSTRASSE", {"de"}),
+        ("finsteren", {"de"}),
+        ("caf\u00e9", {"fr"}),
+        ("l'\u00e9t\u00e9", {"fr"}),
+        ("capitals", {"en"}),
+    ],
+)
+async def test_words_are_found_in_every_script_and_form(
+    store: VectorStore, name: str, asked: str, expected: set[str]
+) -> None:
+    await put(store, name, *(new_document(id_, text) for id_, text in CAPITALS.items()))
+    hits = await find(store, name, asked, mode="sparse")
+    assert {hit.chunk.document_id for hit in hits} == expected
+
+
 # Filters
 
 METADATA: dict[str, Metadata] = {
