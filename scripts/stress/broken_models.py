@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from struct import pack, unpack
 from typing import Final
@@ -38,21 +39,26 @@ def _flipped(path: Path) -> None:
         file.write(flipped)
 
 
-def _hostile(path: Path) -> None:
+_ENDLESS: Final = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+def _with_template(template: str, path: Path) -> None:
     """Another chat template of the same length."""
     data = path.read_bytes()
     start = data.index(_TEMPLATE_KEY) + len(_TEMPLATE_KEY) + 8
     (length,) = unpack("<Q", data[start - 8 : start])
     with path.open("r+b") as file:
         file.seek(start)
-        file.write(_HOSTILE.encode().ljust(length))
+        file.write(template.encode().ljust(length))
 
 
 BREAK: Final[Mapping[str, Callable[[Path], None]]] = {
     "missing": _missing,
     "truncated": _truncated,
     "flipped": _flipped,
-    "hostile": _hostile,
+    "hostile": partial(_with_template, _HOSTILE),
+    "endless": partial(_with_template, _ENDLESS),
+    "hungry": partial(_with_template, "{{ '%1000000000d' % 1 }}"),
 }
 
 

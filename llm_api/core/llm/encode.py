@@ -62,6 +62,10 @@ class PromptEncoder:
             raise self._too_long(f"{len(tokens)} tokens", param)
         return EncodedPrompt(tokens, text)
 
+    def close(self) -> None:
+        """End what is being rendered; conversations cannot be encoded any more. Idempotent."""
+        self._template.close()
+
     def count(self, text: str) -> int:
         """Tokens of a text by itself, as part of a prompt."""
         return len(self._tokenizer.tokenize(text, add_special=False, parse_special=False))

@@ -9,20 +9,21 @@ text into a control token, and words that merely persuade the model.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
-
-from jinja2 import TemplateError, meta, nodes
-from jinja2.ext import Extension
-from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from typing import Final
 
 from llm_api.core.errors import InvalidRequestError, ModelFileError, UnsupportedParameterError
 from llm_api.core.llm.output.formats.table import recognise_formats
-from llm_api.core.llm.template_traits import Fields, find_traits
+from llm_api.core.llm.template_process import (
+    TemplateBoundsError,
+    TemplateFailedError,
+    TemplateProcess,
+    TemplateRefusedError,
+)
+from llm_api.core.llm.template_traits import read_traits
 from llm_api.core.llm.template_turns import TurnWriter
+from llm_api.core.llm.template_worker import Limits
 from llm_api.core.llm.types import JSON, ChatPrompt
 
 FALLBACK_TEMPLATE: Final = (
@@ -35,10 +36,10 @@ FALLBACK_TEMPLATE: Final = (
 
 # Private-use characters around a number; a message that holds the first one has it carried, too.
 _OPEN, _CLOSE = "\ue000", "\ue001"
-_PLACEHOLDER = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+_PLACEHOLDER = re.compile(f"{_OPEN}([0-9]{{1,9}}){_CLOSE}")
 
-_GIVEN = frozenset({"messages", "add_generation_prompt", "bos_token", "eos_token", "tools"})
-"""Variables the server fills in. A request cannot set them."""
+LONGEST_SOURCE: Final = 1 << 20
+"""Characters of a template. Those of real models have up to 20,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,36 +51,48 @@ class Segment:
 
 
 class ChatTemplate:
-    """Renders conversations. Thread-safe: it keeps nothing between calls."""
+    """Renders conversations, in a process of its own. Thread-safe. Close it."""
 
     def __init__(
-        self, source: str, *, bos_text: str, eos_text: str, control_texts: frozenset[str]
+        self,
+        source: str,
+        *,
+        bos_text: str,
+        eos_text: str,
+        control_texts: frozenset[str],
+        limits: Limits | None = None,
     ) -> None:
-        """Compile the template and find out what it can do.
+        """Compile the template and find out what it can do. Blocks, for seconds at most.
 
-        Raises ModelFileError where it is not valid Jinja.
+        Raises ModelFileError where it is not valid Jinja or breaks its bounds.
         """
-        environment = _environment()
+        if len(source) > LONGEST_SOURCE:
+            raise ModelFileError(
+                f"The model's chat template has {len(source):,} characters, and at most"
+                f" {LONGEST_SOURCE:,} are read."
+            )
+        special = {"bos_token": bos_text, "eos_token": eos_text}
+        self._process = TemplateProcess(source, special, limits or Limits())
         try:
-            self._template = environment.from_string(source)
-            undeclared = meta.find_undeclared_variables(environment.parse(source))
-        except TemplateError as error:
+            about = json.loads(self._process.load())
+        except TemplateFailedError as error:
             raise ModelFileError(f"The model's chat template is not valid: {error}") from error
-        self.variables = frozenset(undeclared) - _GIVEN - environment.globals.keys()
-        self._special = {"bos_token": bos_text, "eos_token": eos_text}
+        except TemplateBoundsError as error:
+            raise ModelFileError(f"The model's chat template {error}.") from error
+        self.variables = frozenset(about["variables"])
+        self.traits = read_traits(about["traits"])
         ordered = sorted(control_texts | {_OPEN}, key=len, reverse=True)
         self._control = re.compile("|".join(re.escape(text) for text in ordered))
         self._beginnings = frozenset(
             text[:length] for text in control_texts for length in range(1, len(text))
         )
         self._call_format = recognise_formats(source)[0]
-        self.traits = find_traits(self._probe)
 
     def render(self, prompt: ChatPrompt) -> list[Segment]:
-        """The prompt text up to where the assistant's answer begins. Pure.
+        """The prompt text up to where the assistant's answer begins. Blocks.
 
         Raises UnsupportedParameterError for a variable the template does not use, and
-        InvalidRequestError where the template refuses the conversation.
+        InvalidRequestError where the template refuses the conversation, or breaks its bounds.
         """
         for name in prompt.variables:
             if name not in self.variables:
@@ -87,40 +100,32 @@ class ChatTemplate:
                     f"The chat template of this model has no variable '{name}'.", param=name
                 )
         carried: list[str] = []
-        values = {name: self._protect(value, carried) for name, value in prompt.variables.items()}
-        writer = TurnWriter(
-            self.traits, self._call_format, lambda value: self._protect(value, carried)
-        )
         try:
-            text = self._text(writer.messages(prompt), writer.tools(prompt), values)
-        except _TemplateRefusalError as error:
-            raise InvalidRequestError(
-                f"The model's chat template refuses this conversation: {error}", param="messages"
-            ) from error
-        except Exception as error:  # the template is foreign code: it may raise anything
-            raise InvalidRequestError(
-                f"The model's chat template cannot render this conversation: {error}",
-                param="messages",
-            ) from error
+            text = self._process.render(self._values(prompt, carried))
+        except TemplateRefusedError as error:
+            raise _refused(f"refuses this conversation: {error}") from error
+        except TemplateFailedError as error:
+            raise _refused(f"cannot render this conversation: {error}") from error
+        except TemplateBoundsError as error:
+            raise _refused(f"cannot render this conversation: it {error}") from error
+        except RecursionError as error:
+            raise _refused("cannot render this conversation: it nests too deeply") from error
         return _segments(text, carried)
 
-    def _text(
-        self,
-        messages: Sequence[Fields],
-        tools: Sequence[JSON],
-        variables: Mapping[str, JSON],
-    ) -> str:
-        # Templates ask whether `tools` is defined, is none, or is true: so none at all.
-        given = {"tools": tools} if tools else {}
-        return self._template.render(
-            **variables, **self._special, **given, messages=messages, add_generation_prompt=True
-        )
+    def close(self) -> None:
+        """End a rendering under way; nothing can be rendered any more. Blocks for milliseconds."""
+        self._process.close()
 
-    def _probe(self, messages: Sequence[Fields], tools: Sequence[Fields]) -> str | None:
-        try:
-            return self._text(messages, tools, {})
-        except Exception:  # noqa: BLE001 - the template is foreign code: it may raise anything
-            return None
+    def _values(self, prompt: ChatPrompt, carried: list[str]) -> dict[str, JSON]:
+        def protect(value: JSON) -> JSON:
+            return self._protect(value, carried)
+
+        writer = TurnWriter(self.traits, self._call_format, protect)
+        values = {name: protect(value) for name, value in prompt.variables.items()}
+        # Templates ask whether `tools` is defined, is none, or is true: so none at all.
+        if tools := writer.tools(prompt):
+            values["tools"] = tools
+        return {**values, "messages": list(writer.messages(prompt))}
 
     def _protect(self, value: JSON, carried: list[str]) -> JSON:
         match value:
@@ -149,18 +154,8 @@ class ChatTemplate:
         return text
 
 
-class _GenerationTag(Extension):
-    """`{% generation %}`: templates mark with it what models are trained on. It changes nothing."""
-
-    tags = {"generation"}  # noqa: RUF012 - declared so by Jinja
-
-    def parse(self, parser: Parser) -> list[nodes.Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-
-class _TemplateRefusalError(Exception):
-    """Raised where the template calls `raise_exception`."""
+def _refused(reason: str) -> InvalidRequestError:
+    return InvalidRequestError(f"The model's chat template {reason}", param="messages")
 
 
 def _segments(text: str, carried: Sequence[str]) -> list[Segment]:
@@ -168,51 +163,7 @@ def _segments(text: str, carried: Sequence[str]) -> list[Segment]:
     segments = []
     for position, part in enumerate(_PLACEHOLDER.split(text)):
         is_literal = position % 2 == 1
+        if is_literal and int(part) >= len(carried):
+            raise _refused("cannot render this conversation: it changes what users wrote")
         segments.append(Segment(carried[int(part)] if is_literal else part, is_literal))
     return [segment for segment in segments if segment.text]
-
-
-def _environment() -> ImmutableSandboxedEnvironment:
-    """Jinja as chat templates expect it (the conventions are those of `transformers`)."""
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.loopcontrols", _GenerationTag],
-    )
-    environment.globals["raise_exception"] = _raise_exception
-    environment.globals["strftime_now"] = _strftime_now
-    environment.filters["tojson"] = _to_json
-    return environment
-
-
-def _raise_exception(message: object) -> None:
-    raise _TemplateRefusalError(str(message))
-
-
-def _strftime_now(layout: str) -> str:
-    return datetime.now().astimezone().strftime(layout)
-
-
-def _to_json(
-    value: Any,
-    ensure_ascii: bool = False,
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    """JSON that keeps every character, since placeholders are made of unusual ones."""
-    return json.dumps(
-        value,
-        ensure_ascii=False,
-        indent=indent,
-        separators=separators,
-        sort_keys=sort_keys,
-        default=_list_of,
-    )
-
-
-def _list_of(value: object) -> list[object]:
-    """What filters like `map` give is written as a list."""
-    if isinstance(value, Iterator):
-        return list(value)
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -42,12 +42,14 @@ class TinyModel:
     hyperparameters: Hyperparameters
     shapes: Shapes
 
-    def write(self, folder: Path) -> Path:
+    def write(self, folder: Path, chat_template: str | None = None) -> Path:
         """Write the model, always the same bytes."""
         path = folder / f"tiny-{self.architecture}.gguf"
         writer = GGUFWriter(path, self.architecture)
         _add_hyperparameters(writer, self.hyperparameters)
         _add_vocabulary(writer)
+        if chat_template is not None:
+            writer.add_chat_template(chat_template)
         generator = np.random.default_rng(1)
         for name, shape in (_OUTER_SHAPES | self.shapes).items():
             writer.add_tensor(name, _weights(name, shape, generator))

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import Protocol
+from typing import Final, Protocol, TypeVar
 
-from llm_api.core.errors import InvalidRequestError
+from llm_api.core.errors import InvalidRequestError, UnavailableError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.encode import PromptEncoder
 from llm_api.core.llm.enforce import PreparedOutput
@@ -26,6 +27,11 @@ from llm_api.core.llm.types import (
     ToolCallStarted,
     Usage,
 )
+
+Result = TypeVar("Result")
+
+ENCODERS: Final = 4
+"""Threads of one model that prompts become tokens on. A slow one keeps no other model waiting."""
 
 
 class Vocabulary(Tokenizer, Protocol):
@@ -73,6 +79,8 @@ class EngineBackend:
         self._preparer = preparer
         self._engine = engine
         self._shares_prefixes_publicly = shares_prefixes_publicly
+        self._threads = ThreadPoolExecutor(ENCODERS, "encode")
+        self._is_closed = False
 
     @property
     def card(self) -> ModelCard:
@@ -80,7 +88,7 @@ class EngineBackend:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         self._card.capabilities.check(request)
-        prompt = await asyncio.to_thread(self._encoder.encode, request.prompt)
+        prompt = await self._on_thread(lambda: self._encoder.encode(request.prompt))
         self._check_bias(request)
         output = await self._preparer.prepare(request, prompt.text)
         length = len(prompt.tokens)
@@ -98,13 +106,25 @@ class EngineBackend:
                     yield event
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return await asyncio.to_thread(lambda: [self._encoder.count(text) for text in texts])
+        return await self._on_thread(lambda: [self._encoder.count(text) for text in texts])
 
     def observe(self) -> Iterator[EngineStatus]:
         yield self._engine.status()
 
     async def aclose(self) -> None:
+        """End every request and free the model, once no thread reads its vocabulary any more."""
+        self._is_closed = True
+        await asyncio.to_thread(self._end_threads)
         await self._engine.aclose()
+
+    def _end_threads(self) -> None:
+        self._encoder.close()
+        self._threads.shutdown(cancel_futures=True)
+
+    async def _on_thread(self, call: Callable[[], Result]) -> Result:
+        if self._is_closed:
+            raise UnavailableError("The model is being unloaded.")
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def _drawing_rules(
         self, request: GenerationRequest, constraint: Constraint | None

@@ -84,19 +84,20 @@ async def open_llama(
 ) -> EngineBackend:
     """Load a model that computes on `compute`. Raises ModelFileError.
 
-    The weights are read on another thread meanwhile: streams of other models go on.
+    Weights are read and the chat template is tried on other threads: streams of other models go on.
     """
     model = await asyncio.to_thread(_load, path, card, options)
     capacity = options.parallel + options.max_queue
     engine = Engine(compute, capacity=capacity, parallel=options.parallel)
     await engine.start(partial(_make_runner, model, options))
+    source = model.chat_template or FALLBACK_TEMPLATE
     try:
-        source = model.chat_template or FALLBACK_TEMPLATE
-        encoder = PromptEncoder(model, _template(source, model), options.context_length)
-        dialect = recognise(source, model.control_tokens)
-    except ModelFileError:
+        template = await asyncio.to_thread(_template, source, model)
+    except BaseException:
         await engine.aclose()
         raise
+    encoder = PromptEncoder(model, template, options.context_length)
+    dialect = recognise(source, model.control_tokens)
     enforcer = OutputEnforcer(dialect, GrammarCompiler(model))
     public = options.shares_prefixes_publicly
     return EngineBackend(card, model, encoder, enforcer, engine, shares_prefixes_publicly=public)

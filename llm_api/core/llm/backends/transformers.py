@@ -5,6 +5,7 @@ one worker thread, so that the event loop goes on. Slower than llama.cpp by far:
 of which there is no GGUF file. Tools and output formats are not among what it can do by itself.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
@@ -68,25 +69,18 @@ class TransformersBackend(EngineBackend):
         self,
         card: ModelCard,
         loaded: LoadedModel,
+        template: ChatTemplate,
         engine: Engine,
         compute: ComputeThread,
     ) -> None:
-        """Raises ModelFileError where the chat template is not valid."""
         vocabulary = loaded.vocabulary
-        source = loaded.chat_template or PLAIN_TEMPLATE
-        template = ChatTemplate(
-            source,
-            bos_text=vocabulary.bos_text,
-            eos_text=vocabulary.eos_text,
-            control_texts=frozenset(vocabulary.control_tokens),
-        )
         encoder = PromptEncoder(
             vocabulary,
             template,
             loaded.context_length,
             template_is_whole=loaded.chat_template is not None,
         )
-        preparer = _FreeAnswers(recognise(source, vocabulary.control_tokens))
+        preparer = _FreeAnswers(recognise(_source(loaded), vocabulary.control_tokens))
         super().__init__(card, vocabulary, encoder, preparer, engine)
         self._compute = compute
         self._chat_stop = () if loaded.chat_template is not None else PLAIN_STOP
@@ -135,10 +129,24 @@ async def open_transformers(card: ModelCard, options: TransformersOptions) -> Tr
             backend="huggingface",
             capabilities=TRANSFORMERS_CAPABILITIES,
         )
-        return TransformersBackend(card, loaded, engine, compute)
+        template = await asyncio.to_thread(_template, loaded)
+        return TransformersBackend(card, loaded, template, engine, compute)
     except BaseException:
         await compute.aclose()
         raise
+
+
+def _source(loaded: LoadedModel) -> str:
+    return loaded.chat_template or PLAIN_TEMPLATE
+
+
+def _template(loaded: LoadedModel) -> ChatTemplate:
+    return ChatTemplate(
+        _source(loaded),
+        bos_text=loaded.vocabulary.bos_text,
+        eos_text=loaded.vocabulary.eos_text,
+        control_texts=frozenset(loaded.vocabulary.control_tokens),
+    )
 
 
 def _make_runner(
