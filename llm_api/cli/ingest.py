@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from llm_api.cli.terminal import harmless, notes, output
 
 if TYPE_CHECKING:
-    from llm_api.cli.files import FoundFile
+    from llm_api.cli.files import FoundFile, StoredFile
     from llm_api.config.settings import Settings
     from llm_api.core.rag.outcome import DocumentOutcome, Report
 
@@ -26,14 +27,19 @@ EXAMPLES = """Examples:
 - `llm-api ingest manuals/ --collection manuals`
 
 - `llm-api ingest docs/ --local`
+
+- `llm-api ingest ../other/docs --source other-docs`
 """
+
+
+_SOURCE = re.compile(r"\w[\w.-]{0,63}")
 
 
 class Library(Protocol):
     """A collection that files go into."""
 
-    async def digests(self) -> Mapping[str, str]:
-        """The hash of each file that is stored, by its document's id."""
+    async def stored(self) -> "Mapping[str, StoredFile]":
+        """What is known of each file that is stored, by its document's id."""
         ...
 
     async def store(self, files: "Sequence[FoundFile]", report: "Report") -> None:
@@ -44,6 +50,10 @@ class Library(Protocol):
 def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Files, and folders to walk.")],
     collection: Annotated[str, typer.Option(help="Where they go.")] = "default",
+    source: Annotated[
+        str | None,
+        typer.Option(help="What ids of the files begin with. Unless said: their folder's name."),
+    ] = None,
     url: Annotated[str | None, typer.Option(help="The server [http://HOST:PORT].")] = None,
     api_key: Annotated[
         str | None,
@@ -55,8 +65,9 @@ def ingest(
 ) -> None:
     """Store files, so that they are found and answered from. Skips what has not changed.
 
-    Reads text, Markdown, HTML, PDF, DOCX, CSV, JSON and code. A file's path is its document's id:
-    changed, it replaces what was stored of it. Ends with 1 if a file could not be stored.
+    Reads text, Markdown, HTML, PDF, DOCX, CSV, JSON and code. A file's path, from its source on, is
+    its document's id: changed, it replaces what was stored of it. What was stored from another
+    folder of the same name is never replaced. Ends with 1 if a file could not be stored.
     """
     from llm_api.cli.files import find_files
     from llm_api.cli.server_url import default_url, key_for
@@ -64,8 +75,10 @@ def ingest(
 
     if local and url is not None:
         raise typer.BadParameter("--url is for a server, not for --local.")
+    if source is not None and not _SOURCE.fullmatch(source):
+        raise typer.BadParameter("A source's name has letters, digits, '.', '-' and '_'.")
     settings = load_settings()
-    files = find_files(paths)
+    files = find_files(paths, source)
     library = (
         _local(settings, collection)
         if local
@@ -92,10 +105,11 @@ async def _ingest(
     files: "Sequence[FoundFile]", opening: AbstractAsyncContextManager[Library]
 ) -> Counter[str]:
     """How often each thing happened. Tells it on the way."""
+    from llm_api.cli.files import changed_files
+
     counts: Counter[str] = Counter()
     async with opening as library:
-        stored = await library.digests()
-        changed = [file for file in files if stored.get(file.id) != file.digest]
+        changed = changed_files(files, await library.stored())
         counts["unchanged"] = len(files) - len(changed)
         with _progress() as progress:
             task = progress.add_task("ingesting", total=len(changed))

@@ -4,12 +4,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-from llm_api.cli.files import FoundFile
+from llm_api.cli.files import ROOT_FIELD, FoundFile, StoredFile
 from llm_api.config.settings import Settings
 from llm_api.core.errors import CollectionNotFoundError
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.rag.every_document import every_document
-from llm_api.core.rag.files import DIGEST_FIELD, FileReading, FileToIngest
+from llm_api.core.rag.files import FileReading, FileToIngest
 from llm_api.core.rag.outcome import Report
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.open_retrieval import open_retrieval
@@ -23,15 +23,15 @@ class LocalLibrary:
     retrieval: Retrieval
     collection: str
 
-    async def digests(self) -> Mapping[str, str]:
+    async def stored(self) -> Mapping[str, StoredFile]:
         stored = every_document(self.retrieval.store, self.collection)
         try:
-            return {one.id: str(one.metadata.get(DIGEST_FIELD)) async for one in stored}
+            return {one.id: StoredFile.of(one.metadata) async for one in stored}
         except CollectionNotFoundError:
             return {}
 
     async def store(self, files: Sequence[FoundFile], report: Report) -> None:
-        given = [FileToIngest(file.id, _reading(file), {}) for file in files]
+        given = [FileToIngest(file.id, _reading(file), {ROOT_FIELD: file.root}) for file in files]
         reading = FileReading(self.retrieval.loader, given, report)
         await self.retrieval.ingest(self.collection, reading.documents(), reading.report)
 

@@ -1,5 +1,6 @@
 """A collection of a running server, over its own API."""
 
+import json
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from llm_api.cli.files import FoundFile
+from llm_api.cli.files import ROOT_FIELD, FoundFile, StoredFile
 from llm_api.cli.refusals import code_of, message_of, refusal
 from llm_api.cli.server_url import checked_url, key_headers
 from llm_api.core.errors import (
@@ -15,7 +16,6 @@ from llm_api.core.errors import (
     GenerationError,
     UnavailableError,
 )
-from llm_api.core.rag.files import DIGEST_FIELD
 from llm_api.core.rag.outcome import DocumentOutcome, Report
 from llm_api.core.upstream import LOOPBACK
 
@@ -34,8 +34,8 @@ class ServerLibrary:
     client: httpx2.AsyncClient
     collection: str
 
-    async def digests(self) -> Mapping[str, str]:
-        found: dict[str, str] = {}
+    async def stored(self) -> Mapping[str, StoredFile]:
+        found: dict[str, StoredFile] = {}
         cursor: str | None = None
         while True:
             params = {"collection": self.collection, "limit": str(_PAGE)}
@@ -45,7 +45,7 @@ class ServerLibrary:
             if code_of(response) == CollectionNotFoundError.code:
                 return {}
             page = _answer(response)
-            found |= {one["id"]: str(one["metadata"].get(DIGEST_FIELD)) for one in page["data"]}
+            found |= {one["id"]: StoredFile.of(one["metadata"]) for one in page["data"]}
             if (cursor := page["next_cursor"]) is None:
                 return found
 
@@ -55,7 +55,8 @@ class ServerLibrary:
 
     async def _store(self, files: Sequence[FoundFile], report: Report) -> None:
         form = [("files", (file.id, file.read())) for file in files]
-        fields = {"collection": self.collection, "background": "false"}
+        metadata = json.dumps({ROOT_FIELD: files[0].root})
+        fields = {"collection": self.collection, "metadata": metadata, "background": "false"}
         response = await self._send("POST", "/v1/rag/files", data=fields, files=form)
         if response.status_code == httpx2.codes.BAD_REQUEST and len(files) > 1:
             for file in files:  # one by one, to find out what is wrong with each
@@ -101,11 +102,13 @@ async def server_library(
 
 
 def _parts(files: Sequence[FoundFile]) -> Iterator[list[FoundFile]]:
+    """What goes in one request: files of one source, whose metadata is the same."""
     part: list[FoundFile] = []
     size = 0
     for file in files:
         length = file.path.stat().st_size
-        if part and (len(part) == TOGETHER_FILES or size + length > TOGETHER_BYTES):
+        is_full = len(part) == TOGETHER_FILES or size + length > TOGETHER_BYTES
+        if part and (is_full or part[0].root != file.root):
             yield part
             part, size = [], 0
         part.append(file)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_api.cli.files import find_files
+from llm_api.cli.files import changed_files, find_files
 from llm_api.cli.server_library import TOGETHER_FILES, server_library
 from llm_api.core.errors import InvalidRequestError, UnavailableError, UnreadableFileError
 from llm_api.core.rag.outcome import DocumentOutcome
@@ -42,7 +42,7 @@ def test_folders_are_walked_and_hidden_and_empty_files_left_out(folder: Path) ->
 
 
 def test_file_that_is_named_is_taken_whatever_it_is(folder: Path) -> None:
-    assert names([folder / ".hidden", folder / "empty.txt"]) == [".hidden", "empty.txt"]
+    assert names([folder / ".hidden", folder / "empty.txt"]) == ["docs/.hidden", "docs/empty.txt"]
 
 
 def test_same_file_twice_is_one(folder: Path) -> None:
@@ -50,11 +50,33 @@ def test_same_file_twice_is_one(folder: Path) -> None:
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
-    for place in ("a", "b"):
-        (tmp_path / place).mkdir()
-        (tmp_path / place / "x.txt").write_text(place)
-    with pytest.raises(UnreadableFileError, match=r"would both be the document 'x\.txt'"):
-        find_files([tmp_path / "a/x.txt", tmp_path / "b/x.txt"])
+    paths = twins(tmp_path)
+    with pytest.raises(UnreadableFileError, match=r"would both be the document 'docs/x\.txt'"):
+        find_files(paths)
+
+
+def twins(place: Path) -> list[Path]:
+    """Two files of one name, in two folders of one name."""
+    paths = [place / parent / "docs" / "x.txt" for parent in ("a", "b")]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+        path.write_text(path.parent.parent.name)
+    return paths
+
+
+def test_files_of_one_name_in_different_folders_are_two_documents(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "README.md").write_text(name)
+    found = names([tmp_path / "a" / "README.md", tmp_path / "b" / "README.md"])
+    assert found == ["a/README.md", "b/README.md"]
+    assert names([tmp_path / "a"]) == ["a/README.md"]
+
+
+def test_name_that_was_given_takes_the_folders_place(tmp_path: Path) -> None:
+    for path in twins(tmp_path):
+        (found,) = find_files([path], source="manual")
+        assert (found.id, found.root) == ("manual/x.txt", "manual")
 
 
 def test_path_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -62,14 +84,15 @@ def test_path_that_is_not_there_is_named(tmp_path: Path) -> None:
         find_files([tmp_path / "nothing"])
 
 
-def store(url: str, collection: str, paths: Sequence[Path]) -> list[DocumentOutcome]:
+def store(
+    url: str, collection: str, paths: Sequence[Path], source: str | None = None
+) -> list[DocumentOutcome]:
     """What the server reports of the files that it does not have yet."""
 
     async def run() -> list[DocumentOutcome]:
         outcomes: list[DocumentOutcome] = []
         async with server_library(url, None, collection) as library:
-            stored = await library.digests()
-            files = [one for one in find_files(paths) if stored.get(one.id) != one.digest]
+            files = changed_files(find_files(paths, source), await library.stored())
             await library.store(files, outcomes.append)
         return outcomes
 
@@ -88,6 +111,39 @@ def test_server_gets_what_has_changed_and_nothing_else(served: Served, folder: P
     assert [(one.document_id, one.what) for one in store(served.url, collection, [folder])] == [
         ("docs/guide.md", "replaced")
     ]
+
+
+def test_another_folders_file_is_never_replaced_without_a_word(
+    served: Served, tmp_path: Path
+) -> None:
+    collection = f"cli-{next(numbers)}"
+    one, other = (path.parent for path in twins(tmp_path))
+    assert [(had.document_id, had.what) for had in store(served.url, collection, [one])] == [
+        ("docs/x.txt", "created")
+    ]
+    with pytest.raises(InvalidRequestError, match=r"'docs/x\.txt' .* `--source NAME`"):
+        store(served.url, collection, [other])
+    assert store(served.url, collection, [one]) == []
+    (had,) = store(served.url, collection, [other], source="other")
+    assert (had.document_id, had.what) == ("other/x.txt", "created")
+    assert store(served.url, collection, [other], source="other") == []
+    (had,) = store(served.url, collection, [other], source="docs")
+    assert (had.document_id, had.what) == ("docs/x.txt", "replaced")
+
+
+def test_folders_that_are_named_together_are_stored_together(
+    served: Served, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "README.md").write_text(f"words of {name}")
+    collection = f"cli-{next(numbers)}"
+    both = [tmp_path / "a", tmp_path / "b"]
+    assert [had.document_id for had in store(served.url, collection, both)] == [
+        "a/README.md",
+        "b/README.md",
+    ]
+    assert store(served.url, collection, both) == []
 
 
 def test_files_that_cannot_be_read_are_named_one_by_one(served: Served, tmp_path: Path) -> None:
