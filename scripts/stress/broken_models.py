@@ -20,6 +20,23 @@ _HOSTILE: Final = (
     "{% endfor %}"
 )
 
+TRIGGER: Final = "tick"
+"""The word that the last template waits for."""
+_LOOPS: Final = (
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
+    "{% endfor %}{% endfor %}{% endfor %}"
+)
+_SAYS_ALL: Final = "{% for one in messages %}{{ one.content }}{% endfor %}"
+TEMPLATES: Final[Mapping[str, str]] = {
+    "endless": _SAYS_ALL + _LOOPS,
+    "hungry": _SAYS_ALL + "{{ '%1000000000d' % 1 }}",
+    "doubling": _SAYS_ALL
+    + "{% set all = namespace(text='ab') %}"
+    + "{% for one in range(40) %}{% set all.text = all.text + all.text %}{% endfor %}",
+    "waiting": _SAYS_ALL + f"{{% if '{TRIGGER}' in messages[0].content %}}{_LOOPS}{{% endif %}}",
+}
+"""Hostile to the machine: at every use, the last one when it is told the word."""
+
 
 def _missing(path: Path) -> None:
     path.unlink()
@@ -39,9 +56,6 @@ def _flipped(path: Path) -> None:
         file.write(flipped)
 
 
-_ENDLESS: Final = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
-
-
 def _with_template(template: str, path: Path) -> None:
     """Another chat template of the same length."""
     data = path.read_bytes()
@@ -57,9 +71,16 @@ BREAK: Final[Mapping[str, Callable[[Path], None]]] = {
     "truncated": _truncated,
     "flipped": _flipped,
     "hostile": partial(_with_template, _HOSTILE),
-    "endless": partial(_with_template, _ENDLESS),
-    "hungry": partial(_with_template, "{{ '%1000000000d' % 1 }}"),
+    "endless": partial(_with_template, TEMPLATES["endless"]),
+    "hungry": partial(_with_template, TEMPLATES["hungry"]),
 }
+"""A file that is not as it should be, in each way."""
+
+_WAYS: Final[Mapping[str, Callable[[Path], None]]] = {
+    **BREAK,
+    **{kind: partial(_with_template, template) for kind, template in TEMPLATES.items()},
+}
+KINDS: Final = tuple(_WAYS)
 
 
 def model_file(folder: Path, kind: str) -> Path:
@@ -68,7 +89,7 @@ def model_file(folder: Path, kind: str) -> Path:
 
 def link_models(folder: Path) -> None:
     """A sound model under the name of each kind, for the server to look at when it starts."""
-    for kind in BREAK:
+    for kind in KINDS:
         model_file(folder, kind).symlink_to(default_model_path())
 
 
@@ -78,7 +99,7 @@ def break_model(folder: Path, kind: str) -> Path:
     path.unlink(missing_ok=True)
     copy = path.with_suffix(".copy")
     shutil.copyfile(default_model_path(), copy)
-    BREAK[kind](copy)
+    _WAYS[kind](copy)
     if copy.exists():
         copy.rename(path)
     return path

@@ -48,3 +48,5 @@ class Case:
     name: str
     claim: str
     run: Callable[[Target], Awaitable[Outcome]]
+    seconds: float = 120.0
+    """How long it may take before it has failed."""

@@ -4,7 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import yaml
 
 from scripts.bench.contestants import Command
 from scripts.bench.process import Server, free_port
-from scripts.stress.broken_models import BREAK, link_models, model_file
+from scripts.stress.broken_models import KINDS, link_models, model_file
 from scripts.stress.case import ECHO, MAX_QUEUE, MODEL, PARALLEL, Target
 
 DISK_MIB = 640
@@ -20,14 +20,14 @@ DISK_MIB = 640
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[Target]:
+def started(folder: Path, **settings: str) -> Iterator[Target]:
     """A server that works in `folder`, begun and ended. Not ready yet."""
     disk, models = folder / "disk", folder / "models"
     for one in (disk, models):
         one.mkdir()
     link_models(models)
     with _small_disk(disk) as has_small_disk:
-        server = _server(folder, disk, models)
+        server = _server(folder, disk, models, settings)
         server.start()
         try:
             yield Target(server, disk, has_small_disk, models)
@@ -35,7 +35,7 @@ def started(folder: Path) -> Iterator[Target]:
             server.stop()
 
 
-def _server(folder: Path, disk: Path, models: Path) -> Server:
+def _server(folder: Path, disk: Path, models: Path, settings: Mapping[str, str]) -> Server:
     config = folder / "models.yaml"
     config.write_text(yaml.safe_dump({"models": _models(models)}))
     port = free_port()
@@ -45,6 +45,7 @@ def _server(folder: Path, disk: Path, models: Path) -> Server:
         "DATA_DIR": str(disk / "data"),
         "LOG_FILE": str(disk / "log.jsonl"),
         "OMP_WAIT_POLICY": "passive",
+        **settings,
     }
     command = Command(
         (sys.executable, "-m", "llm_api"),
@@ -57,7 +58,7 @@ def _server(folder: Path, disk: Path, models: Path) -> Server:
 def _models(folder: Path) -> list[dict[str, object]]:
     broken = [
         {"name": kind, "path": str(model_file(folder, kind)), "parallel": 1, "context_length": 256}
-        for kind in BREAK
+        for kind in KINDS
     ]
     own = {"name": MODEL, "default": True, "load": "startup"}
     room = {"parallel": PARALLEL, "max_queue": MAX_QUEUE}

@@ -1,45 +1,23 @@
 """Cases are judged by what happened, and by how the server is afterwards; some are run for real."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
-from urllib.parse import urlsplit
 
 import pytest
 
-from scripts.bench.process import Server
 from scripts.stress.__main__ import run_cases
-from scripts.stress.case import MODEL, Case, Outcome, SkippedError, Target
+from scripts.stress.case import Case, Outcome, SkippedError, Target
 from tests.cli.command import CHECKOUT, environment
-from tests.fakes import CARD, FakeBackend, FakeServices, spoken
-
-
-class RunningProcess:
-    returncode = None
-
-    def poll(self) -> None:
-        return None
-
-
-@dataclass
-class FakeServer:
-    """A server that somebody else runs."""
-
-    port: int
-    process: RunningProcess
-
-    async def wait_until_ready(self) -> None:
-        """It is."""
+from tests.fakes import FakeBackend, spoken
+from tests.scripts.stress.fake_target import fake_target
 
 
 @pytest.fixture
-def target(base_url: str, tmp_path: Path, services: FakeServices, backend: FakeBackend) -> Target:
-    backend.card = replace(CARD, aliases=(MODEL,))
-    server = FakeServer(urlsplit(base_url).port or 0, RunningProcess())
-    return Target(cast(Server, server), tmp_path, has_small_disk=False, late_models=tmp_path)
+def target(base_url: str, tmp_path: Path, backend: FakeBackend) -> Target:
+    return fake_target(base_url, tmp_path, backend)[0]
 
 
 async def as_claimed(_: Target) -> Outcome:
@@ -84,6 +62,25 @@ async def test_a_server_that_answers_nothing_afterwards_fails_the_case(
     backend.script = lambda _: spoken()
     assert not await run_cases(target, [Case("a", "b", as_claimed)])
     assert "all well; then a chat gets 200 | FAILED" in capsys.readouterr().out
+
+
+async def test_a_server_that_failed_a_case_is_replaced_for_the_next(
+    base_url: str, tmp_path: Path, backend: FakeBackend
+) -> None:
+    target, server = fake_target(base_url, tmp_path, backend)
+    await run_cases(target, [Case("a", "b", otherwise), Case("c", "d", as_claimed)])
+    assert server.told == ["wait", "stop", "start", "wait"]
+
+
+async def test_a_case_that_takes_too_long_has_failed(
+    target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def endless(_: Target) -> Outcome:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    assert not await run_cases(target, [Case("a", "b", endless, seconds=0.01)])
+    assert "| TimeoutError | FAILED |" in capsys.readouterr().out
 
 
 def test_a_full_queue_and_a_large_body_do_no_harm_to_the_real_server(tmp_path: Path) -> None:
