@@ -78,7 +78,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "sentence_transformers": frozenset(
         {"llm_api.core.embeddings.sentence_transformer", "llm_api.core.rag.rerank"}
     ),
-    "jinja2": frozenset({"llm_api.core.llm.template_worker"}),
+    "jinja2": frozenset({"llm_api.core.llm.template_sandbox"}),
     "llguidance": frozenset({"llm_api.core.llm.engine.grammar"}),
     **dict.fromkeys(
         ("jsonschema", "referencing"), frozenset({"llm_api.core.llm.emulation.json_validator"})

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from llm_api.core.errors import ContextLengthExceededError, InvalidRequestError
-from llm_api.core.llm.template import ChatTemplate, Segment
+from llm_api.core.llm.template import ChatTemplate
+from llm_api.core.llm.template_carrying import Segment
 from llm_api.core.llm.tokenizer import Tokenizer
 from llm_api.core.llm.types import ChatPrompt, Prompt, TextPrompt, TokenPrompt
 
@@ -84,6 +85,9 @@ class PromptEncoder:
                 add_special=adds_special and position == 0 and not self._has_bos(segment),
                 parse_special=not segment.is_literal,
             )
+            # Of what is far too long, the rest is not looked at.
+            if len(tokens) > 2 * self.context_length and segment is not segments[-1]:
+                raise self._too_long(f"more than {len(tokens)} tokens", param)
         return tokens
 
     def _has_bos(self, segment: Segment) -> bool:

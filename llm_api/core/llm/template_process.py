@@ -5,21 +5,19 @@ long. Here it is started, asked, ended, and started anew.
 """
 
 import json
-import marshal
 import signal
 import socket
 import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime, timedelta
 from threading import Lock
 
 from llm_api.core.errors import UnavailableError
 from llm_api.core.llm import template_worker as worker
-from llm_api.core.llm.template_worker import Limits, Mark, Request, Values
+from llm_api.core.llm.template_wire import SIZE, Limits, Loading, Mark, Rendering, encode
 
 
 class TemplateRefusedError(Exception):
@@ -35,39 +33,39 @@ class TemplateBoundsError(Exception):
 
 
 class TemplateProcess:
-    """Thread-safe: one rendering at a time, the others wait. Every call blocks, within bounds.
+    """Thread-safe: one request at a time, the others wait. Every call blocks, within bounds.
 
     Close it; what is never closed ends when it is forgotten.
     """
 
-    def __init__(self, source: str, special: Mapping[str, str], limits: Limits) -> None:
-        """`special` are values that every rendering gets. Starts nothing yet."""
+    def __init__(self, loading: Callable[[], Loading], limits: Limits) -> None:
+        """`loading` is what a process is asked first. Starts nothing yet."""
+        self._loading = loading
         self._limits = limits
-        self._source, self._special = source, dict(special)
         self._lock = Lock()
         self._child: _Child | None = None
         self._is_closed = False
 
     def load(self) -> str:
-        """What the template is, as JSON: see `LoadedTemplate.about`.
+        """What can be said of the template. Raises TemplateFailedError where it is not valid.
 
-        Raises TemplateFailedError where it is not valid, and as `render`.
+        Raises TemplateBoundsError, and UnavailableError where no process can be started.
         """
         with self._lock:
             return self._load(self._start())
 
-    def render(self, values: Values) -> str:
+    def render(self, rendering: Rendering) -> str:
         """Raises TemplateRefusedError, TemplateFailedError, TemplateBoundsError.
 
         Raises UnavailableError where no process can be started, and once it is closed.
         """
         try:
-            request = _request("", values)
+            request = encode(rendering)
         except ValueError as error:
             raise TemplateFailedError("it nests too deeply") from error
         with self._lock:
             if self._is_closed:
-                raise UnavailableError("The model is being unloaded.")
+                raise _unloaded()
             if (child := self._child) is not None:
                 try:
                     return self._ask(child, request)
@@ -91,12 +89,12 @@ class TemplateProcess:
         child = self._child = _Child(self._limits)
         if self._is_closed:  # looked at last, so that `close` or this line sees the other
             self._drop()
-            raise UnavailableError("The model is being unloaded.")
+            raise _unloaded()
         return child
 
     def _load(self, child: "_Child") -> str:
         try:
-            return self._ask(child, _request(self._source, self._special))
+            return self._ask(child, encode(self._loading()))
         except TemplateFailedError:
             self._drop()
             raise
@@ -105,7 +103,7 @@ class TemplateProcess:
         try:
             mark, text = child.ask(request)
             match mark:
-                case Mark.TEXT:
+                case Mark.DONE:
                     return text
                 case Mark.REFUSED:
                     raise TemplateRefusedError(text)
@@ -116,7 +114,7 @@ class TemplateProcess:
         except TemplateBoundsError:
             self._drop()
             if self._is_closed:
-                raise UnavailableError("The model is being unloaded.") from None
+                raise _unloaded() from None
             raise
 
     def _drop(self) -> None:
@@ -157,8 +155,8 @@ class _Child:
         deadline = time.monotonic() + self._limits.wait_seconds
         try:
             self._connection.settimeout(self._limits.wait_seconds)
-            self._connection.sendall(worker.SIZE.pack(len(request)) + request)
-            (size,) = worker.SIZE.unpack(self._read(worker.SIZE.size, deadline))
+            self._connection.sendall(SIZE.pack(len(request)) + request)
+            (size,) = SIZE.unpack(self._read(SIZE.size, deadline))
             answer = self._read(size, deadline)
             return Mark(answer[:1]), answer[1:].decode(errors="surrogatepass")
         except TimeoutError:
@@ -182,14 +180,6 @@ class _Child:
         return bytes(parts)
 
 
-def _request(source: str, values: Values) -> bytes:
-    local = datetime.now().astimezone()
-    offset = local.utcoffset() or timedelta()
-    now = local.timestamp(), offset.total_seconds(), local.tzname() or ""
-    request: Request = source, values, now
-    return marshal.dumps(request)
-
-
 def _start(connection: socket.socket, limits: Limits) -> "subprocess.Popen[bytes]":
     """It gets the module path and nothing else of the environment: no keys, no tokens."""
     return subprocess.Popen(  # noqa: S603 - our own module
@@ -206,3 +196,7 @@ def _end(process: "subprocess.Popen[bytes]", connection: socket.socket) -> None:
     connection.close()
     process.kill()
     process.wait()
+
+
+def _unloaded() -> UnavailableError:
+    return UnavailableError("The model is being unloaded.")

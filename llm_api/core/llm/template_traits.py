@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from llm_api.core.llm.types import JSON
 
@@ -41,12 +41,6 @@ class TemplateTraits:
     wraps_tools: bool
     calls: CallTraits | None
     writes_results: bool
-
-
-def read_traits(fields: Any) -> TemplateTraits:
-    """What `dataclasses.asdict` has made of traits, as they were."""
-    calls = fields["calls"]
-    return TemplateTraits(**{**fields, "calls": calls and CallTraits(**calls)})
 
 
 def tool_fields(name: str, description: str, parameters: JSON, *, is_wrapped: bool) -> Fields:

@@ -111,3 +111,19 @@ def test_what_cannot_fit_is_refused_without_tokenising_it(
     for prompt in (TextPrompt("x" * 1000), chat("x" * 1000)):
         with pytest.raises(ContextLengthExceededError):
             encoder("{{ messages[0].content }}", context=10).encode(prompt)
+
+
+def test_of_what_is_far_too_long_the_rest_is_not_tokenised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def spy(self: LetterTokenizer, text: str, **options: bool) -> list[int]:
+        seen.append(text)
+        return tokenize(self, text, **options)
+
+    seen: list[str] = []
+    tokenize = LetterTokenizer.tokenize
+    patched = encoder("{{ messages[0].content }}", context=10)
+    monkeypatch.setattr(LetterTokenizer, "tokenize", spy)
+    with pytest.raises(ContextLengthExceededError, match="more than 21 tokens"):
+        patched.encode(chat("<s>x" * 17))
+    assert len(seen) < 20

@@ -3,7 +3,8 @@
 import pytest
 
 from llm_api.core.errors import InvalidRequestError, ModelFileError, UnsupportedParameterError
-from llm_api.core.llm.template import FALLBACK_TEMPLATE, ChatTemplate, Segment
+from llm_api.core.llm.template import FALLBACK_TEMPLATE, ChatTemplate
+from llm_api.core.llm.template_carrying import Segment
 from llm_api.core.llm.types import JSON, ChatPrompt, Message, ToolCall, ToolSpec
 
 CONTROL = frozenset({"<|im_start|>", "<|im_end|>", "<s>"})

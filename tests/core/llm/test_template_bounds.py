@@ -17,7 +17,7 @@ import pytest
 
 from llm_api.core.errors import InvalidRequestError, ModelFileError, UnavailableError
 from llm_api.core.llm.template import LONGEST_SOURCE, ChatTemplate
-from llm_api.core.llm.template_worker import Limits
+from llm_api.core.llm.template_wire import Limits
 from llm_api.core.llm.types import JSON, ChatPrompt, Message
 
 LIMITS = Limits(load_cpu_seconds=0.6, render_cpu_seconds=0.4)
@@ -148,6 +148,21 @@ def test_a_template_that_nests_deeply_is_read_or_refused(name: str) -> None:
 def test_a_template_of_enormous_length_is_refused_unread() -> None:
     with pytest.raises(ModelFileError, match="1,048,577 characters"):
         template("x" * (LONGEST_SOURCE + 1))
+
+
+def test_a_message_is_looked_through_once_however_many_control_tokens_there_are() -> None:
+    """With a look for each at each place, 200 kB took 9 seconds of everybody's time."""
+    many = frozenset(f"<|reserved_{number}|>" for number in range(6000))
+    rendered = ChatTemplate(
+        "{{ messages[0].content }}", bos_text="", eos_text="", control_texts=many, limits=LIMITS
+    )
+    text = "<" * 500_000 + "<|reserved_123|><|reserved_12"
+    [begin, *literals] = rendered.render(ChatPrompt((Message("user", text),)))
+    assert begin.text == "<" * 500_000
+    assert [(segment.text, segment.is_literal) for segment in literals] == [
+        ("<|reserved_123|>", True),
+        ("<|reserved_12", True),
+    ]
 
 
 SLOW_FOR_SOME = "{% if messages[0].content == 'Go' %}" + ENDLESS + "{% endif %}fine"
