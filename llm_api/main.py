@@ -29,7 +29,7 @@ from llm_api.open_access import is_loopback, open_access
 from llm_api.open_embedder import embedder_kind
 from llm_api.open_retrieval import has_own_store
 from llm_api.open_tracing import open_tracing
-from llm_api.server import Server, let_streams_finish
+from llm_api.server import Server, allow_descriptors, let_streams_finish, watch_descriptors
 from llm_api.services import Services, open_services
 from llm_api.workers import check_workers, serve_workers
 
@@ -64,9 +64,14 @@ def create_app(
             open_services(settings, chosen) as services,
         ):
             set_services(app, services)
-            watch = asyncio.create_task(_watch(services, on_load))
+            allow_descriptors(settings.max_connections)
+            watches = (
+                asyncio.create_task(_watch(services, on_load)),
+                asyncio.create_task(watch_descriptors()),
+            )
             yield
-            watch.cancel()
+            for watch in watches:
+                watch.cancel()
 
     return create_api(
         lifespan,
@@ -162,9 +167,11 @@ def _uvicorn_config(
         app,
         factory=not isinstance(app, FastAPI),
         http=BoundedHeadProtocol,
+        ws="none",
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
+        limit_concurrency=settings.max_connections,
         log_config=None,  # its loggers hand on to ours
         log_level="warning",
         timeout_graceful_shutdown=closing_seconds,

@@ -1,13 +1,60 @@
 """uvicorn with an end in order: SIGTERM is obeyed, not died of. Knows the process, not the API."""
 
 import asyncio
+import errno
+import logging
+import os
+import resource
 import signal
 from collections.abc import Awaitable, Callable
 from socket import socket
 from types import FrameType
+from typing import Final
 
 import uvicorn
 from sse_starlette.sse import AppStatus
+
+from llm_api.core.utils.seldom import Seldom
+
+log = logging.getLogger(__name__)
+
+OWN_DESCRIPTORS: Final = 1024
+"""What a process may need besides its connections: models, stores, logs, uploads."""
+
+
+def allow_descriptors(connections: int) -> None:
+    """Let the process open so many connections, as far as its hard limit goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OWN_DESCRIPTORS
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if resource.RLIM_INFINITY != soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def watch_descriptors(seconds: float = 1.0) -> None:
+    """Log when no descriptor is left, at most once a minute. Runs until it is cancelled.
+
+    The event loop is silent about it: it closes what it accepts, until there is one again.
+    """
+    tells = Seldom(60)
+    while True:
+        await asyncio.sleep(seconds)
+        if not _has_descriptor() and tells.is_due():
+            limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            log.error(
+                "no file descriptor is left of %d: connections are closed unanswered until one is;"
+                " raise the limit (ulimit -n), or lower MAX_CONNECTIONS",
+                limit,
+            )
+
+
+def _has_descriptor() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in (errno.EMFILE, errno.ENFILE)
+    return True
 
 
 def let_streams_finish() -> None:

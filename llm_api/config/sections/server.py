@@ -19,6 +19,12 @@ class ServerSettings(BaseModel):
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
     )
+    max_connections: int = Field(
+        default=2048,
+        ge=1,
+        description="Connections that may be open at once, in each process; one more is answered"
+        " 503.",
+    )
     workers: int = Field(
         default=1,
         ge=1,
