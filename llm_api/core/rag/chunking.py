@@ -2,35 +2,44 @@
 
 1. Regions: the text between two headings. A page break ends none. A region that is nothing but
    its heading goes with the one below it.
-2. Units: sentences; of one that is too long its lines; of these the words; of these the halves.
+2. Units: sentences; of one that is too long its lines; of these the words; of these equal parts.
 3. Chunks: as many units as fit, after the last of the chunk before that fit into the overlap.
 4. Tokens of a text are not always the sum over its parts: what came out too long is halved.
+
+All of it is lazy: to get the next chunks takes a few milliseconds, and memory for these alone.
 """
 
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 from uuid import UUID, uuid5
 
-from llm_api.core.rag.sentences import sentences
+from llm_api.core.rag.sentences import sentences, trimmed
 from llm_api.core.rag.types import Chunk, Document, Section, Span
 
 CountTokens: TypeAlias = Callable[[Sequence[str]], Sequence[int]]
 """How many tokens each text has for the embedder, without those that it puts around a text."""
 
-MAX_CHARACTERS_PER_TOKEN: Final = 16
-"""A tokenizer may call a megabyte without a space one unknown word; it counts as more here."""
+MAX_BYTES_PER_TOKEN: Final = 8
+"""Bytes of UTF-8 that count as a token at least, however few the embedder's tokenizer sees there.
+
+It may call a megabyte without a space one unknown word, or a page of Thai. A model that answers
+from the chunk reads it with another tokenizer: at most a token for each byte.
+"""
+
+_Item = TypeVar("_Item")
 
 _NAMESPACE: Final = UUID("5b1f3a52-6d0c-5f0e-9c2b-7f4f7b9f3a11")
 _HEADING_MARKUP: Final = 16  # characters beside its words that a line needs to be a heading
-_BATCH: Final = 1024  # texts counted at once
+_BATCH: Final = 512  # texts counted at once,
+_BATCH_CHARACTERS: Final = 32 * 1024  # and their characters: about 50 ms
 
-_LINE: Final = re.compile(r"\S(?:[^\n]*\S)?")
-_WORD: Final = re.compile(r"\S+")
+_LONGEST_WORD: Final = 128 * 1024  # what is longer is cut in any case; no search is to take long
+_WORD: Final = re.compile(rf"\S{{1,{_LONGEST_WORD}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,31 +78,30 @@ class _Group:
 
 def split_document(
     document: Document, settings: ChunkSettings, count_tokens: CountTokens
-) -> list[Chunk]:
+) -> Iterator[Chunk]:
     """The chunks of a document, ascending; together they hold all of it but white space.
 
-    None has more than `chunk_tokens` tokens, and no word is cut that has not more by itself.
+    None has more than `chunk_tokens` tokens, nor more than MAX_BYTES_PER_TOKEN times as many bytes,
+    and no word is cut that has not more by itself.
     """
     splitter = _Splitter(document.text, settings, count_tokens)
     sections = document.sections
     starts = [section.start for section in sections]
-    chunks: list[Chunk] = []
+    position = 0
     for start, end, headings in _regions(document):
         for span in splitter.split(start, end):
             section = bisect_right(starts, span.start) - 1
             text = document.text[span.start : span.end]
-            chunks.append(
-                Chunk(
-                    id=str(uuid5(_NAMESPACE, json.dumps([document.id, span.start, text]))),
-                    document_id=document.id,
-                    position=len(chunks),
-                    text=text,
-                    span=span,
-                    headings=headings,
-                    page=sections[section].page if section >= 0 else None,
-                )
+            yield Chunk(
+                id=str(uuid5(_NAMESPACE, json.dumps([document.id, span.start, text]))),
+                document_id=document.id,
+                position=position,
+                text=text,
+                span=span,
+                headings=headings,
+                page=sections[section].page if section >= 0 else None,
             )
-    return chunks
+            position += 1
 
 
 def _regions(document: Document) -> Iterator[tuple[int, int, tuple[str, ...]]]:
@@ -127,75 +135,121 @@ class _Splitter:
         self._overlap = settings.overlap_tokens
         self._count_tokens = count_tokens
 
-    def split(self, start: int, end: int) -> list[Span]:
-        units = self._fitting(list(sentences(self._text, start, end)))
-        return self._verified(list(self._pack(units)))
+    def split(self, start: int, end: int) -> Iterator[Span]:
+        units = self._fitting(sentences(self._text, start, end))
+        was_halved = False
+        for groups in _batches(self._pack(units), lambda group: group.span()):
+            found, was_halved = self._verified(groups, was_halved=was_halved)
+            yield from found
 
-    def _fitting(self, spans: Sequence[Span], level: int = 0) -> list[_Unit]:
+    def _fitting(self, spans: Iterable[Span], level: int = 0) -> Iterator[_Unit]:
         """The spans, or what they are made of as far as they are too long."""
-        units: list[_Unit] = []
-        for span, cost in zip(spans, self._costs(spans), strict=True):
-            if cost <= self._limit or span.end - span.start == 1:
-                units.append(_Unit(span, cost))
-            else:
-                units += self._fitting(self._parts(span, level), level + 1)
-        return units
+        for batch in _batches(spans, lambda span: span):
+            for span, cost in zip(batch, self._costs(batch), strict=True):
+                if cost <= self._limit or span.end - span.start == 1:
+                    yield _Unit(span, cost)
+                else:
+                    yield from self._fitting(self._parts(span, cost, level), level + 1)
 
-    def _parts(self, span: Span, level: int) -> list[Span]:
-        if level < 2:
-            found = (_LINE, _WORD)[level].finditer(self._text, span.start, span.end)
-            return [Span(part.start(), part.end()) for part in found]
-        middle = (span.start + span.end) // 2
-        return [Span(span.start, middle), Span(middle, span.end)]
+    def _parts(self, span: Span, cost: int, level: int) -> Iterator[Span]:
+        if level == 0:
+            return _lines(self._text, span)
+        if level == 1:
+            words = _WORD.finditer(self._text, span.start, span.end)
+            return (Span(word.start(), word.end()) for word in words)
+        return _equal_parts(span, -(-cost // self._limit))
 
-    def _pack(self, units: Sequence[_Unit]) -> Iterator[_Group]:
+    def _pack(self, units: Iterable[_Unit]) -> Iterator[_Group]:
         """The units in groups that fit into a chunk each."""
-        first = new = cost = 0
-        for index, unit in enumerate(units):
-            if cost + unit.cost > self._limit and index > new:
-                yield _Group(units[first:new], units[new:index])
-                room = min(self._overlap, self._limit - unit.cost)
-                first, cost = self._overlapping(units, new, index, room)
-                new = index
+        overlap: list[_Unit] = []
+        new: list[_Unit] = []
+        cost = 0
+        for unit in units:
+            if new and cost + unit.cost > self._limit:
+                yield _Group(overlap, new)
+                overlap = _last(new[1:], min(self._overlap, self._limit - unit.cost))
+                cost = sum(one.cost for one in overlap)
+                new = []
+            new.append(unit)
             cost += unit.cost
-        if units:
-            yield _Group(units[first:new], units[new:])
+        if new:
+            yield _Group(overlap, new)
 
-    @staticmethod
-    def _overlapping(units: Sequence[_Unit], new: int, end: int, room: int) -> tuple[int, int]:
-        """The first of the last units before `end` that fit into the room, and what they cost.
+    def _verified(
+        self, groups: Sequence[_Group], *, was_halved: bool = False
+    ) -> tuple[list[Span], bool]:
+        """The chunks of the groups; `was_halved`: whether the last one, or that before, was.
 
-        Only units behind `new` count: a chunk begins behind the one before it.
+        The overlap with a group that was halved would begin before its second half does.
         """
-        begin, cost = end, 0
-        while begin - 1 > new and cost + units[begin - 1].cost <= room:
-            begin -= 1
-            cost += units[begin].cost
-        return begin, cost
-
-    def _verified(self, groups: Sequence[_Group]) -> list[Span]:
         spans = [group.span() for group in groups]
         found: list[Span] = []
-        was_halved = False  # then the overlap would begin before the second half does
         for group, span, cost in zip(groups, spans, self._costs(spans), strict=True):
             fits = cost <= self._limit or len(group.overlap) + len(group.new) == 1
             if fits and not (was_halved and group.overlap):
                 found.append(span)
                 was_halved = False
             else:
-                smaller = self._verified(group.smaller())
+                smaller, _ = self._verified(group.smaller())
                 found += smaller
                 was_halved = len(smaller) > 1
-        return found
+        return found, was_halved
 
     def _costs(self, spans: Sequence[Span]) -> list[int]:
-        """Tokens of each span; only characters are counted where these are too many already."""
-        least = [-(-(span.end - span.start) // MAX_CHARACTERS_PER_TOKEN) for span in spans]
+        """Tokens of each span; only bytes are counted where these are too many already."""
+        least = [self._least(span) for span in spans]
         texts = [
             self._text[span.start : span.end]
             for span, cost in zip(spans, least, strict=True)
             if cost <= self._limit
         ]
-        batches = (texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH))
-        counts = iter([count for batch in batches for count in self._count_tokens(batch)])
+        counts = iter(self._count_tokens(texts) if texts else ())
         return [max(cost, next(counts)) if cost <= self._limit else cost for cost in least]
+
+    def _least(self, span: Span) -> int:
+        """What the bytes cost; of a long text the characters, which are no more."""
+        size = span.end - span.start
+        if size <= self._limit * MAX_BYTES_PER_TOKEN:
+            size = len(self._text[span.start : span.end].encode("utf-8", "replace"))
+        return -(-size // MAX_BYTES_PER_TOKEN)
+
+
+def _lines(text: str, span: Span) -> Iterator[Span]:
+    start = span.start
+    while start < span.end:
+        newline = text.find("\n", start, span.end)
+        end = span.end if newline < 0 else newline
+        yield from trimmed(text, start, end)
+        start = end + 1
+
+
+def _equal_parts(span: Span, least: int) -> Iterator[Span]:
+    """At least so many, as halving gives them, unless it has not as many characters."""
+    size = span.end - span.start
+    count = min(1 << max(1, (least - 1).bit_length()), size)
+    for part in range(count):
+        yield Span(span.start + part * size // count, span.start + (part + 1) * size // count)
+
+
+def _last(units: Sequence[_Unit], room: int) -> list[_Unit]:
+    """The last units that fit into the room."""
+    begin, cost = len(units), 0
+    while begin and cost + units[begin - 1].cost <= room:
+        begin -= 1
+        cost += units[begin].cost
+    return list(units[begin:])
+
+
+def _batches(items: Iterable[_Item], span_of: Callable[[_Item], Span]) -> Iterator[list[_Item]]:
+    """What is counted at once."""
+    batch: list[_Item] = []
+    characters = 0
+    for item in items:
+        span = span_of(item)
+        batch.append(item)
+        characters += span.end - span.start
+        if len(batch) == _BATCH or characters >= _BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from llm_api.core.errors import DocumentNotFoundError, InvalidRequestError
 from llm_api.core.rag.identity import content_hash
@@ -13,17 +14,26 @@ from llm_api.core.rag.outcome import FAULTS_OF_ONE, DocumentOutcome, Report, fai
 from llm_api.core.rag.passages import passage
 from llm_api.core.rag.types import Chunk, Document, Metadata
 from llm_api.core.rag.vector_store import DocumentRecord, VectorStore
+from llm_api.core.utils.slices import in_slices
 from llm_api.core.utils.to_the_end import to_the_end
 
 log = logging.getLogger(__name__)
 
+MAX_CHUNKS: Final = 100_000
+"""Of one document, which is embedded and stored as a whole: 90 MB of English."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chunking:
-    """How documents are cut. `split` blocks; with the same `settings` it makes the same chunks."""
+    """How documents are cut: with the same `settings` into the same chunks.
 
-    split: Callable[[Document], Sequence[Chunk]]
+    `split` computes while it is iterated over, a little for each chunk. Those that share `turns` do
+    so one after the other.
+    """
+
+    split: Callable[[Document], Iterator[Chunk]]
     settings: str
+    turns: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +62,8 @@ class Preparation:
 
     async def prepare(self, documents: Sequence[Document]) -> list[Prepared]:
         """Those that have to be embedded. All others are reported, but for repeated ones."""
-        hashes = await asyncio.to_thread(self._hashes, documents)
+        steps = await in_slices(self._hashing(documents), self._chunking.turns)
+        hashes = [digest for digest in steps if digest is not None]
         new = [pair for pair in zip(documents, hashes, strict=True) if self._is_new(*pair)]
         records = await asyncio.gather(*(self._record(document.id) for document, _ in new))
         prepared = []
@@ -62,7 +73,7 @@ class Preparation:
                 if record is not None and record.content_hash == digest:
                     await self._keep(document, record)
                 else:
-                    prepared.append(await asyncio.to_thread(self._cut, document, digest))
+                    prepared.append(await self._cut(document, digest))
             except FAULTS_OF_ONE as error:
                 self._report(failed(document.id, error))
         return prepared
@@ -75,9 +86,10 @@ class Preparation:
             what = DocumentOutcome(document_id, "unchanged", record.chunks if record else 0)
             self._report(what if is_there else failed(document_id, _failed_before()))
 
-    def _hashes(self, documents: Sequence[Document]) -> list[str]:
-        settings = self._chunking.settings
-        return [content_hash(document, settings, self._model) for document in documents]
+    def _hashing(self, documents: Sequence[Document]) -> Iterator[str | None]:
+        """The hash of each document, and None for each step on the way to it."""
+        for document in documents:
+            yield (yield from content_hash(document, self._chunking.settings, self._model))
 
     def _is_new(self, document: Document, digest: str) -> bool:
         """Whether this ingest has not had it. An id stands for one document alone."""
@@ -106,15 +118,26 @@ class Preparation:
         )
         self._report(DocumentOutcome(document.id, "updated", record.chunks))
 
-    def _cut(self, document: Document, digest: str) -> Prepared:
+    async def _cut(self, document: Document, digest: str) -> Prepared:
         try:
-            chunks = self._chunking.split(document)
+            pairs = await in_slices(self._pieces(document), self._chunking.turns)
+        except InvalidRequestError:
+            raise
         except Exception as error:
             log.exception("cutting the document %s failed", document.id)
             raise InvalidRequestError("Cutting it into chunks failed; the log says why.") from error
-        if not chunks:
+        if not pairs:
             raise InvalidRequestError("There are no words in it.")
-        return Prepared(document, digest, chunks, [passage(document, chunk) for chunk in chunks])
+        return Prepared(
+            document, digest, [chunk for chunk, _ in pairs], [words for _, words in pairs]
+        )
+
+    def _pieces(self, document: Document) -> Iterator[tuple[Chunk, str]]:
+        """The chunks, and their passages. Raises InvalidRequestError where there are too many."""
+        for number, chunk in enumerate(self._chunking.split(document)):
+            if number == MAX_CHUNKS:
+                raise InvalidRequestError(f"It has more than {MAX_CHUNKS:,} chunks; split it.")
+            yield chunk, passage(document, chunk)
 
 
 def _given_twice() -> InvalidRequestError:

@@ -1,11 +1,12 @@
 """Retrieval as the server offers it: the store, what brings documents in, what finds them."""
 
+import asyncio
 from collections.abc import AsyncIterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from llm_api.core.embeddings.embedder import Embedder
-from llm_api.core.rag.chunking import ChunkSettings, split_document
+from llm_api.core.rag.chunking import MAX_BYTES_PER_TOKEN, ChunkSettings, split_document
 from llm_api.core.rag.ingest import Ingester
 from llm_api.core.rag.jobs import IngestJobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
@@ -22,7 +23,10 @@ SPECIAL_TOKENS = 8
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """Its parts belong to whoever opened them. `top_k` holds where a request does not say."""
+    """Its parts belong to whoever opened them. `top_k` holds where a request does not say.
+
+    All ingests share `turns`, so that one of them at a time computes in a thread.
+    """
 
     store: VectorStore
     embedder: Embedder
@@ -31,6 +35,7 @@ class Retrieval:
     retriever: Retriever
     chunks: ChunkSettings
     top_k: int
+    turns: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def through(self, embedder: Embedder) -> "Retrieval":
         """The same with another way to the same embedding model."""
@@ -50,12 +55,14 @@ class Retrieval:
             self.times.documents[outcome.what] += 1
             report(outcome)
 
-        chunking = await chunking_for(self.embedder, self.chunks)
+        chunking = await chunking_for(self.embedder, self.chunks, self.turns)
         ingester = Ingester(self.store, self.embedder, chunking, self.times)
         await ingester.ingest(collection, documents, counted)
 
 
-async def chunking_for(embedder: Embedder, settings: ChunkSettings) -> Chunking:
+async def chunking_for(
+    embedder: Embedder, settings: ChunkSettings, turns: asyncio.Lock
+) -> Chunking:
     """Chunks by the embedder's own tokens, none longer than it reads.
 
     Opens the model if need be.
@@ -68,4 +75,5 @@ async def chunking_for(embedder: Embedder, settings: ChunkSettings) -> Chunking:
             settings, chunk_tokens=size, overlap_tokens=min(settings.overlap_tokens, size // 4)
         )
     split = partial(split_document, settings=settings, count_tokens=count_tokens)
-    return Chunking(split, f"{settings.chunk_tokens}/{settings.overlap_tokens}")
+    rules = settings.chunk_tokens, settings.overlap_tokens, MAX_BYTES_PER_TOKEN
+    return Chunking(split, "/".join(map(str, rules)), turns)

@@ -96,7 +96,8 @@ def lines(document: Document) -> list[Chunk]:
     ]
 
 
-BY_LINES = Chunking(lines, "lines")
+def by_lines() -> Chunking:
+    return Chunking(lambda document: iter(lines(document)), "lines")
 
 
 @dataclass

@@ -7,8 +7,9 @@ from uuid import UUID
 
 import pytest
 
+from llm_api.core.rag import chunking
 from llm_api.core.rag.chunking import (
-    MAX_CHARACTERS_PER_TOKEN,
+    MAX_BYTES_PER_TOKEN,
     ChunkSettings,
     CountTokens,
     split_document,
@@ -34,7 +35,7 @@ def chunked(text: str, tokens: int = 10, overlap: int = 0) -> list[str]:
 
 
 def chunks_of(document: Document, tokens: int = 10, overlap: int = 0) -> list[Chunk]:
-    return split_document(document, ChunkSettings(tokens, overlap), count_words)
+    return list(split_document(document, ChunkSettings(tokens, overlap), count_words))
 
 
 def test_chunk_holds_whole_sentences_as_many_as_fit() -> None:
@@ -54,7 +55,7 @@ def test_sentence_that_is_too_long_is_split_at_lines_and_then_at_words() -> None
 
 def test_word_that_is_too_long_by_itself_is_the_only_one_that_is_cut() -> None:
     document = Document("d", "small " + "x" * 50 + " words")
-    found = split_document(document, ChunkSettings(20, 0), count_bytes)
+    found = list(split_document(document, ChunkSettings(20, 0), count_bytes))
     assert [chunk.text for chunk in found] == [
         "small " + "x" * 12,
         "x" * 13,
@@ -108,20 +109,24 @@ def random_document(walk: random.Random) -> Document:
     return Document("d", text, sections=tuple(sections))
 
 
+@pytest.mark.parametrize("batch", [chunking._BATCH, 2])
 @pytest.mark.parametrize("count", [count_words, count_bytes, count_oddly])
-def test_chunks_keep_their_laws_for_any_document(count: CountTokens) -> None:
+def test_chunks_keep_their_laws_for_any_document(
+    count: CountTokens, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunking, "_BATCH", batch)
     walk = random.Random(11)
     for _ in range(300):
         document, tokens = random_document(walk), walk.randrange(4, 40)
         settings = ChunkSettings(tokens, walk.randrange(tokens))
-        found = split_document(document, settings, count)
-        assert found == split_document(document, settings, count)
+        found = list(split_document(document, settings, count))
+        assert found == list(split_document(document, settings, count))
         covered = set[int]()
         for chunk in found:
             assert chunk.text == document.text[chunk.span.start : chunk.span.end]
             assert chunk.text == chunk.text.strip() != ""
             assert count([chunk.text])[0] <= tokens
-            assert len(chunk.text) <= tokens * MAX_CHARACTERS_PER_TOKEN
+            assert len(chunk.text.encode()) <= tokens * MAX_BYTES_PER_TOKEN
             covered.update(range(chunk.span.start, chunk.span.end))
         assert {place.start() for place in re.finditer(r"\S", document.text)} <= covered
         assert [chunk.position for chunk in found] == list(range(len(found)))
@@ -135,25 +140,79 @@ def test_chunks_keep_their_laws_for_any_document(count: CountTokens) -> None:
                 )
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "x" * 1_000_000,
-        "word " * 200_000,
-        "QUJD" * 250_000,
-        "a,b,c\n" * 170_000,
-        "a" + " " * 1_000_000 + "b",
-        " \n" * 500_000 + "b",
-        "字" * 300_000,
-    ],
-    ids=["one letter", "words", "base64", "table", "gap", "lines", "cjk"],
-)
+@pytest.mark.parametrize("text", ["กรุงเทพมหานคร" * 200, "😀" * 2700, "x" * 9000])
+def test_chunk_has_few_bytes_where_the_tokenizer_sees_few_tokens(text: str) -> None:
+    found = chunks_of(Document("d", text), 200)
+    assert max(len(chunk.text.encode()) for chunk in found) <= 200 * MAX_BYTES_PER_TOKEN
+    assert "".join(chunk.text for chunk in found) == text
+
+
+def test_spans_hold_in_a_text_of_carriage_returns() -> None:
+    text = "One two.\r\n\r\nThree four.\r\n- five\r\n- six\r\n"
+    found = chunks_of(Document("d", text), 3)
+    assert [chunk.text for chunk in found] == ["One two.", "Three four.", "- five", "- six"]
+    assert all(text[chunk.span.start : chunk.span.end] == chunk.text for chunk in found)
+
+
+MEGABYTES = {
+    "one letter": "x" * 1_000_000,
+    "words": "word " * 200_000,
+    "base64": "QUJD" * 250_000,
+    "table": "a,b,c\n" * 170_000,
+    "gap": "a" + " " * 1_000_000 + "b",
+    "lines": " \n" * 500_000 + "b",
+    "cjk": "字" * 300_000,
+    "stars": "*" * 1_000_000,
+    "stops": "." * 1_000_000,
+    "quotes": '. "' * 330_000,
+    "list": "- a\n" * 250_000,
+    "emoji": "😀" * 250_000,
+    "wide row": "; ".join(f"c{number}: {number}" for number in range(60_000)),
+}
+
+
+@pytest.mark.parametrize("text", MEGABYTES.values(), ids=MEGABYTES.keys())
 @pytest.mark.parametrize("count", [count_words, count_bytes])
 def test_megabyte_without_sentences_is_chunked_in_linear_time(
     text: str, count: CountTokens
 ) -> None:
+    steps = counted = 0
+
+    def count_and_note(texts: Sequence[str]) -> Sequence[int]:
+        nonlocal steps, counted
+        steps, counted = steps + 1, counted + sum(map(len, texts))
+        assert sum(map(len, texts)) <= 80_000  # a step is short
+        return count(texts)
+
+    settings = ChunkSettings(200, 30)
     before = time.process_time()
-    found = split_document(Document("d", text), ChunkSettings(200, 30), count)
+    found = list(split_document(Document("d", text), settings, count_and_note))
     assert time.process_time() - before < 20  # a square would take hours
+    assert counted <= 10 * len(text)
     assert all(count([chunk.text])[0] <= 200 for chunk in found)
-    assert max(len(chunk.text) for chunk in found) <= 200 * MAX_CHARACTERS_PER_TOKEN
+    assert max(len(chunk.text.encode()) for chunk in found) <= 200 * MAX_BYTES_PER_TOKEN
+
+
+def test_first_chunks_come_before_the_rest_is_looked_at() -> None:
+    read = 0
+
+    def count_and_note(texts: Sequence[str]) -> Sequence[int]:
+        nonlocal read
+        read += sum(map(len, texts))
+        return count_words(texts)
+
+    chunks = split_document(
+        Document("d", "One two three. " * 1_000_000), ChunkSettings(), count_and_note
+    )
+    next(chunks)
+    assert read < 1_000_000
+
+
+def test_many_headings_are_chunked_in_linear_time() -> None:
+    text = "# h\n" * 100_000
+    paths = [tuple(f"h{level}" for level in range(number % 7)) for number in range(7)]
+    sections = tuple(Section(4 * number, paths[number % 7]) for number in range(100_000))
+    before = time.process_time()
+    found = chunks_of(Document("d", text, sections=sections), 200)
+    assert time.process_time() - before < 20
+    assert sum(chunk.text.count("#") for chunk in found) == 100_000

@@ -8,7 +8,7 @@ from llm_api.core.rag.ingest import Ingester, each
 from llm_api.core.rag.retrieve import Retriever
 from llm_api.core.rag.types import Document
 from llm_api.core.rag.vector_store import Hit, SearchMode, SearchQuery
-from tests.core.rag.fakes import BY_LINES, FakeEmbedder, FakeStore
+from tests.core.rag.fakes import FakeEmbedder, FakeStore, by_lines
 
 DOCUMENTS = [
     Document("cats", "cats purr\ncats sleep\ncats eat"),
@@ -47,7 +47,7 @@ class ModalStore(FakeStore):
 
 async def compared(wrong: frozenset[SearchMode]) -> tuple[Comparison[Firsts], ModalStore]:
     store = ModalStore(wrong=wrong)
-    await Ingester(store, FakeEmbedder(), BY_LINES).ingest(
+    await Ingester(store, FakeEmbedder(), by_lines()).ingest(
         "default", each(DOCUMENTS), lambda _: None
     )
     retriever = Retriever(store, FakeEmbedder(), score_threshold=0.99)
@@ -86,7 +86,7 @@ async def test_document_is_ranked_once_where_its_best_chunk_stands() -> None:
         return Firsts(0)
 
     store = FakeStore()
-    await Ingester(store, FakeEmbedder(), BY_LINES).ingest(
+    await Ingester(store, FakeEmbedder(), by_lines()).ingest(
         "default", each(DOCUMENTS), lambda _: None
     )
     retriever = Retriever(store, FakeEmbedder())

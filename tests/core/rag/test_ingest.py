@@ -1,6 +1,8 @@
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+import time
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 import pytest
 
@@ -13,13 +15,15 @@ from llm_api.core.errors import (
     VectorStoreUnavailableError,
 )
 from llm_api.core.rag import ingest as module
+from llm_api.core.rag import prepare
 from llm_api.core.rag.identity import new_document
 from llm_api.core.rag.ingest import Ingester, each
 from llm_api.core.rag.outcome import DocumentOutcome
 from llm_api.core.rag.prepare import Chunking
-from llm_api.core.rag.types import Chunk, Document, Section
+from llm_api.core.rag.types import Chunk, Document, Section, Span
 from llm_api.core.rag.vector_store import Embedding, NewDocument, Written
-from tests.core.rag.fakes import BY_LINES, DIMENSION, MODEL, FakeEmbedder, FakeStore, lines
+from llm_api.core.utils.slices import SLICE_SECONDS
+from tests.core.rag.fakes import DIMENSION, MODEL, FakeEmbedder, FakeStore, by_lines, lines
 
 
 @dataclass
@@ -28,7 +32,7 @@ class Bench:
 
     store: FakeStore = field(default_factory=FakeStore)
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
-    chunking: Chunking = BY_LINES
+    chunking: Chunking = field(default_factory=by_lines)
     reported: list[DocumentOutcome] = field(default_factory=list)
 
     async def ingest(self, *documents: Document) -> dict[str, DocumentOutcome]:
@@ -94,7 +98,7 @@ async def test_changed_document_is_embedded_again(changed: Document) -> None:
 async def test_other_chunking_replaces_the_chunks() -> None:
     bench = Bench()
     await bench.ingest(ONE)
-    bench.chunking = Chunking(lambda document: lines(document)[:1], "first line")
+    bench.chunking = Chunking(lambda document: iter(lines(document)[:1]), "first line")
     assert (await bench.ingest(ONE))["one"] == DocumentOutcome("one", "replaced", chunks=1)
 
 
@@ -143,10 +147,10 @@ async def test_different_documents_of_one_id_are_not_mixed_up() -> None:
 
 
 def broken_for(id_: str) -> Chunking:
-    def split(document: Document) -> Sequence[Chunk]:
+    def split(document: Document) -> Iterator[Chunk]:
         if document.id == id_:
             raise ZeroDivisionError
-        return lines(document)
+        yield from lines(document)
 
     return Chunking(split, "lines")
 
@@ -277,3 +281,51 @@ async def test_cancelling_lets_the_write_under_way_end_and_starts_no_other() -> 
     assert len(bench.store.documents()) == module.WINDOW_DOCUMENTS
     assert len(bench.reported) == module.WINDOW_DOCUMENTS
     assert bench.store.calls == ["replace"]
+
+
+def endless(begun: list[int]) -> Chunking:
+    def split(document: Document) -> Iterator[Chunk]:
+        for position in count():
+            begun.append(position)
+            time.sleep(0.001)
+            yield Chunk(str(position), document.id, position, "x", Span(0, 1))
+
+    return Chunking(split, "endless")
+
+
+async def test_cancelled_ingest_cuts_no_further() -> None:
+    begun: list[int] = []
+    bench = Bench(chunking=endless(begun))
+    ingesting = asyncio.create_task(bench.ingest(ONE))
+    while not begun:
+        await asyncio.sleep(0.001)
+    ingesting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ingesting
+    await asyncio.sleep(2 * SLICE_SECONDS)
+    cut = len(begun)
+    await asyncio.sleep(5 * SLICE_SECONDS)
+    assert len(begun) == cut
+
+
+async def test_long_document_gives_way_to_a_short_one() -> None:
+    begun: list[int] = []
+    turns = asyncio.Lock()
+    long = Bench(chunking=replace(endless(begun), turns=turns))
+    short = Bench(chunking=replace(by_lines(), turns=turns))
+    ingesting = asyncio.create_task(long.ingest(ONE))
+    while not begun:
+        await asyncio.sleep(0.001)
+    async with asyncio.timeout(10):
+        assert (await short.ingest(ONE))["one"].what == "created"
+    assert not ingesting.done()
+    ingesting.cancel()
+    await asyncio.gather(ingesting, return_exceptions=True)
+
+
+async def test_document_of_too_many_chunks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "MAX_CHUNKS", 2)
+    bench = Bench()
+    outcomes = await bench.ingest(ONE, Document("long", "a\nb\nc"))
+    assert outcomes["one"].what == "created"
+    assert outcomes["long"].reason == "It has more than 2 chunks; split it."

@@ -12,7 +12,7 @@ from llm_api.core.rag.job_list import Job
 from llm_api.core.rag.jobs import IngestJobs, Work
 from llm_api.core.rag.outcome import DocumentOutcome, Report
 from llm_api.core.rag.types import Document
-from tests.core.rag.fakes import BY_LINES, FakeEmbedder, FakeStore
+from tests.core.rag.fakes import FakeEmbedder, FakeStore, by_lines
 
 
 @asynccontextmanager
@@ -60,7 +60,7 @@ async def test_job_runs_to_its_end() -> None:
 
 
 async def test_ingest_as_a_job_counts_documents_and_failures() -> None:
-    ingester = Ingester(FakeStore(), FakeEmbedder(), BY_LINES)
+    ingester = Ingester(FakeStore(), FakeEmbedder(), by_lines())
     documents = [Document("a", "x"), Document("b", " "), Document("c", "y")]
     async with running() as jobs:
         created = jobs.create(
@@ -99,7 +99,7 @@ async def test_jobs_run_one_after_the_other() -> None:
 
 async def test_cancelled_job_does_not_run_on() -> None:
     store = FakeStore(seconds=0.02)
-    ingester = Ingester(store, FakeEmbedder(), BY_LINES)
+    ingester = Ingester(store, FakeEmbedder(), by_lines())
     count = 4 * ingest_module.WINDOW_DOCUMENTS
     documents = [Document(f"d{number}", f"text {number}") for number in range(count)]
     async with running() as jobs:

@@ -10,7 +10,7 @@ from llm_api.core.rag.filters import Comparison
 from llm_api.core.rag.ingest import Ingester, each
 from llm_api.core.rag.retrieve import CANDIDATES, NO_THRESHOLD, Retriever, SearchOptions
 from llm_api.core.rag.types import Document
-from tests.core.rag.fakes import BY_LINES, DIMENSION, MODEL, FakeEmbedder, FakeStore
+from tests.core.rag.fakes import DIMENSION, MODEL, FakeEmbedder, FakeStore, by_lines
 
 DOCUMENTS = [
     Document("cat", "the cat sleeps on the sofa", "Cats", {"kind": "pet"}),
@@ -34,7 +34,7 @@ class ByLength:
 
 async def filled() -> FakeStore:
     store = FakeStore()
-    ingester = Ingester(store, FakeEmbedder(), BY_LINES)
+    ingester = Ingester(store, FakeEmbedder(), by_lines())
     await ingester.ingest("default", each(DOCUMENTS), lambda _: None)
     return store
 

@@ -32,7 +32,7 @@ from llm_api.core.rag.retrieve import Retriever, SearchOptions
 from llm_api.core.rag.types import Document, Span
 from llm_api.core.rag_chat.answer import NOT_COVERED, RagBackend, RagOptions
 from llm_api.core.rag_chat.events import RagAnswer, Sources, Supported, read_notes
-from tests.core.rag.fakes import BY_LINES, FakeEmbedder, FakeStore
+from tests.core.rag.fakes import FakeEmbedder, FakeStore, by_lines
 from tests.fakes import CARD, FakeBackend, Script, Step, spoken
 
 DOCUMENTS = [
@@ -56,7 +56,7 @@ class Bench:
         self.backend = FakeBackend(self.script, card)
 
     async def rag(self, request: "Asked") -> RagBackend:
-        ingester = Ingester(self.store, FakeEmbedder(), BY_LINES)
+        ingester = Ingester(self.store, FakeEmbedder(), by_lines())
         await ingester.ingest("default", each(DOCUMENTS), lambda _: None)
         retriever = Retriever(self.store, FakeEmbedder(), score_threshold=0.3)
         return RagBackend(self.backend, retriever, FakeEmbedder(), request.options)
