@@ -1,10 +1,15 @@
 """Reading a multipart body within bounds: its files, its fields. The middleware bounds its size."""
 
+import errno
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
 from fastapi import Request
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from llm_api.api.errors import Failure, RequestRefusedError
+from llm_api.core.errors import StorageFullError
 
 _MAX_FIELDS = 8
 _MAX_FIELD_BYTES = 64 * 1024
@@ -13,7 +18,8 @@ _MAX_FIELD_BYTES = 64 * 1024
 async def read_form(request: Request, *, max_files: int) -> FormData:
     """The form; large files of it lie on disk. Whoever has it closes it.
 
-    Raises RequestRefusedError for another content type, and for a body that is broken.
+    Raises RequestRefusedError for another content type, and for a body that is broken or cut off;
+    StorageFullError where there is no room for its files.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "multipart/form-data":
@@ -21,12 +27,46 @@ async def read_form(request: Request, *, max_files: int) -> FormData:
             415, "unsupported_content_type", "Send files as multipart/form-data, as `curl -F` does."
         )
     try:
-        return await request.form(
-            max_files=max_files, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
-        )
-    except HTTPException as error:
-        message = f"The form cannot be read: {error.detail}"
-        raise _refusal(400, "invalid_form", message) from error
+        async with aclosing(request.stream()) as stream:
+            return await _Parser(
+                request.headers,
+                stream,
+                max_files=max_files,
+                max_fields=_MAX_FIELDS,
+                max_part_size=_MAX_FIELD_BYTES,
+            ).parse()
+    except MultiPartException as error:
+        raise _broken(error.message) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StorageFullError(
+            "There is no room on the server's disk for temporary files; send less at once."
+        ) from error
+
+
+class _Parser(MultiPartParser):
+    """Refuses a body that ends before its last boundary: it was cut off."""
+
+    _has_ended = False
+
+    def on_end(self) -> None:
+        self._has_ended = True
+
+    async def parse(self) -> FormData:
+        """Closes the files that came if it raises."""
+        self.stream = self._whole(self.stream)
+        return await super().parse()
+
+    async def _whole(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        async for piece in stream:
+            yield piece
+        if not self._has_ended:
+            raise MultiPartException("It ends without its closing boundary: it was cut off.")
+
+
+def _broken(reason: str) -> RequestRefusedError:
+    return _refusal(400, "invalid_form", f"The form cannot be read: {reason}")
 
 
 def _refusal(status: int, code: str, message: str) -> RequestRefusedError:

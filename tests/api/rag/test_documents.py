@@ -1,4 +1,5 @@
 import json
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -41,9 +42,39 @@ def test_text_without_an_id_is_its_own_identity(desk: Desk) -> None:
     assert second["documents"][0]["status"] == "unchanged"
 
 
-def test_lone_surrogates_and_control_characters_are_cleaned(desk: Desk) -> None:
-    (id,) = desk.ingest("a\x00b\r\nc").json()["ids"]
-    assert desk.get(f"/v1/rag/documents/{id}").json()["text"] == "ab\nc"
+def test_text_is_kept_as_it_was_sent_and_spans_hold_in_it(desk: Desk) -> None:
+    text = "Rivers\x00 flow.\r\n\r\nLakes rest.\u2028Seas\fmove.\r\n"
+    (id,) = desk.ingest(text).json()["ids"]
+    assert desk.get(f"/v1/rag/documents/{id}").json()["text"] == text
+    found = desk.post("/v1/rag/search", query="lakes rest", score_threshold=-1).json()["data"]
+    assert found
+    for hit in found:
+        assert text[hit["span"]["start"] : hit["span"]["end"]] == hit["text"]
+
+
+UNCARRIED = ["a\nb", "a\r", "\x00", "a\x85b", "a\u2028b", "..", "a/../b", "./a", "a/."]
+
+
+@pytest.mark.parametrize("id", UNCARRIED)
+def test_id_that_no_url_carries_is_refused_at_the_door(desk: Desk, id: str) -> None:
+    for body in ({"texts": ["words"], "ids": [id]}, {"documents": [{"id": id, "text": "words"}]}):
+        answer = desk.post("/v1/rag/documents", **body)
+        status, code, param = error_of(answer)
+        assert (status, code) == (400, "invalid_value")
+        assert param in ("ids[0]", "documents[0].id")
+
+
+@pytest.mark.parametrize(
+    "id",
+    ["https://x.example/a?b=1#c", "https://x.example/", "/etc/x", "a b", "%2F", "日本/👍🏽", "…"],
+)
+def test_any_other_id_is_read_changed_and_deleted_by_its_url(desk: Desk, id: str) -> None:
+    assert desk.ingest("words", ids=[id]).json()["ids"] == [id]
+    path = f"/v1/rag/documents/{quote(id, safe='')}"
+    where = {"collection": desk.collection}
+    assert desk.get(path).json()["id"] == id
+    assert desk.http.patch(path, params=where, json={"metadata": {"a": 1}}).json()["id"] == id
+    assert desk.http.delete(path, params=where).json()["deleted"] is True
 
 
 def test_document_that_fails_is_named_and_the_others_are_stored(desk: Desk) -> None:

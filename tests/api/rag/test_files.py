@@ -1,5 +1,11 @@
 """Files on the wire: of every kind, broken and hostile ones; and forms that mean nothing."""
 
+import socket
+import tempfile
+import time
+from io import FileIO
+from pathlib import Path
+
 import httpx2
 import pytest
 
@@ -116,9 +122,40 @@ def test_single_file_that_cannot_be_read_is_refused(desk: Desk) -> None:
 
 
 def test_file_beyond_the_limit_is_refused_and_not_cut(desk: Desk) -> None:
-    answer = upload(desk, {"large.txt": b"words " * 8_400_000})
+    answer = upload(desk, {"large.txt": b"words " * 8_400_000}, background="false")
     assert error_of(answer)[0] == 400
     assert "larger than 50,000,000 bytes" in answer.text
+
+
+def test_one_large_file_is_a_job_as_many_are(desk: Desk) -> None:
+    answer = upload(desk, {"one.txt": b"some words " * 10_000})
+    assert answer.status_code == 202
+    place = answer.headers["location"]
+    wait_until(lambda: desk.http.get(place).json()["state"] == "done", seconds=30)
+    assert desk.get("/v1/rag/documents/one.txt").json()["characters"] > 100_000
+
+
+def test_upload_that_its_client_left_goes_no_further(desk: Desk) -> None:
+    desk.embedder.seconds = 0.3
+    before = len(desk.embedder.requests)
+    request = desk.http.build_request(
+        "POST",
+        "/v1/rag/files",
+        files=[("files", ("left.txt", b"some words " * 300_000))],
+        data={"collection": desk.collection, "background": "false"},
+    )
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    url = desk.http.base_url
+    with socket.create_connection((url.host, url.port)) as connection:
+        connection.sendall(f"POST /v1/rag/files HTTP/1.1\r\n{head}\r\n".encode())
+        connection.sendall(request.read())
+        wait_until(lambda: len(desk.embedder.requests) > before, seconds=30)
+    time.sleep(0.5)
+    begun = len(desk.embedder.requests)
+    assert begun < before + 5
+    time.sleep(1.0)
+    assert len(desk.embedder.requests) == begun
+    assert desk.get("/v1/rag/documents/left.txt").status_code == 404
 
 
 def test_many_files_are_a_job(desk: Desk) -> None:
@@ -153,6 +190,40 @@ def test_form_that_means_nothing_is_refused_by_its_field(
     else:
         answer = upload(desk, files, **fields)
     assert (answer.status_code, error_of(answer)[2]) == (400, param)
+
+
+FORM = b"".join(
+    b'--x\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\n\r\nwords\r\n' % name
+    for name in (b"a.txt", b"b.txt")
+)
+MULTIPART = {"content-type": "multipart/form-data; boundary=x"}
+
+
+@pytest.mark.parametrize("end", [b"", b"--x", b"--x-", b"--x\r\n"])
+@pytest.mark.parametrize("cut", [0, 2, 20, len(FORM) // 2])
+def test_form_without_its_closing_boundary_is_refused_and_nothing_of_it_stored(
+    desk: Desk, end: bytes, cut: int
+) -> None:
+    where = {"collection": desk.collection}
+    body = FORM[: len(FORM) - cut] + (end if not cut else b"")
+    answer = desk.http.post("/v1/rag/files", content=body, headers=MULTIPART, params=where)
+    assert error_of(answer)[:2] == (400, "invalid_form")
+    assert "cut off" in answer.text
+    whole = FORM + (
+        b'--x\r\nContent-Disposition: form-data; name="collection"\r\n\r\n%s\r\n--x--'
+        % desk.collection.encode()
+    )
+    stored = desk.http.post("/v1/rag/files", content=whole, headers=MULTIPART).json()
+    assert [one["status"] for one in stored["documents"]] == ["created", "created"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_full_temporary_disk_is_507(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: FileIO("/dev/full", "r+"))
+    answer = upload(desk, {"large.txt": b"words " * 400_000})
+    assert error_of(answer)[:2] == (507, "storage_full")
+    monkeypatch.undo()
+    assert upload(desk, {"a.txt": b"words"}).is_success
 
 
 def test_body_that_is_no_form_is_refused(desk: Desk) -> None:

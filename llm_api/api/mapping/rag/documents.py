@@ -16,20 +16,23 @@ Value = TypeVar("Value")
 
 
 def to_documents(request: wire.IngestRequest) -> list[Document]:
-    """What is to be stored. Raises InvalidRequestError for lists that do not fit together."""
+    """What is to be stored: texts as they were sent, as spans of hits and citations count in them.
+
+    Blocks: a text without an id is hashed. Raises InvalidRequestError for lists that do not fit.
+    """
     if (request.texts is None) == (request.documents is None):
         raise InvalidRequestError("Send either 'texts' or 'documents'.", param="texts")
     if request.documents is not None:
         _check_absent(request)
         return [
-            new_document(clean(one.text), id=one.id, title=clean(one.title), metadata=one.metadata)
+            new_document(one.text, id=one.id, title=clean(one.title), metadata=one.metadata)
             for one in request.documents
         ]
     texts = request.texts or []
     ids = _as_many("ids", request.ids, texts)
     metadata = _as_many("metadata", request.metadata, texts)
     return [
-        new_document(clean(text), id=ids[index], metadata=metadata[index])
+        new_document(text, id=ids[index], metadata=metadata[index])
         for index, text in enumerate(texts)
     ]
 

@@ -8,8 +8,8 @@ from llm_api.api.models.base import AnswerModel, RequestModel
 from llm_api.api.models.rag.fields import (
     DEFAULT_COLLECTION,
     CollectionName,
-    DocumentId,
     Metadata,
+    NewDocumentId,
 )
 from llm_api.core.rag.outcome import What
 
@@ -21,7 +21,7 @@ Title = Annotated[str, StringConstraints(max_length=4096)]
 class NewDocument(RequestModel):
     """A document. Without an id, its words are its identity."""
 
-    id: DocumentId | None = None
+    id: NewDocumentId | None = None
     text: str
     title: Title = ""
     metadata: Metadata = Field(default={})
@@ -47,7 +47,7 @@ class IngestRequest(RequestModel):
     metadata: Annotated[list[Metadata], Field(fail_fast=True)] | None = Field(
         default=None, max_length=MAX_DOCUMENTS, description="One for each of `texts`."
     )
-    ids: Annotated[list[DocumentId], Field(fail_fast=True)] | None = Field(
+    ids: Annotated[list[NewDocumentId], Field(fail_fast=True)] | None = Field(
         default=None, max_length=MAX_DOCUMENTS, description="One for each of `texts`."
     )
     documents: Annotated[list[NewDocument], Field(fail_fast=True)] | None = Field(

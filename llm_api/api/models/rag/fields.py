@@ -2,9 +2,21 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from llm_api.api.models.base import AnswerModel, RequestModel, at_most, at_most_nested
+from llm_api.core.rag.identity import is_carried
+
+
+def _carried(document_id: str) -> str:
+    if not is_carried(document_id):
+        raise PydanticCustomError(
+            "document_id",
+            "An id has no line breaks or control characters, and no '.' or '..' between slashes",
+        )
+    return document_id
+
 
 DEFAULT_COLLECTION = "default"
 MAX_TOP_K = 100
@@ -29,6 +41,7 @@ Filter = Annotated[
 ]
 CollectionName = Annotated[str, StringConstraints(max_length=64)]
 DocumentId = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+NewDocumentId = Annotated[DocumentId, AfterValidator(_carried)]
 Question = Annotated[
     str, StringConstraints(min_length=1, max_length=65_536, pattern=r"\S"), Field(strict=True)
 ]

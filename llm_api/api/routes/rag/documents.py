@@ -1,8 +1,10 @@
 """Documents: `/v1/rag/documents`."""
 
+import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from llm_api.api.deps import DocumentService
 from llm_api.api.json_body import JSONBodyRoute
@@ -18,7 +20,7 @@ from llm_api.api.models.rag.documents import (
     IngestRequest,
 )
 from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
-from llm_api.api.routes.rag.ingesting import INGEST_RESPONSES, Intake, ingest
+from llm_api.api.routes.rag.ingesting import INGEST_RESPONSES, Intake, ingest, is_large
 from llm_api.api.routes.responses import ERROR_RESPONSES
 from llm_api.core.errors import DocumentNotFoundError, InvalidRequestError, MissingParameterError
 from llm_api.core.rag.filters import EVERYTHING, Filter, parse_filter
@@ -38,9 +40,14 @@ FilterText = Annotated[
 ]
 DocumentId = Annotated[str, Path(max_length=512, examples=["docker"])]
 
-SMALL_CHARACTERS = 100_000
-"""What is embedded in about a second: more than that runs as a job."""
-SMALL_DOCUMENTS = 100
+
+class _TextConvertor(PathConvertor):
+    """The rest of a path, line breaks included: ids that are refused today were stored once."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("text", _TextConvertor())
 
 
 @bodies.post(
@@ -49,21 +56,22 @@ SMALL_DOCUMENTS = 100
     response_model=IngestAnswer,
     responses=INGEST_RESPONSES,
 )
-async def create_documents(body: IngestRequest, retrieval: DocumentService) -> Response:
+async def create_documents(
+    request: Request, body: IngestRequest, retrieval: DocumentService
+) -> Response:
     """Cut, embed and store documents; the same ones again change nothing.
 
     A small ingest is durable when it is answered. A large one is a job: 202, and its id.
     """
-    documents = to_documents(body)
-    characters = sum(len(one.text) for one in documents)
-    is_large = len(documents) > SMALL_DOCUMENTS or characters > SMALL_CHARACTERS
+    documents = await asyncio.to_thread(to_documents, body)
+    size = sum(len(one.text) for one in documents)
     intake = Intake(
         body.collection,
         [one.id for one in documents],
         lambda report: retrieval.ingest(body.collection, each(documents), report),
-        is_large if body.background is None else body.background,
+        is_large(len(documents), size) if body.background is None else body.background,
     )
-    return await ingest(retrieval, intake)
+    return await ingest(request, retrieval, intake)
 
 
 @router.get("/documents", summary="List documents", response_model_exclude_unset=True)
@@ -99,7 +107,7 @@ async def delete_documents(
 
 
 @router.get(
-    "/documents/{document_id:path}",
+    "/documents/{document_id:text}",
     summary="Read a document",
     response_model_exclude_unset=True,
 )
@@ -117,7 +125,7 @@ async def retrieve_document(
 
 
 @bodies.patch(
-    "/documents/{document_id:path}",
+    "/documents/{document_id:text}",
     summary="Change a document's metadata",
     response_model_exclude_unset=True,
 )
@@ -134,7 +142,7 @@ async def change_document(
     return to_document(record)
 
 
-@router.delete("/documents/{document_id:path}", summary="Delete a document")
+@router.delete("/documents/{document_id:text}", summary="Delete a document")
 async def delete_document(
     document_id: DocumentId,
     retrieval: DocumentService,

@@ -9,7 +9,7 @@ from llm_api.api.deps import DocumentService
 from llm_api.api.json_text import parse_json_text
 from llm_api.api.models.rag.documents import IngestAnswer
 from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
-from llm_api.api.routes.rag.ingesting import INGEST_RESPONSES, Intake, ingest
+from llm_api.api.routes.rag.ingesting import INGEST_RESPONSES, Intake, ingest, is_large
 from llm_api.api.uploads import read_form
 from llm_api.core.errors import InvalidRequestError, MissingParameterError
 from llm_api.core.rag.files import FileReading, FileToIngest, document_id
@@ -19,7 +19,6 @@ from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.types import Metadata
 
 MAX_FILES = 1_000
-SMALL_BYTES = 100_000
 
 router = APIRouter(prefix="/v1/rag", tags=["Documents"])
 
@@ -71,7 +70,7 @@ async def create_files(request: Request, retrieval: DocumentService) -> Response
     """
     form = await read_form(request, max_files=MAX_FILES)
     try:
-        return await ingest(retrieval, _to_intake(form, retrieval))
+        return await ingest(request, retrieval, _to_intake(form, retrieval))
     except BaseException:
         await form.close()
         raise
@@ -88,7 +87,8 @@ def _to_intake(form: FormData, retrieval: Retrieval) -> Intake:
     ]
     _check_distinct(files)
     background = _boolean(form, "background")
-    is_large = len(files) > 1 and sum(one.size or 0 for one in uploads) > SMALL_BYTES
+    size = sum(one.size or 0 for one in uploads)
+    is_job = is_large(len(files), size) if background is None else background
 
     async def work(report: Report) -> None:
         try:
@@ -98,7 +98,7 @@ def _to_intake(form: FormData, retrieval: Retrieval) -> Intake:
             await form.close()
 
     ids = [file.id for file in files]
-    return Intake(collection, ids, work, is_large if background is None else background)
+    return Intake(collection, ids, work, is_job)
 
 
 def _uploads(form: FormData) -> list[UploadFile]:

@@ -1,12 +1,17 @@
-"""How an ingest is answered: at once where it is small, as a job where it is large."""
+"""How an ingest is answered: at once where it is small, as a job where it is large.
+
+Size alone decides which it is. One that is answered at once ends when its client leaves, as a
+generation does; a job goes on, and can be cancelled.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import Response
+from fastapi import Request, Response
 
+from llm_api.api.disconnect import until_disconnect
 from llm_api.api.mapping.rag.documents import to_ingest_answer, to_job
 from llm_api.api.models.rag.documents import IngestAnswer, Job
 from llm_api.api.routes.responses import ERROR_RESPONSES
@@ -14,6 +19,10 @@ from llm_api.core.errors import InvalidRequestError
 from llm_api.core.rag.jobs import Work
 from llm_api.core.rag.outcome import DocumentOutcome
 from llm_api.core.rag.retrieval import Retrieval
+
+SMALL_DOCUMENTS = 100
+SMALL_SIZE = 100_000
+"""Characters of texts, bytes of files: what is embedded in about a second. More is a job."""
 
 INGEST_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"model": IngestAnswer, "description": "Everything is stored, or has failed."},
@@ -32,14 +41,22 @@ class Intake:
     is_large: bool
 
 
-async def ingest(retrieval: Retrieval, intake: Intake) -> Response:
-    """The HTTP answer. Raises InvalidRequestError where nothing at all could be stored."""
+def is_large(documents: int, size: int) -> bool:
+    """Whether so many documents, of this size together, are a job."""
+    return documents > SMALL_DOCUMENTS or size > SMALL_SIZE
+
+
+async def ingest(request: Request, retrieval: Retrieval, intake: Intake) -> Response:
+    """The HTTP answer. Raises InvalidRequestError where nothing at all could be stored.
+
+    Raises ClientLeftError where nobody waits for it any more; what was stored until then stays.
+    """
     if intake.is_large:
         job = to_job(retrieval.jobs.create(intake.collection, len(intake.ids), intake.work))
         location = {"location": f"/v1/rag/jobs/{job.id}"}
         return Response(job.to_json(), HTTPStatus.ACCEPTED, location, "application/json")
     outcomes: list[DocumentOutcome] = []
-    await intake.work(outcomes.append)
+    await until_disconnect(request, intake.work(outcomes.append))
     if outcomes and all(one.what == "failed" for one in outcomes):
         raise InvalidRequestError(_why_none(outcomes))
     place = {document_id: number for number, document_id in enumerate(intake.ids)}
