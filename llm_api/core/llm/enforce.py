@@ -4,12 +4,15 @@ Refuses what cannot be enforced, and says where: no answer is ever freer than wa
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
-from llm_api.core.errors import InvalidRequestError
+from llm_api.core.errors import InvalidRequestError, OverloadedError
 from llm_api.core.llm.capabilities import FORMATS
+from llm_api.core.llm.format_size import check_format_size
 from llm_api.core.llm.json_schema import checked
 from llm_api.core.llm.output.dialect import Dialect
 from llm_api.core.llm.output.reader import OutputReader
@@ -24,9 +27,17 @@ from llm_api.core.llm.types import (
     RegexFormat,
     ToolSpec,
 )
+from llm_api.core.utils.work_threads import WorkThreads
 
 COMPILE_SECONDS: Final = 4.0
-"""What a grammar may take to compile. The compiler's own limits end most of them long before."""
+"""What a grammar may take to compile, on however busy a machine. The compiler's own limits end the
+worst after half a second of computing; what goes on behind a refusal lasts no longer than that."""
+
+MAX_COMPILING: Final = 4
+MAX_COMPILING_PER_SCOPE: Final = 2
+
+MAX_GRAMMAR_CHARACTERS: Final = 512 * 1024
+"""Of all that is demanded of one answer, the schemas of its tools among it."""
 
 Constraint_co = TypeVar("Constraint_co", covariant=True)
 
@@ -63,10 +74,16 @@ class OutputEnforcer(Generic[Constraint_co]):
         dialect: Dialect,
         compiler: Compiler[Constraint_co],
         compile_seconds: float = COMPILE_SECONDS,
+        *,
+        stack_bytes: int = 0,
     ) -> None:
+        """`stack_bytes` is the stack that a thread needs in which `compiler` works."""
         self._dialect = dialect
         self._compiler = compiler
         self._compile_seconds = compile_seconds
+        self._threads = WorkThreads(
+            MAX_COMPILING, per_owner=MAX_COMPILING_PER_SCOPE, stack_bytes=stack_bytes
+        )
 
     @property
     def marks(self) -> frozenset[int]:
@@ -78,28 +95,54 @@ class OutputEnforcer(Generic[Constraint_co]):
     ) -> PreparedOutput[Constraint_co]:
         """`prompt_text` is what the chat template made of the prompt.
 
-        Raises InvalidRequestError for what cannot be enforced, within a few seconds. A request
-        that demands nothing waits for no thread.
+        Raises InvalidRequestError for what cannot be enforced, OverloadedError where too many of
+        the scope, or of all, are being prepared; both within a few seconds. A request that demands
+        nothing waits for no thread.
         """
         if request.tool_choice is None and request.output_format is None:
             return PreparedOutput(None, self._dialect.plan(request, prompt_text).reader)
+        if request.output_format is not None:
+            check_format_size(request.output_format)
+        seconds = self._compile_seconds
+        work = partial(
+            _Preparing(self._dialect, self._compiler, seconds).prepare, request, prompt_text
+        )
         try:
-            async with asyncio.timeout(self._compile_seconds):
-                return await asyncio.to_thread(self._prepare, request, prompt_text)
+            async with asyncio.timeout(seconds):
+                preparing = await self._threads.start(work, request.scope)
         except TimeoutError as error:
-            param = _param(request)
-            raise InvalidRequestError(
-                f"'{param}' cannot be enforced: it takes too long to compile; make it smaller.",
-                param=param,
+            raise OverloadedError(
+                "Other grammars and schemas are being compiled; try again later.",
+                retry_after_seconds=seconds,
             ) from error
+        try:
+            async with asyncio.timeout(seconds):
+                return await preparing
+        except TimeoutError as error:
+            raise _too_slow(request) from error
 
-    def _prepare(
+
+class _Preparing(Generic[Constraint_co]):
+    """Prepares one answer, on a thread. Goes on from part to part until its time is up."""
+
+    def __init__(self, dialect: Dialect, compiler: Compiler[Constraint_co], seconds: float) -> None:
+        self._dialect = dialect
+        self._compiler = compiler
+        self._ends_at = time.monotonic() + seconds
+
+    def prepare(
         self, request: GenerationRequest, prompt_text: str
     ) -> PreparedOutput[Constraint_co]:
+        """Raises InvalidRequestError."""
         plan = self._dialect.plan(self._checked(request), prompt_text)
         if plan.grammar is None:
             return PreparedOutput(None, plan.reader)
-        constraint = self._compiler.compile(plan.grammar, _param(request))
+        param = _param(request)
+        if len(plan.grammar) > MAX_GRAMMAR_CHARACTERS:
+            raise InvalidRequestError(
+                f"'{param}' cannot be enforced: it is too large; send less of it.", param=param
+            )
+        constraint = self._compiler.compile(plan.grammar, param)
         return PreparedOutput(constraint, plan.reader)
 
     def _checked(self, request: GenerationRequest) -> GenerationRequest:
@@ -115,13 +158,15 @@ class OutputEnforcer(Generic[Constraint_co]):
                 pass
         if request.tool_choice is not None and isinstance(request.prompt, ChatPrompt):
             tools = tuple(
-                self._checked_tool(tool, f"tools[{position}].function.parameters")
+                self._checked_tool(tool, f"tools[{position}].function.parameters", request)
                 for position, tool in enumerate(request.prompt.tools)
             )
             request = replace(request, prompt=replace(request.prompt, tools=tools))
         return request
 
-    def _checked_tool(self, tool: ToolSpec, param: str) -> ToolSpec:
+    def _checked_tool(self, tool: ToolSpec, param: str, request: GenerationRequest) -> ToolSpec:
+        if time.monotonic() > self._ends_at:
+            raise _too_slow(request)
         return replace(tool, parameters=self._checked_schema(argument_schema(tool), param))
 
     def _checked_schema(self, schema: Mapping[str, JSON], param: str) -> dict[str, JSON]:
@@ -134,3 +179,11 @@ def _param(request: GenerationRequest) -> str:
     """The parameter that the grammar of this request comes from."""
     output_format = request.output_format
     return "tools" if output_format is None else FORMATS[type(output_format)][1]
+
+
+def _too_slow(request: GenerationRequest) -> InvalidRequestError:
+    param = _param(request)
+    return InvalidRequestError(
+        f"'{param}' cannot be enforced: it takes too long to compile; make it smaller.",
+        param=param,
+    )

@@ -15,6 +15,8 @@ from llm_api.core.llm.types import JSON
 
 MAX_VALUES: Final = 10_000
 MAX_DEPTH: Final = 64
+MAX_CHARACTERS: Final = 128 * 1024
+"""Of all names and texts in a schema together."""
 
 FORMATS: Final = frozenset(
     {
@@ -117,21 +119,29 @@ def _escaped(name: str) -> str:
 
 
 def _check_size(schema: JSON, param: str) -> None:
-    seen = 0
+    seen = characters = 0
     rest: list[tuple[JSON, int]] = [(schema, 1)]
     while rest:
         value, depth = rest.pop()
         seen += 1
-        if seen > MAX_VALUES or depth > MAX_DEPTH:
+        characters += _characters(value)
+        if seen > MAX_VALUES or depth > MAX_DEPTH or characters > MAX_CHARACTERS:
             raise InvalidRequestError(
                 f"The JSON Schema in '{param}' is too large: at most {MAX_VALUES} values,"
-                f" nested at most {MAX_DEPTH} deep.",
+                f" nested at most {MAX_DEPTH} deep, with {MAX_CHARACTERS} characters in names and"
+                " texts.",
                 param=param,
             )
         if isinstance(value, dict):
             rest += [(item, depth + 1) for item in value.values()]
         elif isinstance(value, list):
             rest += [(item, depth + 1) for item in value]
+
+
+def _characters(value: JSON) -> int:
+    if isinstance(value, str):
+        return len(value)
+    return sum(map(len, value)) if isinstance(value, dict) else 0
 
 
 def _check_reference(place: Place, root: JSON, param: str) -> None:

@@ -84,7 +84,18 @@ def test_a_reference_into_a_list_is_followed() -> None:
     assert checked(schema, "tools") == schema
 
 
-@pytest.mark.parametrize("schema", [nested(MAX_DEPTH), {"enum": list(range(10_001))}])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        nested(MAX_DEPTH),
+        {"enum": list(range(10_001))},
+        {"type": "string", "pattern": "a" * 10_000_000},
+        {"const": "a" * 5_000_000},
+        {"properties": {"a" * 1_000_000: {}}},
+        {"enum": ["a" * 1_000 for _ in range(500)]},
+    ],
+    ids=["depth", "values", "pattern", "const", "name", "texts"],
+)
 def test_a_schema_that_is_too_large_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequestError, match="too large"):
         checked(schema, "response_format")

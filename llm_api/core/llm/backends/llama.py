@@ -13,7 +13,7 @@ from llm_api.core.llm.encode import PromptEncoder
 from llm_api.core.llm.enforce import OutputEnforcer
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.engine import Engine
-from llm_api.core.llm.engine.grammar import GrammarCompiler
+from llm_api.core.llm.engine.grammar import COMPILER_STACK_BYTES, GrammarCompiler
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.llama_runner import (
     ContextOptions,
@@ -98,7 +98,7 @@ async def open_llama(
         raise
     encoder = PromptEncoder(model, template, options.context_length)
     dialect = recognise(source, model.control_tokens)
-    enforcer = OutputEnforcer(dialect, GrammarCompiler(model))
+    enforcer = OutputEnforcer(dialect, GrammarCompiler(model), stack_bytes=COMPILER_STACK_BYTES)
     public = options.shares_prefixes_publicly
     return EngineBackend(card, model, encoder, enforcer, engine, shares_prefixes_publicly=public)
 

@@ -3,19 +3,24 @@
 import json
 import random
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import pytest
 
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.emulation.json_patterns import has_format
-from llm_api.core.llm.engine.grammar import GrammarCompiler, TokenMatcher
+from llm_api.core.llm.engine.grammar import COMPILER_STACK_BYTES, GrammarCompiler, TokenMatcher
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.runner import ConstraintError
 from llm_api.core.llm.json_schema import FORMATS, checked
 from llm_api.core.llm.model_files import default_model_path
 from llm_api.core.llm.string_formats import PATTERNS
+from llm_api.core.llm.types import JSON
+from llm_api.core.utils.work_threads import WorkThreads
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +112,99 @@ def test_a_wrong_gbnf_is_refused_with_its_place(compiler: GrammarCompiler) -> No
         compiler.to_lark("root ::= (", "grammar")
 
 
+LEVELS = range(2000)
+
+BOMBS = {
+    "gbnf rules that double": "root ::= r0\n"
+    + "".join(f"r{i} ::= r{i + 1} r{i + 1}\n" for i in LEVELS)
+    + 'r2000 ::= "a"\n',
+    "fewer gbnf rules that double": "root ::= r0\n"
+    + "".join(f"r{i} ::= r{i + 1} r{i + 1}\n" for i in LEVELS[:800])
+    + 'r800 ::= "a"\n',
+    "terminals that double": "start: R0\n"
+    + "".join(f"R{i}: R{i + 1} R{i + 1}\n" for i in LEVELS[:900])
+    + 'R900: "a"\n',
+    "rules that double": "start: r0\n"
+    + "".join(f"r{i}: r{i + 1} r{i + 1}\n" for i in LEVELS[:900])
+    + 'r900: "a"\n',
+    "an error at the end of a chain": "start: r0\n"
+    + "".join(f'r{i}: r{i + 1} | "x"\n' for i in LEVELS[:900])
+    + "r900: /(/\n",
+    "repetition in repetition": "start: /((a{1000}){1000}){1000}/",
+    "a chain of rules": "start: r0\n"
+    + "".join(f'r{i}: r{i + 1} | "x"\n' for i in range(3000))
+    + 'r3000: "a"\n',
+    "many optional rules": f'start: {"r? " * 1900}\nr: "a" | "b" r\n',
+    "brackets": f"start: {'(' * 30_000}a{')' * 30_000}\na: /a/\n",
+    "regex brackets": f"start: /{'(' * 30_000}a{')' * 30_000}/\n",
+    "schema in a schema": "start: %json " + '{"items":' * 5000 + "{}" + "}" * 5000,
+    "substrings": 'start: %regex {"substring_chars": "' + "abcdefghij" * 6000 + '"}\n',
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
+async def test_a_bomb_is_refused_within_a_second_or_costs_little(
+    compiler: GrammarCompiler, bomb: str
+) -> None:
+    began = time.process_time()  # others may use the machine
+    with suppress(InvalidRequestError):
+        matcher = await on_its_stack(
+            lambda: compiler.compile(compiler.to_lark(bomb, "grammar"), "grammar")
+        )
+        assert costliest_step(matcher) < 0.1
+    assert time.process_time() - began < 1
+
+
+def costliest_step(matcher: TokenMatcher) -> float:
+    """Seconds of computing for one token, of a few."""
+    worst = 0.0
+    rng = random.Random(1)
+    with suppress(ConstraintError):
+        for _ in range(20):
+            token = int(rng.choice(matcher.allowed()))
+            began = time.thread_time()
+            try:
+                matcher.accept(token)
+                matcher.force()
+                matcher.allowed()
+            finally:
+                worst = max(worst, time.thread_time() - began)
+    return worst
+
+
+@pytest.mark.parametrize(
+    "bomb", ["gbnf rules that double", "terminals that double", "a chain of rules", "brackets"]
+)
+def test_a_bomb_is_refused_before_it_is_compiled(compiler: GrammarCompiler, bomb: str) -> None:
+    with pytest.raises(InvalidRequestError, match=r"too large|too deeply nested") as raised:
+        compiler.compile(compiler.to_lark(BOMBS[bomb], "grammar"), "grammar")
+    assert raised.value.param == "grammar"
+
+
+async def on_its_stack(work: Callable[[], T]) -> T:
+    """What `work` gives in a thread as the compiler wants one."""
+    return await WorkThreads(1, stack_bytes=COMPILER_STACK_BYTES).run(work)
+
+
+async def test_the_longest_chain_of_rules_fits_the_stack(compiler: GrammarCompiler) -> None:
+    def rule(i: int) -> str:
+        return f'r{i}: "(" ((((r{i + 1} "y")* "x")? "z" | "g")+ "e")~2..5 | "x{i}"\n'
+
+    grammar = "start: r0\n" + "".join(map(rule, range(998))) + 'r998: "a"\n'
+    lark = compiler.to_lark(grammar, "grammar")
+    await on_its_stack(lambda: compiler.compile(lark, "grammar"))
+
+
+async def test_the_longest_chain_of_references_fits_the_stack(compiler: GrammarCompiler) -> None:
+    levels = range(3300)
+    schema: dict[str, JSON] = {"$ref": "#/$defs/0"}
+    schema["$defs"] = {
+        **{f"{i}": {"properties": {"a": {"$ref": f"#/$defs/{i + 1}"}}} for i in levels},
+        "3300": {"type": "string"},
+    }
+    await on_its_stack(lambda: compiler.check_schema(schema, "response_format"))
+
+
 def test_a_token_that_is_not_allowed_is_an_error(
     model: LlamaModel, compiler: GrammarCompiler
 ) -> None:
@@ -150,6 +248,27 @@ def test_a_wrong_grammar_is_refused_by_name_and_soon(
     assert raised.value.param == "grammar"
     assert "\n" not in raised.value.message
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("grammar", "reason"),
+    [
+        ("start: answer\nanswer: /(?=a)b/\n", "look-around, including look-ahead"),
+        ("start: answer\nanswer: /a(/\n", "unclosed group"),
+        ("start: nothing", "unknown name: \"nothing\", in 'start: nothing'"),
+        ("start: (((", "found"),
+        (f"start: {'(' * 300}a{')' * 300}\na: /a/\n", "deeply nested"),
+        ('start: %json {"type": "strng"}', "strng"),
+        ("start: A\nA: %json {}\n", "json literals cannot be"),
+    ],
+)
+def test_the_reason_of_a_refusal_is_one_useful_line(
+    compiler: GrammarCompiler, grammar: str, reason: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as raised:
+        compiler.compile(grammar, "grammar")
+    assert reason in raised.value.message
+    assert "^" not in raised.value.message
 
 
 @pytest.mark.parametrize(

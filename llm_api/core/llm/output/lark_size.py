@@ -1,0 +1,70 @@
+"""How large a grammar is, told before any work is spent on it. Pure; linear in the text.
+
+Covers: rules, and what terminals come to once each name in them is replaced by what it
+stands for, as a lexer needs them. Does not cover: how much a rule can match, which costs nothing
+until it is matched.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+MAX_RULES: Final = 1_000
+MAX_EXPANSION: Final = 200_000
+"""Symbols of all terminals together, names replaced."""
+
+_TOKEN: Final = re.compile(
+    r"""^[ \t]*[?!]?(?P<defined>[A-Za-z_]\w*)(?:\[[^\]\n]*\])?(?:\.-?[0-9]+)?[ \t]*:
+    | "(?:\\.|[^"\\\n])*"
+    | /(?![/*])(?:\\.|[^/\\\n])+/
+    | //[^\n]*
+    | (?P<used>\b[A-Z_][A-Z0-9_]*\b)""",
+    re.VERBOSE | re.MULTILINE,
+)
+
+
+def size_problem(lark: str) -> str:
+    """What of a grammar in Lark's notation is too large; "" where nothing is."""
+    references = _references(lark)
+    if len(references) > MAX_RULES:
+        return f"it has {len(references)} rules, and at most {MAX_RULES} are taken"
+    sizes: dict[str, int] = {}
+    total = 0
+    for name in find_terminals(references):
+        sizes[name] = 1 + sum(sizes.get(used, 1) for used in references[name])
+        total += sizes[name]
+        if total > MAX_EXPANSION:
+            return f"with '{name}', its terminals written out exceed {MAX_EXPANSION} symbols"
+    return ""
+
+
+def find_terminals(references: Mapping[str, Sequence[str]]) -> list[str]:
+    """The names that lead to no name that refers to itself: each behind those that it uses.
+
+    `references` are the names that each name uses; those not among its keys count for nothing.
+    """
+    waiting = dict.fromkeys(references, 0)
+    users: dict[str, list[str]] = {name: [] for name in references}
+    for name, several in references.items():
+        for used in filter(users.__contains__, several):
+            users[used].append(name)
+            waiting[name] += 1
+    ready = [name for name, count in waiting.items() if not count]
+    for name in ready:
+        for user in users[name]:
+            waiting[user] -= 1
+            if not waiting[user]:
+                ready.append(user)
+    return ready
+
+
+def _references(lark: str) -> dict[str, list[str]]:
+    """The terminals that each rule or terminal uses, by its name."""
+    references: dict[str, list[str]] = {}
+    uses: list[str] = []
+    for found in _TOKEN.finditer(lark):
+        if name := found["defined"]:
+            uses = references.setdefault(name, [])
+        elif name := found["used"]:
+            uses.append(name)
+    return references
