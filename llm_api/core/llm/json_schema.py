@@ -17,6 +17,8 @@ MAX_VALUES: Final = 10_000
 MAX_DEPTH: Final = 64
 MAX_CHARACTERS: Final = 128 * 1024
 """Of all names and texts in a schema together."""
+MAX_STEPS: Final = 200_000
+"""What may be looked at to tell whether a finite value satisfies a schema: a tenth of a second."""
 
 FORMATS: Final = frozenset(
     {
@@ -49,11 +51,12 @@ def checked(schema: Mapping[str, JSON], param: str) -> dict[str, JSON]:
     """The schema as it is to be enforced: formats that assert nothing left out, some as patterns.
 
     The branches of a `oneOf` are put in place of references to them: only so can the compiler see
-    that they exclude each other. Raises InvalidRequestError, with the pointer of what is wrong.
+    that they exclude each other. Those of different types are an `anyOf`, and may be references.
+    Raises InvalidRequestError, with the pointer of what is wrong.
     """
     root = sound(schema, param)
     check_finite(root, param)
-    return _enforceable(root, root)
+    return _Enforceable(root).whole()
 
 
 def sound(schema: Mapping[str, JSON], param: str) -> dict[str, JSON]:
@@ -70,7 +73,7 @@ def sound(schema: Mapping[str, JSON], param: str) -> dict[str, JSON]:
 
 def check_finite(root: dict[str, JSON], param: str) -> None:
     """Raises InvalidRequestError for a schema that no finite value satisfies."""
-    finiteness = _Finiteness(root)
+    finiteness = _Finiteness(root, param)
     if not finiteness.can_end(root):
         places = list(subschemas(root))
         endless = [place.pointer for place in places if not finiteness.can_end(place.schema)]
@@ -171,22 +174,33 @@ def resolved(reference: str, root: JSON) -> JSON:
 class _Finiteness:
     """Whether some finite value satisfies a schema: the least fixed point over its references."""
 
-    def __init__(self, root: JSON) -> None:
+    def __init__(self, root: JSON, param: str) -> None:
+        """Raises InvalidRequestError where that cannot be told in little time."""
+        self._param = param
+        self._seen = 0
         self._ending: set[str] = set()  # references known to be satisfied
-        references = {
-            reference
-            for place in subschemas(root)
-            if isinstance(place.schema, dict)
-            and isinstance(reference := place.schema.get("$ref"), str)
-        }
-        while new := {
-            reference
-            for reference in references - self._ending
-            if self.can_end(resolved(reference, root))
-        }:
+        targets = {reference: resolved(reference, root) for reference in _references(root)}
+        users: dict[str, set[str]] = {reference: set() for reference in targets}
+        for user, target in targets.items():
+            for used in _references(target):
+                self._count()
+                users[used].add(user)
+        rest = set(targets)
+        while new := {reference for reference in rest if self.can_end(targets[reference])}:
             self._ending |= new
+            rest = {user for reference in new for user in users[reference]} - self._ending
+
+    def _count(self) -> None:
+        self._seen += 1
+        if self._seen > MAX_STEPS:
+            raise InvalidRequestError(
+                f"The JSON Schema in '{self._param}' is too large: its references lead to too much"
+                " of it, too often.",
+                param=self._param,
+            )
 
     def can_end(self, schema: JSON) -> bool:
+        self._count()
         if not isinstance(schema, dict):
             return schema is not False
         return (
@@ -205,7 +219,8 @@ class _Finiteness:
         names, properties = _list(schema, "required"), schema.get("properties")
         known = properties if isinstance(properties, dict) else {}
         others = schema.get("additionalProperties", True)
-        return all(self.can_end(known.get(str(name), others)) for name in names)
+        named = dict.fromkeys(map(str, names))
+        return all(self.can_end(known.get(name, others)) for name in named)
 
     def _array_ends(self, schema: Mapping[str, JSON]) -> bool:
         least = schema.get("minItems")
@@ -222,32 +237,96 @@ def _list(schema: Mapping[str, JSON], name: str) -> list[JSON]:
     return value if isinstance(value, list) else []
 
 
-def _enforceable(schema: dict[str, JSON], root: JSON) -> dict[str, JSON]:
-    copy: dict[str, JSON] = {}
-    for name, value in schema.items():
-        if name == "format" and isinstance(value, str):
-            if value in _ASSERTING - _BY_PATTERN:
-                copy[name] = value
-        elif name in _SCHEMA_MAPPINGS and isinstance(value, dict):
-            copy[name] = {key: _enforceable_part(part, root) for key, part in value.items()}
-        elif name in _SCHEMA_LISTS and isinstance(value, list):
-            parts = [_dereferenced(part, root) for part in value] if name == "oneOf" else value
-            copy[name] = [_enforceable_part(part, root) for part in parts]
+def _references(schema: JSON) -> Iterator[str]:
+    """Where the references of a schema and its parts lead."""
+    for place in subschemas(schema):
+        if isinstance(place.schema, dict) and isinstance(found := place.schema.get("$ref"), str):
+            yield found
+
+
+class _Enforceable:
+    """A copy of a schema, as the compiler takes it.
+
+    Each reference is opened once on a path, and none behind which the copy would be deeper, or
+    larger, than a schema may be: the others stay.
+    """
+
+    def __init__(self, root: dict[str, JSON]) -> None:
+        self._root = root
+        self._copied = 0
+        self._depth = 0
+
+    def whole(self) -> dict[str, JSON]:
+        return self._copy(self._root, frozenset())
+
+    def _copy(self, schema: dict[str, JSON], opened: frozenset[str]) -> dict[str, JSON]:
+        self._copied += 1
+        self._depth += 1
+        copy: dict[str, JSON] = {}
+        for name, value in schema.items():
+            if name == "format" and isinstance(value, str):
+                if value in _ASSERTING - _BY_PATTERN:
+                    copy[name] = value
+            elif name in _SCHEMA_MAPPINGS and isinstance(value, dict):
+                copy[name] = {key: self._part(part, opened) for key, part in value.items()}
+            elif name == "oneOf" and isinstance(value, list):
+                self._copy_branches(value, opened, copy, schema)
+            elif name in _SCHEMA_LISTS and isinstance(value, list):
+                copy[name] = [self._part(part, opened) for part in value]
+            else:
+                copy[name] = self._part(value, opened) if name in _SCHEMA else value
+        wanted = schema.get("format")
+        if isinstance(wanted, str) and wanted in _BY_PATTERN:
+            demand: JSON = {"pattern": f"^(?:{PATTERNS[wanted]})$"}
+            copy["allOf"] = [*_list(copy, "allOf"), demand]
+        self._depth -= 1
+        return copy
+
+    def _part(self, schema: JSON, opened: frozenset[str]) -> JSON:
+        return self._copy(schema, opened) if isinstance(schema, dict) else schema
+
+    def _copy_branches(
+        self,
+        branches: list[JSON],
+        opened: frozenset[str],
+        copy: dict[str, JSON],
+        schema: Mapping[str, JSON],
+    ) -> None:
+        if "anyOf" not in schema and self._have_different_types(branches):
+            copy["anyOf"] = [self._part(branch, opened) for branch in branches]
         else:
-            copy[name] = _enforceable_part(value, root) if name in _SCHEMA else value
-    wanted = schema.get("format")
-    if isinstance(wanted, str) and wanted in _BY_PATTERN:
-        demand: JSON = {"pattern": f"^(?:{PATTERNS[wanted]})$"}
-        copy["allOf"] = [*_list(copy, "allOf"), demand]
-    return copy
+            copy["oneOf"] = [self._branch(branch, opened) for branch in branches]
+
+    def _branch(self, schema: JSON, opened: frozenset[str]) -> JSON:
+        """A branch, in place of a reference to it."""
+        reference = self._reference(schema)
+        is_large = self._copied > MAX_VALUES or self._depth > MAX_DEPTH
+        if reference is None or reference in opened or is_large:
+            return self._part(schema, opened)
+        target = resolved(reference, self._root)
+        if isinstance(target, dict) and "oneOf" in target:
+            return schema
+        return self._part(target, opened | {reference})
+
+    def _have_different_types(self, branches: list[JSON]) -> bool:
+        seen: set[str] = set()
+        for branch in branches:
+            reference = self._reference(branch)
+            target = branch if reference is None else resolved(reference, self._root)
+            types = _types(target)
+            if not types or types & seen:
+                return False
+            seen |= types
+        return True
+
+    def _reference(self, schema: JSON) -> str | None:
+        """Where a schema leads that is nothing but a reference."""
+        is_reference = isinstance(schema, dict) and schema.keys() == {"$ref"}
+        return str(schema["$ref"]) if is_reference and isinstance(schema, dict) else None
 
 
-def _enforceable_part(schema: JSON, root: JSON) -> JSON:
-    return _enforceable(schema, root) if isinstance(schema, dict) else schema
-
-
-def _dereferenced(schema: JSON, root: JSON) -> JSON:
-    if isinstance(schema, dict) and schema.keys() == {"$ref"}:
-        target = resolved(str(schema["$ref"]), root)
-        return schema if isinstance(target, dict) and "oneOf" in target else target
-    return schema
+def _types(schema: JSON) -> set[str]:
+    """The types that a schema names, whole numbers among the numbers; none where it names none."""
+    named = schema.get("type") if isinstance(schema, dict) else None
+    types = {named} if isinstance(named, str) else set(map(str, named or ()))
+    return types | ({"number"} if "integer" in types else set())

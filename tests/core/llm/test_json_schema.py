@@ -1,6 +1,9 @@
 """Which schemas are refused before anything is compiled, and where they say it is."""
 
-from typing import Any
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, cast
 
 import pytest
 
@@ -160,3 +163,72 @@ def test_the_deepest_refused_part_is_found() -> None:
 
 def test_a_format_that_is_no_text_stays_for_the_compiler_to_refuse() -> None:
     assert checked({"type": "string", "format": []}, "tools") == {"type": "string", "format": []}
+
+
+def chain(length: int, link: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """Definitions of which each holds what `link` makes of a reference to the next."""
+    levels = {f"d{i}": link({"$ref": f"#/$defs/d{i + 1}"}) for i in range(length)}
+    return {"$ref": "#/$defs/d0", "$defs": {**levels, f"d{length}": {"type": "string"}}}
+
+
+LABORIOUS: dict[str, dict[str, Any]] = {
+    "references": chain(3000, lambda following: following),
+    "doubling branches": chain(100, lambda following: an_object({"a": {"oneOf": [following] * 2}})),
+    "a chain of branches": chain(3000, lambda following: {"oneOf": [following, {"const": 1}]}),
+    "a chain of parts": chain(1500, lambda following: an_object({"a": {"oneOf": [following]}})),
+    "tripling parts": chain(1000, lambda following: {"allOf": [following] * 3}),
+    "names that repeat": {
+        "type": "object",
+        "required": ["a"] * 4000,
+        "properties": {"a": {"type": "object", "required": ["a"] * 4000, "properties": {"a": {}}}},
+    },
+    "a crowd": {
+        "anyOf": [{"$ref": f"#/$defs/{i}"} for i in range(1500)],
+        "$defs": {str(i): {"$ref": f"#/$defs/{(i + 1) % 1500}"} for i in range(1500)},
+    },
+    "all of all": {
+        "$defs": {
+            str(i): {"allOf": [{"$ref": f"#/$defs/{j}"} for j in range(60)]} for i in range(60)
+        },
+        "$ref": "#/$defs/0",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("schema", LABORIOUS.values(), ids=LABORIOUS)
+def test_references_are_followed_in_less_than_a_second(schema: dict[str, Any]) -> None:
+    began = time.thread_time()
+    with suppress(InvalidRequestError):
+        checked(schema, "response_format")
+    assert time.thread_time() - began < 1
+
+
+def test_a_branch_that_holds_itself_stays_a_reference() -> None:
+    either = {"oneOf": [{"$ref": "#/$defs/tree"}, {"const": 1}]}
+    schema: dict[str, Any] = {**either, "$defs": {"tree": an_object({"next": either})}}
+    tree = an_object({"next": either})
+    opened = checked(schema, "response_format")
+    assert opened["oneOf"] == [tree, {"const": 1}]
+
+
+def test_branches_of_different_types_need_not_be_opened() -> None:
+    either = {"oneOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}
+    any_of = {"anyOf": either["oneOf"]}
+    schema = {"$ref": "#/$defs/node", "$defs": {"node": an_object({"next": either})}}
+    expected = {"$ref": "#/$defs/node", "$defs": {"node": an_object({"next": any_of})}}
+    assert checked(schema, "response_format") == expected
+
+
+@pytest.mark.parametrize(
+    "branches",
+    [
+        [{"type": "integer"}, {"type": "number"}],
+        [{"type": "string"}, {"const": 1}],
+        [{"type": ["string", "null"]}, {"type": "null"}],
+        [{"type": "string"}, {"$ref": "#/$defs/any"}],
+    ],
+)
+def test_branches_that_may_both_hold_stay_one_of(branches: list[dict[str, Any]]) -> None:
+    opened = checked({"oneOf": branches, "$defs": {"any": {}}}, "response_format")
+    assert "anyOf" not in opened
+    assert len(cast("list[object]", opened["oneOf"])) == 2

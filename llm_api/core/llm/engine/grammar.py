@@ -9,6 +9,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -39,6 +40,9 @@ _LIMITS: Final[Mapping[str, int | bool]] = {
 Measured with the default model's vocabulary: the worst grammars found take 0.4 s and 60 MiB to
 compile, and 60 ms for a token. llguidance's own limits let a token take ten times as long.
 """
+
+SEARCH_SECONDS: Final = 0.5
+"""How long the deepest culprit in a schema is sought: less deep ones are named after that."""
 
 COMPILER_STACK_BYTES: Final = 256 * 1024 * 1024
 """llguidance compiles a rule within the rule that names it, and ends the process where the stack
@@ -126,8 +130,11 @@ class GrammarCompiler:
         """Raises InvalidRequestError for the deepest part of a schema that cannot be enforced."""
         if why := self._why_refused(dict(schema)):
             shared = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
+            ends_at = time.monotonic() + SEARCH_SECONDS
 
             def why_refused(place: Place) -> str:
+                if time.monotonic() > ends_at:
+                    return ""
                 part = place.schema
                 return self._why_refused({**part, **shared} if isinstance(part, dict) else part)
 
