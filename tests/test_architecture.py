@@ -108,7 +108,9 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "charset_normalizer": frozenset({"llm_api.core.rag.loaders.likely_charset"}),
     "markdown_it": frozenset({"llm_api.core.rag.loaders.markdown"}),
-    "selectolax": frozenset({"llm_api.core.rag.loaders.html"}),
+    "selectolax": frozenset(
+        {f"llm_api.core.rag.loaders.{module}" for module in ("html", "html_tree", "mathml")}
+    ),
     "pypdfium2": frozenset({"llm_api.core.rag.loaders.pdf"}),
     "mammoth": frozenset({"llm_api.core.rag.loaders.docx"}),
     "qdrant_edge": frozenset(

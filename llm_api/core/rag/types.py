@@ -21,6 +21,7 @@ class Span:
 class Section:
     """A part of a document's text that begins at character `start`, under these headings.
 
+    The last heading of a long table is its header, so that each chunk of it names its columns.
     `page` counts from 1 where the document has pages.
     """
 

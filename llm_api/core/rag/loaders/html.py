@@ -1,65 +1,185 @@
-"""HTML: the words that a reader sees, without navigation and scripts. The one door of selectolax.
+"""HTML: the words that a reader sees, without navigation and scripts.
 
-Covers: `hidden`, `aria-hidden` and `display: none` written on the element itself. Does not cover:
-what style sheets or scripts hide or add.
+Covers: `hidden`, `aria-hidden` and `display: none` written on the element itself; texts that stand
+for pictures; what is filled into forms; formulas; ruby. Does not cover: what style sheets or
+scripts hide or add. Pictures without a description and embedded pages are named in the warnings.
 """
 
 import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from llm_api.core.rag.loaders.decode import clean
+from llm_api.core.rag.loaders.html_tree import data_tables, walk
 from llm_api.core.rag.loaders.loaded import LoadedText
-from llm_api.core.rag.loaders.text_builder import HeadingPath, TextBuilder
+from llm_api.core.rag.loaders.mathml import formula
+from llm_api.core.rag.loaders.page_text import Gap, PageText
+from llm_api.core.rag.loaders.text_builder import TextBuilder
 
 _DROPPED: Final = re.compile(
-    "script|style|noscript|template|head|nav|svg|math|iframe|object|canvas|audio|video"
-    "|button|select|textarea|input|dialog"
+    "script|style|noscript|template|head|nav|metadata|defs|symbol|button|datalist|rp|noframes"
 )
+_EMBEDDED: Final = re.compile("iframe|frame|object|embed|canvas|audio|video|applet")
 _PARAGRAPH_TAG: Final = re.compile(
     "p|div|section|article|main|header|footer|aside|blockquote|pre|table|ul|ol|dl|figure|form|hr"
-    "|address|details|h[1-6]"
+    "|address|details|dialog|h[1-6]"
 )
-_LINE_TAG: Final = re.compile("li|tr|br|dt|dd|caption|figcaption|summary")
-_CELL_TAG: Final = re.compile("td|th")
+_LINE_TAG: Final = re.compile("li|tr|br|dt|dd|caption|figcaption|summary|legend|option")
+_ROW_GROUP: Final = ("thead", "tbody", "tfoot")
 _HEADING_TAG: Final = re.compile("h[1-6]")
 _INVISIBLE: Final = re.compile(r"display\s*:\s*none", re.IGNORECASE)
-
-# What stands between two pieces of text, the weakest first.
-_NOTHING, _SPACE, _CELL, _LINE, _PARAGRAPH = range(5)
-_GAPS: Final = ("", " ", " | ", "\n", "\n\n")
+_WITHOUT_WORDS: Final = re.compile("hidden|password|submit|reset|button|image|file|color|range")
 
 
 def load_html(markup: str, max_characters: int) -> LoadedText:
     tree = LexborHTMLParser(markup)
-    page = _Page(TextBuilder(max_characters))
     root = tree.body or tree.root
+    page = _Page(PageText(TextBuilder(max_characters)))
     if root is not None:
-        _walk(root, page)
+        page.read(root)
     title = tree.css_first("head title")
     words = " ".join(clean(title.text()).split()) if title is not None else ""
-    return page.builder.build(words or page.first_heading)
+    return page.text.build(words, tuple(page.warnings()))
 
 
-def _walk(root: LexborNode, page: "_Page") -> None:
-    """Every visible node in order of the document; no recursion, however deep they nest."""
-    stack: list[tuple[LexborNode, bool]] = [(root, False)]
-    while stack:
-        node, is_done = stack.pop()
-        tag = node.tag or ""
-        if is_done:
-            page.leave(tag)
-            if node.next is not None and stack:  # the root's neighbours are none of the page
-                stack.append((node.next, False))
-            continue
-        stack.append((node, True))
+class _Page:
+    """Tells the text what each element begins and ends."""
+
+    def __init__(self, text: PageText) -> None:
+        self.text = text
+        self._data_tables: frozenset[int] = frozenset()
+        # Of each table around the place: whether its rows are records. None: inside such a cell.
+        self._tables: list[bool | None] = []
+        self._is_in_cell = False
+        self._is_in_head = False
+        self._readings: list[str] = []
+        self._is_reading = False
+        self._pictures = 0
+        self._embedded: Counter[str] = Counter()
+
+    def read(self, root: LexborNode) -> None:
+        self._data_tables = data_tables(root)
+        walk(root, self._enter, self._leave)
+
+    def warnings(self) -> Iterator[str]:
+        if self._pictures:
+            yield f"Pictures without a description, not read: {self._pictures:,}."
+        if self._embedded:
+            parts = ", ".join(f"{count:,} {tag}" for tag, count in sorted(self._embedded.items()))
+            yield f"Embedded parts, not read: {parts}."
+
+    def _enter(self, node: LexborNode, tag: str) -> bool:
         if tag == "-text":
-            page.text(clean(node.text_content or ""))  # `&#7;` was no control character before
-        elif not tag.startswith("-") and _is_visible(node, tag):
-            page.enter(tag)
-            if node.first_child is not None:
-                stack.append((node.first_child, False))
+            self._write(clean(node.text_content or ""))  # `&#7;` was no control character before
+            return False
+        if tag.startswith("-") or not _is_visible(node, tag):
+            return False
+        if _EMBEDDED.fullmatch(tag):
+            self._embedded[tag] += 1
+            return False
+        if (words := self._instead(node, tag)) is not None:
+            self.text.write_apart(clean(words))
+            return False
+        self._begin(node, tag)
+        return True
+
+    def _instead(self, node: LexborNode, tag: str) -> str | None:
+        """What a reader sees in the place of an element that has its words elsewhere."""
+        attributes = node.attributes
+        match tag:
+            case "img":
+                self._pictures += "alt" not in attributes
+                return attributes.get("alt") or ""
+            case "input":
+                return _filled_in(attributes)
+            case "select":
+                return ", ".join(_chosen(node))
+            case "math":
+                return formula(node)
+            case _:
+                return None
+
+    def _begin(self, node: LexborNode, tag: str) -> None:
+        self._separate(tag)
+        if tag == "table":
+            self._begin_table(node)
+        elif tag in ("td", "th"):
+            self._begin_cell(node, tag)
+        elif tag == "li":
+            self.text.begin_item()
+        elif tag == "pre":
+            self.text.begin_preformatted()
+        elif tag == "rt":
+            self._is_reading = True
+        elif _HEADING_TAG.fullmatch(tag):
+            self.text.begin_heading()
+        elif tag in _ROW_GROUP and self._is_record():
+            self._is_in_head = tag == "thead"
+
+    def _leave(self, _: LexborNode, tag: str) -> None:
+        if tag == "table" and self._tables.pop():
+            self.text.end_table()
+        elif tag in ("td", "th") and self._is_record():
+            self.text.end_cell()
+            self._is_in_cell = False
+        elif tag == "tr" and self._is_record():
+            self.text.end_row(is_header=self._is_in_head)
+        elif tag in _ROW_GROUP and self._is_record():
+            self.text.end_row_group()
+        elif tag == "pre":
+            self.text.end_preformatted()
+        elif tag == "rt":
+            self._is_reading = False
+        elif tag == "ruby":
+            self._end_ruby()
+        elif _HEADING_TAG.fullmatch(tag):
+            self.text.end_heading(int(tag[1]))
+        self._separate(tag)
+
+    def _write(self, text: str) -> None:
+        if self._is_reading:
+            self._readings.append(text.strip())
+        else:
+            self.text.write(text)
+
+    def _end_ruby(self) -> None:
+        """How signs are read stands behind them all, so that they stay one word."""
+        readings = "".join(self._readings)
+        self._readings = []
+        if readings:
+            self.text.write(f"({readings})")
+
+    def _begin_table(self, node: LexborNode) -> None:
+        is_data = node.mem_id in self._data_tables
+        self._tables.append(None if self._is_in_cell else is_data)
+        if self._tables[-1]:
+            self.text.begin_table()
+            self._is_in_head = False
+
+    def _begin_cell(self, node: LexborNode, tag: str) -> None:
+        if self._is_record():
+            columns, rows = (_count(node.attributes.get(f"{way}span")) for way in ("col", "row"))
+            self.text.begin_cell(columns=columns, rows=rows, is_name=tag == "th")
+            self._is_in_cell = True
+        elif self._tables and self._tables[-1] is None:
+            self.text.separate(Gap.CELL, is_within_cell=True)
+        else:
+            self.text.separate(Gap.LINE)
+
+    def _is_record(self) -> bool:
+        return bool(self._tables and self._tables[-1])
+
+    def _separate(self, tag: str) -> None:
+        if _PARAGRAPH_TAG.fullmatch(tag):
+            self.text.separate(Gap.PARAGRAPH)
+        elif _LINE_TAG.fullmatch(tag):
+            is_inner_row = tag == "tr" and self._tables[-1:] == [None]
+            self.text.separate(Gap.LINE, is_within_cell=is_inner_row)
+        elif tag in ("textarea", "text"):  # the latter of SVG
+            self.text.separate(Gap.SPACE)
 
 
 def _is_visible(node: LexborNode, tag: str) -> bool:
@@ -72,81 +192,27 @@ def _is_visible(node: LexborNode, tag: str) -> bool:
         "hidden" in attributes
         or attributes.get("aria-hidden") == "true"
         or attributes.get("role") in ("navigation", "search")
+        or (tag == "dialog" and "open" not in attributes)
         or _INVISIBLE.search(attributes.get("style") or "")
     )
 
 
-class _Page:
-    """The text so far, and what is still owed before more of it."""
+def _filled_in(attributes: Mapping[str, str | None]) -> str:
+    kind = (attributes.get("type") or "text").lower()
+    if kind in ("checkbox", "radio"):
+        return "[x]" if "checked" in attributes else "[ ]"
+    return "" if _WITHOUT_WORDS.fullmatch(kind) else attributes.get("value") or ""
 
-    def __init__(self, builder: TextBuilder) -> None:
-        self.builder = builder
-        self.first_heading = ""
-        self._path = HeadingPath()
-        self._gap = _NOTHING
-        self._bullet = ""
-        self._preformatted = 0
-        self._cells = 0
-        self._heading: list[str] | None = None
-        self._heading_start = 0
 
-    def enter(self, tag: str) -> None:
-        if _CELL_TAG.fullmatch(tag):
-            self._owe(_CELL)
-            self._cells += 1
-        self._separate(tag)
-        if tag == "li":
-            self._bullet = "- "
-        elif tag == "pre":
-            self._preformatted += 1
-        elif _HEADING_TAG.fullmatch(tag):
-            self._heading = []
+def _chosen(select: LexborNode) -> list[str]:
+    """The options that are shown: those selected, or else the first of a list that drops down."""
+    options = select.css("option")
+    chosen = [option for option in options if "selected" in option.attributes]
+    if not chosen and "multiple" not in select.attributes:
+        chosen = options[:1]
+    return [" ".join(option.text().split()) for option in chosen]
 
-    def leave(self, tag: str) -> None:
-        self._separate(tag)
-        if _CELL_TAG.fullmatch(tag):
-            self._cells -= 1
-        elif tag == "pre":
-            self._preformatted -= 1
-        elif _HEADING_TAG.fullmatch(tag):
-            self._end_heading(int(tag[1]))
 
-    def text(self, text: str) -> None:
-        if self._preformatted:
-            self._write(text)
-            return
-        words = " ".join(text.split())
-        if not words or text[0].isspace():
-            self._owe(_SPACE)
-        if words:
-            self._write(words)
-            if text[-1].isspace():
-                self._owe(_SPACE)
-
-    def _separate(self, tag: str) -> None:
-        if _PARAGRAPH_TAG.fullmatch(tag):
-            gap = _PARAGRAPH
-        else:
-            gap = _LINE if _LINE_TAG.fullmatch(tag) else _NOTHING
-        self._owe(min(gap, _SPACE) if self._cells else gap)
-
-    def _owe(self, gap: int) -> None:
-        self._gap = max(self._gap, gap)
-
-    def _write(self, text: str) -> None:
-        if self.builder.length:
-            self.builder.add(_GAPS[self._gap])
-        self._gap = _NOTHING
-        if self._heading is not None:
-            if not self._heading:
-                self._heading_start = self.builder.length
-            self._heading.append(text)
-        self.builder.add(self._bullet + text)
-        self._bullet = ""
-
-    def _end_heading(self, level: int) -> None:
-        title = " ".join(" ".join(self._heading or ()).split())
-        self._heading = None
-        if title:
-            self.first_heading = self.first_heading or title
-            self.builder.begin_section(self._path.enter(level, title), start=self._heading_start)
+def _count(span: str | None) -> int:
+    digits = (span or "").strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 6 else 1

@@ -142,6 +142,19 @@ def test_markdown_keeps_its_text_and_gives_its_headings() -> None:
     ]
 
 
+def test_header_of_a_long_markdown_table_is_a_heading_of_it() -> None:
+    rows = "".join(f"| Item {number} | {number} |\n" for number in range(90))
+    table = f"| Name | Quantity |\n|:---|---:|\n{rows}"
+    text = f"# Stock\n\nbefore\n\n{table}\nafter\n\n| a |\n|--|\n| b |\n"
+    found = loaded(text, "a.md")
+    assert found.text == text
+    assert headed(found) == [
+        (("Stock",), "# Stock"),
+        (("Stock", "Name | Quantity"), "| Name | Quantity |"),
+        (("Stock",), ""),
+    ]
+
+
 def test_first_heading_is_the_title_of_markdown_without_one() -> None:
     assert loaded("words\n\n# Guide\n", "a.md").title == "Guide"
 
@@ -160,7 +173,7 @@ def test_html_gives_what_a_reader_sees() -> None:
     assert found.title == "The page"
     assert found.text == (
         "Cats & dogs\n\nFirst line\nsecond bold.\n\n- one\n\n- two\n\n"
-        "a | b\n1 | 3\n\nCode\n\ndef f():\n    return 1"
+        "a | b\n1 |  | 3\n\nCode\n\ndef f():\n    return 1"
     )
     assert headed(found) == [
         (("Cats & dogs",), "Cats & dogs"),
