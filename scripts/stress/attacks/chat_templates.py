@@ -26,6 +26,7 @@ ATTACK = Attack(
     "chat templates",
     "templates of model files that loop or swell, at load or at a request: an error that says so",
     strike,
-    growth_mib=512.0,
+    # A template's process may take 512 MiB, beside the weights of the model that is looked at.
+    growth_mib=1024.0,
     prepare=prepare,
 )
