@@ -6,7 +6,7 @@ A message never holds the text of an internal exception, and is bounded in lengt
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from llm_api.api.disconnect import ClientLeftError
@@ -44,6 +45,7 @@ from llm_api.core.errors import (
 MAX_MESSAGE_CHARACTERS = 1000
 UNAVAILABLE_RETRY_SECONDS = 2.0
 NO_RETRY: Mapping[str, str] = {"x-should-retry": "false"}
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _CLIENT_CLOSED_REQUEST = 499  # nginx's number; nobody is left to read it
 
 _STATUSES: Mapping[type[LLMAPIError], tuple[int, str]] = {
@@ -192,7 +194,22 @@ async def _on_validation_error(request: Request, error: RequestValidationError) 
 
 
 async def _on_http_error(request: Request, error: HTTPException) -> Response:
-    return _answered(request, describe_http(error, request.method, request.url.path))
+    failure = describe_http(error, request.method, request.url.path)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        failure = replace(failure, headers={**failure.headers, "Allow": _allowed(request)})
+    return _answered(request, failure)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of this path. Starlette knows those of the first route that matches it."""
+    routes = request.app.router.routes
+    return ", ".join(
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    )
 
 
 async def _on_refusal(request: Request, error: RequestRefusedError) -> Response:

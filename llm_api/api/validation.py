@@ -15,7 +15,7 @@ _EXPECTATIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a request body."""
+    """What is wrong with a request."""
 
     message: str
     code: str
@@ -23,10 +23,14 @@ class Problem:
 
 
 def describe_validation(errors: Sequence[Mapping[str, Any]], body: object) -> Problem:
-    """The first finding. `body` is the parsed body the findings are about."""
+    """The first finding. `body` is the parsed body, which it may be about."""
     error = errors[0]
     kind: str = error["type"]
-    param = readable_path(error["loc"][1:], body, is_missing=kind == "missing") or None
+    place, *location = error["loc"]
+    if place == "body":
+        param = readable_path(location, body, is_missing=kind == "missing") or None
+    else:
+        param = str(location[0])  # of the path, the query or the headers
     if kind == "missing":
         return Problem(
             f"Missing required parameter: '{param}'.", "missing_required_parameter", param

@@ -122,9 +122,16 @@ async def test_an_unknown_path_is_an_envelope(client: httpx2.AsyncClient, path: 
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("GET", CHAT, "POST"), ("PUT", "/v1/completions", "POST"), ("POST", "/health", "GET")],
+    [
+        ("GET", CHAT, "POST"),
+        ("PUT", "/v1/completions", "POST"),
+        ("POST", "/health", "GET"),
+        ("PUT", "/v1/functions/f", "GET, POST"),
+        ("PUT", "/v1/rag/documents", "GET, POST, DELETE"),
+        ("PUT", "/v1/rag/documents/a/b", "GET, PATCH, DELETE"),
+    ],
 )
-async def test_a_wrong_method_is_an_envelope_that_keeps_allow(
+async def test_a_wrong_method_is_an_envelope_that_names_the_right_ones(
     client: httpx2.AsyncClient, method: str, path: str, allowed: str
 ) -> None:
     response = await client.request(method, path)

@@ -244,3 +244,18 @@ def test_collection_is_made_described_listed_and_deleted(desk: Desk) -> None:
     assert desk.http.delete(place).json()["deleted"]
     assert error_of(desk.http.get(place))[:2] == (404, "collection_not_found")
     assert error_of(desk.http.delete(place))[:2] == (404, "collection_not_found")
+
+
+@pytest.mark.parametrize(
+    ("path", "param"),
+    [
+        ("/v1/rag/documents?limit=0", "limit"),
+        ("/v1/rag/documents?limit=x", "limit"),
+        ("/v1/rag/documents/a?include_text=7", "include_text"),
+        (f"/v1/rag/jobs/{'j' * 200}", "job_id"),
+    ],
+)
+def test_a_bad_parameter_of_the_url_is_named(desk: Desk, path: str, param: str) -> None:
+    response = desk.http.get(path)
+    assert error_of(response)[::2] == (400, param)
+    assert response.json()["error"]["message"].startswith(f"Invalid value for '{param}': ")

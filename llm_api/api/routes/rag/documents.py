@@ -22,7 +22,7 @@ from llm_api.api.models.rag.documents import (
 from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
 from llm_api.api.routes.rag.ingesting import INGEST_RESPONSES, Intake, ingest, is_large
 from llm_api.api.routes.responses import ERROR_RESPONSES
-from llm_api.core.errors import DocumentNotFoundError, InvalidRequestError, MissingParameterError
+from llm_api.core.errors import DocumentNotFoundError, InvalidRequestError
 from llm_api.core.rag.filters import EVERYTHING, Filter, parse_filter
 from llm_api.core.rag.ingest import each
 
@@ -30,14 +30,11 @@ router = APIRouter(prefix="/v1/rag", tags=["Documents"], responses=ERROR_RESPONS
 bodies = APIRouter(route_class=JSONBodyRoute)
 
 Collection = Annotated[str, Query(max_length=64, description="Its collection.")]
-FilterText = Annotated[
-    str | None,
-    Query(
-        max_length=65_536,
-        description="A filter as JSON.",
-        examples=['{"source": "docker-docs"}'],
-    ),
-]
+_FILTER = Query(
+    max_length=65_536, description="A filter as JSON.", examples=['{"source": "docker-docs"}']
+)
+FilterText = Annotated[str, _FILTER]
+MaybeFilterText = Annotated[str | None, _FILTER]
 DocumentId = Annotated[str, Path(max_length=512, examples=["docker"])]
 
 
@@ -78,7 +75,7 @@ async def create_documents(
 async def list_documents(
     retrieval: DocumentService,
     collection: Collection = DEFAULT_COLLECTION,
-    filter: FilterText = None,
+    filter: MaybeFilterText = None,
     cursor: Annotated[str | None, Query(max_length=512)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> DocumentList:
@@ -91,12 +88,10 @@ async def list_documents(
 @router.delete("/documents", summary="Delete the documents that match a filter")
 async def delete_documents(
     retrieval: DocumentService,
+    filter: FilterText,
     collection: Collection = DEFAULT_COLLECTION,
-    filter: FilterText = None,
 ) -> DeletedDocuments:
     """The filter is required. To delete everything, delete the collection."""
-    if filter is None:
-        raise MissingParameterError("Missing required parameter: 'filter'.", param="filter")
     wanted = _filter(filter)
     if wanted == EVERYTHING:
         raise InvalidRequestError(
