@@ -33,6 +33,9 @@ from the chunk reads it with another tokenizer: at most a token for each byte.
 
 _Item = TypeVar("_Item")
 
+_LONGEST_HEADING: Final = 200
+"""Characters that each chunk below a heading keeps of it: a file may call a megabyte a heading."""
+
 _NAMESPACE: Final = UUID("5b1f3a52-6d0c-5f0e-9c2b-7f4f7b9f3a11")
 _HEADING_MARKUP: Final = 16  # characters beside its words that a line needs to be a heading
 _BATCH: Final = 512  # texts counted at once,
@@ -88,7 +91,8 @@ def split_document(
     sections = document.sections
     starts = [section.start for section in sections]
     position = 0
-    for start, end, headings in _regions(document):
+    for start, end, path in _regions(document):
+        headings = tuple(heading[:_LONGEST_HEADING] for heading in path)
         for span in splitter.split(start, end):
             section = bisect_right(starts, span.start) - 1
             text = document.text[span.start : span.end]

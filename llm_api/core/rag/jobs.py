@@ -14,6 +14,9 @@ from llm_api.core.rag.outcome import Report
 
 log = logging.getLogger(__name__)
 
+CLOSE_SECONDS = 2.0
+"""How long a write under way may take at the end: the store, closed next, ends it then."""
+
 Work: TypeAlias = Callable[[Report], Coroutine[Any, Any, None]]
 """The ingest itself. It reports each document, and raises where it cannot go on."""
 
@@ -73,9 +76,15 @@ class IngestJobs:
         self._is_closed = True
         self._has_work.set()
         for job in self._jobs.all():
-            if not job.has_ended:
+            if job.state == "queued":
                 await self.cancel(job.id)
-        await self._worker
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if self._running is not None:
+                    await self.cancel(self._running[0])
+                await self._worker
+        except TimeoutError:
+            log.warning("a write did not end in time: it is left to the store")
 
     async def _run(self) -> None:
         while not self._is_closed:

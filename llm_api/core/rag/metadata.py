@@ -16,6 +16,8 @@ MAX_FIELDS = 64
 MAX_NAME = 256
 MAX_ITEMS = 256
 MAX_TEXT = 16_384
+MAX_CHARACTERS = 65_536
+"""Of all names and values together: each chunk of a document carries what it is filtered by."""
 _LONGEST_TAG = 512
 
 
@@ -30,6 +32,9 @@ def check_metadata(metadata: Metadata) -> None:
             raise _refusal(f"A list has at most {MAX_ITEMS} items.", f"metadata.{name}")
         for scalar in scalars(value):
             _check_scalar(scalar, f"metadata.{name}")
+    size = sum(_size(name, value) for name, value in metadata.items())
+    if size > MAX_CHARACTERS:
+        raise _refusal(f"Metadata has at most {MAX_CHARACTERS} characters in all.", "metadata")
 
 
 def _check_scalar(value: Scalar, path: str) -> None:
@@ -39,6 +44,11 @@ def _check_scalar(value: Scalar, path: str) -> None:
         raise _refusal("A number is finite.", path)
     if isinstance(value, int) and abs(value) > MAX_INTEGER:
         raise _refusal("An integer has at most 64 bits.", path)
+
+
+def _size(name: str, value: MetadataValue) -> int:
+    """Characters: each value of a field is found by its name."""
+    return sum(len(name) + len(str(scalar)) for scalar in scalars(value))
 
 
 def scalars(value: MetadataValue) -> Iterator[Scalar]:

@@ -77,6 +77,12 @@ def test_headings_begin_chunks_and_go_with_what_is_below_them() -> None:
     ]
 
 
+def test_chunk_keeps_little_of_a_heading_that_is_none() -> None:
+    document = Document("d", "# x\nwords", sections=(Section(0, ("Top", "x" * 1_000_000)),))
+    [chunk] = chunks_of(document)
+    assert chunk.headings == ("Top", "x" * 200)
+
+
 def test_sentence_runs_on_over_a_page_break_and_counts_for_the_page_it_begins_on() -> None:
     text = "Page one begins. It goes\n\non here. Page two ends. More."
     second = text.index("on here")

@@ -7,11 +7,13 @@ import pytest
 
 from llm_api.core.errors import UnavailableError
 from llm_api.core.rag import ingest as ingest_module
+from llm_api.core.rag import jobs as jobs_module
 from llm_api.core.rag.ingest import Ingester, each
 from llm_api.core.rag.job_list import Job
 from llm_api.core.rag.jobs import IngestJobs, Work
 from llm_api.core.rag.outcome import DocumentOutcome, Report
 from llm_api.core.rag.types import Document
+from llm_api.core.utils.to_the_end import to_the_end
 from tests.core.rag.fakes import FakeEmbedder, FakeStore, by_lines
 
 
@@ -134,3 +136,21 @@ async def test_closing_cancels_what_runs_and_what_waits() -> None:
     with pytest.raises(UnavailableError):
         jobs.create("default", 1, works)
     await jobs.aclose()
+
+
+async def test_jobs_close_though_a_write_does_not_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(jobs_module, "CLOSE_SECONDS", 0.05)
+    never = asyncio.Event()
+
+    async def cannot_be_cancelled(_: Report) -> None:
+        await to_the_end(never.wait())
+
+    async with asyncio.timeout(5), running() as jobs:
+        job = jobs.create("default", 1, cannot_be_cancelled)
+        await until(jobs, job.id, lambda job: job.state == "running")
+        await asyncio.sleep(0.01)
+    assert "left to the store" in caplog.text
+    never.set()
+    await asyncio.sleep(0.01)

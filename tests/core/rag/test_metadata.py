@@ -46,6 +46,8 @@ def test_no_field_can_pose_as_another() -> None:
         ({"a": ["ok", "x" * (MAX_TEXT + 1)]}, "metadata.a"),
         ({"a": [1] * (MAX_ITEMS + 1)}, "metadata.a"),
         ({"a": float("nan")}, "metadata.a"),
+        ({f"f{n}": "x" * MAX_TEXT for n in range(5)}, "metadata"),
+        ({f"f{n}" * 20: [1] * MAX_ITEMS for n in range(MAX_FIELDS)}, "metadata"),
         ({"a": -(2**63)}, "metadata.a"),
     ],
 )

@@ -13,7 +13,8 @@ from llm_api.core.rag.loaders import worker
 from llm_api.core.rag.loaders.kinds import label
 from llm_api.core.rag.loaders.loaded import Limits, LoadedText
 
-_MAX_HEADER_BYTES: Final = 64 << 20
+_MAX_HEADER_BYTES: Final = 4 << 20  # metadata, title and warnings, parsed on the event loop
+_MAX_SECTION_BYTES: Final = 64 << 20
 _UTF8_BYTES: Final = 4  # of one character, at most
 
 
@@ -112,9 +113,10 @@ class _Worker:
         await files.drain()
         header = await answers.readuntil()
         size = worker.size_of(header)
-        if size > self._limits.characters * _UTF8_BYTES:
+        if size > self._limits.characters * _UTF8_BYTES + _MAX_SECTION_BYTES:
             raise ValueError("more text than the worker may answer")
-        return worker.decode_answer(header, await answers.readexactly(size))
+        body = await answers.readexactly(size)
+        return await asyncio.to_thread(worker.decode_answer, header, body)
 
 
 async def _start(limits: Limits) -> Process:

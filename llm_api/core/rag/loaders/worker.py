@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
@@ -23,6 +24,9 @@ from llm_api.core.rag.loaders.loaded import Limits, LoadedText
 from llm_api.core.rag.types import Section
 
 _GRACE_SECONDS = 5
+_MAX_SECTIONS = 100_000
+_SECTIONS_IN_A_LINE = 1000
+"""The server parses what comes back, line by line: no line may hold it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +46,27 @@ def encode_answer(answer: Answer) -> bytes:
         return _message({"reason": answer.reason}, b"")
     loaded = asdict(answer.loaded)
     text: str = loaded.pop("text")
-    return _message(loaded, text.encode())
+    sections: Sequence[object] = loaded.pop("sections")
+    starts = range(0, len(sections), _SECTIONS_IN_A_LINE)
+    lines = (json.dumps(sections[start : start + _SECTIONS_IN_A_LINE]) for start in starts)
+    listed = "\n".join(lines).encode()
+    return _message({**loaded, "section_bytes": len(listed)}, listed + text.encode())
 
 
-def decode_answer(header: bytes, text: bytes) -> Answer:
+def decode_answer(header: bytes, body: bytes) -> Answer:
+    """Blocks, without keeping the interpreter."""
     fields = json.loads(header)
     if "reason" in fields:
         return Answer(reason=fields["reason"])
+    listed = int(fields["section_bytes"])
     sections = tuple(
         Section(section["start"], tuple(section["headings"]), section["page"])
-        for section in fields["sections"]
+        for line in body[:listed].splitlines()
+        for section in json.loads(line)
     )
     return Answer(
         LoadedText(
-            text.decode(),
+            body[listed:].decode(),
             fields["title"],
             sections,
             fields["metadata"],
@@ -77,7 +88,7 @@ def _message(header: dict[str, object], body: bytes) -> bytes:
 def answer_file(data: bytes, name: str, limits: Limits, charset: str = "") -> Answer:
     """The border to the parsers: whatever they raise, the file is what was wrong."""
     try:
-        return Answer(load(data, name, limits, charset))
+        loaded = load(data, name, limits, charset)
     except UnreadableFileError as error:
         return Answer(reason=error.message)
     except MemoryError:
@@ -86,6 +97,9 @@ def answer_file(data: bytes, name: str, limits: Limits, charset: str = "") -> An
         return Answer(reason="it nests too deeply")
     except Exception as error:  # noqa: BLE001 - no parser lists what a broken file makes it raise
         return Answer(reason=f"it is damaged ({type(error).__name__})")
+    if len(loaded.sections) > _MAX_SECTIONS:
+        return Answer(reason=f"it has more than {_MAX_SECTIONS:,} headings")
+    return Answer(loaded)
 
 
 def serve(files: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
