@@ -1,6 +1,7 @@
 """Markers `[1]` to `[n]` in an answer, and the words of the sources that they point to. Pure."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -8,6 +9,9 @@ from typing import Final
 from llm_api.core.rag.overlap import overlap, passages, terms
 from llm_api.core.rag.sentences import sentences
 from llm_api.core.rag.types import Chunk, Span
+
+REACH: Final = 2_000
+"""Characters before a marker in which the sentence that carries it begins."""
 
 _MARKER: Final = re.compile(r"\[([1-9][0-9]{0,3})\]")
 
@@ -37,15 +41,16 @@ def citation_grammar(sources: int) -> str:
     return "start: TEXT\n" + rf"TEXT: /([^\[]|\[+({marker}[^\[\d\s]))*/" + "\n"
 
 
-def find_citations(answer: str, sources: Sequence[Chunk]) -> list[Citation]:
-    """The citations of an answer, in its order; `[1]` is the first source.
+def find_citations(answer: str, sources: Sequence[Chunk], start: int = 0) -> list[Citation]:
+    """The citations of an answer from `start` on, in its order; `[1]` is the first source.
 
     The quote is what shares most words with the sentence that carries the marker, or the whole
-    source where nothing does. Numbers without a source are no citations.
+    source where nothing does. Numbers without a source are no citations. What it costs grows with
+    the markers, and not with what was said before `start`.
     """
     return [
         _cite(number, marker, claim, sources[number - 1])
-        for number, marker, claim in _markers(answer)
+        for number, marker, claim in _markers(answer, start)
         if number <= len(sources)
     ]
 
@@ -56,16 +61,18 @@ def claims(answer: str) -> list[tuple[Span, str]]:
     return [(span, words[span.start : span.end]) for span in sentences(words)]
 
 
-def _markers(answer: str) -> Iterator[tuple[int, Span, str]]:
+def _markers(answer: str, start: int) -> Iterator[tuple[int, Span, str]]:
     """Number and place of each marker, and the sentence that it belongs to.
 
     That is the last that begins before it, so that it may stand behind the full stop; at the
     beginning of the answer the one that follows.
     """
-    said = claims(answer)
-    for found in _MARKER.finditer(answer):
-        begun = [claim for span, claim in said if span.start < found.start()]
-        claim = begun[-1] if begun else said[0][1] if said else ""
+    begin = max(0, start - REACH)
+    said = claims(answer[begin:])
+    starts = [begin + span.start for span, _ in said]
+    for found in _MARKER.finditer(answer, start):
+        begun = bisect_left(starts, found.start())
+        claim = said[max(0, begun - 1)][1] if said else ""
         yield int(found[1]), Span(found.start(), found.end()), claim
 
 

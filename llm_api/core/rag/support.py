@@ -4,12 +4,13 @@ Covers: sentences that no source has anything like. Does not cover: what is like
 false, as a number or a "not" that was changed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final
 
 from llm_api.core.rag.citations import claims
-from llm_api.core.rag.overlap import overlap, passages, terms
+from llm_api.core.rag.overlap import Terms, overlap, passages, terms
 from llm_api.core.rag.types import Chunk, Span
 
 SIMILARITY_WEIGHT: Final = 0.6
@@ -43,25 +44,23 @@ class SupportCheck:
         self.claims = [claim for _, claim in kept]
         self._spans = [(source, span) for source in sources for span in passages(source.text)]
         self.passages = [source.text[span.start : span.end] for source, span in self._spans]
+        self._terms = [terms(passage) for passage in self.passages]
 
-    def judge(self, similarities: Sequence[Sequence[float]] | None = None) -> list[Support]:
-        """One verdict for each claim, in order.
+    def judge(self, similarities: Iterable[Sequence[float]] | None = None) -> Iterator[Support]:
+        """One verdict for each claim, in order, each computed as it is asked for.
 
         `similarities` has a row for each claim, with the cosine to each passage.
         """
-        return [
-            self._judge(index, similarities[index] if similarities is not None else None)
-            for index in range(len(self.claims))
-        ]
+        rows = repeat(None) if similarities is None else similarities
+        for place, claim, row in zip(self._places, self.claims, rows, strict=False):
+            yield self._judge(place, terms(claim), row)
 
-    def _judge(self, index: int, similarities: Sequence[float] | None) -> Support:
-        claim = terms(self.claims[index])
-        scores = [overlap(claim, terms(passage)) for passage in self.passages]
+    def _judge(self, place: Span, claim: Terms, similarities: Sequence[float] | None) -> Support:
+        scores = [overlap(claim, passage) for passage in self._terms]
         threshold = LEXICAL_THRESHOLD
         if similarities is not None:
             scores = [combined(*pair) for pair in zip(scores, similarities, strict=True)]
             threshold = COMBINED_THRESHOLD
-        place = self._places[index]
         sentence = self._answer[place.start : place.end]
         score = max(scores, default=0.0)
         if score <= 0:

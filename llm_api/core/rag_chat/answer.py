@@ -120,7 +120,7 @@ class RagBackend:
     ) -> AsyncGenerator[Event, None]:
         """The events, with a `Citation` behind each marker, and `Supported` before the end."""
         sources = [one.hit.chunk for one in admitted.given]
-        text, cited = "", 0
+        text, looked_at = "", 0
         async for event in admitted.events:
             match event:
                 case Finished():
@@ -132,10 +132,10 @@ class RagBackend:
                     yield event
                     text += delta
                     if "]" in delta:
-                        citations = await asyncio.to_thread(find_citations, text, sources)
-                        for citation in citations[cited:]:
+                        found = await asyncio.to_thread(find_citations, text, sources, looked_at)
+                        looked_at = text.rindex("]") + 1
+                        for citation in found:
                             yield Annotation(citation)
-                        cited = len(citations)
                 case _:
                     yield event
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from llm_api.core.embeddings.embedder import Embedder, EmbeddingRequest
 from llm_api.core.errors import LLMAPIError
 from llm_api.core.rag.support import Support, SupportCheck
 from llm_api.core.rag.types import Chunk
+from llm_api.core.utils.slices import in_slices
 
 log = logging.getLogger(__name__)
 
@@ -18,10 +19,13 @@ async def verify(embedder: Embedder, answer: str, sources: Sequence[Chunk]) -> l
     """A verdict for each sentence of the answer; by words alone where the embedder fails."""
     check = await asyncio.to_thread(SupportCheck, answer, sources)
     similarities = await _similarities(embedder, check)
-    return await asyncio.to_thread(check.judge, similarities)
+    return await in_slices(check.judge(similarities), asyncio.Lock())
 
 
-async def _similarities(embedder: Embedder, check: SupportCheck) -> list[list[float]] | None:
+async def _similarities(
+    embedder: Embedder, check: SupportCheck
+) -> Iterator[Sequence[float]] | None:
+    """A row for each claim, computed as it is asked for."""
     texts = [*check.claims, *check.passages]
     if not check.claims or not check.passages:
         return None
@@ -32,6 +36,5 @@ async def _similarities(embedder: Embedder, check: SupportCheck) -> list[list[fl
         log.warning("an answer is verified by its words alone: %s", error.message)
         return None
     units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    claims = len(check.claims)
-    cosines: list[list[float]] = (units[:claims] @ units[claims:].T).tolist()
-    return cosines
+    claims, passages = np.split(units, [len(check.claims)])
+    return ((passages @ claim).tolist() for claim in claims)

@@ -1,6 +1,13 @@
 import pytest
 
-from llm_api.core.rag.citations import citation_grammar, find_citations
+from llm_api.core.rag import citations as module
+from llm_api.core.rag.citations import (
+    REACH,
+    Citation,
+    citation_grammar,
+    claims,
+    find_citations,
+)
 from llm_api.core.rag.types import Chunk, Span
 from tests.core.llm.output.grammars import Grammar
 
@@ -46,6 +53,33 @@ def test_marker_quotes_what_its_sentence_is_about(
     answer: str, expected: list[tuple[int, str]]
 ) -> None:
     assert quotes(answer) == expected
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_citations_of_an_answer_in_pieces_are_those_of_the_whole(size: int) -> None:
+    answer = "Images are layers [1]. It shares the kernel. [1][2] The Rhein has km [2]. " * 3
+    found: list[Citation] = []
+    looked_at = 0
+    for end in range(size, len(answer) + size, size):
+        said = answer[:end]
+        found += find_citations(said, SOURCES, looked_at)
+        looked_at = said.rfind("]") + 1
+    assert found == find_citations(answer, SOURCES)
+
+
+def test_many_markers_cost_no_more_each_than_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+
+    def claims_and_note(text: str) -> list[tuple[Span, str]]:
+        nonlocal read
+        read += len(text)
+        return claims(text)
+
+    monkeypatch.setattr(module, "claims", claims_and_note)
+    answer = "Layers [1]." * 2000
+    for end in range(11, len(answer), 11):
+        assert len(find_citations(answer[:end], SOURCES, end - 11)) == 1
+    assert read < 2000 * 2 * REACH
 
 
 def test_citation_points_into_the_answer_and_into_the_document() -> None:

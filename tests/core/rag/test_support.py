@@ -26,10 +26,10 @@ def test_similarity_supports_what_is_said_in_other_words() -> None:
     check = SupportCheck("The operating system is common to all.", SOURCES)
     place = check.passages.index("A container shares the kernel.")
     similarities = [[0.0] * len(check.passages)]
-    assert not check.judge()[0].supported
-    assert not check.judge(similarities)[0].supported
+    assert not next(check.judge()).supported
+    assert not next(check.judge(similarities)).supported
     similarities[0][place] = 1.0
-    found = check.judge(similarities)[0]
+    found = next(check.judge(similarities))
     assert found.score >= COMBINED_THRESHOLD
     assert found.supported
     assert found.span == Span(100 + TEXT.index("A con"), 100 + TEXT.index(" Images"))
@@ -39,14 +39,14 @@ def test_similarity_supports_what_is_said_in_other_words() -> None:
     ("answer", "sources"), [("", SOURCES), ("[1] ...", SOURCES), ("Words.", [])]
 )
 def test_nothing_to_compare_supports_nothing(answer: str, sources: list[Chunk]) -> None:
-    found = SupportCheck(answer, sources).judge()
+    found = list(SupportCheck(answer, sources).judge())
     assert [support.supported for support in found] == [False] * (answer == "Words.")
     assert all(support.span is None for support in found)
 
 
 def test_similarities_have_one_number_for_each_passage() -> None:
     with pytest.raises(ValueError, match="zip"):
-        SupportCheck("Words.", SOURCES).judge([[1.0]])
+        list(SupportCheck("Words.", SOURCES).judge([[1.0]]))
 
 
 @pytest.mark.parametrize(
