@@ -48,11 +48,12 @@ class Services:
     configuration: Mapping[str, JSON]
     generate_max_tokens: int
     started_at: float
+    compute: ComputeThread
 
     @property
     def is_ready(self) -> bool:
-        """Whether every model that is loaded at the start answers."""
-        return self.models.is_ready
+        """Whether every model that is loaded at the start answers, and something computes."""
+        return self.models.is_ready and not self.compute.is_stuck
 
 
 @asynccontextmanager
@@ -82,6 +83,7 @@ async def open_services(settings: Settings, chosen: ChosenModels) -> AsyncGenera
             await asyncio.to_thread(effective_configuration, settings),
             settings.generate_max_tokens,
             started_at=time.time(),
+            compute=compute,
         )
 
 

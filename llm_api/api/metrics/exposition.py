@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -20,8 +21,12 @@ from llm_api.api.metrics.sharing import EVERY_SECONDS, WorkersFolder
 from llm_api.core.llm.observation import EngineStatus, ReplicaStatus
 from llm_api.core.rag.stage_times import StageTimes
 from llm_api.core.utils.to_the_end import to_the_end
+from llm_api.core.utils.work_threads import WorkThreads
 
 log = logging.getLogger(__name__)
+
+WRITERS = 2
+"""Threads that write metrics down: their own, for they are asked for when all others are held."""
 
 
 class Exposition:
@@ -39,12 +44,13 @@ class Exposition:
         ProcessCollector(registry=self._registry)
         self._registry.register(_Collector(requests, services, version))
         self._folder = folder
+        self._threads = WorkThreads(WRITERS)
 
     async def render(self, accept: str) -> tuple[bytes, str]:
         """The text and its content type, in the format that the `Accept` header prefers."""
         encode, content_type = choose_encoder(accept)
         own = list(self._registry.collect())
-        return await asyncio.to_thread(self._written, encode, own), content_type
+        return await self._threads.run(partial(self._written, encode, own)), content_type
 
     def _written(self, encode: Callable[[Collector], bytes], own: list[Metric]) -> bytes:
         return encode(Collected(own if self._folder is None else self._folder.gathered(own)))
@@ -61,13 +67,13 @@ class Exposition:
         finally:
             leaving.cancel()
             await asyncio.gather(leaving, return_exceptions=True)
-            await asyncio.to_thread(self._folder.clear)
+            await self._threads.run(self._folder.clear)
 
     async def _keep_leaving(self, folder: WorkersFolder) -> None:
         while True:
             try:
                 own = list(self._registry.collect())
-                await to_the_end(asyncio.to_thread(folder.leave, own))
+                await to_the_end(self._threads.run(partial(folder.leave, own)))
             except OSError as error:
                 log.warning("the other workers cannot tell what this one counts: %s", error)
             await asyncio.sleep(EVERY_SECONDS)

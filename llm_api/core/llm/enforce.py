@@ -33,6 +33,8 @@ COMPILE_SECONDS: Final = 4.0
 """What a grammar may take to compile, on however busy a machine. The compiler's own limits end the
 worst after half a second of computing; what goes on behind a refusal lasts no longer than that."""
 
+CLOSING_SECONDS: Final = 2.0
+
 MAX_COMPILING: Final = 4
 MAX_COMPILING_PER_SCOPE: Final = 2
 
@@ -120,6 +122,10 @@ class OutputEnforcer(Generic[Constraint_co]):
                 return await preparing
         except TimeoutError as error:
             raise _too_slow(request) from error
+
+    async def aclose(self) -> None:
+        """Wait for what is still being compiled, though nobody wants it: not long."""
+        await self._threads.aclose(CLOSING_SECONDS)
 
 
 class _Preparing(Generic[Constraint_co]):

@@ -328,5 +328,6 @@ class _Enforceable:
 def _types(schema: JSON) -> set[str]:
     """The types that a schema names, whole numbers among the numbers; none where it names none."""
     named = schema.get("type") if isinstance(schema, dict) else None
-    types = {named} if isinstance(named, str) else set(map(str, named or ()))
+    types = {named} if isinstance(named, str) else set()
+    types |= set(map(str, named)) if isinstance(named, list) else set()
     return types | ({"number"} if "integer" in types else set())

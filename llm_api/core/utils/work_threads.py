@@ -37,6 +37,8 @@ class WorkThreads:
         # An owner is known as long as somebody holds, or waits for, a place of his.
         self._owners: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._running: set[asyncio.Future[Any]] = set()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
 
     @property
     def is_stuck(self) -> bool:
@@ -62,6 +64,15 @@ class WorkThreads:
             raise
         return self._begin(work, own)
 
+    async def aclose(self, seconds: float) -> None:
+        """Wait until all work has ended, even what was given up; at most so long.
+
+        Work in Rust must not end while the interpreter does: it would abort the process.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._is_idle.wait()
+
     def _begin(self, work: Callable[[], Result], own: asyncio.Semaphore) -> asyncio.Future[Result]:
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Result] = loop.create_future()
@@ -81,6 +92,7 @@ class WorkThreads:
             self._give_back(own)
             raise
         self._running.add(outcome)
+        self._is_idle.clear()
         return outcome
 
     def _start_thread(self, thread: threading.Thread) -> None:
@@ -98,6 +110,8 @@ class WorkThreads:
         self, outcome: asyncio.Future[Any], own: asyncio.Semaphore, settle: Callable[[], None]
     ) -> None:
         self._running.discard(outcome)
+        if not self._running:
+            self._is_idle.set()
         self._give_back(own)
         if not outcome.cancelled():
             settle()

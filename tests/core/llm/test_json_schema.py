@@ -10,6 +10,7 @@ import pytest
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.json_schema import FORMATS, MAX_DEPTH, Place, checked, deepest_refused
 from llm_api.core.llm.string_formats import PATTERNS
+from llm_api.core.llm.types import JSON
 
 
 def a_list_of(item: object, least: int) -> dict[str, Any]:
@@ -214,7 +215,10 @@ def test_a_branch_that_holds_itself_stays_a_reference() -> None:
 def test_branches_of_different_types_need_not_be_opened() -> None:
     either = {"oneOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}
     any_of = {"anyOf": either["oneOf"]}
-    schema = {"$ref": "#/$defs/node", "$defs": {"node": an_object({"next": either})}}
+    schema: dict[str, Any] = {
+        "$ref": "#/$defs/node",
+        "$defs": {"node": an_object({"next": either})},
+    }
     expected = {"$ref": "#/$defs/node", "$defs": {"node": an_object({"next": any_of})}}
     assert checked(schema, "response_format") == expected
 
@@ -228,7 +232,7 @@ def test_branches_of_different_types_need_not_be_opened() -> None:
         [{"type": "string"}, {"$ref": "#/$defs/any"}],
     ],
 )
-def test_branches_that_may_both_hold_stay_one_of(branches: list[dict[str, Any]]) -> None:
+def test_branches_that_may_both_hold_stay_one_of(branches: list[JSON]) -> None:
     opened = checked({"oneOf": branches, "$defs": {"any": {}}}, "response_format")
     assert "anyOf" not in opened
     assert len(cast("list[object]", opened["oneOf"])) == 2

@@ -59,6 +59,10 @@ class Preparer(Protocol):
         """Raises InvalidRequestError for what cannot be enforced."""
         ...
 
+    async def aclose(self) -> None:
+        """Wait for work that was given up, but not long."""
+        ...
+
 
 class EngineBackend:
     """Generates with one model. Made by `open_llama` and `open_transformers`."""
@@ -115,6 +119,7 @@ class EngineBackend:
         """End every request and free the model, once no thread reads its vocabulary any more."""
         self._is_closed = True
         await asyncio.to_thread(self._end_threads)
+        await self._preparer.aclose()
         await self._engine.aclose()
 
     def _end_threads(self) -> None:

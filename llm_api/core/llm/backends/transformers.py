@@ -102,6 +102,9 @@ class _FreeAnswers:
         self._dialect = dialect
         self.marks = dialect.marks_as_text
 
+    async def aclose(self) -> None:
+        """There is nothing to wait for."""
+
     async def prepare(
         self, request: GenerationRequest, prompt_text: str
     ) -> PreparedOutput[Constraint]:

@@ -13,10 +13,10 @@ Usage and timings are those of all attempts together, and each may use `max_toke
 are the inner backend's: they end calls as well.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from llm_api.core.errors import GenerationError
@@ -36,8 +36,13 @@ from llm_api.core.llm.types import (
     Started,
     Usage,
 )
+from llm_api.core.utils.work_threads import WorkThreads
 
 ATTEMPTS: Final = 3
+
+CHECKERS: Final = 4
+CHECKERS_PER_SCOPE: Final = 2
+"""Threads that look through schemas and answers, of all and of one key."""
 
 
 class EmulatingBackend:
@@ -52,6 +57,7 @@ class EmulatingBackend:
         self._backend = backend
         self._attempts = attempts
         self._new_id = new_id
+        self._threads = WorkThreads(CHECKERS, per_owner=CHECKERS_PER_SCOPE)
 
     @property
     def card(self) -> ModelCard:
@@ -83,7 +89,7 @@ class EmulatingBackend:
         self, request: GenerationRequest, needs: Needs
     ) -> AsyncGenerator[Event, None]:
         """Raises GenerationError where no attempt gave a valid answer."""
-        plan = await asyncio.to_thread(make_plan, request, needs)
+        plan = await self._threads.run(partial(make_plan, request, needs), request.scope)
         self._backend.card.capabilities.check(plan.request)
         prompt, problem = plan.prompt, ""
         spent = Finished("stop", Usage(0, 0))
@@ -102,7 +108,7 @@ class EmulatingBackend:
                         yield shown
             spent = added(spent, answer.finished)
             try:
-                rest = await asyncio.to_thread(answer.rest)
+                rest = await self._threads.run(answer.rest, request.scope)
             except InvalidAnswerError as error:
                 problem = str(error)
                 prompt = told_again(prompt, answer.text, problem)

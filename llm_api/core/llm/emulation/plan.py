@@ -8,6 +8,7 @@ from llm_api.core.errors import UnsupportedParameterError
 from llm_api.core.llm.capabilities import FORMATS, Ability
 from llm_api.core.llm.emulation.checks import CallCheck, CheckedFormat, FormatCheck, format_check
 from llm_api.core.llm.emulation.prompts import as_plain_text, demand, instruction
+from llm_api.core.llm.format_size import check_format_size
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest, ToolSpec
 
 EMULATED: Final[frozenset[Ability]] = frozenset(
@@ -60,6 +61,8 @@ def make_plan(request: GenerationRequest, needs: Needs) -> Plan:
             param="logprobs",
         )
     prompt, choice = needs.prompt, request.tool_choice
+    if needs.output_format is not None:
+        check_format_size(needs.output_format)
     check = None if needs.output_format is None else format_check(needs.output_format)
     allowed = choice.allowed if needs.calls and choice is not None else frozenset()
     call_check = CallCheck(prompt.tools, allowed)

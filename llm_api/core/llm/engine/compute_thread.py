@@ -10,6 +10,7 @@ Knows nothing of what is computed.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -22,6 +23,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+STUCK_SECONDS = 30.0
+"""No call takes so long: a step of the largest model, or the room for its context, takes a few."""
+
+CLOSING_SECONDS = 2.0
+"""How long the end waits for a call that does not end. The thread dies with the process."""
+
 
 class ComputeThread:
     """Does calls in the order they come. Starts with the first; close it last.
@@ -30,7 +37,15 @@ class ComputeThread:
     done, behind what the others have posted: so they take turns.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        closing_seconds: float = CLOSING_SECONDS,
+    ) -> None:
+        self._clock = clock
+        self._closing_seconds = closing_seconds
+        self._busy_since: float | None = None  # the thread's
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="compute", daemon=True)
         self._is_closed = False
@@ -60,6 +75,12 @@ class ComputeThread:
         """Whether somebody waits for the call that is being done. On the thread alone."""
         return self._turns > 0 or self._asked > self._done
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether one call keeps all others waiting that should have ended long ago."""
+        since = self._busy_since
+        return since is not None and self._clock() - since > STUCK_SECONDS
+
     def _take_turn(self, call: Callable[[], None]) -> None:
         self._turns -= 1
         call()
@@ -79,18 +100,26 @@ class ComputeThread:
         return await asyncio.wrap_future(future)
 
     async def aclose(self) -> None:
-        """End the thread once it has done what was posted before. Idempotent."""
+        """End the thread once it has done what was posted before. Idempotent.
+
+        A call that does not end is left to the end of the process.
+        """
         self._is_closed = True
-        if self._thread.ident is not None:
-            self._calls.put(None)
-            await asyncio.to_thread(self._thread.join)
+        if self._thread.ident is None:
+            return
+        self._calls.put(None)
+        await asyncio.to_thread(self._thread.join, self._closing_seconds)
+        if self._thread.is_alive():
+            log.error("the compute thread does not end: a call on it has taken too long")
 
     def _serve(self) -> None:
         while (call := self._calls.get()) is not None:
+            self._busy_since = self._clock()
             try:
                 call()
             except Exception:
                 log.exception("a call on the compute thread failed")
+            self._busy_since = None
 
     def _fulfil(self, future: Future[T], function: Callable[[], T]) -> None:
         try:

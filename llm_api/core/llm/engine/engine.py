@@ -25,7 +25,7 @@ from llm_api.core.errors import (
     OverloadedError,
     UnavailableError,
 )
-from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.llm.engine.compute_thread import CLOSING_SECONDS, ComputeThread
 from llm_api.core.llm.engine.job import Delivery, Job, TokenEvent, TokenRequest, deliver
 from llm_api.core.llm.engine.plan import StepPlan
 from llm_api.core.llm.engine.planner import Outcome, Planner
@@ -161,9 +161,15 @@ class Engine:
         deliver([(job, _unloaded()) for job in jobs])
 
     async def aclose(self) -> None:
-        """End every request with UnavailableError and free the runner. Idempotent."""
+        """End every request with UnavailableError and free the runner. Idempotent.
+
+        Where the compute thread does not come to it, what it holds is left as it is.
+        """
         self._is_closed = True
-        await self._compute.run(self._stop)
+        try:
+            await asyncio.wait_for(self._compute.run(self._stop), CLOSING_SECONDS)
+        except TimeoutError:
+            log.error("a model is not freed: the compute thread does not come to it")
 
     def _post(self, call: Callable[[], None]) -> None:
         """Have it done on the compute thread. An engine in which it fails stops; others do not."""

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from llm_api.core.errors import UnavailableError
-from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.llm.engine.compute_thread import STUCK_SECONDS, ComputeThread
 
 
 @pytest.fixture
@@ -131,3 +131,23 @@ async def test_a_thread_that_nobody_used_is_closed_at_once() -> None:
     before = threading.active_count()
     await ComputeThread().aclose()
     assert threading.active_count() == before
+
+
+async def test_a_call_that_takes_too_long_is_noticed_and_does_not_keep_the_end_waiting() -> None:
+    now = [0.0]
+    began, released = threading.Event(), threading.Event()
+    compute = ComputeThread(clock=lambda: now[0], closing_seconds=0.05)
+
+    def hold() -> None:
+        began.set()
+        released.wait(10)
+
+    def stuck_at(seconds: float) -> bool:
+        now[0] = seconds
+        return compute.is_stuck
+
+    compute.post(hold)
+    await asyncio.to_thread(began.wait, 2)
+    assert [stuck_at(STUCK_SECONDS), stuck_at(STUCK_SECONDS + 0.1)] == [False, True]
+    await asyncio.wait_for(compute.aclose(), 2)
+    released.set()
