@@ -2,11 +2,13 @@
 
 import io
 import zipfile
+from dataclasses import replace
 from typing import Final
 
 import mammoth  # type: ignore[import-untyped]  # it ships no types
 
 from llm_api.core.errors import UnreadableFileError
+from llm_api.core.rag.loaders.docx_parts import read_member, readable_docx
 from llm_api.core.rag.loaders.html import load_html
 from llm_api.core.rag.loaders.loaded import Limits, LoadedText
 
@@ -21,15 +23,17 @@ def load_docx(data: bytes, limits: Limits) -> LoadedText:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check_size(archive, len(data), limits)
             _check_kind(archive)
+            readable, warnings = readable_docx(archive)
     except zipfile.BadZipFile as error:
         raise UnreadableFileError("it is damaged: no whole archive") from error
     result = mammoth.convert_to_html(
-        io.BytesIO(data),
+        io.BytesIO(readable),
         convert_image=lambda image: [],
         include_embedded_style_map=False,
         external_file_access=False,
     )
-    return load_html(result.value, limits.characters)
+    loaded = load_html(result.value, limits.characters)
+    return replace(loaded, warnings=(*loaded.warnings, *warnings))
 
 
 def _check_size(archive: zipfile.ZipFile, packed_bytes: int, limits: Limits) -> None:
@@ -51,7 +55,7 @@ def _check_size(archive: zipfile.ZipFile, packed_bytes: int, limits: Limits) -> 
 
 def _check_kind(archive: zipfile.ZipFile) -> None:
     is_office = _CONTENT_TYPES in archive.namelist()
-    types = archive.read(_CONTENT_TYPES) if is_office else b""
+    types = read_member(archive, _CONTENT_TYPES) if is_office else b""
     if not any(word in types for word in _WORD):
         what = "another Office file than DOCX" if is_office else "a ZIP archive"
         raise UnreadableFileError(f"it is {what}, which is not supported")
