@@ -61,7 +61,7 @@ class ChatTemplate:
         try:
             self.variables = frozenset(map(str, json.loads(self._process.load())))
         except TemplateFailedError as error:
-            raise ModelFileError(f"The model's chat template is not valid: {error}") from error
+            raise ModelFileError(f"The model's chat template cannot be used: {error}") from error
         except TemplateBoundsError as error:
             raise ModelFileError(f"The model's chat template {error}.") from error
 

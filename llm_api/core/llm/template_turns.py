@@ -1,4 +1,7 @@
-"""Messages and tools as one template can take them; what it cannot write is written for it."""
+"""Messages and tools as one template can take them; what it cannot write is written for it.
+
+Which turns it takes is `template_folding`'s business.
+"""
 
 import hashlib
 import json
@@ -9,6 +12,7 @@ from typing import Final, TypeAlias
 from pydantic_core import from_json
 
 from llm_api.core.llm.output.call_format import CallFormat
+from llm_api.core.llm.template_folding import fold
 from llm_api.core.llm.template_traits import (
     SHORT_ID_LENGTH,
     Fields,
@@ -62,7 +66,7 @@ class TurnWriter:
             else:
                 turns.append(self._turn(message, names))
         turns = [{**turn, "role": "user"} if turn["role"] == _RESULTS else turn for turn in turns]
-        return self._with_section(turns, prompt.tools)
+        return fold(self._with_section(turns, prompt.tools), self._traits.turns)
 
     def _split(self, messages: Sequence[Message]) -> Iterable[Message]:
         """One call a turn, each with its results, where the template takes no more."""
@@ -130,7 +134,7 @@ class TurnWriter:
             ),
             example=self._form.write([("<function-name>", "<arguments-as-JSON-object>")]),
         )
-        role = "system" if self._traits.takes_system else "user"
+        role = "system" if self._traits.turns.takes_system else "user"
         position = next((at for at, turn in enumerate(turns) if turn["role"] == role), None)
         if position is None or (role == "system" and position > 0):
             return [{"role": role, "content": section}, *turns]

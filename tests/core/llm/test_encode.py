@@ -42,8 +42,15 @@ class LetterTokenizer:
         return chr(token).encode()
 
 
+WORDS = "{{ messages[0].content }}"
+
+
 def encoder(
-    template: str, *, adds_bos: bool = True, context: int = 64, template_is_whole: bool = False
+    template: str = WORDS,
+    *,
+    adds_bos: bool = True,
+    context: int = 64,
+    template_is_whole: bool = False,
 ) -> PromptEncoder:
     tokenizer = LetterTokenizer(adds_bos=adds_bos)
     chat_template = ChatTemplate(
@@ -60,45 +67,46 @@ def chat(text: str) -> ChatPrompt:
 
 
 def test_the_template_s_control_texts_become_tokens_and_the_message_s_do_not() -> None:
-    tokens = encoder("<start>{{ messages[0].content }}").encode(chat("a<start>")).tokens
+    tokens = encoder("<start>" + WORDS).encode(chat("a<start>")).tokens
     assert tokens == [BOS, START, ord("a"), *map(ord, "<start>")]
 
 
-@pytest.mark.parametrize(("template", "adds_bos"), [("<s>x", True), ("x", True), ("<s>x", False)])
-def test_there_is_exactly_one_bos(template: str, adds_bos: bool) -> None:
-    assert encoder(template, adds_bos=adds_bos).encode(chat("")).tokens == [BOS, ord("x")]
+@pytest.mark.parametrize(("begin", "adds_bos"), [("<s>", True), ("", True), ("<s>", False)])
+def test_there_is_exactly_one_bos(begin: str, adds_bos: bool) -> None:
+    whole = encoder(begin + WORDS, adds_bos=adds_bos)
+    assert whole.encode(chat("x")).tokens == [BOS, ord("x")]
 
 
 def test_nothing_is_added_to_a_template_that_is_whole() -> None:
-    whole = encoder("x", template_is_whole=True)
-    assert whole.encode(chat("")).tokens == [ord("x")]
+    whole = encoder(WORDS, template_is_whole=True)
+    assert whole.encode(chat("x")).tokens == [ord("x")]
     assert whole.encode(TextPrompt("x")).tokens == [BOS, ord("x")]
 
 
 def test_raw_text_is_not_parsed_for_control_tokens() -> None:
-    assert encoder("").encode(TextPrompt("<s>")).tokens == [BOS, *map(ord, "<s>")]
+    assert encoder().encode(TextPrompt("<s>")).tokens == [BOS, *map(ord, "<s>")]
 
 
 def test_token_ids_are_taken_as_they_are() -> None:
-    assert encoder("").encode(TokenPrompt((5, 6, 7))).tokens == [5, 6, 7]
+    assert encoder().encode(TokenPrompt((5, 6, 7))).tokens == [5, 6, 7]
 
 
 @pytest.mark.parametrize("token", [-1, 1000, 2**40])
 def test_ids_out_of_the_vocabulary_are_refused_by_position(token: int) -> None:
     with pytest.raises(InvalidRequestError, match="position 1"):
-        encoder("").encode(TokenPrompt((5, token)))
+        encoder().encode(TokenPrompt((5, token)))
 
 
 def test_an_empty_prompt_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="empty"):
-        encoder("", adds_bos=False).encode(TextPrompt(""))
+        encoder(adds_bos=False).encode(TextPrompt(""))
 
 
 def test_a_prompt_must_leave_room_for_one_token() -> None:
-    within = encoder("", context=10).encode(TextPrompt("x" * 8)).tokens
+    within = encoder(context=10).encode(TextPrompt("x" * 8)).tokens
     assert len(within) == 9
     with pytest.raises(ContextLengthExceededError, match="10 tokens"):
-        encoder("", context=10).encode(TextPrompt("x" * 9))
+        encoder(context=10).encode(TextPrompt("x" * 9))
 
 
 def test_what_cannot_fit_is_refused_without_tokenising_it(
@@ -110,7 +118,7 @@ def test_what_cannot_fit_is_refused_without_tokenising_it(
     monkeypatch.setattr(LetterTokenizer, "tokenize", unexpected)
     for prompt in (TextPrompt("x" * 1000), chat("x" * 1000)):
         with pytest.raises(ContextLengthExceededError):
-            encoder("{{ messages[0].content }}", context=10).encode(prompt)
+            encoder(context=10).encode(prompt)
 
 
 def test_of_what_is_far_too_long_the_rest_is_not_tokenised(
@@ -122,7 +130,7 @@ def test_of_what_is_far_too_long_the_rest_is_not_tokenised(
 
     seen: list[str] = []
     tokenize = LetterTokenizer.tokenize
-    patched = encoder("{{ messages[0].content }}", context=10)
+    patched = encoder(context=10)
     monkeypatch.setattr(LetterTokenizer, "tokenize", spy)
     with pytest.raises(ContextLengthExceededError, match="more than 21 tokens"):
         patched.encode(chat("<s>x" * 17))

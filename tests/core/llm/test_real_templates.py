@@ -15,6 +15,7 @@ from llm_api.core.llm.types import (
     ChatPrompt,
     GenerationRequest,
     Message,
+    Role,
     ToolCall,
     ToolCallDelta,
     ToolChoice,
@@ -80,6 +81,14 @@ def test_tools_calls_and_results_are_in_the_prompt(path: Path) -> None:
     text = render(path, QUESTION, Message("assistant", "", tool_calls=CALLS), *RESULTS)
     for part in ("Paris", "Rome", "sunny in call_Paris", "sunny in call_Rome"):
         assert part in text
+
+
+@every_template
+def test_no_turn_is_refused_or_left_out(path: Path) -> None:
+    once: tuple[Role, ...] = ("system", "system", "user", "user", "assistant", "assistant")
+    turns = [Message(role, f"<{at}>") for at, role in enumerate((*once, *once, "system"))]
+    text = render(path, *turns)
+    assert [turn.content for turn in turns if turn.content not in text] == []
 
 
 @pytest.mark.parametrize(

@@ -128,8 +128,8 @@ def test_json_is_written_as_models_were_trained_on_it() -> None:
         ("{{ messages | tojson(ensure_ascii=True) }}", '[{"role": "user", "content": "é"}]'),
         ("{{ messages | map(attribute='content') | tojson }}", '["é"]'),
         (
-            "{{ {'b': 1, 'a': [2]} | tojson(sort_keys=true, separators=(',', ':')) }}",
-            '{"a":[2],"b":1}',
+            "{{ {'b': 1, 'a': messages} | tojson(sort_keys=true, separators=(',', ':')) }}",
+            '{"a":[{"content":"é","role":"user"}],"b":1}',
         ),
     ],
 )
@@ -292,6 +292,115 @@ def test_control_tokens_in_tools_calls_and_results_stay_text() -> None:
 
 
 def test_past_thoughts_are_handed_to_the_template() -> None:
-    source = "{% for message in messages %}<think>{{ message.reasoning_content }}{% endfor %}"
+    thoughts = "<think>{{ message.reasoning_content }}</think>{{ message.content }}"
+    source = "{% for message in messages %}" + thoughts + "{% endfor %}"
     message = Message("assistant", "4", reasoning="2+2")
-    assert plain(template(source).render(ChatPrompt((message,)))) == "<think>2+2"
+    assert plain(template(source).render(ChatPrompt((message,)))) == "<think>2+2</think>4"
+
+
+def refusing(condition: str) -> str:
+    return "{% if " + condition + " %}{{ raise_exception('refused') }}{% endif %}"
+
+
+TURN = "<{{ message.role }}>{{ message.content }}"
+EACH = "{% for message in messages %}" + TURN + "{% endfor %}"
+NO_SYSTEM = refusing("messages | selectattr('role', 'equalto', 'system') | list") + EACH
+NO_LATE_SYSTEM = (
+    refusing("messages[1:] | selectattr('role', 'equalto', 'system') | list | length") + EACH
+)
+ALTERNATING = (
+    "{% set rest = messages[1:] if messages[0].role == 'system' else messages %}"
+    "{% for message in rest %}"
+    + refusing("(message.role == 'user') != (loop.index0 % 2 == 0)")
+    + "{% if loop.first and messages[0].role == 'system' %}({{ messages[0].content }}){% endif %}"
+    + TURN
+    + "{% endfor %}"
+)
+SILENT_ON_LATE_SYSTEMS = (
+    "{% for message in messages %}{% if message.role != 'system' or loop.first %}"
+    + TURN
+    + "{% endif %}{% endfor %}"
+)
+LAST_SYSTEM_ONLY = (
+    "({{ messages | selectattr('role', 'equalto', 'system') | map(attribute='content') | list"
+    " | last }})"
+    "{% for message in messages if message.role != 'system' %}" + TURN + "{% endfor %}"
+)
+S, U, V, A, B = (
+    Message("system", "S"),
+    Message("user", "U"),
+    Message("user", "V"),
+    Message("assistant", "A"),
+    Message("assistant", "B"),
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "messages", "text"),
+    [
+        (NO_SYSTEM, (S, U), "<user>S\n\nU"),
+        (NO_SYSTEM, (S, S, U, A, S, V), "<user>S\n\nS\n\nU<assistant>A<user>S\n\nV"),
+        (NO_SYSTEM, (S,), "<user>S"),
+        (NO_SYSTEM, (S, A, U), "<user>S<assistant>A<user>U"),
+        (NO_SYSTEM, (U, S), "<user>U<user>S"),
+        (NO_LATE_SYSTEM, (S, U, A, S, V), "<system>S<user>U<assistant>A<user>S\n\nV"),
+        (NO_LATE_SYSTEM, (S, S, U), "<system>S\n\nS<user>U"),
+        (NO_LATE_SYSTEM, (U, A, S), "<user>U<assistant>A<user>S"),
+        (SILENT_ON_LATE_SYSTEMS, (S, S, U, S), "<system>S\n\nS<user>U<user>S"),
+        (
+            LAST_SYSTEM_ONLY,
+            (S, U, A, Message("system", "T"), V),
+            "(S)<user>U<assistant>A<user>T\n\nV",
+        ),
+        (ALTERNATING, (U, V), "<user>U\n\nV"),
+        (ALTERNATING, (S, U, V, A, B, U), "(S)<user>U\n\nV<assistant>A\n\nB<user>U"),
+        (ALTERNATING, (U, A, U, S), "<user>U<assistant>A<user>U\n\nS"),
+        (ALTERNATING, (S,), "<user>S"),
+        (EACH, (S, S, U, V, S), "<system>S<system>S<user>U<user>V<system>S"),
+        (EACH, (U, A, B, V), "<user>U<assistant>A<assistant>B<user>V"),
+    ],
+)
+def test_turns_that_a_template_refuses_or_leaves_out_are_put_into_others(
+    source: str, messages: tuple[Message, ...], text: str
+) -> None:
+    assert plain(template(source).render(ChatPrompt(messages))) == text
+
+
+def test_tools_and_system_go_into_the_user_s_turn_where_there_is_no_other_place() -> None:
+    text = plain(template(NO_SYSTEM).render(ChatPrompt((S, U), tools=(WEATHER,))))
+    assert text.startswith("<user>S\n\n# Tools\n")
+    assert text.endswith("\n\nU")
+
+
+PARTS = (
+    "{% for message in messages %}<{{ message.role }}>"
+    "{% for part in message.content %}{% if part.type == 'text' %}{{ part.text }}{% endif %}"
+    "{% endfor %}{% endfor %}"
+)
+
+
+def test_a_template_that_looks_for_parts_is_given_parts() -> None:
+    prompt = ChatPrompt((S, U, A, V))
+    assert plain(template(PARTS).render(prompt)) == "<system>S<user>U<assistant>A<user>V"
+
+
+def test_only_the_roles_that_are_wanted_in_parts_are() -> None:
+    source = EACH.replace(
+        TURN,
+        "{% if message.role == 'user' %}{{ message.content[0].text }}{% else %}"
+        "{{ message.content | upper }}{% endif %}",
+    )
+    assert plain(template(source).render(ChatPrompt((S, U, A)))) == "SUA"
+
+
+def test_a_template_in_parts_is_given_tools_calls_and_results_as_well() -> None:
+    history = (Message("user", "Hi"), calls('{"city": "Rome"}'), *results("sunny"), V)
+    text = plain(template(PARTS).render(ChatPrompt(history, tools=(WEATHER,))))
+    for part in ("# Tools", "Hi", '{"city": "Rome"}', "sunny", "V"):
+        assert part in text
+
+
+@pytest.mark.parametrize("source", ["fixed", "{{ messages[0].role }}", "{{ messages[0].text }}"])
+def test_a_template_that_leaves_out_what_the_user_says_is_refused(source: str) -> None:
+    with pytest.raises(ModelFileError, match="leaves out what the user says"):
+        template(source)

@@ -84,7 +84,7 @@ HUNGRY = {
     ),
     "pretty printing": "{{ ([[1] * 10**6] * 100) | pprint }}",
     "a sum of lists": "{{ ([[1] * 1000] * 10**6) | sum(start=[]) | length }}",
-    "only for tools": "{% if tools %}" + ENDLESS + "{% endif %}",
+    "only for tools": "{% if tools %}" + ENDLESS + "{% endif %}{{ messages }}",
 }
 """What costs time, or memory, or both."""
 
@@ -153,9 +153,7 @@ def test_a_template_of_enormous_length_is_refused_unread() -> None:
 def test_a_message_is_looked_through_once_however_many_control_tokens_there_are() -> None:
     """With a look for each at each place, 200 kB took 9 seconds of everybody's time."""
     many = frozenset(f"<|reserved_{number}|>" for number in range(6000))
-    rendered = ChatTemplate(
-        "{{ messages[0].content }}", bos_text="", eos_text="", control_texts=many, limits=LIMITS
-    )
+    rendered = ChatTemplate(FINE, bos_text="", eos_text="", control_texts=many, limits=LIMITS)
     text = "<" * 500_000 + "<|reserved_123|><|reserved_12"
     [begin, *literals] = rendered.render(ChatPrompt((Message("user", text),)))
     assert begin.text == "<" * 500_000
@@ -165,7 +163,8 @@ def test_a_message_is_looked_through_once_however_many_control_tokens_there_are(
     ]
 
 
-SLOW_FOR_SOME = "{% if messages[0].content == 'Go' %}" + ENDLESS + "{% endif %}fine"
+FINE = "{{ messages[0].content }}"
+SLOW_FOR_SOME = "{% if messages[0].content == 'Go' %}" + ENDLESS + "{% endif %}" + FINE
 
 
 def test_a_conversation_that_costs_too_much_is_refused_and_the_next_is_answered() -> None:
@@ -174,34 +173,34 @@ def test_a_conversation_that_costs_too_much_is_refused_and_the_next_is_answered(
         slow.render(ChatPrompt((Message("user", "Go"),)))
     assert refusal.value.param == "messages"
     assert "takes too long" in refusal.value.message
-    assert plain(slow) == "fine"
+    assert plain(slow) == "Hello"
 
 
 def test_memory_that_one_conversation_takes_is_given_back() -> None:
-    hungry = template("{% if messages[0].content == 'Go' %}{{ 'a' * 10**9 }}{% endif %}fine")
+    hungry = template("{% if messages[0].content == 'Go' %}{{ 'a' * 10**9 }}{% endif %}" + FINE)
     with pytest.raises(InvalidRequestError, match="takes more memory"):
         hungry.render(ChatPrompt((Message("user", "Go"),)))
-    assert plain(hungry) == "fine"
+    assert plain(hungry) == "Hello"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_process_that_was_killed_is_replaced_and_nobody_notices(number: signal.Signals) -> None:
     before = children()
-    rendered = template("fine")
+    rendered = template(FINE)
     [process] = children() - before
     os.kill(process, number)
-    assert plain(rendered) == "fine"
+    assert plain(rendered) == "Hello"
 
 
 def test_a_process_that_stands_still_is_given_up() -> None:
     before = children()
-    rendered = template("fine", replace(LIMITS, wait_seconds=2.0))
+    rendered = template(FINE, replace(LIMITS, wait_seconds=2.0))
     [process] = children() - before
     os.kill(process, signal.SIGSTOP)
     with pytest.raises(InvalidRequestError, match="takes too long"):
         rendered.render(PROMPT)
     assert process not in children()
-    assert plain(rendered) == "fine"
+    assert plain(rendered) == "Hello"
 
 
 def test_closing_ends_a_rendering_under_way() -> None:
@@ -219,7 +218,7 @@ def test_closing_ends_a_rendering_under_way() -> None:
 
 def test_what_is_forgotten_ends() -> None:
     before = children()
-    forgotten = template("fine")
+    forgotten = template(FINE)
     assert children() - before
     del forgotten
     assert children() <= before
@@ -243,7 +242,7 @@ async def test_the_event_loop_goes_on_while_a_template_only_loops() -> None:
 @pytest.mark.parametrize("text", ["\ud800", "e\u0301\0", "\U0001f600" * 100_000])
 def test_every_text_comes_through(text: str) -> None:
     prompt = ChatPrompt((Message("user", text),))
-    assert plain(template("{{ messages[0].content }}"), prompt) == text
+    assert plain(template(FINE), prompt) == text
 
 
 def test_a_variable_may_nest_deeply_or_is_refused() -> None:
@@ -251,13 +250,13 @@ def test_a_variable_may_nest_deeply_or_is_refused() -> None:
     for _ in range(1000):
         deep = [deep]
     with pytest.raises(InvalidRequestError, match="nests too deeply"):
-        template("{{ x }}").render(ChatPrompt(PROMPT.messages, {"x": deep}))
+        template("{{ x }}" + FINE).render(ChatPrompt(PROMPT.messages, {"x": deep}))
 
 
 def test_a_template_cannot_write_what_stands_for_a_user_s_words() -> None:
     with pytest.raises(InvalidRequestError, match="changes what users wrote"):
-        template("{{ '\ue0007\ue001' }}").render(PROMPT)
-    assert plain(template("{{ '\ue000" + "9" * 5000 + "\ue001' }}"))
+        template("\ue0007\ue001" + FINE).render(PROMPT)
+    assert plain(template("\ue000" + "9" * 5000 + "\ue001" + FINE)).endswith("Hello")
 
 
 @pytest.fixture
@@ -272,15 +271,15 @@ def in_kathmandu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("in_kathmandu")
 def test_the_time_is_that_of_the_server() -> None:
     now = datetime.now().astimezone()
-    assert plain(template("{{ strftime_now('%d %B %Y %z %Z') }}")) == (
-        f"{now:%d %B %Y} +0545 {now.tzname()}"
+    assert plain(template("{{ strftime_now('%d %B %Y %z %Z ') }}" + FINE)) == (
+        f"{now:%d %B %Y} +0545 {now.tzname()} Hello"
     )
 
 
 def test_nothing_of_the_environment_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEY", "secret")
     before = children()
-    rendered = template("fine")
+    rendered = template(FINE)
     [process] = children() - before
     assert set(psutil.Process(process).environ()) == {"PYTHONPATH"}
     rendered.close()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final, cast
 
 from llm_api.core.llm.output.formats.hermes import HERMES
-from llm_api.core.llm.template_traits import Fields, TemplateTraits
+from llm_api.core.llm.template_traits import Fields, TemplateTraits, TurnTraits
 from llm_api.core.llm.template_turns import TurnWriter
 from llm_api.core.llm.types import JSON, ChatPrompt, Message, Role, ToolChoice
 
@@ -19,7 +19,7 @@ CONVENTION: Final = HERMES
 _MARKS: Final = re.compile(r"<(?=/?tool(?:s|_call|_response)>)")
 
 _PLAIN_TEXT: Final = TemplateTraits(
-    takes_system=True, lists_tools=False, wraps_tools=True, calls=None, writes_results=False
+    TurnTraits(), lists_tools=False, wraps_tools=True, calls=None, writes_results=False
 )
 
 

@@ -20,7 +20,7 @@ from llm_api.core.llm.types import ChatPrompt, GenerationRequest, Message, Sampl
 from tests.core.llm.tiny_models import PLAIN
 
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
-ENDLESS_FOR_SOME = "{% if messages[0].content == 'Go' %}" + ENDLESS + "{% endif %}fine"
+ENDLESS_FOR_SOME = "{% if messages[0].content == 'Go' %}" + ENDLESS + "{% endif %}{{ messages }}"
 OPTIONS = LlamaOptions(256, 2, max_queue=16, threads=1)
 
 
