@@ -113,14 +113,14 @@ async def check(folder: Path, said: list[list[str]]) -> list[Problem]:
     return problems
 
 
-async def states(store: VectorStore) -> dict[str, str]:
+async def states(store: VectorStore, name: str = "c") -> dict[str, str]:
     """Document id -> its version, or what is wrong with it."""
     query = SearchQuery("dense", 10_000, vector=QueryVector(MODEL.model, VECTOR))
-    hits = await store.search("c", query)
+    hits = await store.search(name, query)
     texts: dict[str, list[str]] = {}
     for hit in hits:
         texts.setdefault(hit.chunk.document_id, []).append(hit.chunk.text)
-    page = await store.list_documents("c", EVERYTHING, None, 1000)
+    page = await store.list_documents(name, EVERYTHING, None, 1000)
     return {
         one.id: texts[one.id][0]
         if texts.get(one.id) == [one.content_hash] * CHUNKS

@@ -170,6 +170,10 @@ class VectorStoreError(LLMAPIError):
     code = "vector_store_failed"
 
 
+class CollectionDamagedError(VectorStoreError):
+    code = "collection_damaged"
+
+
 class StorageFullError(VectorStoreError):
     code = "storage_full"
 

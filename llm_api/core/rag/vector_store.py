@@ -35,13 +35,17 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """`word_rule` is how its words are cut: that of documents and questions alike."""
+    """`word_rule` is how its words are cut: that of documents and questions alike.
+
+    One that cannot be read has a `damage`, which says why, and nobody knows how much is in it.
+    """
 
     name: str
     embedding: Embedding
-    documents: int
-    chunks: int
+    documents: int | None
+    chunks: int | None
     word_rule: int = NEWEST_RULE
+    damage: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,7 +136,8 @@ class VectorStore(Protocol):
     """What answers is durable: it outlives the death of this process and of the machine's power.
 
     A document is found whole or not at all, also while it is written. Every method raises
-    CollectionNotFoundError for a collection that is not there, VectorStoreUnavailableError when the
+    CollectionNotFoundError for a collection that is not there, CollectionDamagedError for one that
+    cannot be read (which can be described and deleted), VectorStoreUnavailableError when the
     engine does not answer; every method that writes, StorageFullError.
     """
 

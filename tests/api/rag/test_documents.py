@@ -236,6 +236,8 @@ def test_collection_is_made_described_listed_and_deleted(desk: Desk) -> None:
         "dimension": 64,
         "documents": 0,
         "word_rule": 2,
+        "status": "ready",
+        "damage": None,
         "chunks": 0,
     }
     assert made in desk.http.get("/v1/rag/collections").json()["data"]

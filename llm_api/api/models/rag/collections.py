@@ -18,7 +18,8 @@ class Collection(AnswerModel):
     """A collection, and whose vectors it holds.
 
     `word_rule` says how its words are cut for search: 2 knows every script and normal form. One
-    made by an earlier version has 1 until `llm-api rag reindex`.
+    made by an earlier version has 1 until `llm-api rag reindex`. A damaged one says in `damage`
+    what has happened to its files; it can be deleted, and is ready again when they are back.
     """
 
     name: str
@@ -26,8 +27,10 @@ class Collection(AnswerModel):
     embedding_model: str
     dimension: int
     word_rule: int
-    documents: int
-    chunks: int
+    status: Literal["ready", "damaged"]
+    damage: str | None
+    documents: int | None
+    chunks: int | None
 
 
 class CollectionList(AnswerModel):

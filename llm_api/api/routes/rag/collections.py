@@ -56,6 +56,8 @@ def _wire(collection: vector_store.Collection) -> Collection:
         embedding_model=collection.embedding.model,
         dimension=collection.embedding.dimension,
         word_rule=collection.word_rule,
+        status="ready" if collection.damage is None else "damaged",
+        damage=collection.damage,
         documents=collection.documents,
         chunks=collection.chunks,
     )

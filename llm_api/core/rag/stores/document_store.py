@@ -4,6 +4,7 @@ How a write outlives a crash is in `writing`, how a search sees whole documents 
 """
 
 import asyncio
+import logging
 import re
 import time
 from collections import defaultdict
@@ -12,7 +13,12 @@ from contextlib import AsyncExitStack
 from functools import cache
 from uuid import UUID
 
-from llm_api.core.errors import EmbeddingMismatchError, InvalidRequestError
+from llm_api.core.errors import (
+    CollectionDamagedError,
+    EmbeddingMismatchError,
+    InvalidRequestError,
+    LLMAPIError,
+)
 from llm_api.core.rag.bm25 import Bm25
 from llm_api.core.rag.filters import Filter
 from llm_api.core.rag.metadata import check_metadata, is_unicode
@@ -30,6 +36,8 @@ from llm_api.core.rag.vector_store import (
     SearchQuery,
     Written,
 )
+
+log = logging.getLogger(__name__)
 
 MAX_ID = 512
 MAX_TITLE = 4096
@@ -52,7 +60,15 @@ class DocumentStore:
     async def recover(self, older_than_seconds: float) -> None:
         """Clean up after writes that began so long ago and have not ended."""
         for name in await self._engine.names():
-            await writing.clean_up(self._engine.points(name), self._clock() - older_than_seconds)
+            try:
+                points = self._engine.points(name)
+                await writing.clean_up(points, self._clock() - older_than_seconds)
+            except CollectionDamagedError:
+                continue
+            except LLMAPIError:
+                raise
+            except Exception:  # of one collection: the others are cleaned up nevertheless
+                log.exception("the collection %r cannot be cleaned up", name)
 
     async def create_collection(self, name: str, embedding: Embedding) -> None:
         _check_collection_name(name)
@@ -64,6 +80,8 @@ class DocumentStore:
 
     async def describe_collection(self, name: str) -> Collection:
         recipe = await self._engine.recipe(name)
+        if (damage := await self._engine.damage(name)) is not None:
+            return Collection(name, recipe.embedding, None, None, recipe.words, damage)
         points = self._engine.points(name)
         documents = await points.count(layout.DOCUMENTS)
         chunks = await points.count(layout.CHUNKS)
@@ -71,7 +89,19 @@ class DocumentStore:
 
     async def list_collections(self) -> tuple[Collection, ...]:
         names = sorted(await self._engine.names())
-        return tuple([await self.describe_collection(name) for name in names])
+        return tuple([await self._described(name) for name in names])
+
+    async def _described(self, name: str) -> Collection:
+        """Of several: one that fails keeps nobody from the others."""
+        try:
+            return await self.describe_collection(name)
+        except LLMAPIError:
+            raise
+        except Exception:
+            log.exception("the collection %r cannot be described", name)
+            recipe = await self._engine.recipe(name)
+            damage = "it cannot be read; the log says why"
+            return Collection(name, recipe.embedding, None, None, recipe.words, damage)
 
     async def delete_collection(self, name: str) -> None:
         async with self._turns[name]:

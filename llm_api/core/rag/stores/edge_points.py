@@ -23,6 +23,8 @@ from qdrant_edge import UpdateOperation
 from llm_api.core.errors import StorageFullError, VectorStoreError
 from llm_api.core.rag.bm25 import SparseVector
 from llm_api.core.rag.stores import edge_values as values
+from llm_api.core.rag.stores.catalogue import mark_disposable
+from llm_api.core.rag.stores.edge_sealing import Sealing
 from llm_api.core.rag.stores.layout import CHUNKS, KEYWORDS
 from llm_api.core.rag.stores.points import (
     DENSE,
@@ -34,6 +36,7 @@ from llm_api.core.rag.stores.points import (
     Point,
     StoredPoint,
 )
+from llm_api.core.rag.stores.seal import SEAL
 from llm_api.core.rag.vector_store import Vector
 
 log = logging.getLogger(__name__)
@@ -66,6 +69,7 @@ class EdgePoints:
         self._is_durable = is_durable
         self._shard = shard
         self._writing = asyncio.Lock()
+        self._sealing = Sealing(folder, self._writing)
         self._touched: set[str] = set()  # while an index is built: what was written since
         self._indexing: asyncio.Task[None] | None = None
         self.unindexed = self._count_unindexed()
@@ -82,9 +86,30 @@ class EdgePoints:
             self._indexing.cancel()
             await asyncio.gather(self._indexing, return_exceptions=True)
 
+    async def stop_working(self) -> None:
+        """Give up an index that is being built, and a seal. Idempotent."""
+        await self.stop_indexing()
+        await self._sealing.stop()
+
     def close(self) -> None:
         """Let go of the folder. Nothing can be done with this any more."""
         self._shard.close()
+
+    def seal_soon(self) -> None:
+        """Seal the folder once writing rests, if what is in it is to last."""
+        if self._is_durable:
+            self._sealing.soon()
+
+    async def aclose(self, deadline: float) -> None:
+        """The same, and seal the folder if that is done by `deadline`."""
+        await self.stop_working()
+        if not self._is_durable:
+            self.close()
+            return
+        if not self._sealing.is_sealed:
+            self._shard.flush()
+        self.close()
+        await asyncio.to_thread(self._sealing.seal_now, deadline)
 
     # Writing
 
@@ -102,6 +127,7 @@ class EdgePoints:
 
     async def _update(self, operation: UpdateOperation, ids: Iterable[str]) -> None:
         async with self._writing:
+            self._sealing.before_write()
             self._shard.update(operation)
             if self._indexing is not None:
                 self._touched.update(ids)
@@ -110,6 +136,7 @@ class EdgePoints:
         async with self._writing:
             if self._is_durable:
                 self._shard.flush()
+        self.seal_soon()
         self.index_soon()
 
     async def index_numbers(self, keys: Iterable[str]) -> None:
@@ -117,7 +144,9 @@ class EdgePoints:
         room = MAX_NUMBER_INDEXES + len(KEYWORDS) - len(known)
         for key in islice((key for key in keys if key not in known), max(0, room)):
             async with self._writing:
+                self._sealing.before_write()
                 self._shard.update(_float_index(key))
+        self.seal_soon()
 
     # Reading
 
@@ -210,7 +239,9 @@ class EdgePoints:
             for key in self._shard.info().payload_schema.keys() - shard.info().payload_schema:
                 shard.update(_float_index(key))
             shard.flush()
+            self._sealing.before_write()
             self.on_move(copy)
+            self._sealing.folder = copy
             old, self._shard, self.folder = (self._shard, self.folder), shard, copy
         old[0].close()
         await asyncio.to_thread(shutil.rmtree, old[1], ignore_errors=True)
@@ -234,7 +265,9 @@ def _copy(folder: Path, copy: Path) -> None:
     """Copy a folder, if there is room for that and for the index to be built in it."""
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     _check_room(folder, 3 * size)
-    shutil.copytree(folder, copy)
+    copy.mkdir()
+    mark_disposable(copy)
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(SEAL), dirs_exist_ok=True)
 
 
 def load_shard(folder: Path) -> qdrant.EdgeShard:

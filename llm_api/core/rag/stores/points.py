@@ -156,6 +156,9 @@ class Engine(Protocol):
 
     async def recipe(self, name: str) -> Recipe: ...
 
+    async def damage(self, name: str) -> str | None:
+        """Why nothing can be done with the points of this collection; None where it can."""
+
     async def create(self, name: str, recipe: Recipe) -> None:
         """Make a collection that is not there yet."""
 
@@ -164,4 +167,5 @@ class Engine(Protocol):
     async def rename(self, name: str, new_name: str) -> None:
         """In one step; what had the new name is dropped."""
 
-    def points(self, name: str) -> Points: ...
+    def points(self, name: str) -> Points:
+        """Raises CollectionDamagedError."""

@@ -54,6 +54,10 @@ class ServerEngine:
         embedding = Embedding(str(payload["model"]), int(payload["dimension"]))
         return Recipe(embedding, int(payload.get("words", FIRST_RULE)))
 
+    async def damage(self, name: str) -> str | None:
+        """The server sees to its own files."""
+        return None
+
     async def create(self, name: str, recipe: Recipe) -> None:
         embedding = recipe.embedding
         real_name = await self._claim(name, embedding)

@@ -323,11 +323,3 @@ async def test_index_that_cannot_be_built_costs_nothing_but_speed(
         assert [hit.chunk.text for hit in await find(store, "c")] == ["one"]
     assert "could not be built" in caplog.text
     assert len(subfolders(tmp_path)) == 1
-
-
-async def test_leftovers_of_a_crash_are_removed(tmp_path: Path) -> None:
-    stray = tmp_path / "0123.stray"
-    stray.mkdir()
-    (stray / "file").write_bytes(b"x")
-    async with open_edge(tmp_path, is_durable=True):
-        assert not stray.exists()
