@@ -39,6 +39,12 @@ def messages(*items: object) -> dict[str, object]:
     return {"messages": list(items)}
 
 
+CALL = {
+    "role": "assistant",
+    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
+
+
 def user(content: object) -> dict[str, object]:
     return messages({"role": "user", "content": content})
 
@@ -189,6 +195,14 @@ CHAT_TABLE: list[tuple[dict[str, object], str, str]] = [
      "missing_required_parameter"),
     (messages({"role": "tool", "tool_call_id": "c"}), "messages[0].content",
      "missing_required_parameter"),
+    (messages({"role": "tool", "tool_call_id": "c", "content": "1"}),
+     "messages[0].tool_call_id", "invalid_request"),
+    (messages(CALL, {"role": "tool", "tool_call_id": "other", "content": "1"}),
+     "messages[1].tool_call_id", "invalid_request"),
+    (messages({"role": "tool", "tool_call_id": "c", "content": "1"}, CALL),
+     "messages[0].tool_call_id", "invalid_request"),
+    (messages(CALL, {"role": "function", "name": "g", "content": "1"}),
+     "messages[1].name", "invalid_request"),
     (messages({"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}),
      "messages[0].tool_calls[0].function", "missing_required_parameter"),
     (messages({"role": "assistant", "content": None, "tool_calls": []}), "messages[0].content",

@@ -259,6 +259,7 @@ async def test_a_history_of_calls_reaches_the_backend_broken_arguments_and_all(
             {"role": "tool", "tool_call_id": "call_a", "content": [{"type": "text", "text": "4"}]},
             {"role": "assistant", "content": None, "function_call": function},
             {"role": "function", "name": "weather", "content": "5"},
+            {"role": "tool", "tool_call_id": "call_a", "content": "again"},
         ],
     )
     assert isinstance(request.prompt, ChatPrompt)
@@ -272,6 +273,7 @@ async def test_a_history_of_calls_reaches_the_backend_broken_arguments_and_all(
         Message("tool", "4", tool_call_id="call_a"),
         Message("assistant", "", tool_calls=(ToolCall("call_weather", "weather", '{"city": "Ro'),)),
         Message("tool", "5", name="weather", tool_call_id="call_weather"),
+        Message("tool", "again", tool_call_id="call_a"),
     )
 
 

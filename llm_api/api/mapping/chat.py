@@ -75,9 +75,26 @@ def to_chat_requests(
 
 def to_messages(messages: list[ChatMessage]) -> tuple[Message, ...]:
     """The turns as plain text. Raises UnsupportedParameterError, InvalidRequestError."""
-    return tuple(
+    turns = tuple(
         _to_message(message, f"messages[{index}]") for index, message in enumerate(messages)
     )
+    _check_results(messages, turns)
+    return turns
+
+
+def _check_results(messages: Sequence[ChatMessage], turns: Sequence[Message]) -> None:
+    """Raises InvalidRequestError for the result of a call that no turn before it makes."""
+    made: set[str] = set()
+    for index, (message, turn) in enumerate(zip(messages, turns, strict=True)):
+        made.update(call.id for call in turn.tool_calls)
+        if turn.tool_call_id is None or turn.tool_call_id in made:
+            continue
+        path = f"messages[{index}].{'name' if message.role == 'function' else 'tool_call_id'}"
+        raise InvalidRequestError(
+            f"'{path}' is not that of a call which an assistant's message before it makes: a"
+            " result must follow its call.",
+            param=path,
+        )
 
 
 def _to_message(message: ChatMessage, path: str) -> Message:
