@@ -243,6 +243,7 @@ class EdgePoints:
             self.on_move(copy)
             self._sealing.folder = copy
             old, self._shard, self.folder = (self._shard, self.folder), shard, copy
+        self.seal_soon()
         old[0].close()
         await asyncio.to_thread(shutil.rmtree, old[1], ignore_errors=True)
 

@@ -7,7 +7,10 @@ from pathlib import Path
 from llm_api.core.rag.stores.seal import seal, sums, unseal
 
 REST_SECONDS = 2.0
-"""How long nothing must have been written: the sums of a gigabyte take about half a second."""
+"""How long nothing must have been written, at least."""
+
+_SHARE = 20
+"""How many times longer than the last sums took: reading a large store is not to be all it does."""
 
 
 class Sealing:
@@ -17,6 +20,7 @@ class Sealing:
         self.folder = folder
         self._writing = writing
         self._writes = 0
+        self._sums_seconds = 0.0
         self._task: asyncio.Task[None] | None = None
         self.is_sealed = False
 
@@ -51,17 +55,19 @@ class Sealing:
         try:
             while not self.is_sealed:
                 writes = self._writes
-                await asyncio.sleep(REST_SECONDS)
+                await asyncio.sleep(max(REST_SECONDS, _SHARE * self._sums_seconds))
                 if writes == self._writes:
                     await self._seal_unless_written(writes)
         finally:
             self._task = None
 
     async def _seal_unless_written(self, writes: int) -> None:
+        began = time.monotonic()
         try:
             found = await asyncio.to_thread(sums, self.folder)
         except FileNotFoundError:  # the index was built meanwhile, in another folder
             return
+        self._sums_seconds = time.monotonic() - began
         async with self._writing:
             if writes == self._writes:
                 seal(self.folder, found)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llm_api.core.errors import CollectionDamagedError, CollectionNotFoundError
-from llm_api.core.rag.stores import edge_sealing
+from llm_api.core.rag.stores import edge_points, edge_sealing
 from llm_api.core.rag.stores.document_store import DocumentStore
 from llm_api.core.rag.stores.edge import open_edge
 from llm_api.core.rag.stores.edge_process import open_edge_process
@@ -219,6 +219,19 @@ async def test_folder_that_an_old_list_does_not_know_is_a_collection_again(folde
         assert await counts(store) == BOTH | {"c": 1}
 
 
+async def test_what_can_still_be_read_can_be_had_without_the_seal(folder: Path) -> None:
+    place = place_of(folder, 2)
+    for one in place.rglob("page_0.dat"):
+        if "payload_index" in one.parts:
+            one.write_bytes(b"\0" * one.stat().st_size)
+    async with open_store(folder) as store:
+        assert await counts(store) == {"a": 1, "b": None}
+        (place / SEAL).unlink()
+        assert await counts(store) == BOTH
+        texts = {(await store.read_document("b", id_)).text for id_ in ("x", "y")}
+        assert texts == {"two", "three"}
+
+
 # Seals
 
 
@@ -235,6 +248,22 @@ async def test_collection_at_rest_is_sealed_and_a_write_breaks_the_seal(
         await put(store, "a", new_document("y", "two"))
         assert not (place / SEAL).exists()
     assert (place / SEAL).exists()
+
+
+async def test_index_that_was_built_is_sealed_and_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge_points, "INDEX_AFTER", 1)
+    monkeypatch.setattr(edge_sealing, "REST_SECONDS", 0.05)
+    async with open_edge(tmp_path, is_durable=True) as engine:
+        await put(DocumentStore(engine), "a", new_document("x", "one"))
+        await until(lambda: not engine.points("a").is_indexing)
+        (place,) = subfolders(tmp_path)
+        assert engine.points("a").folder == place
+        await until((place / SEAL).exists)
+    async with open_store(tmp_path) as store:
+        assert await counts(store) == {"a": 1}
+    assert not (place / "disposable").exists()
 
 
 async def test_killed_store_is_read_through_and_only_what_is_broken_is_damaged(
