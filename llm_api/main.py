@@ -29,7 +29,13 @@ from llm_api.open_access import is_loopback, open_access
 from llm_api.open_embedder import embedder_kind
 from llm_api.open_retrieval import has_own_store
 from llm_api.open_tracing import open_tracing
-from llm_api.server import Server, allow_descriptors, let_streams_finish, watch_descriptors
+from llm_api.server import (
+    Server,
+    allow_descriptors,
+    let_streams_finish,
+    listening_sockets,
+    watch_descriptors,
+)
 from llm_api.services import Services, open_services
 from llm_api.workers import check_workers, serve_workers
 
@@ -131,7 +137,7 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
         return
     config = _uvicorn_config(app, settings, _CLOSING_SECONDS)
     server = Server(config, draining_of(app).drain, settings.drain_seconds)
-    server.run()
+    server.run(listening_sockets(config))
     if failures:
         raise failures[0]
 
@@ -168,6 +174,7 @@ def _uvicorn_config(
         factory=not isinstance(app, FastAPI),
         http=BoundedHeadProtocol,
         ws="none",
+        proxy_headers=False,
         host=settings.host,
         port=settings.port,
         workers=settings.workers,

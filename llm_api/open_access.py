@@ -5,7 +5,9 @@ from ipaddress import ip_address
 from pydantic import SecretStr
 
 from llm_api.api.access import LOOPBACK_HOSTS, Access
+from llm_api.api.middleware.served_path import is_prefix
 from llm_api.config.keys_file import WatchedKeys
+from llm_api.config.sections.server import networks_of
 from llm_api.config.settings import ConfigurationError, Settings
 from llm_api.core.access.counters import Counters, MemoryCounters
 from llm_api.core.access.keys import ApiKey, Keyring, Limits, digest_of
@@ -24,8 +26,15 @@ def open_access(settings: Settings) -> Access:
             f"HOST {settings.host}: whoever reaches this address could use the server; set API_KEY"
             " or API_KEYS_FILE, or ALLOW_UNAUTHENTICATED=true"
         )
+    root_path = settings.root_path.rstrip("/")
+    if root_path and not is_prefix(root_path):
+        raise ConfigurationError(
+            f"ROOT_PATH: must be a path such as /llm, and none of the server's own, not {root_path}"
+        )
     return Access(
         keyring=keyring,
+        root_path=root_path,
+        trusted_proxies=networks_of(settings.trusted_proxies),
         limiter=Limiter(_counters(settings.redis_url), fails_open=settings.rate_limit_fail_open),
         open_limits=_limits(settings),
         allowed_hosts=_allowed_hosts(settings, is_open=keyring is None),

@@ -6,13 +6,16 @@ import logging
 import os
 import resource
 import signal
+import sys
 from collections.abc import Awaitable, Callable
-from socket import socket
+from ipaddress import IPv6Address, ip_address
+from socket import AddressFamily, create_server, has_dualstack_ipv6, socket
 from types import FrameType
 from typing import Final
 
 import uvicorn
 from sse_starlette.sse import AppStatus
+from uvicorn.config import STARTUP_FAILURE
 
 from llm_api.core.utils.seldom import Seldom
 
@@ -30,6 +33,35 @@ def allow_descriptors(connections: int) -> None:
         wanted = min(wanted, hard)
     if resource.RLIM_INFINITY != soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def listening_sockets(config: uvicorn.Config) -> list[socket] | None:
+    """A socket for both IPv4 and IPv6 where the host is `::`; else None: uvicorn makes its own.
+
+    Ends the process as uvicorn does where the address is taken.
+    """
+    if not (is_every_address(config.host) and has_dualstack_ipv6()):
+        return None
+    try:
+        listening = create_server(
+            (config.host, config.port),
+            family=AddressFamily.AF_INET6,
+            dualstack_ipv6=True,
+            backlog=config.backlog,
+        )
+    except OSError as error:
+        log.error("%s", error)
+        sys.exit(STARTUP_FAILURE)
+    listening.set_inheritable(True)
+    return [listening]
+
+
+def is_every_address(host: str) -> bool:
+    """Whether it is IPv6's way to say every address. Pure."""
+    try:
+        return ip_address(host) == IPv6Address("::")
+    except ValueError:
+        return False
 
 
 async def watch_descriptors(seconds: float = 1.0) -> None:

@@ -9,6 +9,7 @@ from uvicorn.supervisors import Multiprocess
 from llm_api.config.chosen_models import ChosenModels
 from llm_api.config.settings import ConfigurationError
 from llm_api.core.errors import UnavailableError
+from llm_api.server import listening_sockets
 
 START_SECONDS = 60.0
 
@@ -31,7 +32,7 @@ def serve_workers(config: uvicorn.Config, greet: Callable[[str, int], None]) -> 
     all answer; raises UnavailableError where one does not start. Where the address is taken,
     uvicorn says so and ends the process.
     """
-    address = config.bind_socket()
+    [address] = listening_sockets(config) or [config.bind_socket()]
     try:
         workers = _Workers(config, [address], greet)
         workers.run()

@@ -118,3 +118,17 @@ async def test_limits_are_counted_in_redis_where_it_is_named(redis_url: str) -> 
         used += (await limiter.count("test-open-access", {window: 1})).values()
         await limiter.aclose()
     assert used[1] == used[0] + 1 or used[1] == 1  # a minute may end between them
+
+
+def test_a_proxy_may_serve_it_below_a_path() -> None:
+    assert access_of(root_path="/llm/").root_path == "/llm"
+    assert not access_of().root_path
+    proxies = access_of(trusted_proxies="10.0.0.0/8, 192.0.2.7").trusted_proxies
+    assert [str(network) for network in proxies] == ["10.0.0.0/8", "192.0.2.7/32"]
+    assert access_of(trusted_proxies="").trusted_proxies == ()
+
+
+@pytest.mark.parametrize("path", ["llm", "/v1", "/a b", "/docs/"])
+def test_not_below_any_path(path: str) -> None:
+    with pytest.raises(ConfigurationError, match="ROOT_PATH: must be a path such as /llm"):
+        access_of(root_path=path)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_api.server import watch_descriptors
+from llm_api.server import is_every_address, watch_descriptors
 from tests.cli.command import environment
 from tests.live import wait_until
 
@@ -46,17 +46,8 @@ async def test_that_no_descriptor_is_left_is_logged_once(caplog: pytest.LogCaptu
 def test_a_server_without_descriptors_says_so_and_answers_again_once_it_has_some(
     tmp_path: Path,
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "llm_api", "serve", "--port", "0"],
-        cwd=tmp_path,
-        env=environment(LLM_BACKEND="stub", EMBEDDING_BACKEND="none"),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    with served(tmp_path, "--port", "0") as (process, port):
         assert process.stderr is not None
-        url = process.stderr.readline().split(" ")[0]
-        port = int(url.rsplit(":", 1)[1])
         opened = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
         limits = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (opened + 10, limits[1]))
@@ -67,6 +58,60 @@ def test_a_server_without_descriptors_says_so_and_answers_again_once_it_has_some
             line = json.loads(process.stderr.readline())
         assert (line["level"], "no file descriptor" in line["message"]) == ("error", True)
         wait_until(lambda: is_healthy(port), 10)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_every_address_is_of_both_families(tmp_path: Path, workers: str) -> None:
+    options = ("--host", "::", "--port", "0", "--workers", workers)
+    with served(tmp_path, *options, API_KEY="k") as (process, port):
+        assert is_healthy(port, "127.0.0.1")
+        assert is_healthy(port, "::1")
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+@pytest.mark.timeout(60)
+def test_an_address_of_both_families_that_is_taken_ends_the_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with started(tmp_path, "--host", "::", "--port", port, API_KEY="k") as process:
+            _, told = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "in use" in told
+
+
+@pytest.mark.parametrize(
+    ("host", "is_every"),
+    [("::", True), ("0:0::0", True), ("::1", False), ("127.0.0.1", False), ("localhost", False)],
+)
+def test_one_address_is_every_address(host: str, is_every: bool) -> None:
+    assert is_every_address(host) == is_every
+
+
+@contextmanager
+def served(folder: Path, *options: str, **env: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A server that answers, and its port."""
+    with started(folder, *options, **env) as process:
+        assert process.stderr is not None
+        line = ""
+        while " serves " not in line:
+            line = process.stderr.readline()
+            assert line, "it has ended"
+        yield process, int(line.split(" ")[0].rsplit(":", 1)[1])
+
+
+@contextmanager
+def started(folder: Path, *options: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-m", "llm_api", "serve", *options],
+        cwd=folder,
+        env=environment(LLM_BACKEND="stub", EMBEDDING_BACKEND="none", **env),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
     finally:
         process.terminate()
         process.wait(20)
@@ -74,11 +119,11 @@ def test_a_server_without_descriptors_says_so_and_answers_again_once_it_has_some
             process.stderr.close()
 
 
-def is_healthy(port: int) -> bool:
+def is_healthy(port: int, host: str = "127.0.0.1") -> bool:
     time.sleep(0.05)
     with (
         suppress(ConnectionError),
-        socket.create_connection(("127.0.0.1", port), timeout=5) as connection,
+        socket.create_connection((host, port), timeout=5) as connection,
     ):
         connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
         return connection.recv(1000).startswith(b"HTTP/1.1 200")

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final, TypeAlias
 
 from llm_api.core.access.counters import MemoryCounters
 from llm_api.core.access.keys import ApiKey, Keyring, Limits
 from llm_api.core.access.limiter import Limiter
 
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+Network: TypeAlias = IPv4Network | IPv6Network
+LOOPBACK_NETWORKS: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 DEFAULT_BODY_BYTES = 16 * 1024 * 1024
 DEFAULT_UPLOAD_BYTES = 200_000_000
 
@@ -19,7 +22,8 @@ class Access:
 
     Without a `keyring`, whoever comes in is one caller with `open_limits`. `allowed_hosts` are
     names as the Host header has them, without port, in lower case; None stands for any.
-    `cors_origins` may read answers in a browser, and send what changes something.
+    `cors_origins` may read answers in a browser, and send what changes something. `root_path` is
+    the path below which a proxy serves this server; `trusted_proxies` may name it themselves.
     """
 
     keyring: Keyring | None = None
@@ -29,6 +33,8 @@ class Access:
     cors_origins: tuple[str, ...] = ()
     max_body_bytes: int = DEFAULT_BODY_BYTES
     max_upload_bytes: int = DEFAULT_UPLOAD_BYTES
+    root_path: str = ""
+    trusted_proxies: tuple[Network, ...] = LOOPBACK_NETWORKS
 
     def identify(self, secrets: Iterable[str]) -> ApiKey | None:
         """The key that all of the secrets are, or who nobody asks for a key; else None.

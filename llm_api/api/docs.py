@@ -2,9 +2,12 @@
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
+from llm_api.api.middleware.served_path import prefix_of
+
+OPENAPI_PATH = "/openapi.json"
 DOCS_PATH = "/docs"
 ASSETS_PATH = "/docs/assets"
 
@@ -32,14 +35,24 @@ router = APIRouter(include_in_schema=False)
 @router.get(DOCS_PATH)
 async def docs(request: Request) -> HTMLResponse:
     """Swagger UI over `/openapi.json`."""
+    prefix = prefix_of(request.scope)
+    assets = prefix + ASSETS_PATH
     return get_swagger_ui_html(
-        openapi_url=request.app.openapi_url,
+        openapi_url=prefix + OPENAPI_PATH,
         title=request.app.title,
-        swagger_js_url=f"{ASSETS_PATH}/swagger-ui-bundle.js",
-        swagger_css_url=f"{ASSETS_PATH}/swagger-ui.css",
-        swagger_favicon_url=f"{ASSETS_PATH}/favicon.png",
+        swagger_js_url=f"{assets}/swagger-ui-bundle.js",
+        swagger_css_url=f"{assets}/swagger-ui.css",
+        swagger_favicon_url=f"{assets}/favicon.png",
         swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
     )
+
+
+@router.get(OPENAPI_PATH)
+async def openapi(request: Request) -> JSONResponse:
+    """The schema, with the server's address below the prefix of a proxy."""
+    schema = request.app.openapi()
+    prefix = prefix_of(request.scope)
+    return JSONResponse({**schema, "servers": [{"url": prefix}]} if prefix else schema)
 
 
 def add_docs(app: FastAPI) -> None:

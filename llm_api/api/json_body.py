@@ -2,17 +2,19 @@
 
 Covers: the content type (a web page on another origin can send `text/plain` without asking,
 and `application/json` only with the server's leave), depth, NaN, lone surrogates, broken UTF-8,
-and bodies that are no object. Does not cover: who may send it, and its size, which the middleware
-bounds.
+and bodies that are no object. A byte order mark, which some clients write, is passed over. Does not
+cover: who may send it, and its size, which the middleware bounds.
 """
 
 import asyncio
+from codecs import BOM_UTF8
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
+from starlette.types import Message, Receive
 
 from llm_api.api.errors import Failure, RequestRefusedError
 
@@ -54,7 +56,23 @@ class JSONBodyRoute(APIRoute):
         return strictly
 
 
+def without_mark(receive: Receive) -> Receive:
+    """The same messages, the first without a byte order mark, if that comes in one piece."""
+    is_first = True
+
+    async def stripped() -> Message:
+        nonlocal is_first
+        message = await receive()
+        if is_first and message["type"] == "http.request":
+            message = {**message, "body": message.get("body", b"").removeprefix(BOM_UTF8)}
+        is_first = False
+        return message
+
+    return stripped
+
+
 async def _parse(body: bytes) -> dict[str, Any]:
+    body = body.removeprefix(BOM_UTF8)
     try:
         if len(body) < LARGE_BODY_BYTES:
             parsed = from_json(body, allow_inf_nan=False)

@@ -33,6 +33,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from llm_api.api.json_body import without_mark
 from llm_api.core.errors import FunctionNotFoundError
 from llm_api.core.functions.opening import Functions
 from llm_api.core.functions.types import FunctionResult
@@ -80,7 +81,7 @@ class MCPEndpoint:
                 await _refusal(problem)(scope, receive, send)
                 return
             receive = _again(body, receive)
-        await self._manager.handle_request(scope, receive, send)
+        await self._manager.handle_request(scope, without_mark(receive), send)
 
 
 def _problem(body: bytes) -> str | None:

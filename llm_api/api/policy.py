@@ -2,7 +2,8 @@
 
 A rule holds for its path and for all below it. A path without a rule is not served, so a new route
 is unreachable until its rule stands here. The table is asked with the very text that the router
-matches, `scope["path"]`, decoded once by the HTTP server: neither of them decodes, joins, folds or
+matches, `scope["path"]`: decoded once by the HTTP server, and freed of a proxy's prefix and of one
+slash at its end before either sees it (`served_path`). Neither of them decodes, joins, folds or
 cleans it again, so `//`, `%2e%2e` or another case cannot mean one path here and another one there.
 The Host header and the authority of an absolute-form request target are no part of it.
 """

@@ -20,11 +20,13 @@ from llm_api.api.metrics.requests import RequestMetrics
 from llm_api.api.metrics.sharing import WorkersFolder
 from llm_api.api.middleware.body_limit import BodyLimitMiddleware
 from llm_api.api.middleware.gate import GateMiddleware
+from llm_api.api.middleware.head import HeadMiddleware
 from llm_api.api.middleware.host_check import HostCheckMiddleware
 from llm_api.api.middleware.last_resort import LastResortMiddleware
 from llm_api.api.middleware.rate_limit import RateLimitMiddleware
 from llm_api.api.middleware.request_facts import RequestFactsMiddleware
 from llm_api.api.middleware.request_id import RequestIdMiddleware
+from llm_api.api.middleware.served_path import ServedPathMiddleware
 from llm_api.api.middleware.tracing import Tracer, TracingMiddleware
 from llm_api.api.routes import (
     chat,
@@ -94,6 +96,7 @@ def create_api(
         description=docs.DESCRIPTION,
         openapi_tags=docs.TAGS,
         docs_url=None,
+        openapi_url=None,  # `docs` has it, with the prefix of a proxy
         redoc_url=None,
         # A redirect would lose the envelope, and follow whatever Host header was sent.
         redirect_slashes=False,
@@ -125,6 +128,7 @@ def _middleware(
         expose_headers=["*"],
     )
     return [
+        Middleware(ServedPathMiddleware, access),
         Middleware(RequestIdMiddleware),
         *([] if tracer is None else [Middleware(TracingMiddleware, tracer)]),
         Middleware(RequestFactsMiddleware, metrics),
@@ -135,4 +139,5 @@ def _middleware(
         Middleware(GateMiddleware, access),
         Middleware(RateLimitMiddleware),
         Middleware(BodyLimitMiddleware, access),
+        Middleware(HeadMiddleware),
     ]

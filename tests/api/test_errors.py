@@ -112,7 +112,7 @@ async def test_a_bug_is_an_envelope_outside_and_a_traceback_inside(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/chat", "/v1/chat/completions/", "/docs/assets/x"]
+    "path", ["/", "/v1", "/v1/chat", "/v1/chat/completions//", "/docs/assets/x"]
 )
 async def test_an_unknown_path_is_an_envelope(client: httpx2.AsyncClient, path: str) -> None:
     response = await client.get(path)

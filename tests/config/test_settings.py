@@ -230,6 +230,11 @@ def test_environment_is_read(
             "CORS_ORIGINS: must be origins such as https://chat.example, without a path, not '*'",
         ),
         (
+            "TRUSTED_PROXIES",
+            "10.0.0.0/8,proxy",
+            "TRUSTED_PROXIES: 'proxy' does not appear to be an IPv4 or IPv6 network",
+        ),
+        (
             "KEY_TOKENS_PER_DAY",
             "0",
             "KEY_TOKENS_PER_DAY: must be a whole number, at least 1, not '0'",

@@ -1,7 +1,8 @@
 """A body that is too large, or comes too slowly, is refused as soon as that is known. Pure ASGI.
 
 By its Content-Length that is before any of it is read (413); without one, when the bound is passed.
-Not more than the bound is ever handed on, whatever reads it. A client that keeps a route waiting
+Not more than the bound is ever handed on, whatever reads it: of a body that is compressed, neither
+as it comes nor as it is decoded. A client that keeps a route waiting
 for its body is answered 408: time in which nobody reads does not count.
 """
 
@@ -12,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_api.api.access import Access
+from llm_api.api.content_encoding import BROKEN, Inflater, decoded, inflater_of, unsupported
 from llm_api.api.errors import Failure, RequestRefusedError, refuse
 from llm_api.api.policy import rule_of
 
@@ -45,12 +47,22 @@ class BodyLimitMiddleware:
             await self.app(scope, receive, send)
             return
         limit = self._limit(scope["path"])
-        if int(Headers(scope=scope).get("content-length", "0")) > limit:
+        headers = Headers(scope=scope)
+        if int(headers.get("content-length", "0")) > limit:
             await refuse(_too_large(limit), scope, receive, send)
             return
         body = _BoundedBody(receive, send, limit, self._seconds)
+        read = body.receive
+        encoding = headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            inflater = inflater_of(encoding)
+            if inflater is None:
+                await refuse(unsupported(encoding), scope, receive, send)
+                return
+            read = body.decoded(inflater)
+            _drop_encoding(scope)
         try:
-            await self.app(scope, body.receive, body.send)
+            await self.app(scope, read, body.send)
         except Exception:
             if body.failure is None:
                 raise
@@ -89,6 +101,18 @@ class _BoundedBody:
             raise self._refusal(_too_large(self._limit))
         return message
 
+    def decoded(self, inflater: Inflater) -> Receive:
+        """What reads the body without its encoding, within the same bound."""
+        left = self._limit
+
+        def count(size: int) -> None:
+            nonlocal left
+            left -= size
+            if left < 0:
+                raise self._refusal(_too_large(self._limit))
+
+        return decoded(self.receive, inflater, count, lambda: self._refusal(BROKEN))
+
     async def send(self, message: Message) -> None:
         if self.failure is not None and not self.has_answer:
             return
@@ -110,6 +134,12 @@ class _BoundedBody:
     def _refusal(self, failure: Failure) -> RequestRefusedError:
         self.failure = failure
         return RequestRefusedError(failure)
+
+
+def _drop_encoding(scope: Scope) -> None:
+    """Let the body look as if it had been sent as it is read. Mutates `scope`."""
+    told = (b"content-encoding", b"content-length")
+    scope["headers"] = [header for header in scope["headers"] if header[0] not in told]
 
 
 def _too_large(limit: int) -> Failure:

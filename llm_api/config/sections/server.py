@@ -1,8 +1,9 @@
 """Where the server listens, and what it logs."""
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from llm_api.config.sections.field_types import Text, upper
 
@@ -14,10 +15,21 @@ LogLevel = Annotated[
 class ServerSettings(BaseModel):
     host: Text = Field(
         default="127.0.0.1",
-        description="Address to listen on; one that others reach needs a key.",
+        description="Address to listen on, `::` for IPv4 and IPv6; one that others reach needs a"
+        " key.",
     )
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
+    )
+    root_path: str = Field(
+        default="",
+        description="Path below which a proxy serves this server, such as `/llm`; whether the proxy"
+        " takes it off or not.",
+    )
+    trusted_proxies: str = Field(
+        default="127.0.0.0/8,::1",
+        description="Addresses or networks of proxies that may name that path in"
+        " `X-Forwarded-Prefix`, separated by commas.",
     )
     max_connections: int = Field(
         default=2048,
@@ -45,3 +57,16 @@ class ServerSettings(BaseModel):
     log_level: LogLevel = Field(
         default="INFO", description="`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`."
     )
+
+    @model_validator(mode="after")
+    def _are_networks(self) -> "ServerSettings":
+        try:
+            networks_of(self.trusted_proxies)
+        except ValueError as error:
+            raise ValueError(f"TRUSTED_PROXIES: {error}") from error
+        return self
+
+
+def networks_of(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The networks of a comma-separated list; an address is one of its own. Raises ValueError."""
+    return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())

@@ -11,13 +11,16 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from openai import OpenAI
+from openai.types.chat import ChatCompletionMessageParam
 
+from llm_api.api.access import Access
 from llm_api.api.deps import set_services
 from llm_api.api.draining import draining_of
 from llm_api.api.wiring import create_api
 from scripts.bench.process import free_port
 from tests.api.bodies import chat
-from tests.fakes import FakeBackend, FakeServices, endless, spoken
+from tests.fakes import MODEL_ID, FakeBackend, FakeServices, endless, spoken
 from tests.live import live_server, wait_until
 from tests.scripts.docker.container import ROOT
 
@@ -107,6 +110,26 @@ def test_a_large_body_passes(proxied: str, backend: FakeBackend) -> None:
 def test_an_encoded_slash_arrives_as_it_was_sent(proxied: str) -> None:
     answer = httpx2.get(proxied + "/v1/models/owner%2Fname")
     assert "owner/name" in answer.json()["error"]["message"]
+
+
+def test_the_official_sdk_talks_below_a_path_of_nginx(services: FakeServices) -> None:
+    """This configuration hands the whole path on: ROOT_PATH takes it off."""
+    app = create_api(version="0", access=Access(root_path="/llm"))
+    set_services(app, services)
+    with (
+        live_server(app) as own_url,
+        nginx_before(own_url) as url,
+        OpenAI(base_url=f"{url}/llm/v1/", api_key="unused", max_retries=0) as sdk,
+    ):
+        messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hi"}]
+        stream = sdk.chat.completions.create(model=MODEL_ID, messages=messages, stream=True)
+        assert "".join(one.choices[0].delta.content or "" for one in stream) == "Hello world!"
+        assert "/llm/openapi.json" in httpx2.get(f"{url}/llm/docs/").text
+
+
+def test_what_clients_say_of_the_path_is_not_handed_on(proxied: str) -> None:
+    page = httpx2.get(proxied + "/docs", headers={"x-forwarded-prefix": "/evil"})
+    assert "evil" not in page.text
 
 
 def test_what_an_ending_replica_refuses_goes_to_the_next_one(
