@@ -111,7 +111,9 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "selectolax": frozenset(
         {f"llm_api.core.rag.loaders.{module}" for module in ("html", "html_tree", "mathml")}
     ),
-    "pypdfium2": frozenset({"llm_api.core.rag.loaders.pdf"}),
+    "pypdfium2": frozenset(
+        {f"llm_api.core.rag.loaders.{module}" for module in ("pdf", "pdf_page", "pdf_forms")}
+    ),
     "mammoth": frozenset({"llm_api.core.rag.loaders.docx"}),
     "qdrant_edge": frozenset(
         f"llm_api.core.rag.{name}"

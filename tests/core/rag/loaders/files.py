@@ -82,6 +82,24 @@ def pdf(
     return _pdf_file(objects, f"/Root 1 0 R /Info {len(objects)} 0 R {trailer}")
 
 
+def drawn_pdf(
+    content: str, *, page: str = "", catalog: str = "", objects: Sequence[str] = ()
+) -> bytes:
+    """One page with this content; `objects` are numbered from 6."""
+    page += " /Resources << /Font << /F1 3 0 R >> >>"
+    return _pdf_file(
+        [
+            f"<< /Type /Catalog /Pages 2 0 R {catalog} >>",
+            "<< /Type /Pages /Count 1 /Kids [4 0 R] >>",
+            "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 5 0 R {page} >>",
+            f"<< /Length {len(content)} >>\nstream\n{content}\nendstream",
+            *objects,
+        ],
+        "/Root 1 0 R",
+    )
+
+
 def encrypted_pdf() -> bytes:
     """A PDF whose keys fit no password that is empty."""
     key = "00" * 32
