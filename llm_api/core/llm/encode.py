@@ -44,6 +44,7 @@ class PromptEncoder:
         text = ""
         match prompt:
             case ChatPrompt():
+                self._check_turns(prompt)
                 segments = self._template.render(prompt)
                 text = "".join(segment.text for segment in segments)
                 tokens = self._encode_segments(
@@ -89,6 +90,14 @@ class PromptEncoder:
             if len(tokens) > 2 * self.context_length and segment is not segments[-1]:
                 raise self._too_long(f"more than {len(tokens)} tokens", param)
         return tokens
+
+    def _check_turns(self, prompt: ChatPrompt) -> None:
+        """What cannot fit is not rendered. Of answers a template may leave out what it likes."""
+        told = [turn.content.strip() for turn in prompt.messages if turn.role != "assistant"]
+        longest = self._tokenizer.longest_token
+        least = sum(max(1, len(text.encode()) // longest) for text in told if text)
+        if least >= self.context_length:
+            raise self._too_long(f"more than {least} tokens", "messages")
 
     def _has_bos(self, segment: Segment) -> bool:
         """Whether the template has written the BOS token that the vocabulary would add."""

@@ -29,7 +29,7 @@ class Limits:
     """
 
     load_cpu_seconds: float = 5.0
-    render_cpu_seconds: float = 2.0
+    render_cpu_seconds: float = 1.0
     wait_seconds: float = 10.0
     memory_bytes: int = 512 << 20
     output_characters: int = 32 << 20

@@ -8,6 +8,7 @@ import pytest
 from llm_api.core.errors import ContextLengthExceededError, InvalidRequestError
 from llm_api.core.llm.encode import PromptEncoder
 from llm_api.core.llm.template import ChatTemplate
+from llm_api.core.llm.template_carrying import Segment
 from llm_api.core.llm.types import ChatPrompt, Message, TextPrompt, TokenPrompt
 
 BOS, START = 1, 2
@@ -135,3 +136,24 @@ def test_of_what_is_far_too_long_the_rest_is_not_tokenised(
     with pytest.raises(ContextLengthExceededError, match="more than 21 tokens"):
         patched.encode(chat("<s>x" * 17))
     assert len(seen) < 20
+
+
+@pytest.mark.parametrize("turns", [["x" * 1000], ["x"] * 11, [" x "] * 11])
+def test_turns_that_cannot_fit_are_not_rendered(
+    turns: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unexpected(*args: object) -> list[Segment]:
+        raise AssertionError("rendered")
+
+    small = encoder(context=10)
+    monkeypatch.setattr(ChatTemplate, "render", unexpected)
+    with pytest.raises(ContextLengthExceededError):
+        small.encode(ChatPrompt(tuple(Message("user", text) for text in turns)))
+
+
+def test_answers_and_blanks_may_be_left_out_by_the_template() -> None:
+    turns = [*[Message("user", " ")] * 20, Message("assistant", "x" * 1000), Message("user", "y")]
+    template = (
+        "{% for turn in messages if turn.role == 'user' %}{{ turn.content | trim }}{% endfor %}"
+    )
+    assert encoder(template, context=10).encode(ChatPrompt(tuple(turns))).tokens == [BOS, ord("y")]
