@@ -15,7 +15,7 @@ from llm_api.api.disconnect import until_disconnect
 from llm_api.api.errors import INTERNAL_FAILURE, Failure, describe
 from llm_api.api.mapping.answers import AnswerHead, fingerprint
 from llm_api.api.models.base import AnswerModel
-from llm_api.api.origin import Origin, origin
+from llm_api.api.origin import Origin, origin, unenforced
 from llm_api.api.request_facts import facts_of
 from llm_api.api.sse import DONE_FRAME, EventStream, error_frame, frame
 from llm_api.core.errors import LLMAPIError
@@ -85,8 +85,9 @@ async def answer(
         return await _streamed(request, generation, open_writer)
     completions = await whole(request, generation)
     by = origin(generation.backend.card, (one.served_by for one in completions))
+    broken = unenforced(name for one in completions for name in one.finished.unenforced)
     body = open_writer(by.model).whole(completions).to_json()
-    return Response(body, headers=by.headers, media_type="application/json")
+    return Response(body, headers={**by.headers, **broken}, media_type="application/json")
 
 
 async def whole(request: Request, generation: Generation) -> list[Completion]:
@@ -133,7 +134,8 @@ async def started(
         raise
     starts = [one.event for one in early if isinstance(one.event, Started)]
     by = origin(generation.backend.card, (start.served_by for start in starts))
-    return early, events, by
+    may_break = unenforced(name for start in starts for name in start.unenforced)
+    return early, events, replace(by, headers={**by.headers, **may_break})
 
 
 async def _all_started(events: AsyncIterator[ChoiceEvent], choices: int) -> list[ChoiceEvent]:

@@ -1,4 +1,4 @@
-"""Who gave an answer: the headers that say so, and the model's name in it. Pure."""
+"""Who gave an answer, and what it does not hold to: the headers that say so. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from llm_api.core.llm.types import ServedBy
 BACKEND_HEADER = "x-llm-api-backend"
 FALLBACK_HEADER = "x-llm-api-fallback"
 CACHE_HEADER = "x-cache"
+UNENFORCED_HEADER = "x-llm-api-unenforced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,15 @@ class Origin:
 
     model: str
     headers: Mapping[str, str]
+
+
+def unenforced(names: Iterable[str]) -> dict[str, str]:
+    """The header that names functions of which calls break their schemas, or may; if there are any.
+
+    Names of functions are letters, digits, `_` and `-`.
+    """
+    said = _joined(names)
+    return {UNENFORCED_HEADER: said} if said else {}
 
 
 def origin(asked: ModelCard, served_by: Iterable[ServedBy | None]) -> Origin:

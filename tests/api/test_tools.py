@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
@@ -410,3 +410,57 @@ def test_the_sdk_s_stream_helper_folds_calls_by_index(base_url: str, backend: Fa
         ("call_a", "weather", '{"city": "Rome"}'),
         ("call_b", "now", "{}"),
     ]
+
+
+async def test_strictness_and_where_a_tool_came_from_reach_the_backend(
+    client: httpx2.AsyncClient, backend: FakeBackend, services: FakeServices
+) -> None:
+    add_function(services)
+    strict = {"type": "function", "function": {"name": "now", "strict": True}}
+    request = await asked(client, backend, tools=[TOOLS[0], strict], server_tools=["echo"])
+    assert isinstance(request.prompt, ChatPrompt)
+    assert [(one.is_strict, one.param) for one in request.prompt.tools] == [
+        (False, "tools[0].function.parameters"),
+        (True, "tools[1].function.parameters"),
+        (False, "server_tools"),
+    ]
+    request = await asked(client, backend, functions=[{"name": "now"}])
+    assert isinstance(request.prompt, ChatPrompt)
+    assert request.prompt.tools[0].param == "functions[0].parameters"
+
+
+def broken_call(_: GenerationRequest) -> Sequence[Step]:
+    return [
+        Started(5, unenforced=("now", "weather")),
+        ToolCallStarted(0, "call_a", "now"),
+        ToolCallDelta(0, "{}"),
+        Finished("tool_calls", Usage(5, 20), unenforced=("now",)),
+    ]
+
+
+async def test_an_answer_names_the_functions_of_which_a_call_is_not_valid(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    backend.script = broken_call
+    whole = await client.post(CHAT, json=chat(tools=TOOLS, n=2))
+    assert whole.headers["x-llm-api-unenforced"] == "now"
+    streamed = await client.post(CHAT, json=chat(tools=TOOLS, n=2, stream=True))
+    assert streamed.headers["x-llm-api-unenforced"] == "now, weather"
+    backend.script = one_call
+    assert "x-llm-api-unenforced" not in (await client.post(CHAT, json=chat(tools=TOOLS))).headers
+
+
+async def test_what_one_round_of_the_server_s_functions_broke_is_said_of_the_answer(
+    client: httpx2.AsyncClient, backend: FakeBackend, services: FakeServices
+) -> None:
+    def broken_echo(request: GenerationRequest) -> Sequence[Step]:
+        *steps, end = echo_then_answer(request)
+        assert isinstance(end, Finished)
+        is_call = end.reason == "tool_calls"
+        return [*steps, replace(end, unenforced=("echo",) if is_call else ())]
+
+    add_function(services)
+    backend.script = broken_echo
+    response = await client.post(CHAT, json=chat(server_tools=["echo"]))
+    assert response.json()["choices"][0]["finish_reason"] == "stop"
+    assert response.headers["x-llm-api-unenforced"] == "echo"

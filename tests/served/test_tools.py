@@ -213,10 +213,13 @@ UNENFORCEABLE = {"type": "object", "properties": {"a": UNIQUE}}
         (
             {
                 "tools": [
-                    {"type": "function", "function": {"name": "f", "parameters": UNENFORCEABLE}}
+                    {
+                        "type": "function",
+                        "function": {"name": "f", "parameters": UNENFORCEABLE, "strict": True},
+                    }
                 ]
             },
-            "'/properties/a/items'",
+            "The function 'f': The JSON Schema in 'tools[0].function.parameters' cannot be",
         ),
         ({"response_format": {"type": "json_object", "schema": UNIQUE}}, "'/items'"),
         ({"guided_regex": "(["}, "guided_regex"),
@@ -231,6 +234,45 @@ def test_what_cannot_be_enforced_is_a_400_that_says_where(
     )
     assert response.status_code == 400
     assert place in response.json()["error"]["message"]
+
+
+TAGS = {
+    "type": "object",
+    "properties": {
+        "tags": {
+            "type": "array",
+            "items": {"enum": ["red", "green", "blue"]},
+            "uniqueItems": True,
+            "minItems": 2,
+            "maxItems": 2,
+        }
+    },
+    "required": ["tags"],
+}
+
+
+def test_a_set_does_not_refuse_the_chat_and_its_call_is_checked(http: httpx2.Client) -> None:
+    fields: dict[str, object] = {
+        "model": MODEL,
+        "messages": QUESTION,
+        "tools": [{"type": "function", "function": {"name": "tag", "parameters": TAGS}}],
+        "parallel_tool_calls": False,
+        "max_tokens": 60,
+    }
+    for seed in range(4):
+        asked = {**fields, "tool_choice": "required", "temperature": 1.5, "seed": seed}
+        response = http.post("/v1/chat/completions", json=asked)
+        assert response.status_code == 200, response.text
+        [call] = response.json()["choices"][0]["message"]["tool_calls"]
+        red_green = json.loads(call["function"]["arguments"])["tags"]
+        is_valid = len(set(red_green)) == 2
+        assert is_valid == ("x-llm-api-unenforced" not in response.headers)
+    free = http.post("/v1/chat/completions", json={**fields, "tool_choice": "auto"})
+    assert free.status_code == 200
+    streamed = http.post(
+        "/v1/chat/completions", json={**fields, "tool_choice": "required", "stream": True}
+    )
+    assert streamed.headers["x-llm-api-unenforced"] == "tag"
 
 
 def test_the_server_runs_functions_and_says_so(sdk: OpenAI) -> None:

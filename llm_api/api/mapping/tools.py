@@ -57,8 +57,11 @@ def to_tools(request: ChatCompletionRequest, functions: Sequence[Function] = ())
     """
     if request.functions is not None or request.function_call is not None:
         return _to_functions(request)
-    given = [_function(tool, f"tools[{i}]") for i, tool in enumerate(request.tools or [])]
-    specs = _specs([*map(_spec, given), *map(_own_spec, functions)])
+    given = [
+        _spec(_function(tool, f"tools[{i}]"), f"tools[{i}].function")
+        for i, tool in enumerate(request.tools or [])
+    ]
+    specs = _specs([*given, *map(_own_spec, functions)])
     if specs:
         choice = _choice(request, frozenset(spec.name for spec in specs))
         return OfferedTools() if choice is None else OfferedTools(specs, choice)
@@ -97,7 +100,7 @@ def _to_functions(request: ChatCompletionRequest) -> OfferedTools:
             raise InvalidRequestError(
                 f"'functions' and '{name}' cannot both be given; send 'tools'.", param=name
             )
-    specs = _specs([_spec(function) for function in request.functions or []])
+    specs = _specs([_spec(one, f"functions[{i}]") for i, one in enumerate(request.functions or [])])
     names = frozenset(spec.name for spec in specs)
     if not specs and request.function_call not in (None, "none"):
         raise InvalidRequestError(
@@ -118,13 +121,19 @@ def _specs(specs: Sequence[ToolSpec]) -> tuple[ToolSpec, ...]:
     return tuple(specs)
 
 
-def _spec(function: FunctionDefinition) -> ToolSpec:
-    return ToolSpec(function.name, function.description or "", function.parameters or {})
+def _spec(function: FunctionDefinition, path: str) -> ToolSpec:
+    return ToolSpec(
+        function.name,
+        function.description or "",
+        function.parameters or {},
+        is_strict=bool(function.strict),
+        param=f"{path}.parameters",
+    )
 
 
 def _own_spec(function: Function) -> ToolSpec:
     spec = function.spec
-    return ToolSpec(spec.name, spec.description, spec.parameters)
+    return ToolSpec(spec.name, spec.description, spec.parameters, param="server_tools")
 
 
 def _function(tool: Tool, path: str) -> FunctionDefinition:

@@ -21,7 +21,12 @@ class FunctionDefinition(RequestModel):
     description: str | None = None
     parameters: Schema | None = Field(default=None, description="Absent: no parameters.")
     strict: bool | None = Field(
-        default=None, description="Changes nothing: arguments always follow the schema."
+        default=None,
+        description=(
+            "Refuse a schema that cannot be enforced as a whole. Without it, the rest is checked"
+            " when a call is written, and the header `x-llm-api-unenforced` names the functions of"
+            " which no call was valid."
+        ),
     )
 
 

@@ -1,22 +1,23 @@
 """What a request demands of its answer, made ready: schemas checked, the grammar compiled.
 
-Refuses what cannot be enforced, and says where: no answer is ever freer than was asked for.
+Refuses what cannot be enforced, and says where: no answer is ever freer than was asked for. Only of
+a tool that is not strict, what cannot be enforced is left for the caller to check.
 """
 
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from llm_api.core.errors import InvalidRequestError, OverloadedError
 from llm_api.core.llm.capabilities import FORMATS
+from llm_api.core.llm.enforceable_tools import SchemaCompiler, enforceable
 from llm_api.core.llm.format_size import check_format_size
 from llm_api.core.llm.json_schema import checked
 from llm_api.core.llm.output.dialect import Dialect
 from llm_api.core.llm.output.reader import OutputReader
-from llm_api.core.llm.output.schema import argument_schema
 from llm_api.core.llm.types import (
     JSON,
     ChatPrompt,
@@ -28,6 +29,9 @@ from llm_api.core.llm.types import (
     ToolSpec,
 )
 from llm_api.core.utils.work_threads import WorkThreads
+
+if TYPE_CHECKING:
+    from llm_api.core.llm.emulation.call_check import CallRules
 
 COMPILE_SECONDS: Final = 4.0
 """What a grammar may take to compile, on however busy a machine. The compiler's own limits end the
@@ -44,7 +48,7 @@ MAX_GRAMMAR_CHARACTERS: Final = 512 * 1024
 Constraint_co = TypeVar("Constraint_co", covariant=True)
 
 
-class Compiler(Protocol[Constraint_co]):
+class Compiler(SchemaCompiler, Protocol[Constraint_co]):
     """Turns grammars into what the engine follows. Thread-safe; every method blocks."""
 
     def compile(self, grammar: str, param: str) -> Constraint_co:
@@ -55,17 +59,14 @@ class Compiler(Protocol[Constraint_co]):
         """A grammar in either notation as Lark. Raises InvalidRequestError that names `param`."""
         ...
 
-    def check_schema(self, schema: Mapping[str, JSON], param: str) -> None:
-        """Raises InvalidRequestError for the deepest part that cannot be enforced."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class PreparedOutput(Generic[Constraint_co]):
-    """How an answer is to be drawn, None for freely, and read."""
+    """How an answer is to be drawn, None for freely, and read; which of its calls to check."""
 
     constraint: Constraint_co | None
     reader: OutputReader
+    call_checks: Mapping[str, "CallRules"] = field(default_factory=dict)
 
 
 class OutputEnforcer(Generic[Constraint_co]):
@@ -140,7 +141,8 @@ class _Preparing(Generic[Constraint_co]):
         self, request: GenerationRequest, prompt_text: str
     ) -> PreparedOutput[Constraint_co]:
         """Raises InvalidRequestError."""
-        plan = self._dialect.plan(self._checked(request), prompt_text)
+        checks: dict[str, CallRules] = {}
+        plan = self._dialect.plan(self._checked(request, checks), prompt_text)
         if plan.grammar is None:
             return PreparedOutput(None, plan.reader)
         param = _param(request)
@@ -149,10 +151,15 @@ class _Preparing(Generic[Constraint_co]):
                 f"'{param}' cannot be enforced: it is too large; send less of it.", param=param
             )
         constraint = self._compiler.compile(plan.grammar, param)
-        return PreparedOutput(constraint, plan.reader)
+        return PreparedOutput(constraint, plan.reader, checks)
 
-    def _checked(self, request: GenerationRequest) -> GenerationRequest:
-        """The request with schemas that can be enforced, and its grammar in Lark."""
+    def _checked(
+        self, request: GenerationRequest, checks: dict[str, "CallRules"]
+    ) -> GenerationRequest:
+        """The request with schemas that can be enforced, and its grammar in Lark.
+
+        What is left to be checked of calls is added to `checks`.
+        """
         match request.output_format:
             case JSONFormat(schema):
                 checked_format = JSONFormat(self._checked_schema(schema, _param(request)))
@@ -164,16 +171,20 @@ class _Preparing(Generic[Constraint_co]):
                 pass
         if request.tool_choice is not None and isinstance(request.prompt, ChatPrompt):
             tools = tuple(
-                self._checked_tool(tool, f"tools[{position}].function.parameters", request)
-                for position, tool in enumerate(request.prompt.tools)
+                self._checked_tool(tool, request, checks) for tool in request.prompt.tools
             )
             request = replace(request, prompt=replace(request.prompt, tools=tools))
         return request
 
-    def _checked_tool(self, tool: ToolSpec, param: str, request: GenerationRequest) -> ToolSpec:
+    def _checked_tool(
+        self, tool: ToolSpec, request: GenerationRequest, checks: dict[str, "CallRules"]
+    ) -> ToolSpec:
         if time.monotonic() > self._ends_at:
             raise _too_slow(request)
-        return replace(tool, parameters=self._checked_schema(argument_schema(tool), param))
+        enforced, rules = enforceable(tool, self._compiler)
+        if rules is not None:
+            checks[tool.name] = rules
+        return enforced
 
     def _checked_schema(self, schema: Mapping[str, JSON], param: str) -> dict[str, JSON]:
         enforceable = checked(schema, param)
@@ -183,8 +194,11 @@ class _Preparing(Generic[Constraint_co]):
 
 def _param(request: GenerationRequest) -> str:
     """The parameter that the grammar of this request comes from."""
-    output_format = request.output_format
-    return "tools" if output_format is None else FORMATS[type(output_format)][1]
+    if request.output_format is not None:
+        return FORMATS[type(request.output_format)][1]
+    tools = request.prompt.tools if isinstance(request.prompt, ChatPrompt) else ()
+    brought_by = {tool.param.partition("[")[0] for tool in tools}
+    return brought_by.pop() if len(brought_by) == 1 else "tools"
 
 
 def _too_slow(request: GenerationRequest) -> InvalidRequestError:

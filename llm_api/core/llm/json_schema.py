@@ -34,9 +34,14 @@ _BY_PATTERN: Final = PATTERNS.keys() - (FORMATS - {"date", "date-time", "time"})
 _ASSERTING: Final = FORMATS | _BY_PATTERN | {"regex"}
 """The formats that JSON Schema defines. Others assert nothing, as the specification has it."""
 
-_SCHEMA: Final = ("additionalProperties", "items", "not", "if", "then", "else", "contains")
+_SCHEMA: Final = (
+    "additionalProperties", "items", "not", "if", "then", "else", "contains", "propertyNames",
+    "unevaluatedProperties", "unevaluatedItems",
+)  # fmt: skip
 _SCHEMA_LISTS: Final = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
-_SCHEMA_MAPPINGS: Final = ("properties", "patternProperties", "$defs", "definitions")
+_SCHEMA_MAPPINGS: Final = (
+    "properties", "patternProperties", "$defs", "definitions", "dependentSchemas",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +111,10 @@ def subschemas(schema: JSON, pointer: str = "") -> Iterator[Place]:
     if not isinstance(schema, dict):
         return
     for name, value in schema.items():
-        inner = f"{pointer}/{_escaped(name)}"
+        inner = f"{pointer}/{escaped(name)}"
         if name in _SCHEMA_MAPPINGS and isinstance(value, dict):
             for key, part in value.items():
-                yield from subschemas(part, f"{inner}/{_escaped(key)}")
+                yield from subschemas(part, f"{inner}/{escaped(key)}")
         elif name in _SCHEMA_LISTS and isinstance(value, list):
             for position, part in enumerate(value):
                 yield from subschemas(part, f"{inner}/{position}")
@@ -117,7 +122,21 @@ def subschemas(schema: JSON, pointer: str = "") -> Iterator[Place]:
             yield from subschemas(value, inner)
 
 
-def _escaped(name: str) -> str:
+def with_parts(schema: Mapping[str, JSON], change: Callable[[JSON], JSON]) -> dict[str, JSON]:
+    """A copy of the schema in which each part, one level down, is what `change` makes of it."""
+    copy = dict(schema)
+    for name, value in schema.items():
+        if name in _SCHEMA_MAPPINGS and isinstance(value, dict):
+            copy[name] = {key: change(part) for key, part in value.items()}
+        elif name in _SCHEMA_LISTS and isinstance(value, list):
+            copy[name] = [change(part) for part in value]
+        elif name in _SCHEMA and isinstance(value, dict | bool):
+            copy[name] = change(value)
+    return copy
+
+
+def escaped(name: str) -> str:
+    """A name as a step of a JSON pointer."""
     return name.replace("~", "~0").replace("/", "~1")
 
 

@@ -15,11 +15,17 @@ FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filte
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A function the model may call. `parameters` is the JSON Schema of an object."""
+    """A function the model may call. `parameters` is the JSON Schema of an object.
+
+    Without `is_strict`, a call may break what of the schema cannot be enforced, if that is said.
+    `param` is the parameter of the request that brought it.
+    """
 
     name: str
     description: str = ""
     parameters: Mapping[str, JSON] = field(default_factory=dict)
+    is_strict: bool = False
+    param: str = field(default="tools", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +232,13 @@ class Started:
     """The request was admitted: what can be refused has been. Always the first event.
 
     `prompt_tokens` is None where the backend tells only at the end. `served_by` is set by whatever
-    chose between backends.
+    chose between backends. `unenforced` are functions of which a call may break its schema, where
+    some of the answer is shown before that is known.
     """
 
     prompt_tokens: int | None
     served_by: ServedBy | None = None
+    unenforced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,11 +286,16 @@ class FunctionExecuted:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The answer is complete. Always the last event; a stream without it was cut."""
+    """The answer is complete. Always the last event; a stream without it was cut.
+
+    `unenforced` are the functions of which a call breaks its schema, or may, since nobody could
+    tell.
+    """
 
     reason: FinishReason
     usage: Usage
     timings: Timings = field(default_factory=Timings)
+    unenforced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ class EchoCompiler:
     def check_schema(self, schema: Mapping[str, JSON], param: str) -> None:
         """Every schema is good."""
 
+    def why_refused(self, schema: JSON) -> str:
+        return ""
+
 
 class HeldCompiler(EchoCompiler):
     """Compiles no grammar that holds `holds` before it is `released`."""
@@ -59,9 +62,10 @@ class SlowCompiler(EchoCompiler):
 
     checked = 0
 
-    def check_schema(self, schema: Mapping[str, JSON], param: str) -> None:
+    def why_refused(self, schema: JSON) -> str:
         time.sleep(0.02)
         self.checked += 1
+        return ""
 
 
 DIALECT = recognise("{{ messages }}", {})

@@ -1,20 +1,22 @@
 """A model behind the engine: prompt encoding, the engine and the output machine as one Backend."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import Final, Protocol, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from llm_api.core.errors import InvalidRequestError, UnavailableError
 from llm_api.core.llm.backend import ModelCard
-from llm_api.core.llm.encode import PromptEncoder
+from llm_api.core.llm.encode import EncodedPrompt, PromptEncoder
 from llm_api.core.llm.enforce import PreparedOutput
 from llm_api.core.llm.engine.engine import Engine
 from llm_api.core.llm.engine.job import TokenEvent, TokenRequest
 from llm_api.core.llm.engine.runner import Constraint, DrawingRules
 from llm_api.core.llm.observation import EngineStatus
 from llm_api.core.llm.output.machine import OutputMachine
+from llm_api.core.llm.resampling import resampled
 from llm_api.core.llm.tokenizer import Tokenizer
 from llm_api.core.llm.types import (
     AnswerDelta,
@@ -24,14 +26,22 @@ from llm_api.core.llm.types import (
     GenerationRequest,
     ReasoningDelta,
     Started,
+    ToolCall,
     ToolCallStarted,
     Usage,
 )
+from llm_api.core.utils.work_threads import WorkThreads
+
+if TYPE_CHECKING:
+    from llm_api.core.llm.emulation.call_check import CallRules, Verdict
 
 Result = TypeVar("Result")
 
 ENCODERS: Final = 4
 """Threads of one model that prompts become tokens on. A slow one keeps no other model waiting."""
+
+CHECKERS: Final = 2
+"""Threads of one model that calls are checked on. A check is short, but many calls end at once."""
 
 
 class Vocabulary(Tokenizer, Protocol):
@@ -84,6 +94,7 @@ class EngineBackend:
         self._engine = engine
         self._shares_prefixes_publicly = shares_prefixes_publicly
         self._threads = ThreadPoolExecutor(ENCODERS, "encode")
+        self._checkers = WorkThreads(CHECKERS, per_owner=1)
         self._is_closed = False
 
     @property
@@ -95,6 +106,28 @@ class EngineBackend:
         prompt = await self._on_thread(lambda: self._encoder.encode(request.prompt))
         self._check_bias(request)
         output = await self._preparer.prepare(request, prompt.text)
+        events = self._answer(request, prompt, output)
+        if output.call_checks:
+            first, judge = events, partial(self._verdicts, output.call_checks, request.scope)
+            events = resampled(
+                request,
+                lambda asked: first if asked is request else self._answer(asked, prompt),
+                output.call_checks,
+                judge,
+            )
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def _answer(
+        self,
+        request: GenerationRequest,
+        prompt: EncodedPrompt,
+        output: PreparedOutput[Constraint] | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """One attempt, prepared as `output` or now."""
+        if output is None:
+            output = await self._preparer.prepare(request, prompt.text)
         length = len(prompt.tokens)
         if request.max_tokens == 0:
             yield Started(length)
@@ -108,6 +141,13 @@ class EngineBackend:
             async with aclosing(answer.events(tokens)) as events:
                 async for event in events:
                     yield event
+
+    async def _verdicts(
+        self, checks: Mapping[str, "CallRules"], scope: str, calls: Sequence[ToolCall]
+    ) -> list["Verdict"]:
+        return await self._checkers.run(
+            lambda: [checks[call.name].verdict(call.arguments) for call in calls], scope
+        )
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return await self._on_thread(lambda: [self._encoder.count(text) for text in texts])

@@ -29,7 +29,10 @@ from llm_api.core.llm.json_schema import check_finite, refusal, sound, subschema
 from llm_api.core.llm.types import JSON
 
 CHECK_SECONDS: Final = 0.5
-"""What one check may take: references can make a small schema cost exponential time."""
+"""Of computing, for one check: references can make a small schema cost exponential time."""
+
+FORM_SECONDS: Final = 2.0
+"""Of computing, to see that a schema is well formed: its size alone decides."""
 
 _LONGEST_PROBLEM: Final = 300
 _PROBLEMS: Final = 20
@@ -65,7 +68,7 @@ class JSONValidator:
 
     def problem(self, value: JSON) -> str:
         """What is wrong with the value, and where; "" if nothing is. Raises UncheckableError."""
-        self._start()
+        self._start(CHECK_SECONDS)
         try:
             worst = best_match(islice(self._validator.iter_errors(value), _PROBLEMS))
         except Unresolvable as error:
@@ -78,7 +81,7 @@ class JSONValidator:
         return said if worst.json_path == "$" else f"{worst.json_path}: {said}"
 
     def _check_form(self) -> None:
-        self._start()
+        self._start(FORM_SECONDS)
         judge = self._kind({**self._keywords(), "format": _nothing})
         try:
             for error in judge(Draft202012Validator.META_SCHEMA).iter_errors(self.schema):
@@ -97,12 +100,12 @@ class JSONValidator:
             except UncheckableError as error:
                 raise refusal(place.pointer, str(error), self.param) from error
 
-    def _start(self) -> None:
-        self._end = time.monotonic() + CHECK_SECONDS
+    def _start(self, seconds: float) -> None:
+        self._end = time.thread_time() + seconds
 
     def _left(self) -> float:
         """The seconds that are left. Raises UncheckableError when there are none."""
-        left = self._end - time.monotonic()
+        left = self._end - time.thread_time()
         if left <= 0:
             raise UncheckableError("it takes too long to check")
         return left

@@ -128,7 +128,7 @@ class GrammarCompiler:
 
     def check_schema(self, schema: Mapping[str, JSON], param: str) -> None:
         """Raises InvalidRequestError for the deepest part of a schema that cannot be enforced."""
-        if why := self._why_refused(dict(schema)):
+        if why := self.why_refused(dict(schema)):
             shared = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
             ends_at = time.monotonic() + SEARCH_SECONDS
 
@@ -136,12 +136,13 @@ class GrammarCompiler:
                 if time.monotonic() > ends_at:
                     return ""
                 part = place.schema
-                return self._why_refused({**part, **shared} if isinstance(part, dict) else part)
+                return self.why_refused({**part, **shared} if isinstance(part, dict) else part)
 
             pointer, reason = deepest_refused(schema, why_refused)
             raise refusal(pointer, reason or why, param)
 
-    def _why_refused(self, schema: JSON) -> str:
+    def why_refused(self, schema: JSON) -> str:
+        """Why a schema as a whole cannot be enforced; "" where it can. Blocks: milliseconds."""
         matcher = self._matcher(json.dumps({"grammars": [{"json_schema": schema}]}))
         return _reason(matcher) if matcher.is_error() else ""
 

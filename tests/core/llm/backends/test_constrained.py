@@ -28,6 +28,7 @@ from llm_api.core.llm.types import (
     ToolSpec,
 )
 from tests.core.llm.backends.test_llama import OPTIONS, ask, complete, open_backend
+from tests.core.llm.client_schemas import CLIENTS_SCHEMAS
 from tests.core.llm.random_schemas import Schema, random_object_schema, random_schema
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
@@ -212,3 +213,71 @@ async def test_what_cannot_be_enforced_is_refused(
     with pytest.raises(InvalidRequestError) as raised:
         await complete(backend, formed(output_format))
     assert raised.value.param == param
+
+
+LENIENT: list[Schema] = [
+    {"type": "array", "items": {"enum": ["a", "b", "c", "d"]}, "uniqueItems": True, "maxItems": 3},
+    {
+        "type": "array",
+        "items": {"type": "integer", "maximum": 9},
+        "maxItems": 3,
+        "contains": {"minimum": 4},
+    },
+    {"type": "string", "pattern": "^(?!q)", "maxLength": 3},
+    {
+        "oneOf": [
+            {"type": "integer", "maximum": 99},
+            {"type": "integer", "minimum": 9, "maximum": 200},
+        ]
+    },
+    {"type": "string", "enum": ["a", "b"], "not": {"const": "a"}},
+]
+
+
+@pytest.mark.parametrize("part", LENIENT, ids="+".join)
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_a_tool_that_cannot_be_held_is_checked_or_named(
+    backend: EngineBackend, part: Schema, is_whole: bool
+) -> None:
+    parameters: Schema = {"type": "object", "properties": {"a": part}, "required": ["a"]}
+    prompt = ChatPrompt((Message("user", "Call it."),), tools=(ToolSpec("act", "", parameters),))
+    choice = ToolChoice("required", frozenset({"act"}), is_parallel=False)
+    asked = GenerationRequest(prompt, 96, tool_choice=choice, is_whole=is_whole)
+    answers = await complete(
+        backend, *(replace(asked, sampling=replace(WILD, seed=seed)) for seed in range(6))
+    )
+    finished = [answer for answer in answers if answer.finished.reason == "tool_calls"]
+    assert finished
+    for answer in finished:
+        [call] = answer.tool_calls
+        problems = [
+            *jsonschema.Draft202012Validator(parameters).iter_errors(json.loads(call.arguments))
+        ]
+        assert bool(problems) == (answer.finished.unenforced == ("act",))
+    assert sum(not answer.finished.unenforced for answer in finished) >= len(finished) / 2
+
+
+async def test_a_strict_tool_that_cannot_be_held_is_refused_by_its_name(
+    backend: EngineBackend,
+) -> None:
+    schema: Schema = {"type": "object", "properties": {"a": {"uniqueItems": True}}}
+    tool = ToolSpec("act", "", schema, is_strict=True, param="tools[1].function.parameters")
+    prompt = ChatPrompt((Message("user", "Call it."),), tools=(ToolSpec("rest"), tool))
+    choice = ToolChoice("auto", frozenset({"act", "rest"}))
+    with pytest.raises(
+        InvalidRequestError, match=r"The function 'act': .*'/properties/a'"
+    ) as refusal:
+        await complete(backend, GenerationRequest(prompt, 8, tool_choice=choice))
+    assert refusal.value.param == "tools[1].function.parameters"
+
+
+@pytest.mark.parametrize("name", CLIENTS_SCHEMAS)
+async def test_tools_of_clients_libraries_are_called(backend: EngineBackend, name: str) -> None:
+    parameters, _ = CLIENTS_SCHEMAS[name]
+    prompt = ChatPrompt((Message("user", "Call it."),), tools=(ToolSpec("act", "", parameters),))
+    choice = ToolChoice("required", frozenset({"act"}), is_parallel=False)
+    asked = GenerationRequest(prompt, 200, tool_choice=choice, is_whole=True)
+    [answer] = await complete(backend, replace(asked, sampling=replace(WILD, seed=1)))
+    if answer.finished.reason == "tool_calls" and not answer.finished.unenforced:
+        draft = jsonschema.validators.validator_for(parameters)
+        draft(parameters).validate(json.loads(answer.tool_calls[0].arguments))

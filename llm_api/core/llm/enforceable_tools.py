@@ -1,0 +1,70 @@
+"""A tool as it is to be enforced, and what judges its calls where not all of it can be. Blocks."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.json_schema import checked, sound
+from llm_api.core.llm.output.schema import argument_schema
+from llm_api.core.llm.relaxed_schema import relaxed
+from llm_api.core.llm.tidy_schema import tidy
+from llm_api.core.llm.types import JSON, ToolSpec
+
+if TYPE_CHECKING:
+    from llm_api.core.llm.emulation.call_check import CallRules
+
+
+class SchemaCompiler(Protocol):
+    """Tells what of a schema cannot be enforced."""
+
+    def check_schema(self, schema: Mapping[str, JSON], param: str) -> None:
+        """Raises InvalidRequestError for the deepest part that cannot be enforced."""
+        ...
+
+    def why_refused(self, schema: JSON) -> str:
+        """Why a schema as a whole cannot be enforced; "" where it can."""
+        ...
+
+
+def enforceable(tool: ToolSpec, compiler: SchemaCompiler) -> tuple[ToolSpec, "CallRules | None"]:
+    """The tool with parameters that can be enforced, and what judges its calls by the others.
+
+    None where nothing is left to judge. Raises InvalidRequestError, which names the function: for a
+    malformed schema, one that is too large, and of a strict tool one that cannot be enforced.
+    """
+    try:
+        return _strict(tool, compiler) if tool.is_strict else _lenient(tool, compiler)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(
+            f"The function '{tool.name}': {error.message}", param=error.param
+        ) from error
+
+
+def _strict(tool: ToolSpec, compiler: SchemaCompiler) -> tuple[ToolSpec, None]:
+    schema = checked(argument_schema(tool), tool.param)
+    compiler.check_schema(schema, tool.param)
+    return replace(tool, parameters=schema), None
+
+
+def _lenient(tool: ToolSpec, compiler: SchemaCompiler) -> tuple[ToolSpec, "CallRules | None"]:
+    given = replace(tool, parameters=tidy(tool.parameters, tool.param))
+    whole = sound(argument_schema(given), tool.param)
+
+    def refuses(schema: dict[str, JSON]) -> bool:
+        try:
+            return bool(compiler.why_refused(checked(schema, tool.param)))
+        except InvalidRequestError:
+            return True
+
+    held = relaxed(whole, refuses)
+    enforced = replace(tool, parameters=checked(held, tool.param))
+    return enforced, None if held is whole else _rules(whole, tool.param)
+
+
+def _rules(schema: Mapping[str, JSON], param: str) -> "CallRules":
+    # The validator's libraries take a tenth of a second to import: only for those who use them.
+    from llm_api.core.llm.emulation.call_check import CallRules  # noqa: PLC0415
+    from llm_api.core.llm.emulation.json_validator import JSONValidator  # noqa: PLC0415
+
+    return CallRules(JSONValidator(schema, param, is_lenient=True))
