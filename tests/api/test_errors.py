@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from llm_api.core.errors import (
+    CollectionDamagedError,
     CollectionNotFoundError,
     ContextLengthExceededError,
     DocumentNotFoundError,
@@ -41,6 +42,7 @@ TABLE: list[tuple[LLMAPIError, int, str, str]] = [
     (VectorStoreUnavailableError("Down."), 503, "server_error", "vector_store_unavailable"),
     (StorageFullError("Full."), 507, "server_error", "storage_full"),
     (VectorStoreError("Odd."), 500, "server_error", "vector_store_failed"),
+    (CollectionDamagedError("Flipped."), 500, "server_error", "collection_damaged"),
     (GenerationError("Broken."), 500, "server_error", "generation_failed"),
     (ModelFileError("Cut."), 500, "server_error", "model_file_invalid"),
     (DownloadError("Gone."), 500, "server_error", "download_failed"),

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 from llm_api.core.rag.sentences import sentences, trimmed
 from llm_api.core.rag.types import Span
+from llm_api.core.rag.words import fold
 
 Terms: TypeAlias = Mapping[str, float]
 """Each term of a text, and what it weighs there."""
@@ -37,7 +38,7 @@ _LONG_SENTENCE: Final = 600  # characters; tables and code are read line by line
 @lru_cache(maxsize=4096)
 def terms(text: str) -> Terms:
     """The words of a text, cut to their stems; stop words hardly count."""
-    words = _TERM.findall(text.casefold())
+    words = _TERM.findall(fold(text))
     counts = Counter(
         (word[:_STEM_CHARACTERS], _STOP_WEIGHT if word in _STOP_WORDS else 1.0) for word in words
     )

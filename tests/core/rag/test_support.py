@@ -75,3 +75,16 @@ def test_passages_are_sentences_pairs_of_them_and_lines_of_what_has_none() -> No
     ]
     code = "x = 1  \n" * 100
     assert {code[span.start : span.end] for span in passages(code)} == {"x = 1", "x = 1  \nx = 1"}
+
+
+@pytest.mark.parametrize(
+    ("claim", "source"),
+    [
+        ("Die Straße", "DIE STRASSE"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("\ufb01nance", "finance"),
+        ("\uff26\uff55\uff4c\uff4c", "full"),
+    ],
+)
+def test_forms_of_a_word_are_the_same_word(claim: str, source: str) -> None:
+    assert overlap(terms(claim), terms(source)) == pytest.approx(1.0)

@@ -152,12 +152,14 @@ class EdgeEngine:
                 await self._open(name)
 
     async def _open(self, name: str) -> None:
-        path = self._path(name)
+        entry, path = self._catalogue.entries[name], self._path(name)
         look = _look(path)
         try:
             reason = None if look else f"its folder {path.name} is gone"
             if reason is None and self._is_durable:
                 reason = await _examine(name, path)
+            if self._catalogue.entries.get(name) != entry:
+                return  # somebody has deleted or replaced it meanwhile
             if reason is None:
                 self._points[name] = self._opened(name, load_shard(path))
                 self._points[name].seal_soon()

@@ -1,5 +1,6 @@
 """The embedded store over files that something else has happened to."""
 
+import asyncio
 import json
 import logging
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from llm_api.core.errors import CollectionDamagedError, CollectionNotFoundError
-from llm_api.core.rag.stores import edge_points, edge_sealing
+from llm_api.core.rag.stores import edge, edge_points, edge_sealing
 from llm_api.core.rag.stores.document_store import DocumentStore
 from llm_api.core.rag.stores.edge import open_edge
 from llm_api.core.rag.stores.edge_process import open_edge_process
@@ -197,6 +198,32 @@ async def test_damaged_collection_can_be_deleted_and_made_anew(folder: Path) -> 
             await find(store, "a")
         await put(store, "a", new_document("z", "again"))
     async with open_store(folder) as store:
+        assert await counts(store) == BOTH
+
+
+async def test_collection_that_is_deleted_while_it_is_looked_at_stays_deleted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = place_of(folder, 1) / "edge_config.json"
+    good = config.read_bytes()
+    config.write_bytes(b"")
+    examining, deleted = asyncio.Event(), asyncio.Event()
+
+    async def slowly(*_: object) -> None:
+        examining.set()
+        await deleted.wait()
+
+    async with open_edge(folder, is_durable=True) as engine:
+        store = DocumentStore(engine)
+        config.write_bytes(good)
+        monkeypatch.setattr(edge, "_examine", slowly)
+        looking = asyncio.create_task(store.describe_collection("a"))
+        await examining.wait()
+        await store.delete_collection("a")
+        deleted.set()
+        with pytest.raises(CollectionNotFoundError):
+            await looking
+        await put(store, "a", new_document("z", "again"))
         assert await counts(store) == BOTH
 
 
