@@ -10,7 +10,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -30,16 +30,31 @@ _CONTROL = b"\xff"
 _LIMITS: Final[Mapping[str, int | bool]] = {
     "initial_lexer_fuel": 500_000,
     "step_lexer_fuel": 50_000,
-    "step_max_items": 5_000,
-    "max_items_in_row": 1_000,
+    "step_max_items": 10_000,
+    "max_items_in_row": 2_000,
     "max_lexer_states": 50_000,
     "verbose_errors": False,
 }
 """What a grammar may cost, to compile and at each token: a step makes everybody wait.
 
-Measured with the default model's vocabulary: the worst grammars found take 0.4 s and 60 MiB to
-compile, and 60 ms for a token. llguidance's own limits let a token take ten times as long.
+Measured with the default model's vocabulary, of 70 families of hostile grammars: the worst takes
+half a second and 150 MiB to compile, and 35 ms for a token. With llguidance's own limits it was
+0.9 s for a token, and no end of it where text is forced.
 """
+
+FIRST_SECONDS: Final = 0.2
+SECONDS_PER_TOKEN: Final = 0.003
+"""What following a grammar may take in all, for an answer of so many tokens. As a rule it takes a
+twentieth of that."""
+
+MAX_FORCED_TOKENS: Final = 64
+"""In one step; what is forced beyond them is found in the next."""
+
+MOST_BEGINNINGS: Final = 32
+"""Where more tokens may come, not all of them are beginnings of one."""
+
+RECENT_TOKENS: Final = 8
+"""Tokens before a forced text that decide how it is divided."""
 
 SEARCH_SECONDS: Final = 0.5
 """How long the deepest culprit in a schema is sought: less deep ones are named after that."""
@@ -50,37 +65,116 @@ ends: at 8 MiB with 1,000 rules. Of this much, the largest grammar that is taken
 
 
 class TokenMatcher:
-    """Follows one answer through its grammar. See the protocol `Constraint`."""
+    """Follows one answer through its grammar. See the protocol `Constraint`.
 
-    def __init__(self, matcher: Any, vocabulary_size: int, end_token: int) -> None:
+    It finds forced text itself, a bounded part at a time: llguidance goes to the end of it in one
+    call, and a hundred characters of grammar can force millions. What all calls together may take
+    is bounded by the length of the answer.
+    """
+
+    def __init__(
+        self,
+        matcher: Any,
+        tokenizer: Any,
+        model: LlamaModel,
+        clock: Callable[[], float] = time.thread_time,
+    ) -> None:
         self._matcher = matcher
-        self._end_token = end_token
-        self._mask = np.zeros((vocabulary_size + 31) // 32, dtype=np.uint32)
-        self._vocabulary_size = vocabulary_size
+        self._tokenizer = tokenizer
+        self._model = model
+        self._clock = clock
+        self._control = set(model.control_tokens.values()) | model.end_tokens
+        self._mask = np.zeros((model.vocabulary_size + 31) // 32, dtype=np.uint32)
         self._known: tuple[bytes, NDArray[np.int32]] = b"", np.empty(0, dtype=np.int32)
+        self._is_known = False  # whether that is what may come now
+        self._recent: list[int] = []
+        self._spent = 0.0
+        self._allowance = FIRST_SECONDS
 
     def allowed(self) -> NDArray[np.int32]:
+        began = self._clock()
+        allowed = self._allowed()
+        self._spend(began)
+        return allowed
+
+    def accept(self, token: int) -> None:
+        began = self._clock()
+        self._allowance += SECONDS_PER_TOKEN
+        self._consume([token])
+        self._remember([token])
+        self._spend(began)
+
+    def force(self) -> list[int]:
+        began = self._clock()
+        forced = self._force()
+        self._allowance += SECONDS_PER_TOKEN * len(forced)
+        self._remember(forced)
+        self._spend(began)
+        return [*forced, self._tokenizer.eos_token] if self._matcher.is_stopped() else forced
+
+    def _allowed(self) -> NDArray[np.int32]:
+        if self._is_known:
+            return self._known[1]
         if self._matcher.is_error():
             raise ConstraintError
         self._matcher.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
         mask = self._mask.tobytes()
         if mask != self._known[0]:  # in free text it stays the same for many tokens
             bits = np.unpackbits(self._mask.view(np.uint8), bitorder="little")
-            tokens = np.flatnonzero(bits[: self._vocabulary_size]).astype(np.int32)
+            tokens = np.flatnonzero(bits[: self._model.vocabulary_size]).astype(np.int32)
             self._known = mask, tokens
         if self._matcher.is_error() or not len(self._known[1]):
             raise ConstraintError
+        self._is_known = True
         return self._known[1]
 
-    def accept(self, token: int) -> None:
-        if not self._matcher.consume_token(token):
+    def _force(self) -> list[int]:
+        """The tokens of the forced text, as the model would write it."""
+        text, steps = b"", 0
+        while steps < MAX_FORCED_TOKENS and (token := self._forced()) is not None:
+            self._consume([token])
+            text += self._model.token_bytes(token)
+            steps += 1
+        if not steps:
+            return []
+        is_over = self._matcher.is_stopped()
+        self._is_known = False
+        if not self._matcher.rollback(steps):
+            raise ConstraintError
+        tokens: list[int]
+        if is_over:
+            tokens = self._tokenizer.tokenize_bytes(text)
+        else:  # the last tokens may be part of one that is not forced any more
+            tokens, _ = self._tokenizer.tokenize_partial(text, recent_tokens=self._recent)
+        self._consume(tokens)
+        return tokens
+
+    def _forced(self) -> int | None:
+        """The longest token that may come, if all others are its beginnings."""
+        if self._matcher.is_stopped():
+            return None
+        allowed = self._allowed()
+        if len(allowed) > MOST_BEGINNINGS:
+            return None
+        texts = {int(token): self._model.token_bytes(int(token)) for token in allowed}
+        longest = max(texts, key=lambda token: len(texts[token]))
+        is_forced = texts[longest] and self._control.isdisjoint(texts)
+        return (
+            longest if is_forced and all(map(texts[longest].startswith, texts.values())) else None
+        )
+
+    def _consume(self, tokens: list[int]) -> None:
+        self._is_known = False
+        if not self._matcher.consume_tokens(tokens):
             raise ConstraintError
 
-    def force(self) -> list[int]:
-        forced: list[int] = self._matcher.compute_ff_tokens()
-        if not self._matcher.consume_tokens(forced):
+    def _remember(self, tokens: list[int]) -> None:
+        self._recent = [*self._recent, *tokens][-RECENT_TOKENS:]
+
+    def _spend(self, began: float) -> None:
+        self._spent += self._clock() - began
+        if self._spent > self._allowance:
             raise ConstraintError
-        return [*forced, self._end_token] if self._matcher.is_stopped() else forced
 
 
 class GrammarCompiler:
@@ -97,7 +191,7 @@ class GrammarCompiler:
         Raises InvalidRequestError that names `param` for a grammar that is wrong or too large.
         """
         matcher = self._matcher(grammar)
-        constraint = TokenMatcher(matcher, self._model.vocabulary_size, self._tokenizer.eos_token)
+        constraint = TokenMatcher(matcher, self._tokenizer, self._model)
         reason = _reason(matcher) if matcher.is_error() else ""
         try:
             constraint.allowed()

@@ -15,6 +15,9 @@ _COMPACT: Final[Mapping[str, JSON]] = {
 }
 """JSON without room for white space: no model can fill an answer with it."""
 
+_OPTIONS: Final = '%llguidance {"no_forcing": true}'
+"""Of all grammars of an answer. Forced text is found by who follows it: see `TokenMatcher`."""
+
 ANY_TEXT: Final = "TEXT"
 GAP: Final = "GAP"
 
@@ -32,7 +35,8 @@ class Lark:
         self._rules = {ANY_TEXT: r"/(.|\n)*/", GAP: r"/[ \t\r\n]{0,8}/"}
 
     def __str__(self) -> str:
-        return "\n".join(f"{name}: {body}" for name, body in self._rules.items()) + "\n"
+        rules = "".join(f"{name}: {body}\n" for name, body in self._rules.items())
+        return f"{_OPTIONS}\n{rules}"
 
     def rule(self, name: str, body: str) -> str:
         """Add a rule; returns its name."""

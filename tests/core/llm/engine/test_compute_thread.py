@@ -82,6 +82,8 @@ async def test_a_call_knows_whether_others_wait_for_it(compute: ComputeThread) -
         seen.append(compute.is_awaited)
 
     await compute.run(lambda: compute.post_turn(partial(turn, 0)))
+    while not seen:  # the next call would wait for it
+        await asyncio.sleep(0.001)
     await compute.run(lambda: compute.post_turn(partial(turn, 1)))
     await compute.run(lambda: None)
     compute.post(partial(_wait_for, held))
