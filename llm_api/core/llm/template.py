@@ -51,19 +51,16 @@ class ChatTemplate:
         Raises ModelFileError where it is not valid Jinja or breaks its bounds.
         """
         if len(source) > LONGEST_SOURCE:
-            raise ModelFileError(
-                f"The model's chat template has {len(source):,} characters, and at most"
-                f" {LONGEST_SOURCE:,} are read."
-            )
+            raise _unusable(f"has {len(source):,} characters, of {LONGEST_SOURCE:,} at most")
         special = {"bos_token": bos_text, "eos_token": eos_text}
         loading = partial(_loading, source, special, control_texts)
         self._process = TemplateProcess(loading, limits or Limits())
         try:
             self.variables = frozenset(map(str, json.loads(self._process.load())))
         except TemplateFailedError as error:
-            raise ModelFileError(f"The model's chat template cannot be used: {error}") from error
+            raise _unusable(f"cannot be used: {error}") from error
         except TemplateBoundsError as error:
-            raise ModelFileError(f"The model's chat template {error}.") from error
+            raise _unusable(str(error)) from error
 
     def render(self, prompt: ChatPrompt) -> list[Segment]:
         """The prompt text up to where the assistant's answer begins. Blocks.
@@ -98,6 +95,10 @@ def _loading(source: str, special: dict[str, str], control_texts: frozenset[str]
 
 def _now() -> datetime:
     return datetime.now().astimezone()
+
+
+def _unusable(reason: str) -> ModelFileError:
+    return ModelFileError(f"The model's chat template {reason}; choose another model.")
 
 
 def _refused(reason: str) -> InvalidRequestError:

@@ -28,7 +28,7 @@ class Limits:
     the machine is busy.
     """
 
-    load_cpu_seconds: float = 5.0
+    load_cpu_seconds: float = 3.0
     render_cpu_seconds: float = 1.0
     wait_seconds: float = 10.0
     memory_bytes: int = 512 << 20
