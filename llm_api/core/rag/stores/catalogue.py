@@ -16,11 +16,13 @@ What a start does with what it finds:
        d. otherwise, or where the name is     it stays, and the log names it
           taken
 
-So nothing is removed because something else could not be read.
+In case 2 those that are disposable come last, and are so no longer. So nothing is removed because
+something else could not be read.
 """
 
 import json
 import logging
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -135,16 +137,13 @@ class Catalogue:
         self._entries = listed or {}  # 1
         entries = dict(self._entries)
         named = {entry.subfolder for entry in entries.values()}
-        for path in self._subfolders():
-            if path.name in named:
-                continue
-            if (path / _DISPOSABLE).exists():
-                if listed is not None:
-                    shutil.rmtree(path, ignore_errors=True)  # 3a
-                else:
-                    log.warning("%s was new or about to go, and stays as it is", path)  # 3d
+        unnamed = [path for path in self._subfolders() if path.name not in named]
+        for path in sorted(unnamed, key=_is_disposable):
+            if _is_disposable(path) and listed is not None:
+                shutil.rmtree(path, ignore_errors=True)  # 3a
                 continue
             self._recover(path, entries)
+            (path / _DISPOSABLE).unlink(missing_ok=True)
         if entries != listed:
             self.change(entries)
         for name, entry in entries.items():
@@ -205,7 +204,13 @@ class Catalogue:
             log.warning("what was in %s is kept as %s", self._file, kept.name)
 
     def _subfolders(self) -> Iterator[Path]:
-        return (path for path in sorted(self._folder.iterdir()) if path.is_dir())
+        """Those that may be looked into: the folder may be a disk of its own, with `lost+found`."""
+        paths = (path for path in sorted(self._folder.iterdir()) if path.is_dir())
+        return (path for path in paths if os.access(path, os.R_OK | os.X_OK))
+
+
+def _is_disposable(path: Path) -> bool:
+    return (path / _DISPOSABLE).exists()
 
 
 def mark_disposable(path: Path) -> None:

@@ -141,20 +141,31 @@ async def test_copy_of_a_collection_takes_nothing_over(
     assert "copy says that it is the collection 'b'" in caplog.text
 
 
-async def test_what_a_crash_left_unfinished_is_removed_unless_the_list_is_lost(
+async def test_what_a_crash_left_unfinished_is_removed_unless_the_list_was_lost(
     folder: Path,
 ) -> None:
     stray = folder / "0123.stray"
     stray.mkdir()
     (stray / "disposable").touch()
-    manifest = (folder / MANIFEST).read_bytes()
-    (folder / MANIFEST).unlink()
-    async with open_store(folder) as store:
-        assert await counts(store) == BOTH
-    assert stray.exists()
-    (folder / MANIFEST).write_bytes(manifest)
     async with open_store(folder):
         assert not stray.exists()
+    stray.mkdir()
+    (stray / "disposable").touch()
+    (folder / MANIFEST).unlink()
+    for _ in range(2):
+        async with open_store(folder) as store:
+            assert await counts(store) == BOTH
+        assert stray.exists()
+
+
+async def test_collection_that_was_about_to_go_when_the_list_was_lost_is_there_again(
+    folder: Path,
+) -> None:
+    (place_of(folder, 1) / "disposable").touch()
+    (folder / MANIFEST).unlink()
+    for _ in range(2):
+        async with open_store(folder) as store:
+            assert await counts(store) == BOTH
 
 
 # A damaged collection
