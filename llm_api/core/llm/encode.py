@@ -1,7 +1,7 @@
 """From a prompt to token ids: template, then vocabulary. Refuses what does not fit, never cuts."""
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from llm_api.core.errors import ContextLengthExceededError, InvalidRequestError
 from llm_api.core.llm.template import ChatTemplate
@@ -16,6 +16,10 @@ class EncodedPrompt:
 
     tokens: list[int]
     text: str = ""
+
+
+_LONG_TOKEN: Final = 16
+"""Characters that tokens seldom have on average."""
 
 
 class PromptEncoder:
@@ -81,6 +85,7 @@ class PromptEncoder:
             raise self._too_long(f"more than {least} tokens", param)
         tokens: list[int] = []
         for position, segment in enumerate(segments):
+            self._check_beginning(segment, param)
             tokens += self._tokenizer.tokenize(
                 segment.text,
                 add_special=adds_special and position == 0 and not self._has_bos(segment),
@@ -90,6 +95,20 @@ class PromptEncoder:
             if len(tokens) > 2 * self.context_length and segment is not segments[-1]:
                 raise self._too_long(f"more than {len(tokens)} tokens", param)
         return tokens
+
+    def _check_beginning(self, segment: Segment, param: str) -> None:
+        """What is far too long by its beginning is not tokenised whole: it would take a minute.
+
+        Twice the context, because the cut may be in the midst of a word.
+        """
+        size = _LONG_TOKEN * self.context_length
+        while size < len(segment.text):
+            beginning = self._tokenizer.tokenize(
+                segment.text[:size], add_special=False, parse_special=not segment.is_literal
+            )
+            if len(beginning) > 2 * self.context_length:
+                raise self._too_long(f"more than {len(beginning)} tokens", param)
+            size *= 2
 
     def _check_turns(self, prompt: ChatPrompt) -> None:
         """What cannot fit is not rendered. Of answers a template may leave out what it likes."""

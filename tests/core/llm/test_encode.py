@@ -1,5 +1,6 @@
 """From prompts to token ids, over a vocabulary of single characters."""
 
+import sys
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -157,3 +158,33 @@ def test_answers_and_blanks_may_be_left_out_by_the_template() -> None:
         "{% for turn in messages if turn.role == 'user' %}{{ turn.content | trim }}{% endfor %}"
     )
     assert encoder(template, context=10).encode(ChatPrompt(tuple(turns))).tokens == [BOS, ord("y")]
+
+
+@pytest.fixture
+def of_any_length(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A vocabulary whose tokens have no longest one, and drops every `z`; the sizes it is given."""
+
+    def dropping(self: LetterTokenizer, text: str, **options: bool) -> list[int]:
+        sizes.append(len(text))
+        return tokenize(self, text.replace("z", ""), **options)
+
+    sizes: list[int] = []
+    tokenize = LetterTokenizer.tokenize
+    monkeypatch.setattr(LetterTokenizer, "longest_token", sys.maxsize)
+    monkeypatch.setattr(LetterTokenizer, "tokenize", dropping)
+    return sizes
+
+
+def test_what_is_far_too_long_by_its_beginning_is_not_tokenised_whole(
+    of_any_length: list[int],
+) -> None:
+    for prompt in (TextPrompt("x" * 10_000), chat("z" * 1000 + "x" * 10_000)):
+        with pytest.raises(ContextLengthExceededError):
+            encoder(context=10).encode(prompt)
+    assert max(of_any_length) < 3000
+
+
+def test_a_long_text_of_few_tokens_fits(of_any_length: list[int]) -> None:
+    prompt = TextPrompt("z" * 10_000 + "x")
+    assert encoder(context=10).encode(prompt).tokens == [BOS, ord("x")]
+    assert sum(of_any_length) < 30_000
