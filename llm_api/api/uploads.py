@@ -3,8 +3,10 @@
 import errno
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from email.message import Message
 
 from fastapi import Request
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -46,9 +48,19 @@ async def read_form(request: Request, *, max_files: int) -> FormData:
 
 
 class _Parser(MultiPartParser):
-    """Refuses a body that ends before its last boundary: it was cut off."""
+    """Refuses a body that ends before its last boundary: it was cut off.
+
+    Knows a file by `filename*` alone, too. RFC 7578 forbids that, and older clients send it for
+    names that are not ASCII; to the library the file would be a field.
+    """
 
     _has_ended = False
+
+    def on_headers_finished(self) -> None:
+        part = self._current_part
+        if part.content_disposition is not None:
+            part.content_disposition = _with_plain_name(part.content_disposition)
+        super().on_headers_finished()
 
     def on_end(self) -> None:
         self._has_ended = True
@@ -63,6 +75,17 @@ class _Parser(MultiPartParser):
             yield piece
         if not self._has_ended:
             raise MultiPartException("It ends without its closing boundary: it was cut off.")
+
+
+def _with_plain_name(disposition: bytes) -> bytes:
+    """A part's header with the `filename` that its `filename*` spells. Pure."""
+    _, options = parse_options_header(disposition)
+    if b"filename" in options or b"filename*" not in disposition.lower():
+        return disposition
+    message = Message()
+    message["content-disposition"] = disposition.decode("latin-1")
+    name = message.get_filename("").replace("\\", "\\\\").replace('"', '\\"')
+    return disposition + f'; filename="{name}"'.encode() if name else disposition
 
 
 def _broken(reason: str) -> RequestRefusedError:

@@ -5,6 +5,7 @@ In JSON an object lists conditions that all have to hold:
     {"source": "docker-docs"}                      equals
     {"year": {"gte": 2020, "lt": 2024}}            eq ne gt gte lt lte in nin
     {"or": [{"lang": "en"}, {"and": [...]}]}       and, or
+    {"reviewer": null}, {"reviewer": {"ne": null}} has no value, has one
 
 An operator may be written with a dollar sign (`$gte`), as other stores have it.
 
@@ -47,6 +48,14 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Presence:
+    """The field has a value, or has none: it is absent, null, or an empty list."""
+
+    field: str
+    is_present: bool
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """Holds if all do: always, if there are none."""
 
@@ -58,7 +67,7 @@ class Or:
     filters: "tuple[Filter, ...]"
 
 
-Filter: TypeAlias = Comparison | And | Or
+Filter: TypeAlias = Comparison | Presence | And | Or
 
 EVERYTHING = And(())
 
@@ -69,7 +78,7 @@ def parse_filter(value: object, path: str = "filter") -> Filter:
     Raises InvalidRequestError whose `param` is the path of what is wrong.
     """
     found = _parse(value, path, 1)
-    if sum(1 for _ in _comparisons(found)) > MAX_COMPARISONS:
+    if sum(1 for _ in leaves(found)) > MAX_COMPARISONS:
         raise _refusal(f"A filter has at most {MAX_COMPARISONS} comparisons.", path)
     return found
 
@@ -95,6 +104,8 @@ def _entry(key: object, value: object, path: str, depth: int) -> Filter:
             _parse(item, f"{path}.{name}[{index}]", depth + 1) for index, item in enumerate(value)
         )
         return And(parts) if word == "and" else Or(parts)
+    if value is None:
+        return Presence(name, is_present=False)
     if not isinstance(value, dict):
         return Comparison(name, "eq", (_scalar(value, f"{path}.{name}"),))
     if not 1 <= len(value) <= len(_OPERATORS):
@@ -106,11 +117,13 @@ def _entry(key: object, value: object, path: str, depth: int) -> Filter:
     return comparisons[0] if len(comparisons) == 1 else And(comparisons)
 
 
-def _comparison(field: str, key: object, operand: object, path: str) -> Comparison:
+def _comparison(field: str, key: object, operand: object, path: str) -> Comparison | Presence:
     operator = _text(key, path).removeprefix("$")
     if operator not in _OPERATORS:
         raise _refusal(f"There is no operator {operator!r}; there are {_known()}.", path)
     path = f"{path}.{operator}"
+    if operand is None and operator in ("eq", "ne"):
+        return Presence(field, is_present=operator == "ne")
     if operator in _LISTS:
         if not isinstance(operand, list) or not 1 <= len(operand) <= MAX_VALUES:
             raise _refusal(f"{operator!r} takes a list of 1 to {MAX_VALUES} values.", path)
@@ -141,7 +154,11 @@ def _scalar(value: object, path: str) -> Scalar:
         case int() | float():
             raise _refusal("A number is finite, and an integer has at most 64 bits.", path)
         case _:
-            raise _refusal("A field is compared with a string, a number or a boolean.", path)
+            raise _refusal(
+                "A field is compared with a string, a number or a boolean; `eq` and `ne` also with"
+                " null.",
+                path,
+            )
 
 
 def _text(value: object, path: str) -> str:
@@ -152,12 +169,13 @@ def _text(value: object, path: str) -> str:
     return value
 
 
-def _comparisons(found: Filter) -> Iterator[Comparison]:
-    if isinstance(found, Comparison):
+def leaves(found: Filter) -> Iterator[Comparison | Presence]:
+    """Every condition on one field. Pure."""
+    if isinstance(found, Comparison | Presence):
         yield found
         return
     for part in found.filters:
-        yield from _comparisons(part)
+        yield from leaves(part)
 
 
 def _known() -> str:

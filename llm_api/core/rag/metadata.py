@@ -72,6 +72,11 @@ def tag(field: str, value: Scalar) -> str:
     return f"{text[:_LONGEST_TAG]}#{sha256(text.encode()).hexdigest()}"
 
 
+def presence_tag(field: str) -> str:
+    """The keyword of every document whose field has a value: no value's own, as it is no JSON."""
+    return f"{quote(field, safe='')}=*"
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """All that one document's metadata can be found by. Numbers and dates are by `path_name`."""
@@ -85,6 +90,8 @@ def keys(metadata: Metadata) -> Keys:
     """What a comparison with each field of this metadata can look at."""
     found = Keys([], {}, {})
     for field, values in metadata.items():
+        if any(True for _ in scalars(values)):
+            found.tags.append(presence_tag(field))
         for value in scalars(values):
             found.tags.append(tag(field, value))
             if isinstance(value, str):

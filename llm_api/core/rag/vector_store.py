@@ -22,7 +22,8 @@ FIRST_RULE: Final = 1
 """Words as Qdrant cuts them: by spaces and punctuation, in the form they are written in."""
 
 NEWEST_RULE: Final = 2
-"""Terms as `words` has them: of any normal form, and of scripts without spaces."""
+"""Terms as `words` has them: of any normal form, and of scripts without spaces. Also known since
+then: which fields of its metadata a document has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,27 @@ def test_charset_of_a_part_wins(desk: Desk) -> None:
     assert desk.get("/v1/rag/documents/a.csv").json()["text"] == "a: д\nb: ж\n\n"
 
 
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("filename*=UTF-8''na%C3%AFve%20one.txt", "naïve one.txt"),
+        ("filename*=iso-8859-1'en'M%FCller.txt", "Müller.txt"),
+        ("filename=a.txt; filename*=UTF-8''b.txt", "a.txt"),
+        ("filename*=UTF-8''a%22b.txt", 'a"b.txt'),
+    ],
+)
+def test_file_is_known_by_an_encoded_name_alone(desk: Desk, said: str, name: str) -> None:
+    file = f'--x\r\ncontent-disposition: form-data; name="file"; {said}\r\n\r\nwords\r\n'
+    where = 'content-disposition: form-data; name="collection"'
+    body = f"{file}--x\r\n{where}\r\n\r\n{desk.collection}\r\n--x--\r\n"
+    answer = desk.http.post(
+        "/v1/rag/files",
+        content=body.encode(),
+        headers={"content-type": "multipart/form-data; boundary=x"},
+    )
+    assert answer.json()["ids"] == [name]
+
+
 def test_changed_file_replaces_what_was_stored_of_it(desk: Desk) -> None:
     upload(desk, {"a.txt": b"old words"})
     assert upload(desk, {"a.txt": b"old words"}).json()["documents"][0]["status"] == "unchanged"

@@ -10,6 +10,7 @@ from llm_api.core.rag.filters import (
     And,
     Comparison,
     Or,
+    Presence,
     parse_filter,
 )
 
@@ -19,6 +20,9 @@ from llm_api.core.rag.filters import (
     [
         ({}, EVERYTHING),
         ({"a": 1}, Comparison("a", "eq", (1,))),
+        ({"a": None}, Presence("a", is_present=False)),
+        ({"a": {"$eq": None}}, Presence("a", is_present=False)),
+        ({"a": {"ne": None}}, Presence("a", is_present=True)),
         ({"a": {"in": ["x", 2, True]}}, Comparison("a", "in", ("x", 2, True))),
         ({"a": {"$nin": ["x"]}}, Comparison("a", "nin", ("x",))),
         (
@@ -67,8 +71,9 @@ def test_filter_at_every_limit_is_read() -> None:
         ({"and": []}, "filter.and"),
         ({"$or": {"a": 1}}, "filter.$or"),
         ({"or": [{"a": 1}, 5]}, "filter.or[1]"),
+        ({"a": {"in": ["x", None]}}, "filter.a.in[1]"),
+        ({"a": {"gt": None}}, "filter.a.gt"),
         ({"a": {}}, "filter.a"),
-        ({"a": None}, "filter.a"),
         ({"a": [1]}, "filter.a"),
         ({"a": {"like": "x"}}, "filter.a"),
         ({"a": {"eq": {"eq": 1}}}, "filter.a.eq"),

@@ -1,13 +1,25 @@
 import pytest
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.rag.metadata import MAX_FIELDS, MAX_ITEMS, MAX_TEXT, check_metadata, keys, tag
+from llm_api.core.rag.metadata import (
+    MAX_FIELDS,
+    MAX_ITEMS,
+    MAX_TEXT,
+    check_metadata,
+    keys,
+    presence_tag,
+    tag,
+)
 from llm_api.core.rag.types import Metadata, Scalar
 
 
 def test_metadata_is_found_by_tags_numbers_and_dates() -> None:
     found = keys({"a b": ["x", 1, True], "y": 2.5, "d": "1970-01-02", "n": None})
-    assert found.tags == ['a%20b="x"', "a%20b=1", "a%20b=true", "y=2.5", 'd="1970-01-02"']
+    assert found.tags == [
+        *("a%20b=*", 'a%20b="x"', "a%20b=1", "a%20b=true"),
+        *("y=*", "y=2.5"),
+        *("d=*", 'd="1970-01-02"'),
+    ]
     assert found.numbers == {"a%20b": [1.0], "y": [2.5]}
     assert found.dates == {"d": [86400.0]}
 
@@ -33,6 +45,7 @@ def test_tags_are_equal_as_their_values_are(one: Scalar, other: Scalar, are_equa
 def test_no_field_can_pose_as_another() -> None:
     assert tag('a="x', "y") != tag("a", 'x="y')
     assert tag("a=", "b") != tag("a", "=b")
+    assert tag("a", "*") != presence_tag("a")
 
 
 @pytest.mark.parametrize(

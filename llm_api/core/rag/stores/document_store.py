@@ -20,13 +20,14 @@ from llm_api.core.errors import (
     LLMAPIError,
 )
 from llm_api.core.rag.bm25 import Bm25
-from llm_api.core.rag.filters import Filter
+from llm_api.core.rag.filters import Filter, Presence, leaves
 from llm_api.core.rag.metadata import check_metadata, is_unicode
 from llm_api.core.rag.stores import layout, reading, writing
-from llm_api.core.rag.stores.points import AllOf, Engine, Points, Recipe, ranges
+from llm_api.core.rag.stores.points import AllOf, Condition, Engine, Points, Recipe, ranges
 from llm_api.core.rag.stores.ranking import Question
 from llm_api.core.rag.types import Document, Metadata
 from llm_api.core.rag.vector_store import (
+    FIRST_RULE,
     Collection,
     DocumentPage,
     DocumentRecord,
@@ -146,9 +147,10 @@ class DocumentStore:
         return deleted
 
     async def delete_matching(self, collection: str, filter: Filter) -> int:
-        where, deleted = AllOf((layout.DOCUMENTS, layout.condition(filter))), 0
+        deleted = 0
         async with self._turns[collection]:
-            points = await self._points(collection)
+            where = AllOf((layout.DOCUMENTS, await self._condition(collection, filter)))
+            points = self._engine.points(collection)
             while found := (await points.scroll(where, _DELETED_AT_ONCE))[0]:
                 records = [layout.read_document(one.payload) for one in found.values()]
                 await writing.delete(
@@ -180,8 +182,8 @@ class DocumentStore:
     async def list_documents(
         self, collection: str, filter: Filter, cursor: str | None, limit: int
     ) -> DocumentPage:
-        where = AllOf((layout.DOCUMENTS, layout.condition(filter)))
-        points = await self._points(collection)
+        where = AllOf((layout.DOCUMENTS, await self._condition(collection, filter)))
+        points = self._engine.points(collection)
         found, following = await points.scroll(where, limit, _check_cursor(cursor))
         records = (layout.read_document(one.payload).record() for one in found.values())
         return DocumentPage(tuple(records), following)
@@ -192,7 +194,7 @@ class DocumentStore:
             asked = Embedding(query.vector.model, len(query.vector.values))
             _check_embedding(collection, recipe.embedding, asked)
         points = self._engine.points(collection)
-        where = layout.condition(query.filter)
+        where = await self._condition(collection, query.filter)
         if keys := {part.key for part in ranges(where)}:
             await points.index_numbers(keys)
         return await reading.search(
@@ -203,6 +205,16 @@ class DocumentStore:
         dense = None if query.vector is None else query.vector.values
         sparse = None if query.mode == "dense" else self._bm25(rule).query(query.text)
         return Question(query.mode, dense, sparse, query.top_k, query.score_threshold)
+
+    async def _condition(self, collection: str, filter: Filter) -> Condition:
+        """Raises InvalidRequestError where the collection does not know what fields there are."""
+        rule = (await self._engine.recipe(collection)).words
+        if rule == FIRST_RULE and any(isinstance(one, Presence) for one in leaves(filter)):
+            raise InvalidRequestError(
+                "This collection was made before filters took null; run `llm-api rag reindex`.",
+                param="filter",
+            )
+        return layout.condition(filter)
 
     async def _points(self, collection: str) -> Points:
         await self._engine.recipe(collection)  # which says if there is none

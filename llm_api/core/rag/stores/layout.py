@@ -21,8 +21,8 @@ from pydantic import TypeAdapter
 
 from llm_api.core.rag.bm25 import SparseVector
 from llm_api.core.rag.dates import parse_date
-from llm_api.core.rag.filters import And, Comparison, Filter, Or
-from llm_api.core.rag.metadata import keys, path_name, tag
+from llm_api.core.rag.filters import And, Comparison, Filter, Or, Presence
+from llm_api.core.rag.metadata import keys, path_name, presence_tag, tag
 from llm_api.core.rag.stores.points import (
     AllOf,
     AnyOf,
@@ -33,7 +33,7 @@ from llm_api.core.rag.stores.points import (
     Point,
     Range,
 )
-from llm_api.core.rag.types import Chunk, Document, Metadata, MetadataValue, Scalar, Section, Span
+from llm_api.core.rag.types import Chunk, Document, Metadata, MetadataValue, Section, Span
 from llm_api.core.rag.vector_store import DocumentRecord, NewDocument
 
 KEYWORDS = ("kind", "document_id", "version", "tags")
@@ -235,10 +235,11 @@ def condition(wanted: Filter) -> Condition:
             return AllOf(tuple(condition(part) for part in filters))
         case Or(filters):
             return AnyOf(tuple(condition(part) for part in filters))
-        case Comparison(field, "eq" | "in", values):
-            return _match(field, values)
-        case Comparison(field, "ne" | "nin", values):
-            return Not(_match(field, values))
+        case Presence(field, is_present):
+            return _unless(not is_present, Match("tags", (presence_tag(field),)))
+        case Comparison(field, "eq" | "ne" | "in" | "nin" as operator, values):
+            tags = tuple(tag(field, value) for value in values)
+            return _unless(operator in ("ne", "nin"), Match("tags", tags))
         case Comparison(field, order, (str(text),)):
             return Range(f'dates."{path_name(field)}"', **{order: parse_date(text)})
         case Comparison(field, order, (value,)):
@@ -247,8 +248,8 @@ def condition(wanted: Filter) -> Condition:
             raise ValueError(f"{wanted} is no filter that was parsed")
 
 
-def _match(field: str, values: Sequence[Scalar]) -> Match:
-    return Match("tags", tuple(tag(field, value) for value in values))
+def _unless(is_negated: bool, match: Match) -> Condition:
+    return Not(match) if is_negated else match
 
 
 def _uuid(*parts: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from llm_api.core.errors import (
+    InvalidRequestError,
     StorageFullError,
     VectorStoreLockedError,
     VectorStoreUnavailableError,
@@ -59,6 +60,8 @@ async def test_collection_of_an_earlier_version_is_searched_by_the_rule_of_its_w
         assert (await store.describe_collection("c")).word_rule == FIRST_RULE
         assert await find(store, "c", "大学", mode="sparse") == ()
         assert len(await find(store, "c", "北京大学", mode="sparse")) == 1
+        with pytest.raises(InvalidRequestError, match="reindex"):
+            await found_ids(store, "c", {"v": None})
 
 
 async def test_store_in_memory_leaves_nothing_behind(tmp_path: Path) -> None:
