@@ -16,18 +16,22 @@ cover the size and the time of a head (`bounded_head`) and of a body (`body_limi
 import asyncio
 import logging
 from asyncio import TimerHandle, Transport
-from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from llm_api.api.answer_cycle import AnswerCycle
 from llm_api.api.errors import Failure
-from llm_api.api.middleware.request_id import new_request_id
+from llm_api.api.http_framing import (
+    BodyOnly,
+    HeldFlow,
+    content_length,
+    has_body,
+    head_of_body,
+    refusal,
+)
 from llm_api.core.utils.seldom import Seldom
 
 log = logging.getLogger(__name__)
@@ -38,6 +42,8 @@ LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
 """What is thrown away of a body that nobody wants, so that its client comes to read the answer."""
 LINGER_BYTES_AFTER_REFUSAL: Final = 256 * 1024
+MAX_REFUSED: Final = 256
+"""Connections beyond the limit that are answered at the same time."""
 STALLED_SECONDS: Final = 60.0
 """A client that takes none of its answer for so long is cut off, as nginx does by default."""
 FIRST_PROBE_SECONDS: Final = 0.02
@@ -47,7 +53,6 @@ OLD_CLIENT_SECONDS: Final = 5.0
 
 _VERSIONS = ("1.0", "1.1")
 _HEAD_END = b"\r\n\r\n"
-_FRAMING = (b"transfer-encoding", b"content-length")
 _NOT_HTTP = Failure(
     400, "invalid_request_error", "What was sent is not valid HTTP/1.1.", "invalid_http"
 )
@@ -76,7 +81,7 @@ class HTTPConnection(HttpToolsProtocol):
     """
 
     stalled_seconds = STALLED_SECONDS
-    flow: "_Flow"
+    flow: HeldFlow
     cycle: AnswerCycle
 
     _tells_full = Seldom(60)  # of all connections together
@@ -94,13 +99,11 @@ class HTTPConnection(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Take the connection, or refuse it where there are enough."""
         super().connection_made(transport)
-        self.flow = _Flow(transport)
+        self.flow = HeldFlow(transport)
         if self.client is not None:  # an IPv4 address as a socket for both families has it
             self.client = (self.client[0].removeprefix("::ffff:"), self.client[1])
         if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency:
-            if self._tells_full.is_due():
-                log.warning(_FULL_LOG, self.limit_concurrency)
-            self._refuse(_FULL)
+            self._refuse_connection(self.limit_concurrency)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the timers: nothing is waited for any more."""
@@ -163,7 +166,7 @@ class HTTPConnection(HttpToolsProtocol):
         self.scope["raw_path"] = target.path
         self.scope["path"] = unquote(target.path.decode("ascii"))
         self.scope["query_string"] = target.query or b""
-        self._body_left = _content_length(self.headers)
+        self._body_left = content_length(self.headers)
         is_old = version != "1.1"
         self.cycle = AnswerCycle(
             scope=self.scope,
@@ -182,7 +185,7 @@ class HTTPConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole; one whose upgrade is not spoken has its body still to come."""
-        if self.parser.should_upgrade() and _has_body(self.headers):
+        if self.parser.should_upgrade() and has_body(self.headers):
             return
         self._is_whole = True
         super().on_message_complete()
@@ -267,8 +270,8 @@ class HTTPConnection(HttpToolsProtocol):
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
             if not self._is_whole:
-                self.parser = httptools.HttpRequestParser(_BodyOnly(self))
-                self.parser.feed_data(_head_of_body(self.headers))
+                self.parser = httptools.HttpRequestParser(BodyOnly(self))
+                self.parser.feed_data(head_of_body(self.headers))
 
     def _reason(self) -> Failure:
         """Why the parser has ended."""
@@ -288,11 +291,20 @@ class HTTPConnection(HttpToolsProtocol):
         if self._is_answering and self.cycle.response_started:
             self.transport.abort()
             return
-        self.transport.write(_refusal(failure))
+        self.transport.write(refusal(failure))
         if self._is_answering:
             self.cycle.disconnected = True  # whatever its route answers is too late
             self.cycle.message_event.set()
         self._linger(LINGER_BYTES_AFTER_REFUSAL)
+
+    def _refuse_connection(self, limit: int) -> None:
+        """Answer that there are enough; where too many are still being told so, close at once."""
+        if self._tells_full.is_due():
+            log.warning(_FULL_LOG, limit)
+        if len(self.connections) > limit + MAX_REFUSED:
+            self.transport.abort()
+        else:
+            self._refuse(_FULL)
 
     def _linger(self, max_bytes: int) -> None:
         """End the answer, let its client read it, and close: at once, it could not any more.
@@ -344,59 +356,3 @@ class HTTPConnection(HttpToolsProtocol):
     def _leave_if_silent(self) -> None:
         if self._is_answering and self.cycle.is_silent_and_old:
             self.transport.abort()
-
-
-class _Flow(FlowControl):
-    """uvicorn's, which whoever waits for a message resumes: not while the connection holds it."""
-
-    _is_held = False
-
-    def hold(self, is_held: bool) -> None:
-        """Read nothing until this is called with False."""
-        was_held, self._is_held = self._is_held, is_held
-        if is_held:
-            self.pause_reading()
-        elif was_held:
-            self.resume_reading()
-
-    def resume_reading(self) -> None:
-        if not self._is_held:
-            super().resume_reading()
-
-
-class _BodyOnly:
-    """What a parser tells of a body whose head another one has read."""
-
-    def __init__(self, connection: HTTPConnection) -> None:
-        self.on_header = connection.on_header
-        self.on_body = connection.on_body
-        self.on_message_complete = connection.on_message_complete
-
-
-def _head_of_body(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    framing = [b"%b: %b\r\n" % header for header in headers if header[0] in _FRAMING]
-    return b"POST / HTTP/1.1\r\n" + b"".join(framing) + b"\r\n"
-
-
-def _content_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
-    """As the parser has checked it; 0 where there is none."""
-    return int(dict(headers).get(b"content-length", b"0"))
-
-
-def _has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    return _content_length(headers) > 0 or any(name == _FRAMING[0] for name, _ in headers)
-
-
-def _refusal(failure: Failure) -> bytes:
-    """The whole answer."""
-    body = failure.to_json().encode()
-    headers = {
-        "content-type": "application/json",
-        "content-length": str(len(body)),
-        "x-request-id": new_request_id(),
-        "connection": "close",
-        **failure.headers,
-    }
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    phrase = HTTPStatus(failure.status).phrase
-    return f"HTTP/1.1 {failure.status} {phrase}\r\n{lines}\r\n".encode() + body

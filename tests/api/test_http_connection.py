@@ -5,11 +5,12 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from fastapi import FastAPI
 
+from llm_api.api import http_connection
 from llm_api.api.bounded_head import MAX_HEAD_BYTES, BoundedHeadProtocol
 from llm_api.api.http_connection import LINGER_BYTES, LINGER_SECONDS
 from tests.api.bodies import chat
@@ -280,6 +281,17 @@ def test_more_connections_than_are_allowed_are_refused(
             assert answer(again)[0] == 200
     told = [record for record in caplog.records if "MAX_CONNECTIONS" in record.getMessage()]
     assert len(told) <= 1
+
+
+def test_a_flood_of_connections_is_not_held_to_be_refused(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_connection, "MAX_REFUSED", 2)
+    with served(app, BoundedHeadProtocol, max_connections=1) as address, ExitStack() as stack:
+        held = [stack.enter_context(connected(address)) for _ in range(5)]
+        told = [bytes_until_end(connection) for connection in held[1:]]
+    assert all(told[:2])
+    assert not any(told[2:])
 
 
 # Other dialects
