@@ -15,6 +15,7 @@ from uuid import UUID
 
 from llm_api.core.errors import (
     CollectionDamagedError,
+    CollectionNotFoundError,
     EmbeddingMismatchError,
     InvalidRequestError,
     LLMAPIError,
@@ -90,12 +91,15 @@ class DocumentStore:
 
     async def list_collections(self) -> tuple[Collection, ...]:
         names = sorted(await self._engine.names())
-        return tuple([await self._described(name) for name in names])
+        described = [await self._described(name) for name in names]
+        return tuple(one for one in described if one is not None)
 
-    async def _described(self, name: str) -> Collection:
-        """Of several: one that fails keeps nobody from the others."""
+    async def _described(self, name: str) -> Collection | None:
+        """Of several: one that fails, or was deleted meanwhile, keeps nobody from the others."""
         try:
             return await self.describe_collection(name)
+        except CollectionNotFoundError:
+            return None
         except LLMAPIError:
             raise
         except Exception:

@@ -99,6 +99,18 @@ async def test_odd_collection_name_is_refused(store: VectorStore, bad: str) -> N
         await store.create_collection(bad, MODEL)
 
 
+async def test_list_that_is_made_while_a_collection_goes_has_the_others(
+    store: VectorStore, name: str
+) -> None:
+    await put(store, name, new_document("a", "one"))
+    for _ in range(3):
+        await put(store, f"{name}-new", new_document("a", "one"))
+        lists = [asyncio.create_task(store.list_collections()) for _ in range(4)]
+        await store.delete_collection(f"{name}-new")
+        for listed in await asyncio.gather(*lists):
+            assert name in {one.name for one in listed}
+
+
 async def test_deleted_collection_is_gone_and_can_be_made_anew(
     store: VectorStore, name: str
 ) -> None:
