@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from scripts.fuzz import bodies
+from scripts.fuzz import bodies, files
 from scripts.fuzz.rounds import ROUND_EXAMPLES, Target, hunt
 
 TARGETS: Mapping[str, Callable[[], AbstractContextManager[Target[Any]]]] = {
     "bodies": bodies.opened,
+    "files": files.opened,
 }
 
 

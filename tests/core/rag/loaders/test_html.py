@@ -71,8 +71,9 @@ def test_later_chunks_of_a_long_table_carry_its_header(cell: str) -> None:
     head = "".join(f"<{cell}>{name}" for name in ("Name", "Quantity", "Price"))
     loaded = load_html(long_table(f"<tr>{head}"), LIMIT)
     document = Document("d", loaded.text, sections=loaded.sections)
-    chunks = split_document(
-        document, ChunkSettings(60, 0), lambda texts: [len(text.split()) for text in texts]
+    settings = ChunkSettings(60, 0)
+    chunks = list(
+        split_document(document, settings, lambda texts: [len(text.split()) for text in texts])
     )
     rows = [chunk for chunk in chunks if "Item" in chunk.text]
     assert len(rows) > 4
