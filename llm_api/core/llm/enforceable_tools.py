@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.json_schema import checked, sound
+from llm_api.core.llm.json_schema import checked
 from llm_api.core.llm.output.schema import argument_schema
 from llm_api.core.llm.relaxed_schema import relaxed
-from llm_api.core.llm.tidy_schema import tidy
+from llm_api.core.llm.tool_schema import naming, whole_schema
 from llm_api.core.llm.types import JSON, ToolSpec
 
 if TYPE_CHECKING:
@@ -33,12 +33,8 @@ def enforceable(tool: ToolSpec, compiler: SchemaCompiler) -> tuple[ToolSpec, "Ca
     None where nothing is left to judge. Raises InvalidRequestError, which names the function: for a
     malformed schema, one that is too large, and of a strict tool one that cannot be enforced.
     """
-    try:
+    with naming(tool):
         return _strict(tool, compiler) if tool.is_strict else _lenient(tool, compiler)
-    except InvalidRequestError as error:
-        raise InvalidRequestError(
-            f"The function '{tool.name}': {error.message}", param=error.param
-        ) from error
 
 
 def _strict(tool: ToolSpec, compiler: SchemaCompiler) -> tuple[ToolSpec, None]:
@@ -48,8 +44,7 @@ def _strict(tool: ToolSpec, compiler: SchemaCompiler) -> tuple[ToolSpec, None]:
 
 
 def _lenient(tool: ToolSpec, compiler: SchemaCompiler) -> tuple[ToolSpec, "CallRules | None"]:
-    given = replace(tool, parameters=tidy(tool.parameters, tool.param))
-    whole = sound(argument_schema(given), tool.param)
+    whole = whole_schema(tool)
 
     def refuses(schema: dict[str, JSON]) -> bool:
         try:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from llm_api.core.errors import LLMAPIError
 from llm_api.core.llm.collect import added, cut_short
+from llm_api.core.llm.token_count import used_after
 from llm_api.core.llm.types import (
     Event,
     Finished,
@@ -55,9 +56,13 @@ async def resampled(
     for number in range(ATTEMPTS):
         attempt = _Attempt(judged, request.is_whole, is_first=number == 0)
         try:
-            async with aclosing(attempt.run(generate(_varied(request, number)))) as events:
+            async with aclosing(generate(_varied(request, number))) as events:
+                used = 0
                 async for event in events:
-                    yield event
+                    used = used_after(event, used)
+                    request.meter.tokens = used_after(spent, 0) + used
+                    for shown in attempt.take(event):
+                        yield shown
             attempt.verdicts = await judge(attempt.calls)
         except LLMAPIError:
             if best is None or attempt.has_shown:
@@ -116,14 +121,8 @@ class _Attempt:
         is_better = other is None or self.has_shown or self._broken < other._broken
         return self if is_better or other is None else other
 
-    async def run(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-        """What of the events is shown at once. Closing this closes `events`."""
-        async with aclosing(events):
-            async for event in events:
-                for shown in self._take(event):
-                    yield shown
-
-    def _take(self, event: Event) -> Iterator[Event]:
+    def take(self, event: Event) -> Iterator[Event]:
+        """What of this event is shown at once."""
         match event:
             case Finished():
                 self._finished = event

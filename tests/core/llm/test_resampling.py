@@ -24,6 +24,7 @@ from llm_api.core.llm.types import (
     ToolCallStarted,
     Usage,
 )
+from llm_api.core.utils.token_meter import TokenMeter
 from tests.core.llm.output.reading import AUTO, request
 from tests.fakes import FakeBackend, Step
 
@@ -176,6 +177,17 @@ async def test_where_no_further_attempt_can_be_made_there_is_the_first() -> None
     assert (await drawing.shown(WHOLE))[-1] == end(unenforced=("tag",))
     with pytest.raises(OverloadedError):
         await Drawing([OverloadedError("full", retry_after_seconds=1)]).shown(WHOLE)
+
+
+async def test_whatever_was_drawn_is_metered_though_nothing_was_shown() -> None:
+    drawing = Drawing(answer(call(0, "bad")), [START, *call(0, "good")[:2], 60.0])
+    asked = replace(STREAMED, meter=TokenMeter())
+    events = resampled(asked, drawing.backend.generate, ["tag"], judge)
+    async with aclosing(events):
+        assert await anext(events) == WARNED
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(events), 0.05)
+    assert asked.meter.tokens == (5 + 9) + (5 + 2)
 
 
 async def test_to_leave_is_to_abort_the_attempt() -> None:

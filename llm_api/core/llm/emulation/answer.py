@@ -75,10 +75,11 @@ class Answer:
             case other:
                 assert_never(other)
 
-    def rest(self) -> list[Event]:
+    def rest(self, *, bears: bool = False) -> list[Event]:
         """What was kept, now that it is checked, and the end. Blocks.
 
-        An answer that was cut has no calls, and its text is what there is of it. Raises
+        An answer that was cut has no calls, and its text is what there is of it. Where nothing
+        better is to come, it `bears` calls that break what cannot be enforced. Raises
         InvalidAnswerError.
         """
         finished = self.finished
@@ -90,10 +91,10 @@ class Answer:
                 f"That is no function call. The functions are: {names}."
                 f" A call is written like this:\n{example_call()}"
             )
-        for call in self._calls:
-            self._plan.call_check.check(call.name, call.arguments)
         if self._calls:
-            return [*self._call_events(), replace(finished, reason="tool_calls")]
+            broken = self._plan.call_check.broken(self._calls, bears=bears)
+            end = replace(finished, reason="tool_calls", unenforced=broken)
+            return [*self._call_events(), end]
         if self._plan.is_required:
             raise InvalidAnswerError("A function must be called.")
         return [*self._text_events(self._checked_text()), finished]

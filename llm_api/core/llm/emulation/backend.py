@@ -7,12 +7,15 @@
 ```
 What the inner backend can do itself passes through untouched, and what neither can is refused by
 name. Text streams at once, as long as nothing was asked of it; calls, and text in a format, come
-in one piece when they are known to be valid. An invalid call is never shown.
+in one piece when they are known to be valid. An invalid call is never shown, but for one of a tool
+that is not strict, which breaks only what no backend could enforce: where no attempt gave a better
+one, its end says so.
 
 Usage and timings are those of all attempts together, and each may use `max_tokens`. Stop strings
 are the inner backend's: they end calls as well.
 """
 
+import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -24,7 +27,7 @@ from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.collect import added
 from llm_api.core.llm.emulation.answer import Answer
 from llm_api.core.llm.emulation.checks import InvalidAnswerError
-from llm_api.core.llm.emulation.plan import EMULATED, Needs, find_needs, make_plan
+from llm_api.core.llm.emulation.plan import EMULATED, Needs, Plan, find_needs, make_plan
 from llm_api.core.llm.emulation.prompts import told_again
 from llm_api.core.llm.observation import Observation, observe
 from llm_api.core.llm.output.dialect import new_call_id
@@ -37,6 +40,8 @@ from llm_api.core.llm.types import (
     Usage,
 )
 from llm_api.core.utils.work_threads import WorkThreads
+
+logger = logging.getLogger(__name__)
 
 ATTEMPTS: Final = 3
 
@@ -92,6 +97,7 @@ class EmulatingBackend:
         plan = await self._threads.run(partial(make_plan, request, needs), request.scope)
         self._backend.card.capabilities.check(plan.request)
         prompt, problem = plan.prompt, ""
+        bearable: Answer | None = None
         spent = Finished("stop", Usage(0, 0))
         for attempt in range(self._attempts):
             answer = Answer(plan, self._new_id)
@@ -104,7 +110,7 @@ class EmulatingBackend:
                     request.meter.tokens = used_after(spent, 0) + used
                     if attempt and isinstance(event, Started):
                         continue
-                    for shown in answer.take(event):
+                    for shown in answer.take(_warned(event, plan, request)):
                         yield shown
             spent = added(spent, answer.finished)
             try:
@@ -112,10 +118,32 @@ class EmulatingBackend:
             except InvalidAnswerError as error:
                 problem = str(error)
                 prompt = told_again(prompt, answer.text, problem)
+                if error.is_bearable and bearable is None:
+                    bearable = answer
                 continue
             for event in rest:
-                yield replace(spent, reason=event.reason) if isinstance(event, Finished) else event
+                yield _with_end(event, spent)
             return
-        raise GenerationError(
-            f"The model gave no valid answer in {self._attempts} attempts. The last: {problem}"
-        )
+        if bearable is None:
+            raise GenerationError(
+                f"The model gave no valid answer in {self._attempts} attempts. The last: {problem}"
+            )
+        end = partial(bearable.rest, bears=True)
+        for event in await self._threads.run(end, request.scope):
+            yield _with_end(event, spent)
+
+
+def _warned(event: Event, plan: Plan, request: GenerationRequest) -> Event:
+    """The start of a stream says beforehand of which functions calls may break their schema."""
+    if not isinstance(event, Started) or request.is_whole:
+        return event
+    return replace(event, unenforced=plan.call_check.unenforced)
+
+
+def _with_end(event: Event, spent: Finished) -> Event:
+    """The event; the end is that of all attempts."""
+    if not isinstance(event, Finished):
+        return event
+    for name in event.unenforced:
+        logger.warning("a call of %s does not follow its schema", name)
+    return replace(spent, reason=event.reason, unenforced=event.unenforced)

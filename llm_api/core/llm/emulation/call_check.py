@@ -6,7 +6,10 @@ from pydantic_core import from_json
 
 from llm_api.core.llm.emulation.json_patterns import UncheckableError
 from llm_api.core.llm.emulation.json_validator import JSONValidator
-from llm_api.core.llm.types import JSON
+from llm_api.core.llm.output.schema import argument_schema
+from llm_api.core.llm.relaxed_schema import without_unenforced
+from llm_api.core.llm.tool_schema import naming, whole_schema
+from llm_api.core.llm.types import JSON, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +47,20 @@ class CallRules:
             return self.enforced is not None and not self.enforced.problem(value)
         except UncheckableError:
             return False
+
+
+def call_rules(tool: ToolSpec) -> CallRules:
+    """What judges the calls of a tool that no grammar holds.
+
+    Raises InvalidRequestError, which names the function: for a malformed schema, one that is too
+    large, and of a strict tool one that cannot be checked within a bound.
+    """
+    with naming(tool):
+        if tool.is_strict:
+            return CallRules(JSONValidator(argument_schema(tool), tool.param))
+        whole = whole_schema(tool)
+        enforced = without_unenforced(whole)
+        judge = JSONValidator(whole, tool.param, is_lenient=True)
+        if enforced == whole:
+            return CallRules(judge)
+        return CallRules(judge, JSONValidator(enforced, tool.param, is_lenient=True))

@@ -10,15 +10,16 @@ from pydantic_core import from_json
 
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.capabilities import FORMATS
+from llm_api.core.llm.emulation.call_check import Verdict, call_rules
 from llm_api.core.llm.emulation.json_patterns import UncheckableError, matches
 from llm_api.core.llm.emulation.json_validator import JSONValidator
 from llm_api.core.llm.json_schema import refusal
-from llm_api.core.llm.output.schema import argument_schema
 from llm_api.core.llm.types import (
     JSON,
     ChoiceFormat,
     JSONFormat,
     RegexFormat,
+    ToolCall,
     ToolSpec,
 )
 
@@ -28,7 +29,14 @@ _FENCE: Final = "```"
 
 
 class InvalidAnswerError(Exception):
-    """What is wrong with an answer, as the model is told."""
+    """What is wrong with an answer, as the model is told.
+
+    What `is_bearable` breaks nothing that can be enforced.
+    """
+
+    def __init__(self, problem: str, *, is_bearable: bool = False) -> None:
+        super().__init__(problem)
+        self.is_bearable = is_bearable
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +77,34 @@ class CallCheck:
 
     def __init__(self, tools: Sequence[ToolSpec], allowed: Collection[str]) -> None:
         """Raises InvalidRequestError for parameters that cannot be checked."""
-        self._validators = {
-            tool.name: JSONValidator(argument_schema(tool), f"tools[{index}].function.parameters")
-            for index, tool in enumerate(tools)
-            if tool.name in allowed
-        }
+        self._rules = {tool.name: call_rules(tool) for tool in tools if tool.name in allowed}
 
-    def check(self, name: str, arguments: str) -> None:
-        """Raises InvalidAnswerError for arguments that the function does not take."""
-        if problem := _json_problem(self._validators[name], arguments):
-            raise InvalidAnswerError(f"The arguments of {name} are not valid: {problem}.")
+    @property
+    def unenforced(self) -> tuple[str, ...]:
+        """The functions of which a call may be shown that breaks its schema."""
+        return tuple(name for name, rules in self._rules.items() if rules.enforced is not None)
+
+    def broken(self, calls: Sequence[ToolCall], *, bears: bool) -> tuple[str, ...]:
+        """The functions of which a call breaks its schema where that can be borne, or may.
+
+        Raises InvalidAnswerError for calls that cannot be borne, or where nothing `bears` any that
+        can; InvalidRequestError for a schema by which no call can be judged.
+        """
+        verdicts = [(call.name, self._verdict(call)) for call in calls]
+        worst_last = sorted(verdicts, key=lambda pair: not pair[1].is_bearable)
+        for name, verdict in reversed(worst_last):
+            is_borne = verdict.is_bearable and (bears or not verdict.is_certain)
+            if verdict.problem and not is_borne:
+                said = f"The arguments of {name} are not valid: {verdict.problem}."
+                raise InvalidAnswerError(said, is_bearable=verdict.is_bearable)
+        return tuple(dict.fromkeys(name for name, verdict in verdicts if verdict.problem))
+
+    def _verdict(self, call: ToolCall) -> Verdict:
+        rules = self._rules[call.name]
+        verdict = rules.verdict(call.arguments)
+        if not verdict.is_certain and not verdict.is_bearable:
+            raise refusal("", verdict.problem, rules.whole.param)
+        return verdict
 
 
 def _json_problem(validator: JSONValidator, text: str) -> str:

@@ -27,8 +27,8 @@ from llm_api.core.llm.types import (
 class CachingBackend:
     """Neither the backend nor the answers are its own. `version` is the server's.
 
-    Only answers that came to their end are kept. Equal requests that run at the same moment are
-    each generated.
+    Only answers that came to their end are kept, and of these none with a call that breaks its
+    schema. Equal requests that run at the same moment are each generated.
     """
 
     def __init__(self, backend: Backend, answers: Answers, version: str) -> None:
@@ -69,7 +69,8 @@ class CachingBackend:
         async with aclosing(self._backend.generate(request)) as events:
             async for event in events:
                 recorder.take(event)
-                if isinstance(event, Finished) and recorder.answer is not None:
+                is_worth_it = isinstance(event, Finished) and not event.unenforced
+                if is_worth_it and recorder.answer is not None:
                     await self._answers.put(key, recorder.answer)
                 yield event
 

@@ -34,6 +34,7 @@ from llm_api.core.llm.types import (
     ToolCallDelta,
     ToolCallStarted,
     ToolChoice,
+    ToolSpec,
     Usage,
 )
 from llm_api.core.utils.distribution import Distribution
@@ -387,7 +388,8 @@ async def test_what_neither_can_do_is_refused_by_name(asked: GenerationRequest, 
 
 async def test_a_schema_that_cannot_be_checked_is_refused_before_anything_is_asked() -> None:
     backend = says("x")
-    broken = replace(NOW, parameters={"type": "object", "properties": {"a": {"type": "numbr"}}})
+    parameters: dict[str, JSON] = {"type": "object", "properties": {"a": {"type": "numbr"}}}
+    broken = replace(NOW, parameters=parameters, param="tools[1].function.parameters")
     with pytest.raises(InvalidRequestError) as refusal:
         await events_of(backend, request(AUTO, tools=(TOOLS[0], broken)))
     assert refusal.value.param == "tools[1].function.parameters"
@@ -445,3 +447,61 @@ def test_what_the_backend_inside_shows_is_shown() -> None:
     inside = ClosableBackend(observations=[status])
     assert list(observe(EmulatingBackend(inside))) == [status]
     assert list(observe(EmulatingBackend(FakeBackend()))) == []
+
+
+TAG: dict[str, JSON] = {
+    "type": "object",
+    "properties": {"a": {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}},
+    "required": ["a"],
+    "additionalProperties": False,
+}
+TAGS = (ToolSpec("tag", "", TAG, param="server_tools"),)
+MAY_TAG = ToolChoice("auto", frozenset({"tag"}))
+TWICE, ONCE, WRONG = call("tag", a=[1, 1]), call("tag", a=[1, 2]), call("tag", a="x")
+
+
+async def test_what_cannot_be_enforced_is_asked_for_again_as_the_rest_is() -> None:
+    backend = says(TWICE, ONCE)
+    completion = await answer_to(backend, request(MAY_TAG, tools=TAGS))
+    assert [one.arguments for one in completion.tool_calls] == ['{"a": [1, 2]}']
+    assert completion.finished.unenforced == ()
+    assert "has an item twice" in turns(backend.requests[1])[-1][1]
+
+
+async def test_where_only_that_is_broken_each_time_the_first_such_call_is_shown_and_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    backend = says(WRONG, TWICE, WRONG)
+    completion = await answer_to(backend, request(MAY_TAG, tools=TAGS))
+    assert [one.arguments for one in completion.tool_calls] == ['{"a": [1, 1]}']
+    assert completion.finished.reason == "tool_calls"
+    assert completion.finished.unenforced == ("tag",)
+    assert "a call of tag does not follow its schema" in caplog.text
+
+
+async def test_what_can_be_enforced_is_never_shown_broken() -> None:
+    for calls in ((WRONG,), (f"{TWICE}\n{WRONG}",)):
+        with pytest.raises(GenerationError):
+            await answer_to(says(*calls), request(MAY_TAG, tools=TAGS))
+
+
+async def test_a_strict_tool_is_never_shown_broken() -> None:
+    strict = (replace(TAGS[0], is_strict=True),)
+    with pytest.raises(GenerationError):
+        await answer_to(says(TWICE), request(MAY_TAG, tools=strict))
+
+
+async def test_a_stream_says_beforehand_which_calls_may_be_broken() -> None:
+    asked = request(MAY_TAG, tools=TAGS)
+    [streamed, *_] = await events_of(says(ONCE), asked)
+    [whole, *_] = await events_of(says(ONCE), replace(asked, is_whole=True))
+    assert (streamed, whole) == (Started(5, unenforced=("tag",)), Started(5))
+
+
+async def test_a_refusal_names_the_function_and_who_brought_it() -> None:
+    broken = replace(TAGS[0], parameters={"properties": {"a": {"type": "numbr"}}})
+    with pytest.raises(
+        InvalidRequestError, match=r"The function 'tag': .*'server_tools'"
+    ) as refusal:
+        await events_of(says("x"), request(MAY_TAG, tools=(broken,)))
+    assert refusal.value.param == "server_tools"

@@ -55,6 +55,15 @@ async def test_an_equal_request_gets_the_same_answer_without_the_backend(answers
     assert again[-1] == Finished("stop", Usage(5, 3, cached_tokens=5))
 
 
+async def test_an_answer_that_breaks_a_schema_is_not_kept(answers: Answers) -> None:
+    end = Finished("tool_calls", Usage(5, 3), unenforced=("tag",))
+    inner = FakeBackend(lambda _: [Started(5), end])
+    backend, request = CachingBackend(inner, answers, "1"), greedy()
+    for _ in range(2):
+        assert use(await answered(backend, request)) == "miss"
+    assert len(inner.requests) == 2
+
+
 async def test_a_seed_makes_a_request_repeatable_and_another_one_another_request() -> None:
     backend = CachingBackend(FakeBackend(), MemoryAnswers(10_000, 60), "1")
     request = replace(greedy(), sampling=Sampling(temperature=1, seed=7))
