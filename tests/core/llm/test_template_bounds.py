@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 import resource
 import signal
 import threading
@@ -285,38 +286,49 @@ def test_nothing_of_the_environment_is_there(monkeypatch: pytest.MonkeyPatch) ->
     rendered.close()
 
 
-WORDS = ["'ab'", "10**9", "range(99999)", "messages", "[1, 'x']", "9", "namespace(x=1)", "x", "y"]
-WORDS += ["''", "{'a': 1}", "true", "lipsum(9)"]
-JOINTS = [" ~ ", " + ", " * ", " ** ", " % ", " // ", " == ", " in ", ", ", "|join(", "|replace(9,"]
-FILTERS = [
-    *("abs", "batch(9)", "capitalize", "center(99999)", "dictsort", "escape", "filesizeformat"),
-    *("first", "float", "format(9)", "groupby('role')", "indent(9999)", "int", "items", "join"),
-    *("last", "length", "list", "lower", "map('string')", "max", "min", "pprint", "random"),
-    *("reverse", "round(99999)", "select", "slice(9999)", "sort", "string", "striptags", "sum"),
-    *("title", "tojson(indent=9999)", "trim", "truncate(9)", "unique", "upper", "urlencode"),
-    *("urlize", "wordcount", "wordwrap(1)", "xmlattr"),
+TEXTS = [
+    *(
+        "'ab'",
+        "box.x",
+        "(T ~ T)",
+        "(T + T)",
+        "(T * N)",
+        "(T % N)",
+        "(L | join(T))",
+        "(T | indent(N))",
+    ),
+    *("(T | center(N))", "T.ljust(N)", "(T | replace('a', T))", "T.replace('', T)", "(L | tojson)"),
+    *("(L | tojson(indent=N))", "(L | string)", "(T | wordwrap(9))", "(T | urlize)", "lipsum(N)"),
+    *("(T | striptags)", "T[:N]", "(T | urlencode)", "(T | title)", "strftime_now(T)", "(T | e)"),
+    *("'{:>9}'.format(T)", "'%s%s' % (T, T)", "(L | pprint)", "(T | truncate(N))", "(N | string)"),
 ]
+LISTS = [
+    *("[1, 2]", "range(N % 99999)", "messages", "[L, L]", "(L | list + L | list)", "(T | list)"),
+    *("(L | sort | list)", "(L | batch(9) | list)", "(L | slice(9) | list)", "T.split('b')"),
+    *("(L | unique | list)", "(L | reverse | list)", "(L | map('string') | list)", "L[:N]"),
+    *("((L | list) * 9)", "(L | groupby('role') | list)", "(L | select | list)"),
+]
+NUMBERS = [
+    *("2", "9", "999", "(N * N)", "(N ** 9)", "(N + N)", "(T | length)", "(L | length)"),
+    *("(N // 2)", "(T | wordcount)", "(T == T) | int", "(L == L) | int", "(N % 99)", "(T | int)"),
+]
+KINDS = {"T": TEXTS, "L": LISTS, "N": NUMBERS}
 
 
 def random_source(draw: random.Random) -> str:
-    """Expressions of everything that Jinja has, in loops and macros that make them grow."""
+    """Expressions of all that Jinja has, of the right kinds, in loops that make them grow."""
 
-    def expression(depth: int) -> str:
-        if depth == 0:
-            return draw.choice(WORDS)
-        if draw.random() < 0.5:
-            return f"({expression(depth - 1)}|{draw.choice(FILTERS)})"
-        joint = draw.choice(JOINTS)
-        closing = ")" if "(" in joint else ""
-        return f"({expression(depth - 1)}{joint}{expression(depth - 1)}{closing})"
+    def expression(kind: str, depth: int) -> str:
+        """The first of each list are the simple ones."""
+        chosen = draw.choice(KINDS[kind] if depth > 0 else KINDS[kind][:2])
+        return re.sub(r"\b[TLN]\b", lambda found: expression(found[0], depth - 1), chosen)
 
-    inner = "".join(
-        f"{{% set {draw.choice('xy')} = {expression(3)} %}}{{{{ {expression(2)} }}}}"
-        for _ in range(3)
-    )
+    lines = [f"{{% set box.x = {expression('T', 4)} ~ '' %}}" for _ in range(3)]
+    lines += [f"{{{{ {expression(draw.choice('TLN'), 3)} }}}}" for _ in range(2)]
+    inner = "".join(draw.sample(lines, len(lines)))
     for _ in range(draw.randrange(3)):
-        inner = f"{{% for x in {expression(1)} %}}{inner}{{% endfor %}}"
-    return inner
+        inner = f"{{% for one in {expression('L', 2)} %}}{inner}{{% endfor %}}"
+    return "{% set box = namespace(x='ab') %}{{ messages }}" + inner
 
 
 FUZZ_SECONDS = float(os.environ.get("TEMPLATE_FUZZ_SECONDS", "10"))
