@@ -1,15 +1,25 @@
 """What is wrong with a call, by the schema of its function. Blocks."""
 
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic_core import from_json
 
+from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.emulation.json_patterns import UncheckableError
 from llm_api.core.llm.emulation.json_validator import JSONValidator
 from llm_api.core.llm.output.schema import argument_schema
 from llm_api.core.llm.relaxed_schema import without_unenforced
 from llm_api.core.llm.tool_schema import naming, whole_schema
-from llm_api.core.llm.types import JSON, ToolSpec
+from llm_api.core.llm.types import JSON, ToolCall, ToolSpec
+
+ANSWER_SECONDS: Final = 2.0
+"""Of computing, for all calls of one answer."""
+
+TOOLS_SECONDS: Final = 4.0
+"""Of computing, to make ready for all tools of one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,31 @@ class CallRules:
             return self.enforced is not None and not self.enforced.problem(value)
         except UncheckableError:
             return False
+
+
+def verdicts(rules: Mapping[str, CallRules], calls: Sequence[ToolCall]) -> list[Verdict]:
+    """What is wrong with each call. Those that there is no time for are not judged."""
+    ends_at = time.thread_time() + ANSWER_SECONDS
+    return [
+        rules[call.name].verdict(call.arguments)
+        if time.thread_time() < ends_at
+        else Verdict("it takes too long to check", is_certain=False)
+        for call in calls
+    ]
+
+
+def every_call_rules(tools: Iterable[ToolSpec]) -> dict[str, CallRules]:
+    """What judges the calls of each tool, by its name. Raises InvalidRequestError."""
+    ends_at = time.thread_time() + TOOLS_SECONDS
+    rules: dict[str, CallRules] = {}
+    for tool in tools:
+        if time.thread_time() > ends_at:
+            raise InvalidRequestError(
+                "The schemas of all functions take too long to check; send less of them.",
+                param=tool.param,
+            )
+        rules[tool.name] = call_rules(tool)
+    return rules
 
 
 def call_rules(tool: ToolSpec) -> CallRules:

@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.capabilities import FORMATS
-from llm_api.core.llm.emulation.call_check import Verdict, call_rules
+from llm_api.core.llm.emulation.call_check import Verdict, every_call_rules, verdicts
 from llm_api.core.llm.emulation.json_patterns import UncheckableError, matches
 from llm_api.core.llm.emulation.json_validator import JSONValidator
 from llm_api.core.llm.json_schema import refusal
@@ -77,7 +77,7 @@ class CallCheck:
 
     def __init__(self, tools: Sequence[ToolSpec], allowed: Collection[str]) -> None:
         """Raises InvalidRequestError for parameters that cannot be checked."""
-        self._rules = {tool.name: call_rules(tool) for tool in tools if tool.name in allowed}
+        self._rules = every_call_rules(tool for tool in tools if tool.name in allowed)
 
     @property
     def unenforced(self) -> tuple[str, ...]:
@@ -90,20 +90,21 @@ class CallCheck:
         Raises InvalidAnswerError for calls that cannot be borne, or where nothing `bears` any that
         can; InvalidRequestError for a schema by which no call can be judged.
         """
-        verdicts = [(call.name, self._verdict(call)) for call in calls]
-        worst_last = sorted(verdicts, key=lambda pair: not pair[1].is_bearable)
+        judged = [
+            (call.name, self._certain(call.name, verdict))
+            for call, verdict in zip(calls, verdicts(self._rules, calls), strict=True)
+        ]
+        worst_last = sorted(judged, key=lambda pair: not pair[1].is_bearable)
         for name, verdict in reversed(worst_last):
             is_borne = verdict.is_bearable and (bears or not verdict.is_certain)
             if verdict.problem and not is_borne:
                 said = f"The arguments of {name} are not valid: {verdict.problem}."
                 raise InvalidAnswerError(said, is_bearable=verdict.is_bearable)
-        return tuple(dict.fromkeys(name for name, verdict in verdicts if verdict.problem))
+        return tuple(dict.fromkeys(name for name, verdict in judged if verdict.problem))
 
-    def _verdict(self, call: ToolCall) -> Verdict:
-        rules = self._rules[call.name]
-        verdict = rules.verdict(call.arguments)
+    def _certain(self, name: str, verdict: Verdict) -> Verdict:
         if not verdict.is_certain and not verdict.is_bearable:
-            raise refusal("", verdict.problem, rules.whole.param)
+            raise refusal("", verdict.problem, self._rules[name].whole.param)
         return verdict
 
 
