@@ -144,11 +144,13 @@ def _tools(specs: Sequence[ToolSpec], choice: ToolChoice | None, flavour: Flavou
 
 
 def _tool(spec: ToolSpec) -> JSON:
-    function: JSON = {
+    function: Fields = {
         "name": spec.name,
         "description": spec.description,
         "parameters": dict(spec.parameters),
     }
+    if spec.is_strict:
+        function["strict"] = True
     return {"type": "function", "function": function}
 
 

@@ -179,6 +179,12 @@ def test_openai_is_shown_every_tool_and_told_which_may_be_called(
     assert "parallel_tool_calls" not in body
 
 
+def test_who_asks_for_strictness_gets_it_there_too() -> None:
+    strict = replace(TOOLS, tools=(replace(TOOLS.tools[0], is_strict=True), TOOLS.tools[1]))
+    body = asked(chat(prompt=strict, tool_choice=ToolChoice("auto", frozenset({"add", "sub"}))))
+    assert [tool["function"].get("strict") for tool in body["tools"]] == [True, None]
+
+
 @pytest.mark.parametrize("flavour", ["vllm", "llama-server", "huggingface"])
 def test_elsewhere_only_tools_that_may_be_called_are_shown(flavour: FlavourName) -> None:
     choice = ToolChoice("required", frozenset({"sub"}))
