@@ -71,11 +71,12 @@ def test_names_are_checked_where_no_key_protects_or_names_are_given(
 
 def test_the_one_key_may_do_everything_within_the_limits_of_the_settings() -> None:
     access = access_of(api_key="sk-one", key_requests_per_minute=5, key_concurrency=2)
-    key = access.identify(["wrong", "sk-one"])
+    key = access.identify(["sk-one"])
     assert key is not None
     assert (key.name, key.scopes, key.models) == ("API_KEY", SCOPES, None)
     assert key.limits == Limits(requests_per_minute=5, concurrency=2)
     assert access.identify(["wrong"]) is None
+    assert access.identify(["wrong", "sk-one"]) is None
     assert access.identify([]) is None
 
 

@@ -97,7 +97,7 @@ async def test_a_model_is_found_by_its_alias(client: httpx2.AsyncClient) -> None
     assert (await client.get(f"/v1/models/{ALIAS}")).json()["id"] == MODEL_ID
 
 
-@pytest.mark.parametrize("name", ["nope", "", "%ED%A0%80", "%00", "a" * 5000])
+@pytest.mark.parametrize("name", ["nope", "%ED%A0%80", "%00", "a" * 5000])
 async def test_an_unknown_model_is_not_found(client: httpx2.AsyncClient, name: str) -> None:
     response = await client.get(f"/v1/models/{name}")
     assert response.status_code == 404
