@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 from llm_api.core.errors import UnreadableFileError
@@ -73,22 +73,25 @@ def _parse_line(number: int, line: str) -> JSON:
 
 
 def _leaves(value: JSON) -> Iterator[tuple[str, str]]:
-    """Path and words of every value that is there. No recursion, however deep it nests."""
-    stack: list[tuple[str, JSON]] = [("", value)]
-    while stack:
-        path, value = stack.pop()
-        match value:
-            case dict():
-                children: Iterable[tuple[str, JSON]] = (
-                    (f"{path}.{name}" if path else name, child) for name, child in value.items()
-                )
-                stack.extend(reversed(list(children)))
-            case list():
-                listed = ((f"{path}[{index}]", child) for index, child in enumerate(value))
-                stack.extend(reversed(list(listed)))
-            case None | "":
-                pass
-            case str():
+    """Path and words of every value that is there. No recursion, however deep it nests.
+
+    Paths are made when their turn comes: those of all values may be a thousand times the file.
+    """
+    levels: list[Iterator[tuple[str, JSON]]] = [iter([("", value)])]
+    while levels:
+        path, value = next(levels[-1], (None, None))
+        if path is None:
+            levels.pop()
+        elif isinstance(value, dict | list):
+            levels.append(_children(path, value))
+        elif isinstance(value, str):
+            if value:
                 yield path, value
-            case _:
-                yield path, json.dumps(value)
+        elif value is not None:
+            yield path, json.dumps(value)
+
+
+def _children(path: str, value: dict[str, JSON] | list[JSON]) -> Iterator[tuple[str, JSON]]:
+    if isinstance(value, dict):
+        return ((f"{path}.{name}" if path else name, child) for name, child in value.items())
+    return ((f"{path}[{index}]", child) for index, child in enumerate(value))

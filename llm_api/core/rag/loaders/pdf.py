@@ -21,6 +21,8 @@ from llm_api.core.rag.loaders.pdf_page import has_pictures, is_blank, page_text
 from llm_api.core.rag.loaders.text_builder import HeadingPath, TextBuilder
 
 _LISTED: Final = 20
+_MOST_SEARCHED: Final = 20_000_000
+"""Characters looked at for the places of headings: beyond them they count from the next page."""
 _ENCRYPTED: Final = (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY)
 
 
@@ -59,6 +61,7 @@ def load_pdf(data: bytes, limits: Limits) -> LoadedText:
         raise UnreadableFileError(f"it has {len(pdf):,} pages; at most {limits.pages:,} are read")
     outline, path = _outline(pdf), HeadingPath()
     headings: tuple[str, ...] = ()
+    searched = 0
     builder = TextBuilder(limits.characters)
     for index in range(len(pdf)):
         text = _page_text(pdf, index, unread)
@@ -66,7 +69,9 @@ def load_pdf(data: bytes, limits: Limits) -> LoadedText:
         builder.begin_section(headings, index + 1)
         for level, title in outline.get(index, ()):
             headings = path.enter(level, title)
-            place = re.search(r"\s+".join(map(re.escape, title.split(" "))), text)
+            searched += len(text)
+            words = map(re.escape, title.split(" "))
+            place = re.search(r"\s+".join(words), text) if searched <= _MOST_SEARCHED else None
             if place:
                 builder.begin_section(headings, index + 1, start=start + place.start())
         builder.add(text + "\n\n" if text else "")

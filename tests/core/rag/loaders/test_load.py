@@ -247,6 +247,18 @@ def test_json_lines_and_a_list_give_a_paragraph_for_each_record() -> None:
     assert lines.metadata["records"] == 2
 
 
+def test_long_name_above_many_values_costs_no_more_than_its_bound() -> None:
+    data = json.dumps({"x" * 100_000: [1] * 100_000}).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableFileError, match="more than 1,000,000 characters"):
+            loaded(data, "a.json", Limits(characters=1_000_000))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 10_000_000
+
+
 def test_lone_surrogate_in_json_leaves_text_that_can_be_encoded() -> None:
     assert loaded(r'{"a": "x\ud800y", "b": "\u0000z"}', "a.json").text == "a: x\ufffdy\nb: z\n\n"
 

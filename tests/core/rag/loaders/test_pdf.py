@@ -1,5 +1,6 @@
 """In which order a PDF page is read, what of it becomes text, and what is named."""
 
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -147,6 +148,13 @@ def test_pages_with_nothing_but_a_picture_are_named() -> None:
 def test_picture_beside_text_is_named_by_its_page() -> None:
     found = loaded(drawn_pdf(draw("words", 72, 700) + PICTURE))
     assert found.warnings == ("Pages with pictures, which are not read: 1.",)
+
+
+def test_outline_of_many_titles_for_one_long_page_is_read_in_time() -> None:
+    data = pdf(["x " * 20_000, "end"], outline=[("x x x x x x x x x x y", 0)] * 2_000)
+    began = time.process_time()
+    assert load_pdf(data, Limits()).sections[-1].headings == ("x x x x x x x x x x y",)
+    assert time.process_time() - began < 8
 
 
 def test_blank_page_is_no_loss() -> None:
