@@ -1,6 +1,7 @@
 """The map of the service: settings in, application out, and the process that serves it."""
 
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -138,6 +139,7 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
     config = _uvicorn_config(app, settings, _CLOSING_SECONDS)
     server = Server(config, draining_of(app).drain, settings.drain_seconds)
     server.run(listening_sockets(config))
+    gc.freeze()  # all is closed: to look for cycles in PyTorch's modules would take seconds
     if failures:
         raise failures[0]
 

@@ -115,7 +115,7 @@ async def test_store_whose_process_is_stopped_answers_within_the_timeout_and_is_
         began = time.monotonic()
         calls = (find(store, "c"), store.list_collections(), store.delete_documents("c", ["b"]))
         answers = await asyncio.gather(*calls, return_exceptions=True)
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 10.0  # without an end it was, or 30 seconds
         assert [type(answer) for answer in answers] == [VectorStoreUnavailableError] * 3
         async with asyncio.timeout(30):
             while not await _is_found(store, "one"):
@@ -136,7 +136,7 @@ async def test_stopped_process_does_not_keep_the_store_from_closing(tmp_path: Pa
         searching = asyncio.create_task(find(store, "c"))
         await asyncio.sleep(0.05)
         began = time.monotonic()
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 10.0  # without an end it was, or 30 seconds
     with pytest.raises(VectorStoreUnavailableError):
         await searching
 
