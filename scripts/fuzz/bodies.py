@@ -136,7 +136,7 @@ def _json(method: str, path: str, values: SearchStrategy[Any]) -> SearchStrategy
 
 
 def _forms(path: str) -> SearchStrategy[Sent]:
-    """Multipart bodies: some files and fields, whole ones."""
+    """Multipart bodies: some files and fields, some whole."""
     names = st.sampled_from(["files", "file", "files", "collection", "metadata", "background", "x"])
     endings = st.sampled_from(["", ".txt", ".md", ".html", ".csv", ".json", ".py", ".pdf", ".docx"])
     file_names = st.one_of(
@@ -155,7 +155,7 @@ def _forms(path: str) -> SearchStrategy[Sent]:
     def requests(draw: DrawFn) -> Sent:
         parts = draw(st.lists(st.tuples(names, file_names, values), max_size=4))
         body = b"".join(_part(*part) for part in parts)
-        body += draw(st.sampled_from([b"--x--\r\n", b"--x--"]))
+        body += draw(st.sampled_from([b"--x--\r\n", b"--x--\r\n", b"--x--", b"--x\r\n", b""]))
         return Sent("POST", path, "multipart/form-data; boundary=x", body)
 
     return requests()

@@ -7,7 +7,7 @@ from scripts.stress.attack import Attack, Place
 from scripts.stress.case import Outcome
 
 MEGABYTES = 100
-TAKEN_MB = 16
+TAKEN_MB = 32
 """What may be sent before the server has closed the connection, two sockets' buffers included."""
 LINGER_SECONDS = 5.0
 
