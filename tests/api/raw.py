@@ -57,7 +57,7 @@ class Answer:
 
 def read_answer(reader: BinaryIO) -> Answer:
     """One answer, interim ones left out. One without a length is read to its end."""
-    status = 100
+    status, headers = 100, dict[str, str]()
     while status == 100:
         status = int(reader.readline().split()[1])
         headers = {}

@@ -52,7 +52,7 @@ class BodyLimitMiddleware:
             await refuse(_too_large(limit), scope, receive, send)
             return
         body = _BoundedBody(receive, send, limit, self._seconds)
-        read = body.receive
+        read: Receive = body.receive
         encoding = headers.get("content-encoding", "identity")
         if encoding.lower() != "identity":
             inflater = inflater_of(encoding)
