@@ -22,14 +22,15 @@ from llm_api.api.deps import set_services
 from llm_api.api.draining import draining_of
 from llm_api.api.metrics.sharing import WorkersFolder
 from llm_api.api.wiring import create_api
+from llm_api.assembly.access import is_loopback, open_access
+from llm_api.assembly.embedders import embedder_kind
+from llm_api.assembly.local_models import find_models
+from llm_api.assembly.retrieval import has_own_store
+from llm_api.assembly.services import Services, open_services
+from llm_api.assembly.tracing import open_tracing
 from llm_api.config.chosen_models import ChosenModels, choose_models
 from llm_api.config.settings import Settings
 from llm_api.core.utils.logs import configure_logs
-from llm_api.find_models import find_models
-from llm_api.open_access import is_loopback, open_access
-from llm_api.open_embedder import embedder_kind
-from llm_api.open_retrieval import has_own_store
-from llm_api.open_tracing import open_tracing
 from llm_api.server import (
     Server,
     allow_descriptors,
@@ -37,7 +38,6 @@ from llm_api.server import (
     listening_sockets,
     watch_descriptors,
 )
-from llm_api.services import Services, open_services
 from llm_api.workers import check_workers, serve_workers
 
 log = logging.getLogger(__name__)
@@ -201,9 +201,3 @@ def _greeting(server: uvicorn.Server, services: Services) -> Greeting:
 
 def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-if __name__ == "__main__":
-    from llm_api.cli import main
-
-    main()

@@ -22,9 +22,9 @@ from typing import TypeAlias
 
 from openai import OpenAI
 
+from llm_api.core.rag.answering.support import COMBINED_THRESHOLD, LEXICAL_THRESHOLD, SupportCheck
 from llm_api.core.rag.beir import read_corpus
 from llm_api.core.rag.sentences import sentences
-from llm_api.core.rag.support import COMBINED_THRESHOLD, LEXICAL_THRESHOLD, SupportCheck
 from llm_api.core.rag.types import Chunk, Span
 
 ABSTRACTS = 400

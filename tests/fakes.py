@@ -8,11 +8,10 @@ from typing import TypeAlias
 from llm_api.core.embeddings.registry import EmbedderRegistry
 from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.functions.catalog import FunctionCatalog
-from llm_api.core.functions.opening import Functions
-from llm_api.core.functions.runner import FunctionRunner
+from llm_api.core.functions.runner import FunctionRunner, Functions
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.observation import Observation
-from llm_api.core.llm.residency import ModelState
+from llm_api.core.llm.residency.plan import ModelState
 from llm_api.core.llm.types import (
     JSON,
     Event,

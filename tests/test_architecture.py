@@ -14,49 +14,67 @@ import pytest
 PACKAGE: Final = "llm_api"
 SOURCE: Final = Path(__file__).parent.parent / PACKAGE
 
-# Who may not import what. A name covers everything below it.
-FORBIDDEN: Final[Mapping[str, tuple[str, ...]]] = {
-    "llm_api.core": (
-        "llm_api.api",
-        "llm_api.config",
-        "llm_api.services",
-        "llm_api.main",
-        "llm_api.cli",
-        "fastapi",
-        "starlette",
-        "sse_starlette",
-        "pydantic_settings",
-    ),
-    "llm_api.api": ("llm_api.main", "llm_api.cli"),
-    "llm_api.services": ("llm_api.api", "llm_api.main", "llm_api.cli"),
-    "llm_api.config": ("llm_api.api", "llm_api.services", "llm_api.main", "llm_api.cli"),
-    "llm_api.core.functions": (
-        "llm_api.core.chat",
-        "llm_api.core.rag_chat",
-        "llm_api.core.rag",
-        "llm_api.core.embeddings",
-        "llm_api.core.llm",
-    ),
-    "llm_api.core.rag": (
-        "llm_api.core.chat",
-        "llm_api.core.rag_chat",
-        "llm_api.core.functions",
-        "llm_api.core.llm",
-    ),
-    "llm_api.core.llm": (
-        "llm_api.core.chat",
-        "llm_api.core.rag_chat",
-        "llm_api.core.rag",
-        "llm_api.core.embeddings",
-        "llm_api.core.functions",
-    ),
+# What each child of a package may import of its siblings. Every child has a line.
+ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
+    "llm_api": {
+        "__main__": "cli",
+        "cli": "main assembly config core",
+        "main": "assembly api config core server workers",
+        "assembly": "api config core",
+        "workers": "config core server",
+        "server": "core",
+        "api": "core",
+        "config": "core",
+        "core": "",
+    },
+    "llm_api.core": {
+        "function_loop": "functions llm",
+        "access": "embeddings errors llm utils",
+        "rag": "embeddings errors llm utils",
+        "embeddings": "errors llm upstream utils",
+        "llm": "errors upstream utils",
+        "functions": "errors utils",
+        "upstream": "errors utils",
+        "errors": "",
+        "utils": "",
+    },
+    "llm_api.core.llm": {
+        "residency": "gateway backend observation token_count types",
+        "gateway": "output prompt backend capabilities collect observation token_count types",
+        "backends": "engine output prompt backend capabilities collect observation token_count"
+        " tokenizer types",
+        "tuning": "engine files",
+        "engine": "output observation types",
+        "prompt": "output tokenizer types",
+        "output": "capabilities types",
+        "files": "",
+        "token_count": "backend types",
+        "choices": "backend types",
+        "collect": "choices types",
+        "backend": "capabilities files types",
+        "capabilities": "types",
+        "observation": "",
+        "tokenizer": "",
+        "types": "",
+    },
 }
+
+# Who may not import what, beyond that. A name covers everything below it.
+FORBIDDEN: Final[Mapping[str, tuple[str, ...]]] = {
+    "llm_api.core": ("fastapi", "starlette", "sse_starlette", "pydantic_settings"),
+}
+
+# What only one part of a package may import.
+RESERVED: Final[Mapping[str, tuple[str, str]]] = {
+    "llm_api.core.llm": ("llm_api.core.rag", "llm_api.core.rag.answering"),
+}
+
 
 # Heavy libraries, and the only modules that import them.
 DOORS: Final[Mapping[str, frozenset[str]]] = {
     "llama_cpp": frozenset(f"llm_api.core.llm.engine.{name}" for name in ("llama_library",)),
     "huggingface_hub": frozenset(
-        {"llm_api.core.llm.model_download", "llm_api.core.embeddings.hub_repository"}
+        {"llm_api.core.llm.files.download", "llm_api.core.embeddings.hub_repository"}
     ),
     "torch": frozenset(
         {
@@ -78,16 +96,17 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "sentence_transformers": frozenset(
         {"llm_api.core.embeddings.sentence_transformer", "llm_api.core.rag.rerank"}
     ),
-    "jinja2": frozenset({"llm_api.core.llm.template_sandbox"}),
+    "jinja2": frozenset({"llm_api.core.llm.prompt.template_sandbox"}),
     "llguidance": frozenset({"llm_api.core.llm.engine.grammar"}),
     **dict.fromkeys(
-        ("jsonschema", "referencing"), frozenset({"llm_api.core.llm.emulation.json_validator"})
+        ("jsonschema", "referencing"),
+        frozenset({"llm_api.core.llm.output.checking.json_validator"}),
     ),
-    "regex": frozenset({"llm_api.core.llm.emulation.json_patterns"}),
+    "regex": frozenset({"llm_api.core.llm.output.checking.json_patterns"}),
     "redis": frozenset(
         {
             "llm_api.core.access.redis_counters",
-            "llm_api.core.llm.response_cache.redis_answers",
+            "llm_api.core.llm.gateway.response_cache.redis_answers",
             "llm_api.core.utils.redis_client",
         }
     ),
@@ -190,6 +209,27 @@ def is_below(name: str, ancestor: str) -> bool:
     return name == ancestor or name.startswith(f"{ancestor}.")
 
 
+def foreign_siblings(module: str, names: set[str]) -> Iterator[str]:
+    """What a module imports of its siblings at any level without a line that allows it."""
+    for package, arrows in ARROWS.items():
+        child = child_of(package, module)
+        if child is None:
+            continue
+        if child not in arrows:
+            yield f"{package} says nothing of {child}"
+            continue
+        for sibling in {child_of(package, name) for name in names} & arrows.keys() - {child}:
+            if sibling not in arrows[child].split():
+                yield f"imports {package}.{sibling}"
+
+
+def child_of(package: str, name: str) -> str | None:
+    """The direct child of a package that a name is, or is below."""
+    return (
+        name.removeprefix(f"{package}.").split(".")[0] if name.startswith(f"{package}.") else None
+    )
+
+
 def violations(modules: Mapping[str, ast.Module]) -> list[str]:
     """Every broken law as `module: what it does`."""
     found = []
@@ -200,12 +240,19 @@ def violations(modules: Mapping[str, ast.Module]) -> list[str]:
             for ancestor, prefixes in FORBIDDEN.items()
             if is_below(module, ancestor)
             for prefix in prefixes
-        } | {library for library, doors in DOORS.items() if module not in doors}
+        }
+        banned |= {library for library, doors in DOORS.items() if module not in doors}
+        banned |= {
+            name
+            for name, (whole, part) in RESERVED.items()
+            if is_below(module, whole) and not is_below(module, part)
+        }
         found += [
             f"{module}: imports {prefix}"
             for prefix in sorted(banned)
             if any(is_below(name, prefix) for name in names)
         ]
+        found += [f"{module}: {broken}" for broken in sorted(foreign_siblings(module, names))]
         if "." in names:
             found.append(f"{module}: imports relatively")
         if module != MAY_READ_ENVIRONMENT and environment_reads(tree):
@@ -256,24 +303,28 @@ def fake_package(folder: Path, files: Mapping[str, str]) -> dict[str, ast.Module
 @pytest.mark.parametrize(
     ("file", "text", "broken"),
     [
-        ("core/a.py", "import fastapi", ["llm_api.core.a: imports fastapi"]),
+        ("core/errors.py", "import fastapi", ["llm_api.core.errors: imports fastapi"]),
         ("core/__init__.py", "import fastapi.x", ["llm_api.core: imports fastapi"]),
-        ("core/a.py", "from starlette.types import X", ["llm_api.core.a: imports starlette"]),
-        ("core/a.py", "from llm_api import api", ["llm_api.core.a: imports llm_api.api"]),
         (
-            "core/b/a.py",
+            "core/errors.py",
+            "from starlette.types import X",
+            ["llm_api.core.errors: imports starlette"],
+        ),
+        ("core/errors.py", "from llm_api import api", ["llm_api.core.errors: imports llm_api.api"]),
+        (
+            "core/utils/a.py",
             "def f():\n    from llm_api.config.settings import Settings",
-            ["llm_api.core.b.a: imports llm_api.config"],
+            ["llm_api.core.utils.a: imports llm_api.config"],
         ),
         (
-            "core/a.py",
+            "core/errors.py",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import llm_api.cli",
-            ["llm_api.core.a: imports llm_api.cli"],
+            ["llm_api.core.errors: imports llm_api.cli"],
         ),
         (
-            "core/llm/a.py",
+            "core/llm/types.py",
             "import llm_api.core.rag.x",
-            ["llm_api.core.llm.a: imports llm_api.core.rag"],
+            ["llm_api.core.llm.types: imports llm_api.core.rag"],
         ),
         (
             "core/functions/a.py",
@@ -285,12 +336,24 @@ def fake_package(folder: Path, files: Mapping[str, str]) -> dict[str, ast.Module
             "import llm_api.core.llm.types",
             ["llm_api.core.rag.a: imports llm_api.core.llm"],
         ),
-        ("services.py", "import llm_api.api.deps", ["llm_api.services: imports llm_api.api"]),
+        ("assembly/a.py", "import llm_api.main", ["llm_api.assembly.a: imports llm_api.main"]),
+        ("new.py", "", ["llm_api.new: llm_api says nothing of new"]),
+        ("core/llm/new.py", "", ["llm_api.core.llm.new: llm_api.core.llm says nothing of new"]),
+        (
+            "core/llm/engine/a.py",
+            "import llm_api.core.llm.backends.llama",
+            ["llm_api.core.llm.engine.a: imports llm_api.core.llm.backends"],
+        ),
+        ("api/a.py", "import llm_api.assembly.x", ["llm_api.api.a: imports llm_api.assembly"]),
         ("api/a.py", "import llm_api.main", ["llm_api.api.a: imports llm_api.main"]),
         ("cli.py", "import llama_cpp", ["llm_api.cli: imports llama_cpp"]),
         ("cli.py", "from llama_cpp import x", ["llm_api.cli: imports llama_cpp"]),
-        ("a.py", "import_module('llama_cpp')", ["llm_api.a: imports llama_cpp"]),
-        ("a.py", "importlib.import_module('llama_cpp.x')", ["llm_api.a: imports llama_cpp"]),
+        ("server.py", "import_module('llama_cpp')", ["llm_api.server: imports llama_cpp"]),
+        (
+            "server.py",
+            "importlib.import_module('llama_cpp.x')",
+            ["llm_api.server: imports llama_cpp"],
+        ),
         ("core/rag/a.py", "import qdrant_edge", ["llm_api.core.rag.a: imports qdrant_edge"]),
         ("main.py", "import redis.asyncio", ["llm_api.main: imports redis"]),
         ("main.py", "import huggingface_hub.errors", ["llm_api.main: imports huggingface_hub"]),
@@ -306,13 +369,14 @@ def test_broken_law_is_found(tmp_path: Path, file: str, text: str, broken: list[
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("core/a.py", "import fastapi_like, os.path"),
+        ("core/errors.py", "import fastapi_like, os.path"),
         ("core/llm/engine/llama_library.py", "import llama_cpp"),
-        ("core/llm/model_download.py", "from huggingface_hub import x"),
+        ("core/llm/files/download.py", "from huggingface_hub import x"),
         ("core/rag/stores/server.py", "from qdrant_client import models"),
-        ("api/a.py", "import fastapi\nfrom llm_api.core.chat import y\nimport llm_api.services"),
+        ("core/rag/answering/a.py", "import llm_api.core.llm.types"),
+        ("api/a.py", "import fastapi\nfrom llm_api.core.function_loop import y"),
         ("config/settings.py", "import os\nos.environ"),
-        ("core/a.py", "text = 'import fastapi'"),
+        ("core/errors.py", "text = 'import fastapi'"),
     ],
 )
 def test_lawful_module_is_left_alone(tmp_path: Path, file: str, text: str) -> None:

@@ -15,10 +15,10 @@ from llm_api.core.access.metered import MeteredBackend, MeteredEmbedder
 from llm_api.core.embeddings.embedder import Embedder, EmbedderCard
 from llm_api.core.embeddings.on_demand import EmbedderState
 from llm_api.core.errors import ModelForbiddenError, ModelNotFoundError
-from llm_api.core.functions.opening import Functions
+from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.observation import Observation
-from llm_api.core.llm.residency import ModelState
+from llm_api.core.llm.residency.plan import ModelState
 from llm_api.core.llm.types import JSON
 from llm_api.core.rag.retrieval import Retrieval
 

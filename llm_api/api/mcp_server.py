@@ -35,7 +35,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from llm_api.api.json_body import without_mark
 from llm_api.core.errors import FunctionNotFoundError
-from llm_api.core.functions.opening import Functions
+from llm_api.core.functions.runner import Functions
 from llm_api.core.functions.types import FunctionResult
 
 MCP_PATH = "/mcp"

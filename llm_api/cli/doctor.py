@@ -12,7 +12,7 @@ from llm_api.cli.terminal import harmless, output
 if TYPE_CHECKING:
     from llm_api.config.chosen_models import ChosenModel
     from llm_api.config.settings import Settings
-    from llm_api.core.llm.doctor import Finding, LibraryFacts, MachineFacts, ModelFacts
+    from llm_api.core.llm.tuning.doctor import Finding, LibraryFacts, MachineFacts, ModelFacts
 
 EXAMPLES = """Examples:
 
@@ -39,7 +39,7 @@ def doctor(
     """
     from llm_api.config.chosen_models import choose_models
     from llm_api.config.settings import load_settings
-    from llm_api.core.llm.doctor import Finding, diagnose
+    from llm_api.core.llm.tuning.doctor import Finding, diagnose
 
     settings = load_settings(model_path=model_path, config_file=config)
     chosen = choose_models(settings)
@@ -61,7 +61,7 @@ def doctor(
 def _elsewhere(model: "ChosenModel") -> "Finding":
     from urllib.parse import urlsplit
 
-    from llm_api.core.llm.doctor import Finding
+    from llm_api.core.llm.tuning.doctor import Finding
 
     backend = model.backend
     hosts = ", ".join(urlsplit(one.url).netloc.rpartition("@")[2] for one in backend.replicas)
@@ -70,7 +70,7 @@ def _elsewhere(model: "ChosenModel") -> "Finding":
 
 
 def _machine() -> "MachineFacts":
-    from llm_api.core.llm.doctor import MachineFacts
+    from llm_api.core.llm.tuning.doctor import MachineFacts
     from llm_api.core.utils.cpu import physical_cores
     from llm_api.core.utils.machine import cpu_flags, cpu_quota, gpu_vendors, memory
 
@@ -79,10 +79,10 @@ def _machine() -> "MachineFacts":
 
 
 def _library() -> "tuple[LibraryFacts | None, Finding | None]":
-    from llm_api.core.llm.doctor import REBUILD, Finding
+    from llm_api.core.llm.tuning.doctor import REBUILD, Finding
 
     try:
-        from llm_api.core.llm.engine.llama_facts import library_facts
+        from llm_api.core.llm.tuning.llama_facts import library_facts
 
         return library_facts(), None
     except (ImportError, OSError, RuntimeError) as error:
@@ -91,9 +91,9 @@ def _library() -> "tuple[LibraryFacts | None, Finding | None]":
 
 def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
     from llm_api.core.errors import LLMAPIError
-    from llm_api.core.llm.doctor import Finding, ModelFacts
-    from llm_api.core.llm.model_files import model_location
-    from llm_api.core.llm.model_parts import read_model
+    from llm_api.core.llm.files.installed import model_location
+    from llm_api.core.llm.files.parts import read_model
+    from llm_api.core.llm.tuning.doctor import Finding, ModelFacts
 
     try:
         path = model_location(
@@ -108,7 +108,7 @@ def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
         read = read_model(path)
         per_token = 0
         if has_library:
-            from llm_api.core.llm.engine.llama_facts import kv_bytes_per_token
+            from llm_api.core.llm.tuning.llama_facts import kv_bytes_per_token
 
             per_token = kv_bytes_per_token(path)
     except LLMAPIError as error:
@@ -125,9 +125,9 @@ def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
 
 
 def _embedding(settings: "Settings") -> "Finding | None":
+    from llm_api.assembly.embedders import embedder_kind
     from llm_api.core.embeddings.doctor import diagnose_sentence_transformers
     from llm_api.core.utils.machine import cpu_flags
-    from llm_api.open_embedder import embedder_kind
 
     if embedder_kind(settings) != "sentence_transformers":
         return None

@@ -64,8 +64,8 @@ def embed(
 async def _print_all(requests: "Iterable[EmbeddingRequest]", settings: "Settings") -> None:
     from pydantic_core import to_json
 
+    from llm_api.assembly.services import open_embedders
     from llm_api.core.llm.engine.compute_thread import ComputeThread
-    from llm_api.services import open_embedders
 
     async with (
         aclosing(ComputeThread()) as compute,

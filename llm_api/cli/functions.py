@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from llm_api.core.functions.catalog import FunctionCatalog
-    from llm_api.core.functions.opening import Functions
+    from llm_api.core.functions.runner import Functions
     from llm_api.core.functions.types import FunctionResult
 
 functions = typer.Typer(
@@ -90,9 +90,9 @@ async def _run(name: str, arguments: "str | dict[str, JsonValue]") -> "FunctionR
 
 
 def _opened() -> AbstractAsyncContextManager["Functions"]:
+    from llm_api.assembly.functions import open_functions
+    from llm_api.assembly.services import function_options
     from llm_api.config.settings import load_settings
-    from llm_api.core.functions.opening import open_functions
-    from llm_api.services import function_options
 
     return open_functions(function_options(load_settings()))
 

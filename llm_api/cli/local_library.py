@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
+from llm_api.assembly.retrieval import open_retrieval
+from llm_api.assembly.services import open_embedders
 from llm_api.cli.files import ROOT_FIELD, FoundFile, StoredFile
 from llm_api.config.settings import Settings
 from llm_api.core.errors import CollectionNotFoundError
@@ -12,8 +14,6 @@ from llm_api.core.rag.every_document import every_document
 from llm_api.core.rag.files import FileReading, FileToIngest
 from llm_api.core.rag.outcome import Report
 from llm_api.core.rag.retrieval import Retrieval
-from llm_api.open_retrieval import open_retrieval
-from llm_api.services import open_embedders
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from llm_api.assembly.models import open_models
 from llm_api.cli.conversation import Answer
 from llm_api.config.chosen_models import choose_models
 from llm_api.config.settings import Settings
@@ -31,7 +32,6 @@ from llm_api.core.llm.types import (
     ToolCallDelta,
     ToolCallStarted,
 )
-from llm_api.open_models import open_models
 
 
 @dataclass(frozen=True, slots=True)

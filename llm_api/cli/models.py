@@ -13,7 +13,7 @@ from llm_api.cli.terminal import harmless, notes, output
 
 if TYPE_CHECKING:
     from llm_api.config.settings import Settings
-    from llm_api.core.llm.model_files import InstalledModel
+    from llm_api.core.llm.files.installed import InstalledModel
 
 models = typer.Typer(
     help="See, fetch and delete the models on this machine.",
@@ -35,7 +35,7 @@ def list_models(
     Example: `llm-api models list`
     """
     from llm_api.config.settings import load_settings
-    from llm_api.core.llm.model_files import installed_models
+    from llm_api.core.llm.files.installed import installed_models
 
     settings = load_settings(config_file=config)
     in_use = _in_use(settings)
@@ -66,7 +66,7 @@ def pull(
     Example: `llm-api models pull Qwen/Qwen2.5-0.5B-Instruct-GGUF qwen2.5-0.5b-instruct-q4_k_m.gguf`
     """
     from llm_api.config.settings import load_settings
-    from llm_api.core.llm.model_download import pull_model
+    from llm_api.core.llm.files.download import pull_model
 
     try:
         path = pull_model(repository, file, load_settings().models_dir)
@@ -86,7 +86,7 @@ def remove(
     Example: `llm-api models remove owner--name/model.gguf`
     """
     from llm_api.config.settings import load_settings
-    from llm_api.core.llm.model_files import remove_model
+    from llm_api.core.llm.files.installed import remove_model
 
     for path in remove_model(name, load_settings().models_dir):
         output().print(f"Removed {path}", markup=False, soft_wrap=True)
@@ -121,7 +121,7 @@ def _in_use(settings: "Settings") -> list[Path]:
     """Where the chosen models are, or will be once they are fetched; distinct."""
     from llm_api.config.chosen_models import choose_models
     from llm_api.core.errors import DownloadError, ModelFileError
-    from llm_api.core.llm.model_files import model_location
+    from llm_api.core.llm.files.installed import model_location
 
     paths: dict[Path, None] = {}
     for chosen in choose_models(settings).gguf:

@@ -20,8 +20,8 @@ from llm_api.cli.terminal import notes, output
 
 if TYPE_CHECKING:
     from llm_api.config.settings import Settings
-    from llm_api.core.llm.engine.comparison import Result, Trial
-    from llm_api.core.llm.gguf import GGUFModel
+    from llm_api.core.llm.files.gguf import GGUFModel
+    from llm_api.core.llm.tuning.comparison import Result, Trial
 
 EXAMPLES = """Examples:
 
@@ -48,7 +48,7 @@ class _Job:
     threads: int
 
     def target(self, type_name: str) -> Path:
-        from llm_api.core.llm.engine.quantise import quantised_name
+        from llm_api.core.llm.tuning.quantise import quantised_name
 
         return self.folder / quantised_name(self.source.stem, type_name)
 
@@ -109,8 +109,8 @@ def _job(
 ) -> _Job:
     """Raises InvalidRequestError and ModelFileError before anything is written."""
     from llm_api.core.errors import InvalidRequestError
-    from llm_api.core.llm.engine.quantise import parse_type
-    from llm_api.core.llm.model_parts import read_model
+    from llm_api.core.llm.files.parts import read_model
+    from llm_api.core.llm.tuning.quantise import parse_type
     from llm_api.core.utils.cpu import physical_cores
 
     source = _source(settings, model)
@@ -134,7 +134,7 @@ def _job(
 
 
 def _source(settings: "Settings", model: str | None) -> Path:
-    from llm_api.core.llm.model_files import installed_models, resolve_model
+    from llm_api.core.llm.files.installed import installed_models, resolve_model
 
     if model is None:
         return resolve_model(
@@ -149,8 +149,8 @@ def _source(settings: "Settings", model: str | None) -> Path:
 
 def _trial(job: _Job, text: Path | None, rounds: int) -> "Trial":
     from llm_api.core.errors import InvalidRequestError
-    from llm_api.core.llm.engine.comparison import Trial
-    from llm_api.core.llm.engine.measure import Workload, sample_text
+    from llm_api.core.llm.tuning.comparison import Trial
+    from llm_api.core.llm.tuning.measure import Workload, sample_text
 
     try:
         scored = sample_text() if text is None else text.expanduser().read_text("utf-8")
@@ -161,7 +161,7 @@ def _trial(job: _Job, text: Path | None, rounds: int) -> "Trial":
 
 
 def _warn(job: _Job) -> None:
-    from llm_api.core.llm.engine.quantise import UNROUNDED
+    from llm_api.core.llm.tuning.quantise import UNROUNDED
 
     if job.model.quantisation not in UNROUNDED:
         notes().print(
@@ -174,7 +174,7 @@ def _warn(job: _Job) -> None:
 
 def _write(job: _Job, stack: ExitStack) -> dict[str, Path]:
     """Every candidate in a temporary file that `stack` removes, by type."""
-    from llm_api.core.llm.engine.quantise import (
+    from llm_api.core.llm.tuning.quantise import (
         estimated_bytes,
         quantise,
         require_space,
@@ -201,8 +201,8 @@ def _show_written(progress: Progress, task: TaskID, size: int) -> None:
 def _measure(
     job: _Job, written: dict[str, Path], trial: "Trial", settings: "Settings"
 ) -> "list[Result]":
-    from llm_api.core.llm.engine.comparison import compare
     from llm_api.core.llm.engine.llama_model import ModelOptions
+    from llm_api.core.llm.tuning.comparison import compare
 
     options = ModelOptions(
         gpu_layers=settings.gpu_layers,
@@ -220,7 +220,7 @@ def _measure(
 
 
 def _print(results: "list[Result]", job: _Job, written: dict[str, Path]) -> None:
-    from llm_api.core.llm.engine.comparison import fastest
+    from llm_api.core.llm.tuning.comparison import fastest
     from llm_api.core.utils.byte_size import format_bytes
 
     table = Table(box=None, pad_edge=False)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.installed import default_model_path
 from llm_api.core.utils.cpu import physical_cores
 from scripts.bench.contestants import ALL, BENCH_FOLDER
 from scripts.bench.scenarios.catalogue import SCENARIOS

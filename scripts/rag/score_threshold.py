@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from llm_api.assembly.embedders import find_embedders
 from llm_api.config.settings import Settings
 from llm_api.core.embeddings.embedder import Embedder, EmbeddingRequest, InputType, Vectors
 from llm_api.core.rag.beir import read_corpus, read_judgements, read_queries
-from llm_api.open_embedder import find_embedders
 
 BATCH = 64
 CANDIDATES = np.arange(0.0, 0.61, 0.05)

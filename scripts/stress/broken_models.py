@@ -7,7 +7,7 @@ from pathlib import Path
 from struct import pack, unpack
 from typing import Final
 
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.installed import default_model_path
 
 MARK: Final = "stress-was-here"
 """The file that the hostile template would make."""

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from openai.types import Model
 
 from llm_api.core.llm.capabilities import EVERYTHING, SAMPLING_FIELDS, Capabilities
-from llm_api.core.llm.residency import ModelState
+from llm_api.core.llm.residency.plan import ModelState
 from tests.api.bodies import embedding
 from tests.core.embeddings.fake_encoder import EMBEDDING_ALIAS, EMBEDDING_ID
 from tests.fakes import ALIAS, CARD, MODEL_ID, FakeBackend, FakeModels, FakeServices

@@ -9,7 +9,7 @@ import pytest
 
 from llm_api.api.origin import Origin, origin
 from llm_api.core.errors import UnavailableError
-from llm_api.core.llm.routing.fallback import FallbackBackend
+from llm_api.core.llm.gateway.routing.fallback import FallbackBackend
 from llm_api.core.llm.types import GenerationRequest, ServedBy, TextPrompt
 from tests.fakes import CARD, MODEL_ID, FakeBackend, FakeServices, Script, Step, hello
 

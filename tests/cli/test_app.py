@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from llm_api.cli.app import app
-from llm_api.core.llm.model_files import DEFAULT_MODEL_FILENAME
+from llm_api.core.llm.files.installed import DEFAULT_MODEL_FILENAME
 from tests.cli.command import environment, llm_api
 from tests.core.llm.tiny_gguf import gguf_bytes, write_gguf
 

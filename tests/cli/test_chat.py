@@ -13,7 +13,7 @@ import pytest
 
 from llm_api.cli.server_url import key_for
 from llm_api.config.settings import load_settings
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.installed import default_model_path
 from tests.cli.chat_server import ChatServer, running_chat_server
 from tests.cli.command import environment, llm_api
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from llm_api.core.llm.model_files import DEFAULT_MODEL_FILENAME
+from llm_api.core.llm.files.installed import DEFAULT_MODEL_FILENAME
 from tests.cli.command import llm_api
 from tests.core.llm.hub_stand_in import running_hub
 from tests.core.llm.tiny_gguf import gguf_bytes, write_gguf

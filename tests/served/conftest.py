@@ -8,7 +8,7 @@ import pytest
 from openai import OpenAI
 
 from llm_api.config.settings import load_settings
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.installed import default_model_path
 from llm_api.main import create_app
 from tests.live import live_server, wait_until
 

@@ -11,7 +11,7 @@ from openai import AuthenticationError, OpenAI, PermissionDeniedError
 from llm_api.config.keys_file import add_key, hash_text, remove_key
 from llm_api.config.settings import load_settings
 from llm_api.core.access.keys import digest_of, new_secret
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.installed import default_model_path
 from llm_api.main import create_app
 from tests.live import live_server, wait_until
 

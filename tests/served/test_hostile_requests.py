@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.installed import default_model_path
 from tests.cli.command import environment
 from tests.live import wait_until
 from tests.served.conftest import MODEL

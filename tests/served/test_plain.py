@@ -7,8 +7,8 @@ from typing import Any
 import httpx2
 
 from llm_api.config.settings import Settings
-from llm_api.core.llm.gguf import read_gguf
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.gguf import read_gguf
+from llm_api.core.llm.files.installed import default_model_path
 from llm_api.main import create_app
 from scripts.client_demo import CHECKS, try_all
 from tests.core.llm.tiny_gguf import write_gguf

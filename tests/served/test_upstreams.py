@@ -17,7 +17,7 @@ from llm_api.core.llm.backends.openai_flavours import FlavourName
 from llm_api.core.llm.backends.upstream import UpstreamOptions
 from llm_api.core.llm.choices import ChoiceEvent
 from llm_api.core.llm.collect import Completion, collect
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.installed import default_model_path
 from llm_api.core.llm.types import (
     ChatPrompt,
     GenerationRequest,

@@ -5,7 +5,7 @@ from llm_api.api.models.server_info import ModelInfo
 from llm_api.core.embeddings.embedder import EmbedderCard
 from llm_api.core.embeddings.on_demand import EmbedderState
 from llm_api.core.llm.backend import ModelCard
-from llm_api.core.llm.residency import ModelState
+from llm_api.core.llm.residency.plan import ModelState
 
 
 def to_model(card: ModelCard, state: ModelState) -> Model:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE, AnswerModel
 from llm_api.core.llm.capabilities import Ability
-from llm_api.core.llm.residency import ModelState
+from llm_api.core.llm.residency.plan import ModelState
 
 
 class ModelCapabilities(AnswerModel):

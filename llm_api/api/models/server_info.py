@@ -3,7 +3,7 @@
 from pydantic import Field, JsonValue
 
 from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE, AnswerModel
-from llm_api.core.llm.residency import ModelState
+from llm_api.core.llm.residency.plan import ModelState
 
 
 class ModelInfo(AnswerModel):

@@ -11,8 +11,8 @@ from llm_api.api.mapping.rag.chat import to_rag_options
 from llm_api.api.mapping.tools import to_server_functions
 from llm_api.api.models.chat import ChatCompletion, ChatCompletionRequest
 from llm_api.api.routes.responses import streamable
-from llm_api.core.chat import FunctionLoop
-from llm_api.core.rag_chat.answer import RagBackend
+from llm_api.core.function_loop import FunctionLoop
+from llm_api.core.rag.answering.answer import RagBackend
 
 router = APIRouter(prefix="/v1", tags=["Chat"], route_class=JSONBodyRoute)
 

@@ -10,8 +10,8 @@ from llm_api.core.embeddings.special_tokens import SpecialTokens
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.llama_pooling import PoolingContext
-from llm_api.core.llm.model_download import pull_model
-from llm_api.core.llm.model_parts import read_model
+from llm_api.core.llm.files.download import pull_model
+from llm_api.core.llm.files.parts import read_model
 
 
 class GGUFEncoder:

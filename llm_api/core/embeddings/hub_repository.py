@@ -11,7 +11,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import RevisionNotFoundError
 
 from llm_api.core.errors import DownloadError
-from llm_api.core.llm.model_download import Hub, explained, hub_endpoint
+from llm_api.core.llm.files.download import Hub, explained, hub_endpoint
 
 _COMPLETE = ".complete"
 _KINDS = {".json", ".txt", ".py", ".model", ".safetensors", ".jinja"}

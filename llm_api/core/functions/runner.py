@@ -17,6 +17,7 @@ from llm_api.core.errors import (
     FunctionTimeoutError,
     InvalidArgumentsError,
 )
+from llm_api.core.functions.catalog import FunctionCatalog
 from llm_api.core.functions.one_line import describe
 from llm_api.core.functions.types import Function, FunctionResult
 
@@ -94,3 +95,15 @@ def _parsed(arguments: str | Mapping[str, JsonValue]) -> Mapping[str, JsonValue]
     if not isinstance(parsed, dict):
         raise InvalidArgumentsError("The arguments must be a JSON object.")
     return parsed
+
+
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """The functions there are, and what runs them.
+
+    A model may call functions in `max_rounds` rounds before it has to answer.
+    """
+
+    catalog: FunctionCatalog
+    runner: FunctionRunner
+    max_rounds: int

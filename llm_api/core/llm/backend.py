@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from llm_api.core.llm.capabilities import EVERYTHING, Capabilities
-from llm_api.core.llm.gguf import GGUFModel
+from llm_api.core.llm.files.gguf import GGUFModel
 from llm_api.core.llm.types import Event, GenerationRequest
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from llm_api.core.errors import OverloadedError
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest, GrammarFormat
-from llm_api.core.rag.citations import citation_grammar
-from llm_api.core.rag_chat.answer import NOT_COVERED
+from llm_api.core.rag.answering.answer import NOT_COVERED
+from llm_api.core.rag.answering.citations import citation_grammar
 from tests.api.rag.conftest import Desk, error_of
 from tests.fakes import MODEL_ID, Step, spoken
 

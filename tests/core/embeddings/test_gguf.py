@@ -12,7 +12,7 @@ from llm_api.core.embeddings.gguf import GGUFEncoder, find_gguf, open_gguf
 from llm_api.core.embeddings.sentence_transformer import SentenceTransformerEncoder
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.engine.llama_model import ModelOptions
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.installed import default_model_path
 from tests.core.embeddings.bert_gguf import write_bert_gguf
 
 TEXTS = [

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from llm_api.core.llm.backend import Backend
-from llm_api.core.llm.keeper import KeptModel
 from llm_api.core.llm.observation import Observation
+from llm_api.core.llm.residency.keeper import KeptModel
 from tests.fakes import CARD, FakeBackend
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llm_api.core.llm.output.dialect import recognise
-from llm_api.core.llm.template import ChatTemplate
+from llm_api.core.llm.prompt.template import ChatTemplate
 from llm_api.core.llm.types import (
     ChatPrompt,
     GenerationRequest,

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from llm_api.core.errors import InvalidRequestError, ModelFileError, UnavailableError
-from llm_api.core.llm.template import LONGEST_SOURCE, ChatTemplate
-from llm_api.core.llm.template_wire import Limits
+from llm_api.core.llm.prompt.template import LONGEST_SOURCE, ChatTemplate
+from llm_api.core.llm.prompt.template_wire import Limits
 from llm_api.core.llm.types import JSON, ChatPrompt, Message
 
 LIMITS = Limits(load_cpu_seconds=0.6, render_cpu_seconds=0.4)

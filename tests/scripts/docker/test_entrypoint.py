@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.installed import default_model_path
 from tests.core.llm.hub_stand_in import running_hub
 from tests.core.llm.tiny_gguf import gguf_bytes
 from tests.live import wait_until

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from llm_api.core.errors import ModelFileError
-from llm_api.core.llm.gguf import read_gguf
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.gguf import read_gguf
+from llm_api.core.llm.files.installed import default_model_path
 from scripts.stress.broken_models import MARK, TEMPLATES, break_model, link_models, model_file
 
 

@@ -8,11 +8,11 @@ from llm_api.api.mapping.rag.answers import to_source_list, to_support
 from llm_api.api.mapping.rag.search import to_span
 from llm_api.api.models.chat import AnswerMessage, Delta
 from llm_api.api.models.rag.chat import Annotation, RagContext, UrlCitation
-from llm_api.core.rag.citations import Citation
-from llm_api.core.rag.prompt import source_name
+from llm_api.core.rag.answering.citations import Citation
+from llm_api.core.rag.answering.events import Sources, Supported
+from llm_api.core.rag.answering.prompt import source_name
 from llm_api.core.rag.retrieve import Found
 from llm_api.core.rag.types import Span
-from llm_api.core.rag_chat.events import Sources, Supported
 
 _NOWHERE = Span(0, 0)
 

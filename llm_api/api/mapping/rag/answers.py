@@ -16,10 +16,10 @@ from llm_api.core.llm.types import (
     TextDelta,
     Usage,
 )
-from llm_api.core.rag.citations import Citation
+from llm_api.core.rag.answering.citations import Citation
+from llm_api.core.rag.answering.events import Sources, Supported, read_notes
+from llm_api.core.rag.answering.support import Support
 from llm_api.core.rag.retrieve import Found
-from llm_api.core.rag.support import Support
-from llm_api.core.rag_chat.events import Sources, Supported, read_notes
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from llm_api.api.models.rag.chat import RagChatRequest, RagParameters
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest, Message
-from llm_api.core.rag_chat.answer import RagOptions
+from llm_api.core.rag.answering.answer import RagOptions
 
 
 def to_rag_options(given: RagParameters, default_top_k: int, path: str = "") -> RagOptions:

@@ -9,7 +9,7 @@ from llm_api.api.mapping.rag.answers import RagAnswerWriter
 from llm_api.api.mapping.rag.chat import to_generation_request, to_rag_options, to_top_k
 from llm_api.api.models.rag.chat import RagAnswer, RagChatRequest
 from llm_api.api.routes.responses import streamable
-from llm_api.core.rag_chat.answer import RagBackend
+from llm_api.core.rag.answering.answer import RagBackend
 
 router = APIRouter(prefix="/v1/rag", tags=["Documents"], route_class=JSONBodyRoute)
 

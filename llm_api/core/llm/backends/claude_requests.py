@@ -12,7 +12,7 @@ from llm_api.core.errors import UnsupportedParameterError
 from llm_api.core.llm.backends.claude_schema import native_schema
 from llm_api.core.llm.backends.tools import input_schema, offered_tools
 from llm_api.core.llm.capabilities import Capabilities
-from llm_api.core.llm.template_turns import read_arguments
+from llm_api.core.llm.prompt.turns import read_arguments
 from llm_api.core.llm.types import (
     JSON,
     ChatPrompt,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from llm_api.core.errors import UnsupportedParameterError
-from llm_api.core.llm.json_schema import Place, checked, subschemas
+from llm_api.core.llm.output.schemas.json_schema import Place, checked, subschemas
 from llm_api.core.llm.types import JSON
 
 _PARAM: Final = "response_format"

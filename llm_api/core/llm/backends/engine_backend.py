@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from llm_api.core.errors import InvalidRequestError, UnavailableError
 from llm_api.core.llm.backend import ModelCard
-from llm_api.core.llm.encode import EncodedPrompt, PromptEncoder
-from llm_api.core.llm.enforce import PreparedOutput
+from llm_api.core.llm.backends.resampling import resampled
 from llm_api.core.llm.engine.engine import Engine
 from llm_api.core.llm.engine.job import TokenEvent, TokenRequest
 from llm_api.core.llm.engine.runner import Constraint, DrawingRules
 from llm_api.core.llm.observation import EngineStatus
+from llm_api.core.llm.output.enforce import PreparedOutput
 from llm_api.core.llm.output.machine import OutputMachine
-from llm_api.core.llm.resampling import resampled
+from llm_api.core.llm.prompt.encode import EncodedPrompt, PromptEncoder
 from llm_api.core.llm.tokenizer import Tokenizer
 from llm_api.core.llm.types import (
     AnswerDelta,
@@ -33,7 +33,7 @@ from llm_api.core.llm.types import (
 from llm_api.core.utils.work_threads import WorkThreads
 
 if TYPE_CHECKING:
-    from llm_api.core.llm.emulation.call_check import CallRules, Verdict
+    from llm_api.core.llm.output.checking.call_check import CallRules, Verdict
 
 Result = TypeVar("Result")
 
@@ -146,7 +146,7 @@ class EngineBackend:
         self, checks: Mapping[str, "CallRules"], scope: str, calls: Sequence[ToolCall]
     ) -> list["Verdict"]:
         # The validator's libraries take a tenth of a second to import: only for those who use them.
-        from llm_api.core.llm.emulation.call_check import verdicts  # noqa: PLC0415
+        from llm_api.core.llm.output.checking.call_check import verdicts  # noqa: PLC0415
 
         return await self._checkers.run(partial(verdicts, checks, calls), scope)
 

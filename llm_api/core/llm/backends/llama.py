@@ -9,8 +9,6 @@ from pathlib import Path
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.engine_backend import EngineBackend
-from llm_api.core.llm.encode import PromptEncoder
-from llm_api.core.llm.enforce import OutputEnforcer
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.engine import Engine
 from llm_api.core.llm.engine.grammar import COMPILER_STACK_BYTES, GrammarCompiler
@@ -28,7 +26,9 @@ from llm_api.core.llm.engine.scheduler import (
 )
 from llm_api.core.llm.engine.slots import SlotTable
 from llm_api.core.llm.output.dialect import recognise
-from llm_api.core.llm.template import FALLBACK_TEMPLATE, ChatTemplate
+from llm_api.core.llm.output.enforce import OutputEnforcer
+from llm_api.core.llm.prompt.encode import PromptEncoder
+from llm_api.core.llm.prompt.template import FALLBACK_TEMPLATE, ChatTemplate
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Final, assert_never
 from llm_api.core.errors import InvalidRequestError, UnsupportedParameterError
 from llm_api.core.llm.backends.tools import input_schema, offered_tools
 from llm_api.core.llm.capabilities import Capabilities
-from llm_api.core.llm.template_turns import read_arguments
+from llm_api.core.llm.prompt.turns import read_arguments
 from llm_api.core.llm.types import (
     JSON,
     ChatPrompt,

@@ -18,14 +18,14 @@ from llm_api.core.llm.backends.engine_backend import EngineBackend
 from llm_api.core.llm.backends.transformers_loading import LoadedModel, ModelSource, load_model
 from llm_api.core.llm.backends.transformers_runner import TransformersRunner
 from llm_api.core.llm.capabilities import Capabilities
-from llm_api.core.llm.encode import PromptEncoder
-from llm_api.core.llm.enforce import PreparedOutput
 from llm_api.core.llm.engine.batch_scheduler import BatchScheduler
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.engine import Engine
 from llm_api.core.llm.engine.runner import Constraint
 from llm_api.core.llm.output.dialect import Dialect, recognise
-from llm_api.core.llm.template import ChatTemplate
+from llm_api.core.llm.output.enforce import PreparedOutput
+from llm_api.core.llm.prompt.encode import PromptEncoder
+from llm_api.core.llm.prompt.template import ChatTemplate
 from llm_api.core.llm.types import ChatPrompt, Event, GenerationRequest
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from llm_api.core.llm.output.marks import Found, Mark, MarkFinder
 from llm_api.core.llm.output.pattern import Part, Pattern, skip_gap
 from llm_api.core.llm.output.pieces import Piece, Visible
 from llm_api.core.llm.output.reasoning import ReasoningMarks, Thinking
-from llm_api.core.llm.output.schema import argument_schema
+from llm_api.core.llm.output.schemas.arguments import argument_schema
 from llm_api.core.llm.types import ReasoningDelta, ToolCallDelta, ToolCallStarted, ToolSpec
 
 

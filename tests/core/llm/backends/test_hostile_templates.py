@@ -14,8 +14,8 @@ from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
 from llm_api.core.llm.choices import fan_out
 from llm_api.core.llm.collect import collect
 from llm_api.core.llm.engine.compute_thread import ComputeThread
-from llm_api.core.llm.keeper import KeptModel, ModelKeeper
-from llm_api.core.llm.residency import ResidencyLimits
+from llm_api.core.llm.residency.keeper import KeptModel, ModelKeeper
+from llm_api.core.llm.residency.plan import ResidencyLimits
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest, Message, Sampling
 from tests.core.llm.tiny_models import PLAIN
 

@@ -26,7 +26,7 @@ from llm_api.core.llm.collect import Completion, collect
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.llm.engine.scheduler import Scheduler
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.installed import default_model_path
 from llm_api.core.llm.types import (
     ChatPrompt,
     Finished,

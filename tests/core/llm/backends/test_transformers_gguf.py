@@ -15,7 +15,7 @@ from llm_api.core.llm.backends.transformers import (
 from llm_api.core.llm.backends.transformers_loading import ModelSource
 from llm_api.core.llm.choices import fan_out
 from llm_api.core.llm.collect import collect
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.installed import default_model_path
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest, Message, Sampling, TextPrompt
 from tests.fakes import CARD
 

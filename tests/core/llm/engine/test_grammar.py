@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import pytest
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.emulation.json_patterns import has_format
 from llm_api.core.llm.engine.grammar import COMPILER_STACK_BYTES, GrammarCompiler, TokenMatcher
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.runner import ConstraintError
-from llm_api.core.llm.json_schema import FORMATS, checked
-from llm_api.core.llm.model_files import default_model_path
-from llm_api.core.llm.string_formats import PATTERNS
+from llm_api.core.llm.files.installed import default_model_path
+from llm_api.core.llm.output.checking.json_patterns import has_format
+from llm_api.core.llm.output.schemas.json_schema import FORMATS, checked
+from llm_api.core.llm.output.schemas.string_formats import PATTERNS
 from llm_api.core.llm.types import JSON
 from llm_api.core.utils.work_threads import WorkThreads
 

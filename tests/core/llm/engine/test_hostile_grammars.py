@@ -11,7 +11,6 @@ from contextlib import suppress
 import pytest
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.enforce import OutputEnforcer
 from llm_api.core.llm.engine.grammar import (
     COMPILER_STACK_BYTES,
     MAX_FORCED_TOKENS,
@@ -20,8 +19,9 @@ from llm_api.core.llm.engine.grammar import (
 )
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.runner import ConstraintError
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.installed import default_model_path
 from llm_api.core.llm.output.dialect import recognise
+from llm_api.core.llm.output.enforce import OutputEnforcer
 from llm_api.core.llm.types import (
     ChatPrompt,
     ChoiceFormat,

@@ -8,7 +8,7 @@ from llguidance import LLMatcher, LLTokenizer
 from llguidance.llamacpp import lltokenizer_from_vocab
 
 from llm_api.core.llm.engine.llama_library import load_library
-from llm_api.core.llm.model_files import default_model_path
+from llm_api.core.llm.files.installed import default_model_path
 
 
 @cache

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from llm_api.assembly.functions import FunctionOptions, open_functions
 from llm_api.core.errors import FunctionFailedError, InvalidArgumentsError
 from llm_api.core.functions.builtin.weather.open_meteo import MAX_ANSWER_BYTES
-from llm_api.core.functions.opening import FunctionOptions, Functions, open_functions
+from llm_api.core.functions.runner import Functions
 from llm_api.core.functions.types import FunctionResult
 from tests.core.functions.builtin.weather.stand_in import Fault, StandIn
 

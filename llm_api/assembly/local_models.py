@@ -1,0 +1,121 @@
+"""The models that run on this server's own engine: their files, options and room in memory."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from llm_api.config.chosen_models import ChosenModel, ChosenModels
+from llm_api.config.settings import ConfigurationError, Settings
+from llm_api.core.errors import DownloadError, ModelFileError
+from llm_api.core.llm.backend import GenerationDefaults, ModelCard
+from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
+from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.llm.engine.llama_model import ModelOptions
+from llm_api.core.llm.files.installed import resolve_model
+from llm_api.core.llm.files.memory import resident_bytes
+from llm_api.core.llm.files.parts import read_model
+from llm_api.core.llm.residency.keeper import KeptModel
+from llm_api.core.utils.byte_size import format_bytes
+from llm_api.core.utils.cpu import physical_cores
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """A model on its verified file. `size_bytes` is what it is taken to need in memory."""
+
+    card: ModelCard
+    path: Path
+    options: LlamaOptions
+    size_bytes: int
+    loads_at_startup: bool
+
+    def kept(self, compute: ComputeThread) -> KeptModel:
+        """How to open it, computing on this thread."""
+        open_model = partial(open_llama, self.path, self.card, self.options, compute)
+        return KeptModel(self.card, open_model, self.size_bytes, self.loads_at_startup)
+
+
+def find_models(chosen: ChosenModels) -> list[FoundModel]:
+    """Those that are llama.cpp's on their verified files, fetched if they have to be. Blocks.
+
+    Raises ModelFileError or DownloadError where there is no such file, ConfigurationError where
+    models are larger than the memory they may take.
+    """
+    models = [_find_model(model) for model in chosen.gguf]
+    if chosen.memory_bytes is not None:
+        _check_room(chosen.gguf, models, chosen.memory_bytes)
+    return models
+
+
+def _find_model(chosen: ChosenModel) -> FoundModel:
+    settings = chosen.settings
+    try:
+        path = resolve_model(
+            model_path=settings.model_path,
+            repo_id=settings.model_repo_id,
+            filename=settings.model_filename,
+            models_dir=settings.models_dir,
+        )
+        file = read_model(path)
+    except (ModelFileError, DownloadError) as error:
+        if chosen.place:
+            raise type(error)(f"{chosen.place}: {error.message}") from error
+        raise
+    card = ModelCard(
+        id=chosen.name or path.stem,
+        created=int(path.stat().st_mtime),
+        owned_by="llm_api",
+        context_length=settings.context_length,
+        aliases=settings.model_aliases,
+        defaults=GenerationDefaults(settings.max_tokens, settings.temperature),
+        file=file,
+    )
+    kv_tokens = settings.kv_tokens or settings.context_length * settings.parallel
+    return FoundModel(
+        card,
+        path,
+        _llama_options(settings),
+        resident_bytes(file, kv_tokens=kv_tokens, kv_cache_type=settings.kv_cache_type),
+        chosen.loads_at_startup,
+    )
+
+
+def _llama_options(settings: Settings) -> LlamaOptions:
+    return LlamaOptions(
+        context_length=settings.context_length,
+        parallel=settings.parallel,
+        max_queue=settings.max_queue,
+        threads=settings.n_threads or physical_cores(),
+        kv_tokens=settings.kv_tokens,
+        shares_prefixes_publicly=settings.public_prefixes,
+        draft_tokens=settings.draft_tokens,
+        flash_attention=settings.flash_attention,
+        kv_cache_type=settings.kv_cache_type,
+        model=ModelOptions(
+            gpu_layers=settings.gpu_layers,
+            main_gpu=settings.main_gpu,
+            tensor_split=settings.tensor_split,
+            use_mmap=settings.mmap,
+            use_mlock=settings.mlock,
+        ),
+    )
+
+
+def _check_room(
+    chosen: tuple[ChosenModel, ...], models: list[FoundModel], memory_bytes: int
+) -> None:
+    """Raises ConfigurationError where a model could never be loaded, or not all at the start."""
+    room = format_bytes(memory_bytes)
+    for choice, model in zip(chosen, models, strict=True):
+        if model.size_bytes > memory_bytes:
+            raise ConfigurationError(
+                f"{choice.place or 'MODEL_MEMORY'}: {model.card.id} needs about"
+                f" {format_bytes(model.size_bytes)} of memory, and models may take {room};"
+                " lower context_length, parallel or kv_tokens, or allow more"
+            )
+    at_startup = sum(model.size_bytes for model in models if model.loads_at_startup)
+    if at_startup > memory_bytes:
+        raise ConfigurationError(
+            f"the models that are loaded at the start need about {format_bytes(at_startup)} of"
+            f" memory, and models may take {room}; load fewer of them, or allow more"
+        )

@@ -1,0 +1,143 @@
+"""The composition root: every service, wired by constructor and closed in reverse."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from llm_api.assembly.embedders import embedder_kind, find_embedders
+from llm_api.assembly.functions import FunctionOptions, open_functions
+from llm_api.assembly.models import open_models
+from llm_api.assembly.response_cache import open_response_cache
+from llm_api.assembly.retrieval import has_own_store, open_retrieval
+from llm_api.config.chosen_models import ChosenModels
+from llm_api.config.config_file import load_config_file
+from llm_api.config.effective import effective_configuration
+from llm_api.config.settings import Settings
+from llm_api.core.embeddings.registry import EmbedderRegistry
+from llm_api.core.functions.mcp_servers import MCPServer
+from llm_api.core.functions.runner import Functions
+from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.llm.residency.registry import ModelRegistry
+from llm_api.core.llm.types import JSON
+from llm_api.core.rag.retrieval import Retrieval
+from llm_api.core.utils.jsonl_log import JSONLLog
+from llm_api.core.utils.rotating_file import RotatingFile
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the API is served from. `started_at` is in Unix seconds.
+
+    Without an embedding model there is no retrieval, nor with several workers of which each would
+    keep documents of its own.
+    """
+
+    models: ModelRegistry
+    functions: Functions
+    embedders: EmbedderRegistry
+    retrieval: Retrieval | None
+    request_log: JSONLLog
+    logs_content: bool
+    configuration: Mapping[str, JSON]
+    generate_max_tokens: int
+    started_at: float
+    compute: ComputeThread
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every model that is loaded at the start answers, and something computes."""
+        return self.models.is_ready and not self.compute.is_stuck
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, chosen: ChosenModels) -> AsyncGenerator[Services, None]:
+    """Everything, closed in reverse on exit. Logs which functions could not be loaded.
+
+    Raises what `open_models` raises.
+    """
+    async with (
+        aclosing(open_request_log(settings)) as request_log,
+        aclosing(ComputeThread()) as compute,
+        open_response_cache(settings) as wrap,
+        open_models(chosen, compute, wrap) as models,
+        open_embedders(settings, compute) as embedders,
+        _open_retrieval(settings, embedders) as retrieval,
+        open_functions(function_options(settings)) as functions,
+    ):
+        for problem in functions.catalog.problems():
+            log.warning("functions: %s", problem)
+        yield Services(
+            models,
+            functions,
+            embedders,
+            retrieval,
+            request_log,
+            settings.log_content,
+            await asyncio.to_thread(effective_configuration, settings),
+            settings.generate_max_tokens,
+            started_at=time.time(),
+            compute=compute,
+        )
+
+
+def open_request_log(settings: Settings) -> JSONLLog:
+    """The log, whose file is opened by its first record."""
+    file = RotatingFile(settings.log_file, settings.log_max_bytes, settings.log_backups)
+    return JSONLLog(file, f"request log {settings.log_file}")
+
+
+@asynccontextmanager
+async def open_embedders(
+    settings: Settings, compute: ComputeThread
+) -> AsyncGenerator[EmbedderRegistry, None]:
+    """The embedder that the settings choose, opened by its first request; freed on exit.
+
+    PyTorch computes on a thread of its own, llama.cpp on that of the engines.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="embeddings") as thread:
+        own = partial(asyncio.get_running_loop().run_in_executor, thread)
+        run = compute.run if embedder_kind(settings) == "gguf" else own
+        async with aclosing(find_embedders(settings, run)) as embedders:
+            yield embedders
+
+
+@asynccontextmanager
+async def _open_retrieval(
+    settings: Settings, embedders: EmbedderRegistry
+) -> AsyncGenerator[Retrieval | None, None]:
+    if not embedders.cards() or (settings.workers > 1 and has_own_store(settings)):
+        yield None
+        return
+    async with open_retrieval(settings, embedders.default()) as retrieval:
+        yield retrieval
+
+
+def function_options(settings: Settings) -> FunctionOptions:
+    """What the settings and their configuration file say of functions. Blocks.
+
+    Raises ConfigurationError.
+    """
+    return FunctionOptions(
+        folder=settings.functions_dir,
+        timeout_seconds=settings.function_timeout_seconds,
+        result_bytes=settings.function_result_bytes,
+        max_rounds=settings.max_tool_rounds,
+        weather_geocoding_url=str(settings.weather_geocoding_url),
+        weather_forecast_url=str(settings.weather_forecast_url),
+        mcp_servers=_mcp_servers(settings.config_file),
+    )
+
+
+def _mcp_servers(config_file: Path | None) -> tuple[MCPServer, ...]:
+    if config_file is None:
+        return ()
+    entries = load_config_file(config_file).mcp_servers
+    return tuple(entry.server(name, config_file.parent) for name, entry in entries.items())

@@ -1,0 +1,161 @@
+"""A model that several equal backends run: each request goes to one of them, or to the next."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, replace
+
+from llm_api.core.errors import UnavailableError
+from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.capabilities import common
+from llm_api.core.llm.gateway.routing.deadlines import opening, within
+from llm_api.core.llm.gateway.routing.health import watch_health
+from llm_api.core.llm.gateway.routing.replica import PASSED_ON, Clock, Replica, least_busy
+from llm_api.core.llm.observation import Observation, ReplicaStatus, observe
+from llm_api.core.llm.token_count import count_tokens, used_after
+from llm_api.core.llm.types import Event, Finished, GenerationRequest, ServedBy, Started
+from llm_api.core.utils.token_meter import TokenMeter
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingLimits:
+    """None is without limit. `first_token_seconds` holds for each replica that is tried."""
+
+    first_token_seconds: float | None = None
+    total_seconds: float | None = None
+    check_seconds: float = 10.0
+
+
+class RoutedBackend:
+    """Owns its replicas, all of one kind. Open it on the event loop that requests come from.
+
+    It can do what all of them can.
+
+    `Started` is held back until the first token is there, or all of an answer that is wanted as a
+    whole: until then another replica may take over, and the caller has seen nothing. After it a
+    failure is the caller's to know.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        replicas: Sequence[Replica],
+        limits: RoutingLimits | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        cards = [one.backend.card for one in replicas]
+        self._card = replace(
+            card,
+            backend=cards[0].backend,
+            capabilities=common(one.capabilities for one in cards),
+        )
+        self._replicas = tuple(replicas)
+        self._limits = limits or RoutingLimits()
+        self._clock = clock
+        # A single replica has nobody to give way to: its own requests tell how it is.
+        self._watch = (
+            asyncio.create_task(watch_health(replicas, self._limits.check_seconds, clock))
+            if len(replicas) > 1
+            else None
+        )
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        """As `Backend.generate`. Also raises UpstreamError and UpstreamTimeoutError."""
+        events = self._first_that_answers(request)
+        seconds = self._limits.total_seconds
+        return events if seconds is None else within(events, seconds)
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """As the first replica counts: all have the same vocabulary."""
+        return await count_tokens(self._replicas[0].backend, texts)
+
+    def observe(self) -> Iterator[Observation]:
+        for replica in self._replicas:
+            yield ReplicaStatus(replica.name, replica.breaker.is_closed, replica.running)
+            yield from observe(replica.backend)
+
+    async def aclose(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        async with AsyncExitStack() as stack:
+            for replica in self._replicas:
+                stack.push_async_callback(replica.backend.aclose)
+
+    async def _first_that_answers(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        """Each replica is tried once at most."""
+        tried: list[Replica] = []
+        failure: Exception | None = None
+        while (replica := self._choose(tried)) is not None:
+            tried.append(replica)
+            has_begun = False
+            answer = self._ask(replica, request)
+            if request.is_whole:
+                answer = _complete(answer, request.meter)
+            try:
+                async with aclosing(answer) as events:
+                    async for event in events:
+                        has_begun = True
+                        yield event
+                return
+            except PASSED_ON as error:
+                if has_begun:
+                    raise
+                failure = error
+        raise failure or self._all_ill()
+
+    def _choose(self, tried: Collection[Replica]) -> Replica | None:
+        now = self._clock()
+        candidates = [
+            replica
+            for replica in self._replicas
+            if replica not in tried and replica.breaker.admits(now)
+        ]
+        return least_busy(candidates, self._replicas) if candidates else None
+
+    async def _ask(
+        self, replica: Replica, request: GenerationRequest
+    ) -> AsyncGenerator[Event, None]:
+        with replica.attempt(self._clock) as attempt:
+            async with aclosing(replica.backend.generate(request)) as events:
+                started, first = await opening(events, self._limits.first_token_seconds)
+                replica.breaker.answered(attempt)
+                yield _served_by(replica, started)
+                yield first
+                last = first
+                async for last in events:
+                    yield last
+            if isinstance(last, Finished):
+                replica.breaker.completed()
+
+    def _all_ill(self) -> UnavailableError:
+        now = self._clock()
+        seconds = min(replica.breaker.seconds_left(now) for replica in self._replicas)
+        return UnavailableError(
+            f"The model `{self._card.id}` has failed several times in a row, and rests.",
+            retry_after_seconds=max(seconds, 1.0),
+        )
+
+
+async def _complete(
+    events: AsyncGenerator[Event, None], meter: TokenMeter
+) -> AsyncGenerator[Event, None]:
+    """The same events, once the last has come."""
+    complete = []
+    async with aclosing(events):
+        async for event in events:
+            meter.tokens = used_after(event, meter.tokens)
+            complete.append(event)
+    for event in complete:
+        yield event
+
+
+def _served_by(replica: Replica, event: Event) -> Event:
+    if not isinstance(event, Started) or event.served_by is not None:
+        return event
+    return replace(event, served_by=ServedBy(replica.backend.card.backend))

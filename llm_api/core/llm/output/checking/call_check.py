@@ -1,0 +1,101 @@
+"""What is wrong with a call, by the schema of its function. Blocks."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic_core import from_json
+
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.output.checking.json_patterns import UncheckableError
+from llm_api.core.llm.output.checking.json_validator import JSONValidator
+from llm_api.core.llm.output.schemas.arguments import argument_schema
+from llm_api.core.llm.output.schemas.relaxed import without_unenforced
+from llm_api.core.llm.output.schemas.tool_schema import naming, whole_schema
+from llm_api.core.llm.types import JSON, ToolCall, ToolSpec
+
+ANSWER_SECONDS: Final = 2.0
+"""Of computing, for all calls of one answer."""
+
+TOOLS_SECONDS: Final = 4.0
+"""Of computing, to make ready for all tools of one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`problem` is what is wrong, "" if nothing is.
+
+    What `is_bearable` breaks nothing that can be enforced; what is not `is_certain` may be right.
+    """
+
+    problem: str = ""
+    is_bearable: bool = False
+    is_certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CallRules:
+    """`whole` judges by the schema. `enforced` judges by what can be enforced of it, None: all."""
+
+    whole: JSONValidator
+    enforced: JSONValidator | None = None
+
+    def verdict(self, arguments: str) -> Verdict:
+        try:
+            value: JSON = from_json(arguments, allow_inf_nan=False)
+        except ValueError as error:
+            return Verdict(f"this is no JSON, {error}")
+        try:
+            problem = self.whole.problem(value)
+        except UncheckableError as error:
+            return Verdict(str(error), self._is_bearable(value), is_certain=False)
+        return Verdict(problem, bool(problem) and self._is_bearable(value))
+
+    def _is_bearable(self, value: JSON) -> bool:
+        try:
+            return self.enforced is not None and not self.enforced.problem(value)
+        except UncheckableError:
+            return False
+
+
+def verdicts(rules: Mapping[str, CallRules], calls: Sequence[ToolCall]) -> list[Verdict]:
+    """What is wrong with each call. Those that there is no time for are not judged."""
+    ends_at = time.thread_time() + ANSWER_SECONDS
+    return [
+        rules[call.name].verdict(call.arguments)
+        if time.thread_time() < ends_at
+        else Verdict("it takes too long to check", is_certain=False)
+        for call in calls
+    ]
+
+
+def every_call_rules(tools: Iterable[ToolSpec]) -> dict[str, CallRules]:
+    """What judges the calls of each tool, by its name. Raises InvalidRequestError."""
+    ends_at = time.thread_time() + TOOLS_SECONDS
+    rules: dict[str, CallRules] = {}
+    for tool in tools:
+        if time.thread_time() > ends_at:
+            raise InvalidRequestError(
+                "The schemas of all functions take too long to check; send less of them.",
+                param=tool.param,
+            )
+        rules[tool.name] = call_rules(tool)
+    return rules
+
+
+def call_rules(tool: ToolSpec) -> CallRules:
+    """What judges the calls of a tool that no grammar holds.
+
+    Raises InvalidRequestError, which names the function: for a malformed schema, one that is too
+    large, and of a strict tool one that cannot be checked within a bound.
+    """
+    with naming(tool):
+        if tool.is_strict:
+            return CallRules(JSONValidator(argument_schema(tool), tool.param))
+        whole = whole_schema(tool)
+        enforced = without_unenforced(whole)
+        judge = JSONValidator(whole, tool.param, is_lenient=True)
+        if enforced == whole:
+            return CallRules(judge)
+        return CallRules(judge, JSONValidator(enforced, tool.param, is_lenient=True))

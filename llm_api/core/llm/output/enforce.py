@@ -1,0 +1,209 @@
+"""What a request demands of its answer, made ready: schemas checked, the grammar compiled.
+
+Refuses what cannot be enforced, and says where: no answer is ever freer than was asked for. Only of
+a tool that is not strict, what cannot be enforced is left for the caller to check.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+
+from llm_api.core.errors import InvalidRequestError, OverloadedError
+from llm_api.core.llm.capabilities import FORMATS
+from llm_api.core.llm.output.dialect import Dialect
+from llm_api.core.llm.output.reader import OutputReader
+from llm_api.core.llm.output.schemas.enforceable_tools import SchemaCompiler, enforceable
+from llm_api.core.llm.output.schemas.format_size import check_format_size
+from llm_api.core.llm.output.schemas.json_schema import checked
+from llm_api.core.llm.types import (
+    JSON,
+    ChatPrompt,
+    ChoiceFormat,
+    GenerationRequest,
+    GrammarFormat,
+    JSONFormat,
+    RegexFormat,
+    ToolSpec,
+)
+from llm_api.core.utils.work_threads import WorkThreads
+
+if TYPE_CHECKING:
+    from llm_api.core.llm.output.checking.call_check import CallRules
+
+COMPILE_SECONDS: Final = 4.0
+"""What a grammar may take to compile, on however busy a machine. The compiler's own limits end the
+worst after half a second of computing; what goes on behind a refusal lasts no longer than that."""
+
+CLOSING_SECONDS: Final = 2.0
+
+MAX_COMPILING: Final = 4
+MAX_COMPILING_PER_SCOPE: Final = 2
+
+MAX_GRAMMAR_CHARACTERS: Final = 512 * 1024
+"""Of all that is demanded of one answer, the schemas of its tools among it."""
+
+Constraint_co = TypeVar("Constraint_co", covariant=True)
+
+
+class Compiler(SchemaCompiler, Protocol[Constraint_co]):
+    """Turns grammars into what the engine follows. Thread-safe; every method blocks."""
+
+    def compile(self, grammar: str, param: str) -> Constraint_co:
+        """Raises InvalidRequestError that names `param`."""
+        ...
+
+    def to_lark(self, grammar: str, param: str) -> str:
+        """A grammar in either notation as Lark. Raises InvalidRequestError that names `param`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedOutput(Generic[Constraint_co]):
+    """How an answer is to be drawn, None for freely, and read; which of its calls to check."""
+
+    constraint: Constraint_co | None
+    reader: OutputReader
+    call_checks: Mapping[str, "CallRules"] = field(default_factory=dict)
+
+
+class OutputEnforcer(Generic[Constraint_co]):
+    """Prepares the answers of one model."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        compiler: Compiler[Constraint_co],
+        compile_seconds: float = COMPILE_SECONDS,
+        *,
+        stack_bytes: int = 0,
+    ) -> None:
+        """`stack_bytes` is the stack that a thread needs in which `compiler` works."""
+        self._dialect = dialect
+        self._compiler = compiler
+        self._compile_seconds = compile_seconds
+        self._threads = WorkThreads(
+            MAX_COMPILING, per_owner=MAX_COMPILING_PER_SCOPE, stack_bytes=stack_bytes
+        )
+
+    @property
+    def marks(self) -> frozenset[int]:
+        """Control tokens that mean something to a reader: to it they are their texts."""
+        return self._dialect.marks_as_text
+
+    async def prepare(
+        self, request: GenerationRequest, prompt_text: str
+    ) -> PreparedOutput[Constraint_co]:
+        """`prompt_text` is what the chat template made of the prompt.
+
+        Raises InvalidRequestError for what cannot be enforced, OverloadedError where too many of
+        the scope, or of all, are being prepared; both within a few seconds. A request that demands
+        nothing waits for no thread.
+        """
+        if request.tool_choice is None and request.output_format is None:
+            return PreparedOutput(None, self._dialect.plan(request, prompt_text).reader)
+        if request.output_format is not None:
+            check_format_size(request.output_format)
+        seconds = self._compile_seconds
+        work = partial(
+            _Preparing(self._dialect, self._compiler, seconds).prepare, request, prompt_text
+        )
+        try:
+            async with asyncio.timeout(seconds):
+                preparing = await self._threads.start(work, request.scope)
+        except TimeoutError as error:
+            raise OverloadedError(
+                "Other grammars and schemas are being compiled; try again later.",
+                retry_after_seconds=seconds,
+            ) from error
+        try:
+            async with asyncio.timeout(seconds):
+                return await preparing
+        except TimeoutError as error:
+            raise _too_slow(request) from error
+
+    async def aclose(self) -> None:
+        """Wait for what is still being compiled, though nobody wants it: not long."""
+        await self._threads.aclose(CLOSING_SECONDS)
+
+
+class _Preparing(Generic[Constraint_co]):
+    """Prepares one answer, on a thread. Goes on from part to part until its time is up."""
+
+    def __init__(self, dialect: Dialect, compiler: Compiler[Constraint_co], seconds: float) -> None:
+        self._dialect = dialect
+        self._compiler = compiler
+        self._ends_at = time.monotonic() + seconds
+
+    def prepare(
+        self, request: GenerationRequest, prompt_text: str
+    ) -> PreparedOutput[Constraint_co]:
+        """Raises InvalidRequestError."""
+        checks: dict[str, CallRules] = {}
+        plan = self._dialect.plan(self._checked(request, checks), prompt_text)
+        if plan.grammar is None:
+            return PreparedOutput(None, plan.reader)
+        param = _param(request)
+        if len(plan.grammar) > MAX_GRAMMAR_CHARACTERS:
+            raise InvalidRequestError(
+                f"'{param}' cannot be enforced: it is too large; send less of it.", param=param
+            )
+        constraint = self._compiler.compile(plan.grammar, param)
+        return PreparedOutput(constraint, plan.reader, checks)
+
+    def _checked(
+        self, request: GenerationRequest, checks: dict[str, "CallRules"]
+    ) -> GenerationRequest:
+        """The request with schemas that can be enforced, and its grammar in Lark.
+
+        What is left to be checked of calls is added to `checks`.
+        """
+        match request.output_format:
+            case JSONFormat(schema):
+                checked_format = JSONFormat(self._checked_schema(schema, _param(request)))
+                request = replace(request, output_format=checked_format)
+            case GrammarFormat(grammar):
+                lark = self._compiler.to_lark(grammar, _param(request))
+                request = replace(request, output_format=GrammarFormat(lark))
+            case RegexFormat() | ChoiceFormat() | None:
+                pass
+        if request.tool_choice is not None and isinstance(request.prompt, ChatPrompt):
+            tools = tuple(
+                self._checked_tool(tool, request, checks) for tool in request.prompt.tools
+            )
+            request = replace(request, prompt=replace(request.prompt, tools=tools))
+        return request
+
+    def _checked_tool(
+        self, tool: ToolSpec, request: GenerationRequest, checks: dict[str, "CallRules"]
+    ) -> ToolSpec:
+        if time.monotonic() > self._ends_at:
+            raise _too_slow(request)
+        enforced, rules = enforceable(tool, self._compiler)
+        if rules is not None:
+            checks[tool.name] = rules
+        return enforced
+
+    def _checked_schema(self, schema: Mapping[str, JSON], param: str) -> dict[str, JSON]:
+        enforceable = checked(schema, param)
+        self._compiler.check_schema(enforceable, param)
+        return enforceable
+
+
+def _param(request: GenerationRequest) -> str:
+    """The parameter that the grammar of this request comes from."""
+    if request.output_format is not None:
+        return FORMATS[type(request.output_format)][1]
+    tools = request.prompt.tools if isinstance(request.prompt, ChatPrompt) else ()
+    brought_by = {tool.param.partition("[")[0] for tool in tools}
+    return brought_by.pop() if len(brought_by) == 1 else "tools"
+
+
+def _too_slow(request: GenerationRequest) -> InvalidRequestError:
+    param = _param(request)
+    return InvalidRequestError(
+        f"'{param}' cannot be enforced: it takes too long to compile; make it smaller.",
+        param=param,
+    )

@@ -1,0 +1,142 @@
+"""From a prompt to token ids: template, then vocabulary. Refuses what does not fit, never cuts."""
+
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from llm_api.core.errors import ContextLengthExceededError, InvalidRequestError
+from llm_api.core.llm.prompt.carrying import Segment
+from llm_api.core.llm.prompt.template import ChatTemplate
+from llm_api.core.llm.tokenizer import Tokenizer
+from llm_api.core.llm.types import ChatPrompt, Prompt, TextPrompt, TokenPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPrompt:
+    """Token ids, and the text that the chat template made; none for a raw prompt."""
+
+    tokens: list[int]
+    text: str = ""
+
+
+_LONG_TOKEN: Final = 16
+"""Characters that tokens seldom have on average."""
+
+
+class PromptEncoder:
+    """Encodes prompts for one model. Thread-safe; a call takes up to a second for long text."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        template: ChatTemplate,
+        context_length: int,
+        *,
+        template_is_whole: bool = False,
+    ) -> None:
+        """`template_is_whole`: it writes every special token itself, and none is added to it."""
+        self._tokenizer = tokenizer
+        self._template = template
+        self.context_length = context_length
+        self._template_is_whole = template_is_whole
+
+    def encode(self, prompt: Prompt) -> EncodedPrompt:
+        """At least one token, with room for one more in the context.
+
+        Raises ContextLengthExceededError, or InvalidRequestError for an empty prompt, ids out
+        of the vocabulary, or a conversation that the template refuses.
+        """
+        text = ""
+        match prompt:
+            case ChatPrompt():
+                self._check_turns(prompt)
+                segments = self._template.render(prompt)
+                text = "".join(segment.text for segment in segments)
+                tokens = self._encode_segments(
+                    segments, "messages", adds_special=not self._template_is_whole
+                )
+            case TextPrompt(raw):
+                tokens = self._encode_segments([Segment(raw, is_literal=True)], "prompt")
+            case TokenPrompt(ids):
+                self._check_ids(ids)
+                tokens = list(ids)
+            case other:
+                assert_never(other)
+        param = "messages" if isinstance(prompt, ChatPrompt) else "prompt"
+        if not tokens:
+            raise InvalidRequestError("The prompt is empty.", param=param)
+        if len(tokens) >= self.context_length:
+            raise self._too_long(f"{len(tokens)} tokens", param)
+        return EncodedPrompt(tokens, text)
+
+    def close(self) -> None:
+        """End what is being rendered; conversations cannot be encoded any more. Idempotent."""
+        self._template.close()
+
+    def count(self, text: str) -> int:
+        """Tokens of a text by itself, as part of a prompt."""
+        return len(self._tokenizer.tokenize(text, add_special=False, parse_special=False))
+
+    def _encode_segments(
+        self, segments: list[Segment], param: str, *, adds_special: bool = True
+    ) -> list[int]:
+        # What cannot fit however well it tokenises is refused without tokenising it.
+        size = sum(len(segment.text.encode()) for segment in segments)
+        if (least := size // self._tokenizer.longest_token) >= self.context_length:
+            raise self._too_long(f"more than {least} tokens", param)
+        tokens: list[int] = []
+        for position, segment in enumerate(segments):
+            self._check_beginning(segment, param)
+            tokens += self._tokenizer.tokenize(
+                segment.text,
+                add_special=adds_special and position == 0 and not self._has_bos(segment),
+                parse_special=not segment.is_literal,
+            )
+            # Of what is far too long, the rest is not looked at.
+            if len(tokens) > 2 * self.context_length and segment is not segments[-1]:
+                raise self._too_long(f"more than {len(tokens)} tokens", param)
+        return tokens
+
+    def _check_beginning(self, segment: Segment, param: str) -> None:
+        """What is far too long by its beginning is not tokenised whole: it would take a minute.
+
+        Twice the context, because the cut may be in the midst of a word.
+        """
+        size = _LONG_TOKEN * self.context_length
+        while size < len(segment.text):
+            beginning = self._tokenizer.tokenize(
+                segment.text[:size], add_special=False, parse_special=not segment.is_literal
+            )
+            if len(beginning) > 2 * self.context_length:
+                raise self._too_long(f"more than {len(beginning)} tokens", param)
+            size *= 2
+
+    def _check_turns(self, prompt: ChatPrompt) -> None:
+        """What cannot fit is not rendered. Of answers a template may leave out what it likes."""
+        told = [turn.content.strip() for turn in prompt.messages if turn.role != "assistant"]
+        longest = self._tokenizer.longest_token
+        least = sum(max(1, len(text.encode()) // longest) for text in told if text)
+        if least >= self.context_length:
+            raise self._too_long(f"more than {least} tokens", "messages")
+
+    def _has_bos(self, segment: Segment) -> bool:
+        """Whether the template has written the BOS token that the vocabulary would add."""
+        bos = self._tokenizer.bos_text
+        is_written = not segment.is_literal and bool(bos) and segment.text.startswith(bos)
+        return self._tokenizer.adds_bos and is_written
+
+    def _check_ids(self, ids: tuple[int, ...]) -> None:
+        size = self._tokenizer.vocabulary_size
+        for position, token in enumerate(ids):
+            if not 0 <= token < size:
+                raise InvalidRequestError(
+                    f"Token {token} at position {position} is not in the model's vocabulary"
+                    f" of {size}.",
+                    param="prompt",
+                )
+
+    def _too_long(self, length: str, param: str) -> ContextLengthExceededError:
+        return ContextLengthExceededError(
+            f"This model's maximum context length is {self.context_length} tokens, answer"
+            f" included, and the prompt has {length}. Shorten it, or raise CONTEXT_LENGTH.",
+            param=param,
+        )

@@ -1,0 +1,99 @@
+"""Which backend serves a model's name, and which models are in memory."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+
+from llm_api.core.errors import ModelNotFoundError
+from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.gateway.routing.fallback import FallbackBackend
+from llm_api.core.llm.observation import Observation, observe
+from llm_api.core.llm.residency.keeper import KeptModel, ModelKeeper, Timer
+from llm_api.core.llm.residency.on_demand import OnDemandBackend
+from llm_api.core.llm.residency.plan import ModelState, ResidencyLimits
+
+
+class ModelRegistry:
+    """Models by id and alias. Owns them: closing it frees them. Begins to load nothing by itself.
+
+    A model that is kept is in memory when it is asked for; a backend takes none worth keeping
+    track of, and is there from the start. Names are distinct; where they are not, an id wins over
+    an alias, and the first over the next. `fallbacks` are ids by the id that they stand in for;
+    none leads back to itself. What `wrap` makes of each backend is asked in its stead.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[KeptModel | Backend],
+        limits: ResidencyLimits | None = None,
+        timer: Timer | None = None,
+        fallbacks: Mapping[str, Sequence[str]] | None = None,
+        wrap: Callable[[Backend], Backend] | None = None,
+    ) -> None:
+        kept = [model for model in models if isinstance(model, KeptModel)]
+        self._keeper = ModelKeeper(kept, limits or ResidencyLimits(), timer)
+        self._kept = {model.card.id for model in kept}
+        self._residents = [model for model in models if not isinstance(model, KeptModel)]
+        backends = [self._backend(model) for model in models]
+        single = {one.card.id: wrap(one) if wrap else one for one in backends}
+        self._backends = {
+            model_id: _with_fallbacks(model_id, single, fallbacks or {}) for model_id in single
+        }
+        self._by_name = dict(self._backends)
+        for backend in self._backends.values():
+            for alias in backend.card.aliases:
+                self._by_name.setdefault(alias, backend)
+
+    def cards(self) -> list[ModelCard]:
+        return [backend.card for backend in self._backends.values()]
+
+    def state(self, model_id: str) -> ModelState:
+        """Whether the model of this id, which exists, is in memory."""
+        return self._keeper.state(model_id) if model_id in self._kept else "loaded"
+
+    def resolve(self, name: str) -> Backend:
+        """The backend of this id or alias, exactly. Raises ModelNotFoundError."""
+        backend = self._by_name.get(name)
+        if backend is None:
+            known = ", ".join(f"`{known}`" for known in self._by_name)
+            raise ModelNotFoundError(
+                f"The model `{name}` does not exist or you do not have access to it."
+                f" Known models: {known}.",
+                param="model",
+            )
+        return backend
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every model that is loaded at the start answers."""
+        return self._keeper.is_ready
+
+    async def load_startup_models(self) -> None:
+        """Wait until every model that is loaded at the start is. Raises what a load raised."""
+        await self._keeper.load_startup_models()
+
+    def observe(self) -> Iterator[tuple[str, Observation]]:
+        """What the models show of themselves, each with its id."""
+        yield from self._keeper.observe()
+        for backend in self._residents:
+            for observation in observe(backend):
+                yield backend.card.id, observation
+
+    async def aclose(self) -> None:
+        async with AsyncExitStack() as stack:
+            for backend in self._residents:
+                stack.push_async_callback(backend.aclose)
+            await self._keeper.aclose()
+
+    def _backend(self, model: KeptModel | Backend) -> Backend:
+        return (
+            OnDemandBackend(model.card.id, self._keeper) if isinstance(model, KeptModel) else model
+        )
+
+
+def _with_fallbacks(
+    model_id: str, single: Mapping[str, Backend], fallbacks: Mapping[str, Sequence[str]]
+) -> Backend:
+    """The model with those that stand in for it, each with its own."""
+    names = fallbacks.get(model_id, ())
+    others = [_with_fallbacks(name, single, fallbacks) for name in names]
+    return FallbackBackend(single[model_id], others) if others else single[model_id]

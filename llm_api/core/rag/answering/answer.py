@@ -1,0 +1,147 @@
+"""A question answered from documents, by a backend that looks them up first.
+
+The question, rewritten where it needs that, is searched for; the sources go into the prompt, and a
+model answers from them. Where nothing is found that is said, and no model is asked.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Final
+
+from llm_api.core.embeddings.embedder import Embedder
+from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.collect import total_usage
+from llm_api.core.llm.types import (
+    Annotation,
+    Event,
+    Finished,
+    GenerationRequest,
+    Started,
+    TextDelta,
+    Usage,
+)
+from llm_api.core.rag.answering.citations import find_citations
+from llm_api.core.rag.answering.conversation import Conversation, chat_prompt, read_conversation
+from llm_api.core.rag.answering.events import Sources, Supported
+from llm_api.core.rag.answering.follow_up import refers_back
+from llm_api.core.rag.answering.grounding import Admitted, Grounding
+from llm_api.core.rag.answering.prompt import in_order
+from llm_api.core.rag.answering.rewrite import rewrite
+from llm_api.core.rag.answering.verify import verify
+from llm_api.core.rag.retrieve import Found, Retriever, SearchOptions
+
+NOT_COVERED: Final = "The documents do not cover this question."
+
+MAX_EARLIER = 8
+"""Questions of a conversation whose sources are kept: the engine has no room for more anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class RagOptions:
+    """How documents are searched for an answer, and whether its sentences are verified."""
+
+    search: SearchOptions
+    verifies: bool = False
+
+
+class RagBackend:
+    """A backend whose model answers conversations from the documents that `retriever` finds.
+
+    The answer has markers, unless the request asks for a format of its own. Usage is that of all
+    that the model did for it.
+    """
+
+    def __init__(
+        self, backend: Backend, retriever: Retriever, embedder: Embedder, options: RagOptions
+    ) -> None:
+        self._backend = backend
+        self._retriever = retriever
+        self._embedder = embedder
+        self._search_options = replace(options.search, truncates=True)
+        self._verifies = options.verifies
+
+    @property
+    def card(self) -> ModelCard:
+        return self._backend.card
+
+    async def aclose(self) -> None:
+        """The backend belongs to somebody else."""
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        """As `Backend.generate`, with an Annotation for each `RagNote`.
+
+        Raises before `Started` also what retrieval raises.
+        """
+        request = replace(request, may_be_cached=False)  # what documents say changes
+        conversation = read_conversation(chat_prompt(request.prompt).messages)
+        question, spent = await self._standalone(conversation, request)
+        found = await self._search(question, request.scope)
+        if not found:
+            for event in _not_covered(question, spent):
+                yield event
+            return
+        earlier = await self._earlier(conversation, request.scope)
+        admitted = await Grounding(self._backend, request, found, earlier).admit()
+        async with aclosing(admitted.events):
+            yield admitted.started
+            yield Annotation(Sources(question, admitted.given, admitted.omitted))
+            async for event in self._annotated(admitted, spent):
+                yield event
+
+    async def _standalone(
+        self, conversation: Conversation, request: GenerationRequest
+    ) -> tuple[str, list[Finished]]:
+        """The question to search for, and what the model took to find it."""
+        question = conversation.question
+        if not conversation.earlier or not refers_back(question):
+            return question, []
+        question, finished = await rewrite(self._backend, conversation.history, question, request)
+        return question, [finished] if finished else []
+
+    async def _search(self, question: str, scope: str) -> list[Found]:
+        return await self._retriever.search(question, self._search_options, scope)
+
+    async def _earlier(self, conversation: Conversation, scope: str) -> list[Found]:
+        """The sources of earlier turns, found again: so they are as the documents are now.
+
+        Those of questions that had to be rewritten are not.
+        """
+        earlier = conversation.earlier
+        asked = earlier[:1] + [one for one in earlier[1:] if not refers_back(one)]
+        turns = await asyncio.gather(*(self._search(one, scope) for one in asked[:MAX_EARLIER]))
+        known = {one.hit.chunk.id: one for found in turns for one in found}
+        ordered = in_order([one.hit for one in found] for found in turns)
+        return [known[hit.chunk.id] for hit in ordered]
+
+    async def _annotated(
+        self, admitted: Admitted, spent: Sequence[Finished]
+    ) -> AsyncGenerator[Event, None]:
+        """The events, with a `Citation` behind each marker, and `Supported` before the end."""
+        sources = [one.hit.chunk for one in admitted.given]
+        text, looked_at = "", 0
+        async for event in admitted.events:
+            match event:
+                case Finished():
+                    if self._verifies:
+                        verdicts = await verify(self._embedder, text, sources)
+                        yield Annotation(Supported(tuple(verdicts)))
+                    yield replace(event, usage=total_usage([*spent, event]))
+                case TextDelta(delta):
+                    yield event
+                    text += delta
+                    if "]" in delta:
+                        found = await asyncio.to_thread(find_citations, text, sources, looked_at)
+                        looked_at = text.rindex("]") + 1
+                        for citation in found:
+                            yield Annotation(citation)
+                case _:
+                    yield event
+
+
+def _not_covered(question: str, spent: Sequence[Finished]) -> Iterator[Event]:
+    yield Started(0)
+    yield Annotation(Sources(question))
+    yield TextDelta(NOT_COVERED)
+    yield Finished("stop", total_usage(spent) if spent else Usage(0, 0))

@@ -1,0 +1,62 @@
+"""A follow-up made a question that can be searched for, by the model that will answer it."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from llm_api.core.errors import LLMAPIError
+from llm_api.core.llm.backend import Backend
+from llm_api.core.llm.choices import fan_out
+from llm_api.core.llm.collect import collect
+from llm_api.core.llm.types import (
+    ChatPrompt,
+    Finished,
+    GenerationRequest,
+    Message,
+    Sampling,
+)
+from llm_api.core.rag.answering.follow_up import is_faithful
+
+log = logging.getLogger(__name__)
+
+MAX_TOKENS = 64
+MAX_TURNS = 4
+MAX_CHARACTERS = 600
+"""Of a turn, for it is about what is talked of: longer ones are shown from their beginning."""
+
+_TASK = (
+    "Rewrite the last question so that it can be understood without the conversation: replace"
+    " words such as 'it' or 'that' by what they stand for, and add what is left out. Keep its"
+    " language. Do not answer it. Write the question alone, in one line."
+)
+
+
+async def rewrite(
+    backend: Backend, history: Sequence[Message], question: str, like: GenerationRequest
+) -> tuple[str, Finished | None]:
+    """The question by itself, or as it is where the model fails; and what the model took.
+
+    The request is made in the scope of `like`, and with its template's variables.
+    """
+    said = [turn for turn in history if turn.role in ("user", "assistant") and turn.content]
+    request = _request(said[-MAX_TURNS:], question, like)
+    try:
+        (completion,) = await collect(fan_out(backend, [request]), choices=1)
+    except LLMAPIError as error:
+        log.warning("a question is searched for as it stands: %s", error.message)
+        return question, None
+    rewritten = " ".join(completion.text.split()).strip("\"' ")
+    is_whole = completion.finished.reason == "stop"
+    is_taken = is_whole and is_faithful(rewritten, question, [turn.content for turn in said])
+    return (rewritten if is_taken else question), completion.finished
+
+
+def _request(turns: Sequence[Message], question: str, like: GenerationRequest) -> GenerationRequest:
+    asked = Message("user", question)
+    lines = [f"{turn.role}: {turn.content[:MAX_CHARACTERS]}" for turn in (*turns, asked)]
+    prompt = ChatPrompt((Message("system", _TASK), Message("user", "\n".join(lines))))
+    if isinstance(like.prompt, ChatPrompt):
+        prompt = replace(prompt, variables=like.prompt.variables)
+    return GenerationRequest(
+        prompt, MAX_TOKENS, Sampling(temperature=0), stop=("\n",), scope=like.scope
+    )

@@ -1,0 +1,112 @@
+from contextlib import aclosing
+from dataclasses import replace
+
+import pytest
+
+from llm_api.core.errors import ModelFileError, ModelNotFoundError
+from llm_api.core.llm.backend import Backend
+from llm_api.core.llm.observation import EngineStatus
+from llm_api.core.llm.residency.plan import ResidencyLimits
+from llm_api.core.llm.residency.registry import ModelRegistry
+from llm_api.core.llm.types import GenerationRequest, ServedBy, Started, TextPrompt
+from llm_api.core.utils.distribution import Distribution
+from tests.core.llm.fake_models import ClosableBackend, FakeModel, FakeTimer, settle
+from tests.fakes import CARD
+
+STATUS = EngineStatus(0, 0, Distribution(()), Distribution(()), 0, None)
+HELLO = GenerationRequest(TextPrompt("Hello"), 5)
+
+
+async def test_models_go_by_id_and_by_alias() -> None:
+    registry = ModelRegistry([FakeModel(name).kept() for name in "ab"])
+    assert [card.id for card in registry.cards()] == ["a", "b"]
+    assert registry.resolve("b-alias") is registry.resolve("b")
+    assert registry.resolve("a").card.id == "a"
+    await registry.aclose()
+
+
+async def test_an_unknown_model_is_told_the_known_names() -> None:
+    registry = ModelRegistry([FakeModel(name).kept() for name in "ab"])
+    with pytest.raises(ModelNotFoundError, match="`a`, `b`, `a-alias`, `b-alias`"):
+        registry.resolve("A")
+    await registry.aclose()
+
+
+async def test_a_request_loads_its_model_and_no_other() -> None:
+    first, second = FakeModel("a"), FakeModel("b")
+    registry = ModelRegistry([first.kept(), second.kept()])
+    await settle()
+    assert registry.state("a") == registry.state("b") == "unloaded"
+    events = [event async for event in registry.resolve("b").generate(HELLO)]
+    assert len(events) == 5
+    assert (registry.state("a"), registry.state("b")) == ("unloaded", "loaded")
+    await registry.aclose()
+    assert second.opened[0].is_closed
+
+
+async def test_a_backend_is_there_from_the_start_and_closed_at_the_end() -> None:
+    resident = ClosableBackend(card=replace(CARD, id="r", aliases=("ra",)))
+    registry = ModelRegistry([FakeModel("a").kept(), resident, FakeModel("b").kept()])
+    assert [card.id for card in registry.cards()] == ["a", "r", "b"]
+    assert (registry.state("r"), registry.is_ready) == ("loaded", True)
+    assert registry.resolve("ra") is resident
+    await registry.aclose()
+    assert resident.is_closed
+
+
+async def test_what_was_loaded_knows_its_card_better_even_once_it_is_gone() -> None:
+    model = FakeModel("a")
+    loaded = replace(model.kept().card, context_length=7)
+    kept = replace(model.kept(), open=lambda: opened(ClosableBackend(card=loaded)))
+    timer = FakeTimer()
+    registry = ModelRegistry([kept], ResidencyLimits(idle_seconds=1), timer)
+    assert registry.cards()[0].context_length == 2048
+    [_ async for _ in registry.resolve("a").generate(HELLO)]
+    await settle()
+    await timer.advance(1)
+    assert registry.state("a") == "unloaded"
+    assert registry.cards() == [loaded]
+    await registry.aclose()
+
+
+async def opened(backend: Backend) -> Backend:
+    return backend
+
+
+async def test_models_stand_in_for_others_whether_kept_or_not() -> None:
+    broken = FakeModel("a", failures=[ModelFileError("no file")])
+    also_broken = FakeModel("b", failures=[ModelFileError("no file")])
+    resident = ClosableBackend(card=replace(CARD, id="r", backend="stub"))
+    registry = ModelRegistry(
+        [broken.kept(), also_broken.kept(), resident], fallbacks={"a": ["b"], "b": ["r"]}
+    )
+    assert registry.resolve("a-alias").card.id == "a"
+    [started, *_] = [event async for event in registry.resolve("a-alias").generate(HELLO)]
+    assert started == Started(5, ServedBy("stub", fallback="r"))
+    await registry.aclose()
+
+
+async def test_an_aborted_answer_is_aborted_in_the_model_and_leaves_it_idle() -> None:
+    model, timer = FakeModel("a"), FakeTimer()
+    registry = ModelRegistry([model.kept()], ResidencyLimits(idle_seconds=1), timer)
+    async with aclosing(registry.resolve("a").generate(HELLO)) as events:
+        await anext(events)
+        await timer.advance(10)
+        assert registry.state("a") == "loaded"
+    assert model.opened[0].aborted == [HELLO]
+    await settle()
+    await timer.advance(1)
+    assert registry.state("a") == "unloaded"
+    await registry.aclose()
+
+
+async def test_models_in_memory_are_observed_by_their_id() -> None:
+    first, second = FakeModel("a"), FakeModel("b")
+    registry = ModelRegistry([first.kept(), second.kept()])
+    assert list(registry.observe()) == []
+    assert [event async for event in registry.resolve("b").generate(HELLO)]
+    assert list(registry.observe()) == []
+    second.opened[0].observations = [STATUS]
+    assert list(registry.observe()) == [("b", STATUS)]
+    await registry.aclose()
+    assert list(registry.observe()) == []
