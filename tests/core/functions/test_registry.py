@@ -1,8 +1,11 @@
 import functools
 import inspect
+import subprocess
+import sys
 
 import pytest
 
+import llm_api
 from llm_api.core.errors import InvalidFunctionError
 from llm_api.core.functions.registry import FunctionRegistry, function_registry
 
@@ -90,3 +93,15 @@ def test_a_block_that_fails_has_registered_nothing() -> None:
 
 def test_the_registry_of_the_process_is_one() -> None:
     assert isinstance(function_registry, FunctionRegistry)
+
+
+def test_both_paths_lead_to_the_one_registry() -> None:
+    assert llm_api.function_registry is function_registry
+    with pytest.raises(AttributeError, match="has no attribute 'functions_registry'"):
+        _ = llm_api.functions_registry  # type: ignore[attr-defined]
+
+
+def test_the_package_itself_is_imported_without_what_the_decorator_needs() -> None:
+    code = "import sys, llm_api; print(sorted({'pydantic', 'llm_api.core'} & sys.modules.keys()))"
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)  # noqa: S603
+    assert printed == "[]\n"
