@@ -1,10 +1,10 @@
 """What is valid among the points of a collection: records, contents, chunks of a ranking."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from llm_api.core.errors import DocumentNotFoundError, VectorStoreError
 from llm_api.core.rag.stores import layout
-from llm_api.core.rag.stores.points import AllOf, Condition, Match, Not, Points
+from llm_api.core.rag.stores.points import AllOf, Condition, Match, Not, Points, StoredPoint
 from llm_api.core.rag.stores.ranking import Question, Ranked, rank
 from llm_api.core.rag.types import Document
 from llm_api.core.rag.vector_store import Hit
@@ -43,27 +43,44 @@ async def read_document(points: Points, document_id: str) -> Document:
 async def search(
     points: Points, question: Question, where: Condition, *, with_vectors: bool
 ) -> tuple[Hit, ...]:
-    """The best valid chunks: ranked again without the versions that turn out to be invalid."""
-    invalid: set[str] = set()
+    """The best valid chunks: ranked again without the versions that turn out to be invalid.
+
+    An invalid version may be one that is just being written: it is valid a moment later, and what
+    it replaces is gone. So a ranking without it counts only if its document did not change from
+    the moment when it was found invalid until the chunks were read.
+    """
+    documents: dict[str, str] = {}  # document ids of the versions that were invalid once
+    records: dict[str, layout.StoredDocument] = {}
     hits: tuple[Hit, ...] = ()
     for _ in range(MAX_ATTEMPTS):
+        invalid = documents.keys() - {record.version for record in records.values()}
         ranked = await rank(points, question, _but(where, invalid))
-        hits, found_invalid = await _valid(points, ranked, with_vectors=with_vectors)
-        if len(hits) == len(ranked):
+        stored = await points.retrieve([one.id for one in ranked], with_vectors=with_vectors)
+        chunks = {id_: layout.read_chunk(point.payload) for id_, point in stored.items()}
+        asked = {chunk.document_id for chunk in chunks.values()} | set(documents.values())
+        before, records = records, await read_records(points, asked)
+        hits = _valid(ranked, stored, chunks, records)
+        changed = [id_ for id_ in documents.values() if before.get(id_) != records.get(id_)]
+        if len(hits) == len(ranked) and not changed:
             break
-        invalid |= found_invalid  # none where a chunk was deleted meanwhile
+        valid = {record.version for record in records.values()}
+        documents |= {
+            chunk.version: chunk.document_id
+            for chunk in chunks.values()
+            if chunk.version not in valid
+        }
     return hits
 
 
-async def _valid(
-    points: Points, ranked: Sequence[Ranked], *, with_vectors: bool
-) -> tuple[tuple[Hit, ...], set[str]]:
-    """The valid ones of `ranked` as hits, and the versions of the others."""
-    stored = await points.retrieve([one.id for one in ranked], with_vectors=with_vectors)
-    chunks = {id_: layout.read_chunk(point.payload) for id_, point in stored.items()}
-    records = await read_records(points, {chunk.document_id for chunk in chunks.values()})
+def _valid(
+    ranked: Sequence[Ranked],
+    stored: Mapping[str, StoredPoint],
+    chunks: Mapping[str, layout.StoredChunk],
+    records: Mapping[str, layout.StoredDocument],
+) -> tuple[Hit, ...]:
+    """Those of `ranked` that are there, and of the version that their document's record names."""
     versions = {record.version: record for record in records.values()}
-    hits = tuple(
+    return tuple(
         Hit(
             chunk=chunk.chunk(),
             title=record.title,
@@ -76,7 +93,6 @@ async def _valid(
         for one in ranked
         if (chunk := chunks.get(one.id)) and (record := versions.get(chunk.version))
     )
-    return hits, {chunk.version for chunk in chunks.values()} - versions.keys()
 
 
 def _but(where: Condition, versions: set[str]) -> Condition:
