@@ -17,9 +17,9 @@ from typing import TypeAlias
 import uvicorn
 from fastapi import FastAPI
 
-from llm_api.api.bounded_head import BoundedHeadProtocol
 from llm_api.api.deps import set_services
 from llm_api.api.draining import draining_of
+from llm_api.api.http.bounded_head import BoundedHeadProtocol
 from llm_api.api.metrics.sharing import WorkersFolder
 from llm_api.api.wiring import create_api
 from llm_api.assembly.access import is_loopback, open_access

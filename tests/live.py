@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from llm_api.api.bounded_head import BoundedHeadProtocol
 from llm_api.api.draining import draining_of
+from llm_api.api.http.bounded_head import BoundedHeadProtocol
 from llm_api.server import Server
 
 STARTUP_SECONDS = 60

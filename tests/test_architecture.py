@@ -115,7 +115,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "prometheus_client": frozenset(
         f"llm_api.api.metrics.{name}" for name in ("exposition", "families", "sharing")
     ),
-    "opentelemetry": frozenset({"llm_api.api.tracing"}),
+    "opentelemetry": frozenset({"llm_api.api.request_spans"}),
     "structlog": frozenset({"llm_api.core.utils.logs"}),
     "mcp": frozenset(
         {

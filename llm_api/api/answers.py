@@ -9,8 +9,8 @@ from typing import Protocol, TypeAlias, assert_never
 from uuid import uuid4
 
 from fastapi import Request, Response
+from starlette.datastructures import Headers
 
-from llm_api.api.cache_control import may_be_cached
 from llm_api.api.disconnect import until_disconnect
 from llm_api.api.errors import INTERNAL_FAILURE, Failure, describe
 from llm_api.api.mapping.answers import AnswerHead, fingerprint
@@ -218,3 +218,9 @@ class StreamedAnswer:
         in_order = [self.finished[index] for index in range(choices)]
         usage = self.writer.usage(total_usage(in_order, self.generation.choices_per_prompt))
         return (b"" if usage is None else frame(usage)) + DONE_FRAME
+
+
+def may_be_cached(headers: Headers) -> bool:
+    """Whether the answer may be kept, and be one that was: unless it says `no-store`."""
+    directives = ",".join(headers.getlist("cache-control")).lower().split(",")
+    return "no-store" not in map(str.strip, directives)

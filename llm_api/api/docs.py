@@ -1,4 +1,6 @@
-"""The API's documentation page. Its scripts are served from here: it works without internet."""
+"""What the API's documentation says, and its page, which works without internet."""
+
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -6,6 +8,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from llm_api.api.middleware.served_path import prefix_of
+from llm_api.api.models.errors import ErrorEnvelope
 
 OPENAPI_PATH = "/openapi.json"
 DOCS_PATH = "/docs"
@@ -59,3 +62,25 @@ def add_docs(app: FastAPI) -> None:
     """Serve the page and, out of the package `fastapi-offline`, its assets. Mutates `app`."""
     app.include_router(router)
     app.mount(ASSETS_PATH, StaticFiles(packages=[("fastapi_offline", "static")]))
+
+
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorEnvelope, "description": "The request has to change."},
+    "5XX": {"model": ErrorEnvelope, "description": "The server failed, or cannot answer yet."},
+}
+
+
+def streamable(description: str) -> dict[int | str, dict[str, Any]]:
+    """The success of a route that can also answer with a stream, besides its errors."""
+    return {
+        200: {
+            "description": description,
+            "content": {
+                "text/event-stream": {
+                    "schema": {"type": "string"},
+                    "example": "data: {…}\n\ndata: [DONE]\n\n",
+                }
+            },
+        },
+        **ERROR_RESPONSES,
+    }

@@ -1,4 +1,4 @@
-"""Reading a JSON body: strictly, and before FastAPI looks at it.
+"""Reads the JSON that a client sends: a body, strictly and before FastAPI does, or a field.
 
 Covers: the content type (a web page on another origin can send `text/plain` without asking,
 and `application/json` only with the server's leave), depth, NaN, lone surrogates, broken UTF-8,
@@ -7,6 +7,7 @@ cover: who may send it, and its size, which the middleware bounds.
 """
 
 import asyncio
+import json
 from codecs import BOM_UTF8
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -17,6 +18,7 @@ from pydantic_core import from_json
 from starlette.types import Message, Receive
 
 from llm_api.api.errors import Failure, RequestRefusedError
+from llm_api.core.errors import InvalidRequestError
 
 LARGE_BODY_BYTES = 64 * 1024
 """From here on, parsing takes longer than the event loop should wait (about 1 ms)."""
@@ -93,3 +95,11 @@ _WRONG_CONTENT_TYPE = "Send the request body with the header 'Content-Type: appl
 
 def _refusal(status: int, code: str, message: str) -> RequestRefusedError:
     return RequestRefusedError(Failure(status, "invalid_request_error", message, code))
+
+
+def parse_json_text(text: str, name: str) -> Any:
+    """The JSON in a field of a form or of a query. Raises InvalidRequestError that names it."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"'{name}' is not valid JSON.", param=name) from error

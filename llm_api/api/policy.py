@@ -1,4 +1,4 @@
-"""Which key may reach which path: one table, read before any route is.
+"""Who may come in, and which key may reach which path: read before any route is.
 
 A rule holds for its path and for all below it. A path without a rule is not served, so a new route
 is unreachable until its rule stands here. The table is asked with the very text that the router
@@ -8,10 +8,14 @@ cleans it again, so `//`, `%2e%2e` or another case cannot mean one path here and
 The Host header and the authority of an absolute-form request target are no part of it.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final, TypeAlias
 
-from llm_api.core.access.keys import Scope
+from llm_api.core.access.counters import MemoryCounters
+from llm_api.core.access.keys import ApiKey, Keyring, Limits, Scope
+from llm_api.core.access.limiter import Limiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +61,41 @@ POLICY: Final = (
 def rule_of(path: str) -> Rule | None:
     """What holds for a path as the router sees it; None where nothing is served. Pure."""
     return next((rule for rule in POLICY if rule.covers(path)), None)
+
+
+LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+Network: TypeAlias = IPv4Network | IPv6Network
+LOOPBACK_NETWORKS: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+DEFAULT_BODY_BYTES = 16 * 1024 * 1024
+DEFAULT_UPLOAD_BYTES = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the settings say of callers. By default: no key, and no page of another machine.
+
+    Without a `keyring`, all requests are those of one caller with `open_limits`. `allowed_hosts`
+    are names as the Host header has them, without port, in lower case; None stands for any.
+    `cors_origins` may read answers in a browser, and send what changes something. `root_path` is
+    the path below which a proxy serves this server; `trusted_proxies` may name it themselves.
+    """
+
+    keyring: Keyring | None = None
+    limiter: Limiter = field(default_factory=lambda: Limiter(MemoryCounters()))
+    open_limits: Limits = field(default_factory=Limits)
+    allowed_hosts: frozenset[str] | None = LOOPBACK_HOSTS
+    cors_origins: tuple[str, ...] = ()
+    max_body_bytes: int = DEFAULT_BODY_BYTES
+    max_upload_bytes: int = DEFAULT_UPLOAD_BYTES
+    root_path: str = ""
+    trusted_proxies: tuple[Network, ...] = LOOPBACK_NETWORKS
+
+    def identify(self, secrets: Iterable[str]) -> ApiKey | None:
+        """The key that all secrets are; without a `keyring`, a key without a name; else None.
+
+        No credential is passed over: else one that a proxy added would decide.
+        """
+        if self.keyring is None:
+            return ApiKey(name="", digest="", limits=self.open_limits)
+        first, *others = [*map(self.keyring.find, secrets)] or [None]
+        return first if all(other == first for other in others) else None

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_api.api import docs
-from llm_api.api.access import Access
 from llm_api.api.deps import services_of
 from llm_api.api.draining import Draining, DrainingMiddleware
 from llm_api.api.errors import add_error_handlers
@@ -20,14 +20,14 @@ from llm_api.api.metrics.requests import RequestMetrics
 from llm_api.api.metrics.sharing import WorkersFolder
 from llm_api.api.middleware.body_limit import BodyLimitMiddleware
 from llm_api.api.middleware.gate import GateMiddleware
-from llm_api.api.middleware.head import HeadMiddleware
 from llm_api.api.middleware.host_check import HostCheckMiddleware
 from llm_api.api.middleware.last_resort import LastResortMiddleware
 from llm_api.api.middleware.rate_limit import RateLimitMiddleware
-from llm_api.api.middleware.request_facts import RequestFactsMiddleware
+from llm_api.api.middleware.reporting import ReportingMiddleware
 from llm_api.api.middleware.request_id import RequestIdMiddleware
 from llm_api.api.middleware.served_path import ServedPathMiddleware
 from llm_api.api.middleware.tracing import Tracer, TracingMiddleware
+from llm_api.api.policy import Access
 from llm_api.api.routes import (
     chat,
     completions,
@@ -119,7 +119,7 @@ def create_api(
 def _middleware(
     access: Access, draining: Draining, metrics: RequestMetrics, tracer: Tracer | None
 ) -> list[Middleware]:
-    """From the outermost on. Whoever asks whether a page may ask is answered without a key."""
+    """From the outermost on. A preflight request needs no key."""
     cross_origin = Middleware(
         CORSMiddleware,
         allow_origins=access.cors_origins,
@@ -131,7 +131,7 @@ def _middleware(
         Middleware(ServedPathMiddleware, access),
         Middleware(RequestIdMiddleware),
         *([] if tracer is None else [Middleware(TracingMiddleware, tracer)]),
-        Middleware(RequestFactsMiddleware, metrics),
+        Middleware(ReportingMiddleware, metrics),
         *([cross_origin] if access.cors_origins else []),
         Middleware(LastResortMiddleware),
         Middleware(DrainingMiddleware, draining=draining),
@@ -141,3 +141,29 @@ def _middleware(
         Middleware(BodyLimitMiddleware, access),
         Middleware(HeadMiddleware),
     ]
+
+
+class HeadMiddleware:
+    """Answers HEAD as GET, without the body. Innermost, so that all others see a HEAD."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            # uvicorn takes the length that the headers of a HEAD tell, though no body is sent.
+            scope["method"] = "HEAD"
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        scope["method"] = "GET"
+        try:
+            await self.app(scope, receive, without_body)
+        finally:
+            scope["method"] = "HEAD"

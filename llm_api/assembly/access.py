@@ -4,8 +4,8 @@ from ipaddress import ip_address
 
 from pydantic import SecretStr
 
-from llm_api.api.access import LOOPBACK_HOSTS, Access
 from llm_api.api.middleware.served_path import is_prefix
+from llm_api.api.policy import LOOPBACK_HOSTS, Access
 from llm_api.config.keys_file import WatchedKeys
 from llm_api.config.sections.server import networks_of
 from llm_api.config.settings import ConfigurationError, Settings

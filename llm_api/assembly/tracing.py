@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from llm_api.config.settings import ConfigurationError, Settings
 
 if TYPE_CHECKING:
-    from llm_api.api.tracing import RequestTracer
+    from llm_api.api.request_spans import RequestTracer
 
 
 def open_tracing(settings: Settings) -> "RequestTracer | None":
@@ -16,7 +16,7 @@ def open_tracing(settings: Settings) -> "RequestTracer | None":
     if url is None:
         return None
     try:
-        from llm_api.api.tracing import RequestTracer, otlp_processor  # noqa: PLC0415
+        from llm_api.api.request_spans import RequestTracer, otlp_processor  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             "OTEL_EXPORTER_OTLP_ENDPOINT: traces need more packages: pip install 'llm_api[tracing]'"

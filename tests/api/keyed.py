@@ -7,8 +7,8 @@ from dataclasses import replace
 import httpx2
 from fastapi import FastAPI
 
-from llm_api.api.access import Access
 from llm_api.api.deps import set_services
+from llm_api.api.policy import Access
 from llm_api.api.wiring import create_api
 from llm_api.core.access.keys import SCOPES, ApiKey, Keyring, Limits, Scope, digest_of
 from tests.fakes import FakeServices

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import uvicorn
 from fastapi import FastAPI
 
-from llm_api.api.bounded_head import BoundedHeadProtocol
+from llm_api.api.http.bounded_head import BoundedHeadProtocol
 from tests.live import wait_until
 
 START = b"GET /health HTTP/1.1\r\nhost: localhost\r\n"

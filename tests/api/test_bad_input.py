@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from llm_api.api.access import DEFAULT_BODY_BYTES
+from llm_api.api.policy import DEFAULT_BODY_BYTES
 from tests.api.bodies import HELLO, chat, completion, tool
 from tests.fakes import FakeBackend
 

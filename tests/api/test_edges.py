@@ -13,11 +13,11 @@ from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 from starlette.types import Message, Receive, Scope, Send
 
-from llm_api.api.access import Access
-from llm_api.api.bounded_head import BoundedHeadProtocol
-from llm_api.api.content_encoding import PIECE_BYTES, BrokenEncodingError, inflater_of
 from llm_api.api.deps import set_services
+from llm_api.api.http.bounded_head import BoundedHeadProtocol
+from llm_api.api.middleware.content_encoding import PIECE_BYTES, BrokenEncodingError, inflater_of
 from llm_api.api.middleware.served_path import ServedPathMiddleware, is_prefix
+from llm_api.api.policy import Access
 from llm_api.api.wiring import create_api
 from tests.api.bodies import chat
 from tests.api.raw import connected, head, served

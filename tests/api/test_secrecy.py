@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from llm_api.api.access import Access
+from llm_api.api.policy import Access
 from llm_api.core.access.counters import MemoryCounters
 from llm_api.core.access.keys import Limits, digest_of
 from llm_api.core.access.limiter import Limiter

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_api.api.access import LOOPBACK_HOSTS, Access
+from llm_api.api.policy import LOOPBACK_HOSTS, Access
 from llm_api.assembly.access import open_access
 from llm_api.config.keys_file import add_key, hash_text, remove_key
 from llm_api.config.settings import ConfigurationError, Settings, load_settings

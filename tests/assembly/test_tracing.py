@@ -77,7 +77,7 @@ def test_nothing_is_imported_where_nobody_wants_traces(
 def test_traces_without_their_packages_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "llm_api.api.tracing", raising=False)
+    monkeypatch.delitem(sys.modules, "llm_api.api.request_spans", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(ConfigurationError, match=r"llm_api\[tracing\]"):
         create_app(settings(tmp_path, otel_exporter_otlp_endpoint="http://127.0.0.1:4318"))

@@ -12,10 +12,15 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from llm_api.api.access import Access
-from llm_api.api.content_encoding import BROKEN, Inflater, decoded, inflater_of, unsupported
 from llm_api.api.errors import Failure, RequestRefusedError, refuse
-from llm_api.api.policy import rule_of
+from llm_api.api.middleware.content_encoding import (
+    BROKEN,
+    Inflater,
+    decoded,
+    inflater_of,
+    unsupported,
+)
+from llm_api.api.policy import Access, rule_of
 
 BODY_SECONDS: Final = 20.0
 BYTES_PER_SECOND: Final = 500

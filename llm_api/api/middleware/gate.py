@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from llm_api.api.access import Access
 from llm_api.api.errors import Failure, describe, describe_http, refuse
-from llm_api.api.policy import rule_of
+from llm_api.api.policy import Access, rule_of
 from llm_api.core.access.caller import Caller
 from llm_api.core.access.keys import ApiKey
 from llm_api.core.errors import PermissionDeniedError

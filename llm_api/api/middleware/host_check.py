@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from llm_api.api.access import Access
 from llm_api.api.errors import Failure, refuse
+from llm_api.api.policy import Access
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?", re.IGNORECASE)
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})

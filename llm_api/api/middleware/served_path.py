@@ -15,8 +15,7 @@ from ipaddress import ip_address
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from llm_api.api.access import Access, Network
-from llm_api.api.policy import POLICY, rule_of
+from llm_api.api.policy import POLICY, Access, Network, rule_of
 
 MAX_PREFIX_CHARACTERS = 200
 

@@ -4,13 +4,13 @@ from fastapi import APIRouter, Request, Response
 
 from llm_api.api.answers import Generation, answer, new_head
 from llm_api.api.deps import Services, caller_of, retrieval_of
+from llm_api.api.docs import streamable
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.chat import to_chat_requests
 from llm_api.api.mapping.chat_answers import ChatAnswerWriter
 from llm_api.api.mapping.rag.chat import to_rag_options
 from llm_api.api.mapping.tools import to_server_functions
 from llm_api.api.models.chat import ChatCompletion, ChatCompletionRequest
-from llm_api.api.routes.responses import streamable
 from llm_api.core.function_loop import FunctionLoop
 from llm_api.core.rag.answering.answer import RagBackend
 

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request, Response
 
 from llm_api.api.deps import Services
 from llm_api.api.disconnect import until_disconnect
+from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.embeddings import to_embedding_request, to_json_answer
 from llm_api.api.models.embeddings import EmbeddingList, EmbeddingsRequest
 from llm_api.api.request_facts import facts_of
-from llm_api.api.routes.responses import ERROR_RESPONSES
 from llm_api.core.llm.types import Usage
 
 TRUNCATED_HEADER = "x-truncated-inputs"

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Path, Request
 
 from llm_api.api.deps import Services
 from llm_api.api.disconnect import until_disconnect
+from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.functions import to_function, to_function_answer, to_function_list
 from llm_api.api.models.functions import Function, FunctionAnswer, FunctionArguments, FunctionList
-from llm_api.api.routes.responses import ERROR_RESPONSES
 
 router = APIRouter(prefix="/v1", tags=["Functions"], responses=ERROR_RESPONSES)
 calls = APIRouter(route_class=JSONBodyRoute)  # the others have no body

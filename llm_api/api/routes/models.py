@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from llm_api.api.deps import Services
+from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.mapping.models import to_embedding_model, to_model
 from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE
 from llm_api.api.models.models import Model, ModelList
-from llm_api.api.routes.responses import ERROR_RESPONSES
 
 ModelPath = Annotated[str, Path(examples=[DEFAULT_MODEL_EXAMPLE])]
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from llm_api.api.answers import Generation, started, whole
 from llm_api.api.deps import Services, backend_of
+from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.answers import wire_usage
 from llm_api.api.mapping.plain import to_generate_request, to_plain_chat_request
@@ -15,7 +16,6 @@ from llm_api.api.models.plain import (
 )
 from llm_api.api.origin import origin
 from llm_api.api.request_facts import facts_of
-from llm_api.api.routes.responses import ERROR_RESPONSES
 from llm_api.api.text_stream import TextStream
 
 router = APIRouter(tags=["Plain"], route_class=JSONBodyRoute, responses=ERROR_RESPONSES)

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from llm_api.api.deps import Services, backend_of
+from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.mapping.models import to_model_info
 from llm_api.api.models.base import ModelName
 from llm_api.api.models.server_info import Configuration, ModelInfo
-from llm_api.api.routes.responses import ERROR_RESPONSES
 
 router = APIRouter(tags=["Plain"], responses=ERROR_RESPONSES)
 

@@ -14,9 +14,9 @@ from fastapi import FastAPI, Request, Response
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from llm_api.api.access import Access
 from llm_api.api.deps import set_services
 from llm_api.api.middleware.body_limit import BodyLimitMiddleware
+from llm_api.api.policy import Access
 from llm_api.api.request_facts import RequestFacts
 from llm_api.api.uploads import read_form
 from llm_api.api.wiring import create_api

@@ -3,7 +3,7 @@
 import httpx2
 import pytest
 
-from llm_api.api.access import Access
+from llm_api.api.policy import Access
 from tests.api.bodies import chat
 from tests.api.keyed import BEARER, keyed_app, talking_to
 from tests.fakes import FakeServices

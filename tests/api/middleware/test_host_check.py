@@ -5,8 +5,8 @@ from dataclasses import replace
 import httpx2
 import pytest
 
-from llm_api.api.access import LOOPBACK_HOSTS, Access
 from llm_api.api.deps import set_services
+from llm_api.api.policy import LOOPBACK_HOSTS, Access
 from llm_api.api.wiring import create_api
 from tests.api.bodies import chat
 from tests.api.keyed import talking_to

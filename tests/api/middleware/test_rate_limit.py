@@ -8,8 +8,8 @@ import pytest
 from fastapi import FastAPI
 from openai import OpenAI, RateLimitError
 
-from llm_api.api.access import Access
 from llm_api.api.deps import set_services
+from llm_api.api.policy import Access
 from llm_api.api.wiring import create_api
 from llm_api.core.access.counters import MemoryCounters
 from llm_api.core.access.keys import ApiKey, Limits

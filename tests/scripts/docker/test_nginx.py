@@ -14,9 +14,9 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
-from llm_api.api.access import Access
 from llm_api.api.deps import set_services
 from llm_api.api.draining import draining_of
+from llm_api.api.policy import Access
 from llm_api.api.wiring import create_api
 from scripts.bench.process import free_port
 from tests.api.bodies import chat

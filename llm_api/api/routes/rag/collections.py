@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from llm_api.api.deps import DocumentService
+from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.models.rag.collections import (
     Collection,
@@ -12,7 +13,6 @@ from llm_api.api.models.rag.collections import (
     DeletedCollection,
     NewCollection,
 )
-from llm_api.api.routes.responses import ERROR_RESPONSES
 from llm_api.core.rag import vector_store
 from llm_api.core.rag.embed_documents import embedding_of
 

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.convertors import PathConvertor, register_url_convertor
 
 from llm_api.api.deps import DocumentService
-from llm_api.api.json_body import JSONBodyRoute
-from llm_api.api.json_text import parse_json_text
+from llm_api.api.docs import ERROR_RESPONSES
+from llm_api.api.json_body import JSONBodyRoute, parse_json_text
 from llm_api.api.mapping.rag.documents import to_document, to_document_list, to_documents
 from llm_api.api.models.rag.documents import (
     DeletedDocument,
@@ -21,7 +21,6 @@ from llm_api.api.models.rag.documents import (
 )
 from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
 from llm_api.api.routes.rag.ingesting import INGEST_RESPONSES, Intake, ingest, is_large
-from llm_api.api.routes.responses import ERROR_RESPONSES
 from llm_api.core.errors import DocumentNotFoundError, InvalidRequestError
 from llm_api.core.rag.filters import EVERYTHING, Filter, parse_filter
 from llm_api.core.rag.ingest import each

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData, UploadFile
 
 from llm_api.api.deps import DocumentService
-from llm_api.api.json_text import parse_json_text
+from llm_api.api.json_body import parse_json_text
 from llm_api.api.models.rag.documents import IngestAnswer
 from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
 from llm_api.api.routes.rag.ingesting import INGEST_RESPONSES, Intake, ingest, is_large

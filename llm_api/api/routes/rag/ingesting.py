@@ -12,9 +12,9 @@ from typing import Any
 from fastapi import Request, Response
 
 from llm_api.api.disconnect import until_disconnect
+from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.mapping.rag.documents import to_ingest_answer, to_job
 from llm_api.api.models.rag.documents import IngestAnswer, Job
-from llm_api.api.routes.responses import ERROR_RESPONSES
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.rag.jobs import Work
 from llm_api.core.rag.outcome import DocumentOutcome

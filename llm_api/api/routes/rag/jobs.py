@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from llm_api.api.deps import DocumentService
+from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.mapping.rag.documents import to_job
 from llm_api.api.models.rag.documents import Job, JobList
-from llm_api.api.routes.responses import ERROR_RESPONSES
 
 router = APIRouter(prefix="/v1/rag/jobs", tags=["Documents"], responses=ERROR_RESPONSES)
 

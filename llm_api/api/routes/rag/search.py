@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 
 from llm_api.api.deps import DocumentService
 from llm_api.api.disconnect import until_disconnect
+from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.rag.search import (
     to_eval_answer,
@@ -13,7 +14,6 @@ from llm_api.api.mapping.rag.search import (
 )
 from llm_api.api.models.rag.evals import EvalAnswer, EvalRequest
 from llm_api.api.models.rag.search import SearchAnswer, SearchRequest
-from llm_api.api.routes.responses import ERROR_RESPONSES
 from llm_api.core.rag.evals import compare_modes
 from llm_api.core.rag.evaluate import evaluate
 

@@ -3,7 +3,7 @@
 from asyncio import TimerHandle, Transport
 
 from llm_api.api.errors import Failure
-from llm_api.api.http_connection import HTTPConnection, ParsingEndedError
+from llm_api.api.http.connection import HTTPConnection, ParsingEndedError
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of the request line and all headers together. A cookie or a token of a proxy fits easily."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 from fastapi import FastAPI
 
-from llm_api.api.bounded_head import MAX_HEAD_BYTES, BoundedHeadProtocol
+from llm_api.api.http.bounded_head import MAX_HEAD_BYTES, BoundedHeadProtocol
 from tests.api.bodies import chat
 from tests.api.raw import START, answer, connected, seconds_until_end, served
 from tests.fakes import FakeBackend, spoken

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from llm_api.api.deps import set_services
-from llm_api.api.tracing import RequestTracer
+from llm_api.api.request_spans import RequestTracer
 from llm_api.api.wiring import create_api
 from llm_api.core.errors import GenerationError
 from llm_api.core.llm.types import GenerationRequest, Started, TextDelta

@@ -10,9 +10,9 @@ from contextlib import ExitStack, suppress
 import pytest
 from fastapi import FastAPI
 
-from llm_api.api import http_connection
-from llm_api.api.bounded_head import MAX_HEAD_BYTES, BoundedHeadProtocol
-from llm_api.api.http_connection import LINGER_BYTES, LINGER_SECONDS
+from llm_api.api.http import connection
+from llm_api.api.http.bounded_head import MAX_HEAD_BYTES, BoundedHeadProtocol
+from llm_api.api.http.connection import LINGER_BYTES, LINGER_SECONDS
 from tests.api.bodies import chat
 from tests.api.raw import (
     START,
@@ -286,7 +286,7 @@ def test_more_connections_than_are_allowed_are_refused(
 def test_a_flood_of_connections_is_not_held_to_be_refused(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_connection, "MAX_REFUSED", 2)
+    monkeypatch.setattr(connection, "MAX_REFUSED", 2)
     with served(app, BoundedHeadProtocol, max_connections=1) as address, ExitStack() as stack:
         held = [stack.enter_context(connected(address)) for _ in range(5)]
         told = [bytes_until_end(connection) for connection in held[1:]]

@@ -1,7 +1,7 @@
 """Gathers the facts of every request, and reports them once its answer has ended. Pure ASGI.
 
-Stands inside the request id, whose number it uses, and outside of all that may answer, so that
-nothing is answered unseen.
+Stands inside the middleware that makes the request id, and outside of all that may answer, so that
+no answer is missed.
 """
 
 from datetime import UTC, datetime
@@ -18,8 +18,8 @@ CLIENT_LEFT = 499
 """nginx's number for a client that closed the connection before its answer was complete."""
 
 
-class RequestFactsMiddleware:
-    """Puts `facts` into the request's state; whoever checks keys puts `key_name` there."""
+class ReportingMiddleware:
+    """Puts `facts` into the request's state, where the gate puts `key_name`."""
 
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self.app = app

@@ -22,9 +22,9 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from llm_api.api.answer_cycle import AnswerCycle
 from llm_api.api.errors import Failure
-from llm_api.api.http_framing import (
+from llm_api.api.http.answer_cycle import AnswerCycle
+from llm_api.api.http.framing import (
     BodyOnly,
     HeldFlow,
     content_length,
