@@ -128,7 +128,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "charset_normalizer": frozenset({"llm_api.core.rag.loaders.likely_charset"}),
     "markdown_it": frozenset({"llm_api.core.rag.loaders.markdown"}),
     "selectolax": frozenset(
-        {f"llm_api.core.rag.loaders.{module}" for module in ("html", "html_tree", "mathml")}
+        {f"llm_api.core.rag.loaders.{module}" for module in ("formulas", "html", "html_tree")}
     ),
     "pypdfium2": frozenset(
         {f"llm_api.core.rag.loaders.{module}" for module in ("pdf", "pdf_page", "pdf_forms")}

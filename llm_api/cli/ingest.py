@@ -18,7 +18,7 @@ from llm_api.cli.terminal import harmless, notes, output
 if TYPE_CHECKING:
     from llm_api.cli.files import FoundFile, StoredFile
     from llm_api.config.settings import Settings
-    from llm_api.core.rag.outcome import DocumentOutcome, Report
+    from llm_api.core.rag.reports import DocumentOutcome, Report
 
 EXAMPLES = """Examples:
 

@@ -10,10 +10,10 @@ from llm_api.cli.files import ROOT_FIELD, FoundFile, StoredFile
 from llm_api.config.settings import Settings
 from llm_api.core.errors import CollectionNotFoundError
 from llm_api.core.llm.engine.compute_thread import ComputeThread
-from llm_api.core.rag.every_document import every_document
 from llm_api.core.rag.files import FileReading, FileToIngest
-from llm_api.core.rag.outcome import Report
+from llm_api.core.rag.reports import Report
 from llm_api.core.rag.retrieval import Retrieval
+from llm_api.core.rag.vector_store import every_document
 
 
 @dataclass(frozen=True, slots=True)

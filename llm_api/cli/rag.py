@@ -13,9 +13,8 @@ from llm_api.cli.terminal import harmless, notes, output
 
 if TYPE_CHECKING:
     from llm_api.config.settings import Settings
-    from llm_api.core.rag.evals import Comparison
-    from llm_api.core.rag.evaluate import Quality
-    from llm_api.core.rag.outcome import DocumentOutcome
+    from llm_api.core.rag.evaluation import Comparison
+    from llm_api.core.rag.reports import DocumentOutcome
 
 rag = typer.Typer(
     help="Measure retrieval, and embed a collection anew.",
@@ -53,14 +52,11 @@ def evaluate_folder(
     output().print(f"Best here: {comparison.best}.")
 
 
-async def _compare(
-    settings: "Settings", folder: Path, split: str, cutoff: int
-) -> "Comparison[Quality]":
+async def _compare(settings: "Settings", folder: Path, split: str, cutoff: int) -> "Comparison":
     from llm_api.cli.local_library import local_retrieval
     from llm_api.core.errors import InvalidRequestError
     from llm_api.core.rag.beir import read_corpus, read_judgements, read_queries
-    from llm_api.core.rag.evals import compare_modes
-    from llm_api.core.rag.evaluate import evaluate
+    from llm_api.core.rag.evaluation import compare_modes
     from llm_api.core.rag.ingest import each
 
     judgements, queries = read_judgements(folder, split), read_queries(folder)
@@ -72,7 +68,7 @@ async def _compare(
         await retrieval.ingest(
             "eval", each(track(corpus, "embedding", console=notes())), _say_failure
         )
-        return await compare_modes(retrieval.retriever, "eval", asked, judgements, evaluate, cutoff)
+        return await compare_modes(retrieval.retriever, "eval", asked, judgements, cutoff)
 
 
 @rag.command("reindex")

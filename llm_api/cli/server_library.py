@@ -16,7 +16,7 @@ from llm_api.core.errors import (
     GenerationError,
     UnavailableError,
 )
-from llm_api.core.rag.outcome import DocumentOutcome, Report
+from llm_api.core.rag.reports import DocumentOutcome, Report
 from llm_api.core.upstream import LOOPBACK
 
 TOGETHER_BYTES = 2_000_000

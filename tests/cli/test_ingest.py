@@ -9,7 +9,7 @@ import pytest
 from llm_api.cli.files import changed_files, find_files
 from llm_api.cli.server_library import TOGETHER_FILES, server_library
 from llm_api.core.errors import InvalidRequestError, UnavailableError, UnreadableFileError
-from llm_api.core.rag.outcome import DocumentOutcome
+from llm_api.core.rag.reports import DocumentOutcome
 from tests.api.rag.conftest import Served, numbers, served
 from tests.cli.command import llm_api
 

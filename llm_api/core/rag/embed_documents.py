@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from llm_api.core.embeddings.embedder import Embedder, EmbeddingRequest
 from llm_api.core.errors import ContextLengthExceededError
-from llm_api.core.rag.outcome import FAULTS_OF_ONE, Report, failed
 from llm_api.core.rag.prepare import Prepared
+from llm_api.core.rag.reports import FAULTS_OF_ONE, Report, failed
 from llm_api.core.rag.vector_store import EmbeddedChunk, Embedding, NewDocument, Vector
 
 EMBEDDED_AT_ONCE = 512

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.loaders.file_loader import FileLoader
-from llm_api.core.rag.outcome import DocumentOutcome, Report, failed
+from llm_api.core.rag.reports import DocumentOutcome, Report, failed
 from llm_api.core.rag.types import Document, Metadata
 
 DIGEST_FIELD = "sha256"

@@ -18,10 +18,10 @@ and ISO 8601 dates with dates, and nothing else.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias, cast, get_args
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.rag.dates import parse_date
 from llm_api.core.rag.types import Scalar
 
 MAX_DEPTH = 8
@@ -139,6 +139,15 @@ def _has_order(value: Scalar) -> bool:
     if isinstance(value, str):
         return parse_date(value) is not None
     return not isinstance(value, bool)
+
+
+def parse_date(text: str) -> float | None:
+    """Unix seconds of an ISO 8601 date or date and time, or None. Without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except ValueError:
+        return None
 
 
 def _scalar(value: object, path: str) -> Scalar:

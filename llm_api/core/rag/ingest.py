@@ -17,9 +17,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.rag.embed_documents import embed_documents, embedding_of
-from llm_api.core.rag.outcome import DocumentOutcome, Report, failed
 from llm_api.core.rag.prepare import Chunking, Preparation
-from llm_api.core.rag.stage_times import StageTimes
+from llm_api.core.rag.reports import DocumentOutcome, Report, StageTimes, failed
 from llm_api.core.rag.types import Document
 from llm_api.core.rag.vector_store import NewDocument, VectorStore
 from llm_api.core.utils.distribution import Distribution

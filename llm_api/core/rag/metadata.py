@@ -8,8 +8,7 @@ from hashlib import sha256
 from urllib.parse import quote
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.rag.dates import parse_date
-from llm_api.core.rag.filters import MAX_INTEGER
+from llm_api.core.rag.filters import MAX_INTEGER, parse_date
 from llm_api.core.rag.types import Metadata, MetadataValue, Scalar
 
 MAX_FIELDS = 64

@@ -10,14 +10,16 @@ from typing import Final
 from llm_api.core.errors import DocumentNotFoundError, InvalidRequestError
 from llm_api.core.rag.identity import content_hash
 from llm_api.core.rag.metadata import check_metadata
-from llm_api.core.rag.outcome import FAULTS_OF_ONE, DocumentOutcome, Report, failed
-from llm_api.core.rag.passages import passage
+from llm_api.core.rag.reports import FAULTS_OF_ONE, DocumentOutcome, Report, failed
 from llm_api.core.rag.types import Chunk, Document, Metadata
 from llm_api.core.rag.vector_store import DocumentRecord, VectorStore
 from llm_api.core.utils.slices import in_slices
 from llm_api.core.utils.to_the_end import to_the_end
 
 log = logging.getLogger(__name__)
+
+MAX_HEADER: Final = 200
+"""Characters: about 50 tokens, which a chunk of 200 leaves free in a model that reads 256."""
 
 MAX_CHUNKS: Final = 100_000
 """Of one document, which is embedded and stored as a whole: 90 MB of English."""
@@ -148,3 +150,14 @@ def _given_twice() -> InvalidRequestError:
 
 def _failed_before() -> InvalidRequestError:
     return InvalidRequestError("The same document stands here before, and failed.")
+
+
+def passage(document: Document, chunk: Chunk) -> str:
+    """What is embedded for this chunk, and what BM25 indexes.
+
+    A header that is too long loses its outer parts as a whole: the title, then the outer headings.
+    """
+    header = [part for part in dict.fromkeys((document.title, *chunk.headings)) if part]
+    while header and len("\n".join(header)) > MAX_HEADER:
+        header.pop(0)
+    return "\n".join([*header, chunk.text])

@@ -12,11 +12,10 @@ from contextlib import suppress
 from typing import Final
 
 from llm_api.core.errors import CollectionNotFoundError, DocumentNotFoundError, VectorStoreError
-from llm_api.core.rag.every_document import every_document
-from llm_api.core.rag.outcome import DocumentOutcome, Report
+from llm_api.core.rag.reports import DocumentOutcome, Report
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.types import Document
-from llm_api.core.rag.vector_store import VectorStore
+from llm_api.core.rag.vector_store import VectorStore, every_document
 
 MAX_COPIES: Final = 10
 

@@ -10,10 +10,9 @@ from llm_api.core.rag.chunking import MAX_BYTES_PER_TOKEN, ChunkSettings, split_
 from llm_api.core.rag.ingest import Ingester
 from llm_api.core.rag.jobs import IngestJobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
-from llm_api.core.rag.outcome import DocumentOutcome, Report
 from llm_api.core.rag.prepare import Chunking
+from llm_api.core.rag.reports import DocumentOutcome, Report, StageTimes
 from llm_api.core.rag.retrieve import Retriever
-from llm_api.core.rag.stage_times import StageTimes
 from llm_api.core.rag.types import Document
 from llm_api.core.rag.vector_store import VectorStore
 

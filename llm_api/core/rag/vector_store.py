@@ -4,7 +4,7 @@ A collection holds documents, and their chunks under a dense vector and a BM25 v
 remembers whose vectors it holds: those of another embedding model are refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
@@ -17,6 +17,9 @@ from llm_api.core.rag.types import Chunk, Document, Metadata
 Vector: TypeAlias = npt.NDArray[np.float32]
 SearchMode: TypeAlias = Literal["dense", "sparse", "hybrid"]
 Written: TypeAlias = Literal["created", "replaced", "unchanged"]
+
+PAGE: Final = 1000
+"""Records that `every_document` asks for at once."""
 
 FIRST_RULE: Final = 1
 """Words as Qdrant cuts them: by spaces and punctuation, in the form they are written in."""
@@ -209,3 +212,16 @@ class VectorStore(Protocol):
 
         Raises EmbeddingMismatchError if the query's vector does not belong here.
         """
+
+
+async def every_document(
+    store: VectorStore, collection: str
+) -> AsyncGenerator[DocumentRecord, None]:
+    """All documents of a collection, page by page. Raises as `VectorStore.list_documents`."""
+    cursor: str | None = None
+    while True:
+        page = await store.list_documents(collection, EVERYTHING, cursor, PAGE)
+        for record in page.documents:
+            yield record
+        if (cursor := page.next_cursor) is None:
+            return

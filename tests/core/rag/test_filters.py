@@ -11,6 +11,7 @@ from llm_api.core.rag.filters import (
     Comparison,
     Or,
     Presence,
+    parse_date,
     parse_filter,
 )
 
@@ -97,3 +98,21 @@ def test_hostile_filter_is_refused_with_its_path(value: object, path: str) -> No
         parse_filter(value)
     assert caught.value.param == path
     assert len(caught.value.message) < 2 * MAX_TEXT
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-02", 86400),
+        ("1970-01-01T00:00:01", 1),
+        ("1970-01-01T01:00:00+01:00", 0),
+        ("1970-01-01T00:00:00.5Z", 0.5),
+        ("0001-01-01", -62135596800),
+        ("", None),
+        ("1970", None),
+        ("1970-13-01", None),
+        ("yesterday", None),
+    ],
+)
+def test_iso_dates_are_understood_and_nothing_else(text: str, seconds: float | None) -> None:
+    assert parse_date(text) == seconds

@@ -18,8 +18,8 @@ from llm_api.core.rag import ingest as module
 from llm_api.core.rag import prepare
 from llm_api.core.rag.identity import new_document
 from llm_api.core.rag.ingest import Ingester, each
-from llm_api.core.rag.outcome import DocumentOutcome
 from llm_api.core.rag.prepare import Chunking
+from llm_api.core.rag.reports import DocumentOutcome
 from llm_api.core.rag.types import Chunk, Document, Section, Span
 from llm_api.core.rag.vector_store import Embedding, NewDocument, Written
 from llm_api.core.utils.slices import SLICE_SECONDS

@@ -9,8 +9,8 @@ import pytest
 from llm_api.core.embeddings.embedder import EmbedderCard, EmbeddingRequest, Embeddings
 from llm_api.core.errors import CollectionNotFoundError, EmbeddingError, VectorStoreError
 from llm_api.core.rag.ingest import each
-from llm_api.core.rag.outcome import DocumentOutcome
 from llm_api.core.rag.reindex import reindex
+from llm_api.core.rag.reports import DocumentOutcome
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.stores.document_store import DocumentStore
 from llm_api.core.rag.stores.edge import open_edge

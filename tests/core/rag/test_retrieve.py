@@ -2,14 +2,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 
 from llm_api.core.embeddings.embedder import EmbedderCard
 from llm_api.core.errors import ContextLengthExceededError, UnsupportedParameterError
 from llm_api.core.rag.filters import Comparison
 from llm_api.core.rag.ingest import Ingester, each
-from llm_api.core.rag.retrieve import CANDIDATES, NO_THRESHOLD, Retriever, SearchOptions
+from llm_api.core.rag.retrieve import (
+    CANDIDATES,
+    NO_THRESHOLD,
+    Retriever,
+    SearchOptions,
+    choose_diverse,
+)
 from llm_api.core.rag.types import Document
+from llm_api.core.rag.vector_store import Vector
 from tests.core.rag.fakes import DIMENSION, MODEL, FakeEmbedder, FakeStore, by_lines
 
 DOCUMENTS = [
@@ -141,3 +149,38 @@ async def test_question_that_is_too_long_is_refused_by_its_name() -> None:
     with pytest.raises(ContextLengthExceededError) as refusal:
         await Retriever(await filled(), embedder).search("cat", OPTIONS)
     assert refusal.value.param == "query"
+
+
+def at(*degrees: float) -> list[Vector]:
+    """Vectors of length 1 in these directions."""
+    angles = np.radians(degrees)
+    return [np.array([np.cos(one), np.sin(one)], dtype=np.float32) for one in angles]
+
+
+TWINS_AND_ANOTHER = at(0, 1, 80)
+
+
+@pytest.mark.parametrize(
+    ("relevance", "diversity", "count", "chosen"),
+    [
+        ([0.9, 0.8, 0.5], 0.0, 3, [0, 1, 2]),
+        ([0.9, 0.8, 0.5], 0.5, 3, [0, 2, 1]),
+        ([0.9, 0.8, 0.5], 0.5, 2, [0, 2]),
+        ([0.5, 0.8, 0.9], 1.0, 2, [2, 0]),
+        ([9.0, 8.0, -50.0], 0.3, 2, [0, 1]),
+        ([9.0, 8.0, 7.0], 0.6, 2, [0, 2]),
+        ([0.7, 0.7, 0.7], 0.5, 2, [0, 2]),
+    ],
+)
+def test_what_repeats_a_better_hit_comes_later(
+    relevance: list[float], diversity: float, count: int, chosen: list[int]
+) -> None:
+    assert choose_diverse(relevance, TWINS_AND_ANOTHER, diversity, count) == chosen
+
+
+def test_nothing_is_chosen_of_nothing() -> None:
+    assert choose_diverse([], [], 0.5, 3) == []
+
+
+def test_no_more_is_chosen_than_there_is() -> None:
+    assert sorted(choose_diverse([1, 2, 3], TWINS_AND_ANOTHER, 0.5, 10)) == [0, 1, 2]

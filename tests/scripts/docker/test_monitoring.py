@@ -15,8 +15,8 @@ import yaml
 
 from llm_api.core.llm.observation import EngineStatus, KVTokens, ReplicaStatus
 from llm_api.core.llm.types import ServedBy, Started
+from llm_api.core.rag.reports import StageTimes
 from llm_api.core.rag.retrieval import Retrieval
-from llm_api.core.rag.stage_times import StageTimes
 from llm_api.core.utils.distribution import Distribution
 from tests.api.bodies import chat
 from tests.exposition import Scrape

@@ -6,9 +6,9 @@ from typing import TypeVar
 from llm_api.api.models.rag import documents as wire
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.rag.identity import new_document
-from llm_api.core.rag.job_list import Job
+from llm_api.core.rag.jobs import Job
 from llm_api.core.rag.loaders.decode import clean
-from llm_api.core.rag.outcome import DocumentOutcome
+from llm_api.core.rag.reports import DocumentOutcome
 from llm_api.core.rag.types import Document
 from llm_api.core.rag.vector_store import DocumentPage, DocumentRecord
 

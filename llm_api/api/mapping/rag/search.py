@@ -6,8 +6,7 @@ from llm_api.api.models.rag.evals import EvalAnswer, EvalRequest, Quality
 from llm_api.api.models.rag.fields import Hit, Scores, SearchParameters, Span
 from llm_api.api.models.rag.search import SearchAnswer
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.rag import evaluate
-from llm_api.core.rag.evals import Comparison
+from llm_api.core.rag.evaluation import Comparison
 from llm_api.core.rag.filters import EVERYTHING, parse_filter
 from llm_api.core.rag.retrieve import Found, SearchOptions
 from llm_api.core.rag.types import Span as DomainSpan
@@ -71,7 +70,7 @@ def to_questions(request: EvalRequest) -> tuple[dict[str, str], dict[str, dict[s
     return questions, judgements
 
 
-def to_eval_answer(request: EvalRequest, comparison: Comparison[evaluate.Quality]) -> EvalAnswer:
+def to_eval_answer(request: EvalRequest, comparison: Comparison) -> EvalAnswer:
     qualities = comparison.qualities
     return EvalAnswer(
         object="rag.eval",

@@ -11,7 +11,7 @@ from llm_api.api.models.rag.fields import (
     Metadata,
     NewDocumentId,
 )
-from llm_api.core.rag.outcome import What
+from llm_api.core.rag.reports import What
 
 MAX_DOCUMENTS = 10_000
 

@@ -14,7 +14,7 @@ from llm_api.api.uploads import read_form
 from llm_api.core.errors import InvalidRequestError, MissingParameterError
 from llm_api.core.rag.files import FileReading, FileToIngest, document_id
 from llm_api.core.rag.metadata import check_metadata
-from llm_api.core.rag.outcome import Report
+from llm_api.core.rag.reports import Report
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.types import Metadata
 

@@ -17,7 +17,7 @@ from llm_api.api.mapping.rag.documents import to_ingest_answer, to_job
 from llm_api.api.models.rag.documents import IngestAnswer, Job
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.rag.jobs import Work
-from llm_api.core.rag.outcome import DocumentOutcome
+from llm_api.core.rag.reports import DocumentOutcome
 from llm_api.core.rag.retrieval import Retrieval
 
 SMALL_DOCUMENTS = 100

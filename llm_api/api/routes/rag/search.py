@@ -14,8 +14,7 @@ from llm_api.api.mapping.rag.search import (
 )
 from llm_api.api.models.rag.evals import EvalAnswer, EvalRequest
 from llm_api.api.models.rag.search import SearchAnswer, SearchRequest
-from llm_api.core.rag.evals import compare_modes
-from llm_api.core.rag.evaluate import evaluate
+from llm_api.core.rag.evaluation import compare_modes
 
 router = APIRouter(
     prefix="/v1/rag", tags=["Documents"], route_class=JSONBodyRoute, responses=ERROR_RESPONSES
@@ -37,6 +36,6 @@ async def evaluate_search(
     """Ask questions whose answers are known in every mode: recall, MRR and nDCG of each."""
     questions, judgements = to_questions(body)
     comparison = compare_modes(
-        retrieval.retriever, body.collection, questions, judgements, evaluate, body.cutoff
+        retrieval.retriever, body.collection, questions, judgements, body.cutoff
     )
     return to_eval_answer(body, await until_disconnect(request, comparison))

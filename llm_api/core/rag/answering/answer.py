@@ -29,7 +29,7 @@ from llm_api.core.rag.answering.follow_up import refers_back
 from llm_api.core.rag.answering.grounding import Admitted, Grounding
 from llm_api.core.rag.answering.prompt import in_order
 from llm_api.core.rag.answering.rewrite import rewrite
-from llm_api.core.rag.answering.verify import verify
+from llm_api.core.rag.answering.support import verify
 from llm_api.core.rag.retrieve import Found, Retriever, SearchOptions
 
 NOT_COVERED: Final = "The documents do not cover this question."

@@ -15,8 +15,7 @@ from itertools import chain, islice, pairwise
 from typing import Final
 
 from llm_api.core.errors import UnreadableFileError
-from llm_api.core.rag.loaders.loaded import LoadedText
-from llm_api.core.rag.loaders.text_builder import TextBuilder
+from llm_api.core.rag.loaders.loaded import LoadedText, TextBuilder
 
 MAX_COLUMNS: Final = 2_000
 """Each row names them all: more are no table whose rows are read as text."""

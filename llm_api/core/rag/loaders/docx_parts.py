@@ -12,7 +12,7 @@ from typing import Final
 from xml.etree import ElementTree
 
 from llm_api.core.errors import UnreadableFileError
-from llm_api.core.rag.loaders.office_math import office_formula
+from llm_api.core.rag.loaders.formulas import office_formula
 
 Element = ElementTree.Element
 

@@ -13,11 +13,10 @@ from typing import Final
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from llm_api.core.rag.loaders.decode import clean
+from llm_api.core.rag.loaders.formulas import mathml_formula
 from llm_api.core.rag.loaders.html_tree import data_tables, walk
-from llm_api.core.rag.loaders.loaded import LoadedText
-from llm_api.core.rag.loaders.mathml import formula
+from llm_api.core.rag.loaders.loaded import LoadedText, TextBuilder
 from llm_api.core.rag.loaders.page_text import Gap, PageText
-from llm_api.core.rag.loaders.text_builder import TextBuilder
 
 _DROPPED: Final = re.compile(
     "script|style|noscript|template|head|nav|metadata|defs|symbol|button|datalist|rp|noframes"
@@ -98,7 +97,7 @@ class _Page:
             case "select":
                 return ", ".join(_chosen(node))
             case "math":
-                return formula(node)
+                return mathml_formula(node)
             case _:
                 return None
 

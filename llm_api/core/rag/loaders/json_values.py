@@ -7,8 +7,7 @@ from typing import Final, TypeAlias
 
 from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.loaders.decode import clean
-from llm_api.core.rag.loaders.loaded import LoadedText
-from llm_api.core.rag.loaders.text_builder import TextBuilder
+from llm_api.core.rag.loaders.loaded import LoadedText, TextBuilder
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 

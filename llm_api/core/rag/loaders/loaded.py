@@ -1,7 +1,9 @@
-"""What a loader gives, and the limits it works within. Pure values."""
+"""What a loader gives, what puts it together, and the limits it works within."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.types import Metadata, Section
 
 
@@ -33,3 +35,52 @@ class Limits:
     characters: int = 50_000_000
     seconds: float = 60.0
     memory_bytes: int = 2 << 30
+
+
+class HeadingPath:
+    """The headings that a place stands under, while a document is read from top to bottom."""
+
+    def __init__(self) -> None:
+        self._path: list[tuple[int, str]] = []
+
+    def enter(self, level: int, title: str) -> tuple[str, ...]:
+        """The path below a heading of this level: it ends all of the same level and deeper."""
+        while self._path and self._path[-1][0] >= level:
+            self._path.pop()
+        self._path.append((level, title))
+        return tuple(heading for _, heading in self._path)
+
+
+@dataclass(slots=True)
+class TextBuilder:
+    """A text that grows to `max_characters` and no further."""
+
+    max_characters: int
+    length: int = 0
+    sections: list[Section] = field(default_factory=list)
+    _parts: list[str] = field(default_factory=list)
+
+    def add(self, text: str) -> None:
+        """Append; raises `UnreadableFileError` when it gets too long."""
+        self._parts.append(text)
+        self.length += len(text)
+        if self.length > self.max_characters:
+            raise UnreadableFileError(f"it holds more than {self.max_characters:,} characters")
+
+    def begin_section(
+        self, headings: tuple[str, ...], page: int | None = None, *, start: int | None = None
+    ) -> None:
+        """What is added from here on, or stands from `start` on, is under these headings."""
+        section = Section(self.length if start is None else start, headings, page)
+        if self.sections and self.sections[-1].start == section.start:
+            self.sections.pop()
+        self.sections.append(section)
+
+    def build(
+        self,
+        title: str = "",
+        metadata: Metadata | None = None,
+        warnings: Sequence[str] = (),
+    ) -> LoadedText:
+        text = "".join(self._parts)
+        return LoadedText(text, title, tuple(self.sections), metadata or {}, tuple(warnings))

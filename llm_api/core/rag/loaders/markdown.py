@@ -10,9 +10,8 @@ from itertools import pairwise
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from llm_api.core.rag.loaders.loaded import LoadedText
+from llm_api.core.rag.loaders.loaded import HeadingPath, LoadedText
 from llm_api.core.rag.loaders.page_text import LONG_TABLE
-from llm_api.core.rag.loaders.text_builder import HeadingPath
 from llm_api.core.rag.types import Section
 
 _FRONT_MATTER = re.compile(r"---\n(.*?)\n(?:---|\.\.\.)\n", re.DOTALL)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from llm_api.core.rag.loaders.loaded import LoadedText
+from llm_api.core.rag.loaders.loaded import HeadingPath, LoadedText, TextBuilder
 from llm_api.core.rag.loaders.table_text import Cell, TableText
-from llm_api.core.rag.loaders.text_builder import HeadingPath, TextBuilder
 
 LONG_TABLE: Final = 500
 """Characters that may come into several chunks: its header is a heading for each of them."""

@@ -15,10 +15,9 @@ from pypdfium2 import raw
 
 from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.loaders.decode import clean
-from llm_api.core.rag.loaders.loaded import Limits, LoadedText
+from llm_api.core.rag.loaders.loaded import HeadingPath, Limits, LoadedText, TextBuilder
 from llm_api.core.rag.loaders.pdf_forms import noted_words
 from llm_api.core.rag.loaders.pdf_page import has_pictures, is_blank, page_text
-from llm_api.core.rag.loaders.text_builder import HeadingPath, TextBuilder
 
 _LISTED: Final = 20
 _MOST_SEARCHED: Final = 20_000_000

@@ -7,8 +7,7 @@ Kotlin; not those of C, C++ or Java that only a parser can tell.
 import re
 from typing import Final
 
-from llm_api.core.rag.loaders.loaded import LoadedText
-from llm_api.core.rag.loaders.text_builder import HeadingPath
+from llm_api.core.rag.loaders.loaded import HeadingPath, LoadedText
 from llm_api.core.rag.types import Section
 
 _DECLARATION: Final = re.compile(

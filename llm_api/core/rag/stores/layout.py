@@ -20,8 +20,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from llm_api.core.rag.bm25 import SparseVector
-from llm_api.core.rag.dates import parse_date
-from llm_api.core.rag.filters import And, Comparison, Filter, Or, Presence
+from llm_api.core.rag.filters import And, Comparison, Filter, Or, Presence, parse_date
 from llm_api.core.rag.metadata import keys, path_name, presence_tag, tag
 from llm_api.core.rag.stores.points import (
     AllOf,

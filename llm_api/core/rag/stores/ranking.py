@@ -1,12 +1,15 @@
 """Points ranked for a question: by their vectors, by their words, or by both."""
 
 import asyncio
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from llm_api.core.rag.bm25 import SparseVector
-from llm_api.core.rag.fusion import normalised_sum
 from llm_api.core.rag.stores.points import Condition, HasId, Points
 from llm_api.core.rag.vector_store import SearchMode, Vector
+
+K = TypeVar("K", bound=Hashable)
 
 FUSION_DEPTH = 100
 """How deep both rankings are read at least before they are fused."""
@@ -90,3 +93,18 @@ async def _complete(
 def _passes(score: float | None, question: Question) -> bool:
     threshold = question.score_threshold
     return threshold is None or (score is not None and score >= threshold)
+
+
+def normalised_sum(rankings: Sequence[Mapping[K, float]]) -> dict[K, float]:
+    """The mean of scores scaled to 0..1 in each ranking; a key that one lacks has 0 there. Pure.
+
+    On Cranfield with the default embedder (nDCG@10) dense search alone has 0.502, BM25 alone
+    0.532, reciprocal rank fusion 0.556, and this 0.563.
+    """
+    fused: dict[K, float] = {}
+    for ranking in rankings:
+        low, high = min(ranking.values(), default=0.0), max(ranking.values(), default=0.0)
+        for key, score in ranking.items():
+            share = (score - low) / (high - low) if high > low else 1.0
+            fused[key] = fused.get(key, 0.0) + share / len(rankings)
+    return fused

@@ -1,8 +1,15 @@
 import pytest
 
+from llm_api.core.errors import EmbeddingError
 from llm_api.core.rag.answering.overlap import overlap, passages, terms
-from llm_api.core.rag.answering.support import COMBINED_THRESHOLD, SupportCheck
+from llm_api.core.rag.answering.support import (
+    COMBINED_THRESHOLD,
+    LEXICAL_THRESHOLD,
+    SupportCheck,
+    verify,
+)
 from llm_api.core.rag.types import Chunk, Span
+from tests.core.rag.fakes import FakeEmbedder
 
 TEXT = "Docker packs programs in containers. A container shares the kernel. Images are layers."
 SOURCES = [Chunk("c", "d", 0, TEXT, Span(100, 100 + len(TEXT)))]
@@ -88,3 +95,37 @@ def test_passages_are_sentences_pairs_of_them_and_lines_of_what_has_none() -> No
 )
 def test_forms_of_a_word_are_the_same_word(claim: str, source: str) -> None:
     assert overlap(terms(claim), terms(source)) == pytest.approx(1.0)
+
+
+ANIMALS = [
+    Chunk("c", "d", 0, "Cats sleep long.", Span(0, 16)),
+    Chunk("e", "d", 1, "Rain falls.", Span(17, 28)),
+]
+
+
+async def test_each_claim_is_compared_with_each_passage() -> None:
+    embedder = FakeEmbedder()
+    support = await verify(embedder, "Cats sleep long. Dogs bark loud.", ANIMALS)
+    assert [one.supported for one in support] == [True, False]
+    assert support[0].score >= COMBINED_THRESHOLD
+    assert support[0].span == Span(0, 16)
+    assert embedder.texts == [
+        "Cats sleep long.",
+        "Dogs bark loud.",
+        "Cats sleep long.",
+        "Rain falls.",
+    ]
+    assert embedder.requests[0].truncates
+
+
+async def test_answer_without_a_claim_is_not_embedded() -> None:
+    embedder = FakeEmbedder()
+    assert await verify(embedder, "", ANIMALS) == []
+    assert embedder.requests == []
+
+
+async def test_words_alone_decide_where_the_embedder_fails() -> None:
+    embedder = FakeEmbedder(failures={"Cats": EmbeddingError("No vector.")})
+    (support,) = await verify(embedder, "Cats sleep long.", ANIMALS)
+    assert support.score == pytest.approx(1.0)
+    assert support.score >= LEXICAL_THRESHOLD

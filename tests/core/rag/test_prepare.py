@@ -1,6 +1,6 @@
 import pytest
 
-from llm_api.core.rag.passages import MAX_HEADER, passage
+from llm_api.core.rag.prepare import MAX_HEADER, passage
 from llm_api.core.rag.types import Chunk, Document, Span
 
 LONG = "x" * MAX_HEADER

@@ -1,6 +1,6 @@
 import pytest
 
-from llm_api.core.rag.fusion import normalised_sum
+from llm_api.core.rag.stores.ranking import normalised_sum
 
 
 @pytest.mark.parametrize(
