@@ -1,7 +1,7 @@
 """A backend that plays a script, and services around it. For tests of whatever sits in front."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -102,6 +102,9 @@ class FakeBackend:
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
+
+    def observe(self) -> Iterator[Observation]:
+        return iter(())
 
     async def aclose(self) -> None:
         """Nothing to free."""

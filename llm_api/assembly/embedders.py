@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from llm_api.config.settings import Settings
-from llm_api.core.embeddings.embedder import Embedder, EmbedderCard
+from llm_api.core.embeddings.embedder import EmbedderCard, OwnedEmbedder
 from llm_api.core.embeddings.encoder import Encoder
 from llm_api.core.embeddings.gguf import find_gguf, open_gguf
 from llm_api.core.embeddings.hub_repository import pull_repository
@@ -24,7 +24,7 @@ from llm_api.core.embeddings.sentence_transformer import (
     SentenceTransformerOptions,
     open_sentence_transformer,
 )
-from llm_api.core.embeddings.upstream import UpstreamOptions, open_upstream
+from llm_api.core.embeddings.upstream_embedder import UpstreamOptions, open_upstream
 from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.utils.cpu import physical_cores
 
@@ -43,7 +43,7 @@ def find_embedders(settings: Settings, run: RunOnThread) -> EmbedderRegistry:
         return EmbedderRegistry([])
     card = _card(settings)
 
-    async def open_embedder() -> Embedder:
+    async def open_embedder() -> OwnedEmbedder:
         if (options := _upstream(settings)) is not None:
             return await open_upstream(card, options)
         return await _open_local(settings, card, run)

@@ -16,8 +16,8 @@ from llm_api.assembly.local_models import find_models
 from llm_api.config.chosen_backends import ChosenReplica
 from llm_api.config.chosen_models import ChosenModel, ChosenModels
 from llm_api.config.settings import Settings
-from llm_api.core.llm.backend import Backend, GenerationDefaults, ModelCard
-from llm_api.core.llm.backends.upstream import UpstreamOptions
+from llm_api.core.llm.backend import Backend, GenerationDefaults, ModelCard, OwnedBackend
+from llm_api.core.llm.backends.upstream_backend import UpstreamBackend, UpstreamOptions
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.gateway.routing.replica import Replica
 from llm_api.core.llm.gateway.routing.routed import RoutedBackend, RoutingLimits
@@ -43,12 +43,12 @@ async def open_models(
     Raises what `find_models` raises.
     """
     found = iter(await asyncio.to_thread(find_models, chosen))
-    models: list[KeptModel | Backend] = []
+    models: list[KeptModel | OwnedBackend] = []
     fallbacks: dict[str, tuple[str, ...]] = {}
     async with AsyncExitStack() as half_open:
         for model in chosen.models:
             if model.backend.kind == "llama":
-                opened: KeptModel | Backend = _limited(next(found).kept(compute), model)
+                opened: KeptModel | OwnedBackend = _limited(next(found).kept(compute), model)
             elif model.backend.is_engine:
                 opened = _limited(_transformers(model), model)
             else:
@@ -62,21 +62,21 @@ async def open_models(
         yield registry
 
 
-async def _open_resident(model: ChosenModel) -> Backend:
+async def _open_resident(model: ChosenModel) -> OwnedBackend:
     """A model that takes no memory to speak of: its server is elsewhere, or it is a toy."""
     card = _card(model)
     if not model.backend.replicas:
         return _routed(model, card, [Replica(card.id, await _open_toy(model, card))])
     from llm_api.core.llm.gateway.emulation.backend import EmulatingBackend
 
-    replicas = [
-        Replica(_origin(one.url), await _open_server(model, card, one), one.weight)
-        for one in model.backend.replicas
-    ]
+    replicas = []
+    for one in model.backend.replicas:
+        server = await _open_server(model, card, one)
+        replicas.append(Replica(_origin(one.url), server, one.weight, server.check))
     return EmulatingBackend(_routed(model, card, replicas))
 
 
-async def _open_toy(model: ChosenModel, card: ModelCard) -> Backend:
+async def _open_toy(model: ChosenModel, card: ModelCard) -> OwnedBackend:
     if model.backend.kind == "markov":
         from llm_api.core.llm.backends.markov import open_markov
 
@@ -86,7 +86,9 @@ async def _open_toy(model: ChosenModel, card: ModelCard) -> Backend:
     return await open_stub(card)
 
 
-async def _open_server(model: ChosenModel, card: ModelCard, replica: ChosenReplica) -> Backend:
+async def _open_server(
+    model: ChosenModel, card: ModelCard, replica: ChosenReplica
+) -> UpstreamBackend:
     options = _upstream(replica, model.settings)
     match model.backend.kind:
         case "ollama":
@@ -112,7 +114,7 @@ def _transformers(model: ChosenModel) -> KeptModel:
     )
 
 
-async def _open_transformers(model: ChosenModel) -> Backend:
+async def _open_transformers(model: ChosenModel) -> OwnedBackend:
     from llm_api.core.llm.backends.transformers import TransformersOptions, open_transformers
     from llm_api.core.llm.backends.transformers_loading import ModelSource
     from llm_api.core.llm.gateway.emulation.backend import EmulatingBackend
@@ -135,7 +137,7 @@ def _limited(kept: KeptModel, model: ChosenModel) -> KeptModel:
     if chosen.first_token_seconds is None and chosen.total_seconds is None:
         return kept
 
-    async def open_limited() -> Backend:
+    async def open_limited() -> OwnedBackend:
         backend = await kept.open()
         return _routed(model, backend.card, [Replica(backend.card.id, backend)])
 

@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from llm_api.config.settings import Settings
 from llm_api.core.llm.backend import Backend
-from llm_api.core.llm.gateway.response_cache.answers import Answers, MemoryAnswers
-from llm_api.core.llm.gateway.response_cache.backend import CachingBackend
+from llm_api.core.llm.gateway.response_cache.backend import Answers, CachingBackend
+from llm_api.core.llm.gateway.response_cache.memory_answers import MemoryAnswers
 
 Wrap: TypeAlias = Callable[[Backend], Backend]
 
@@ -20,14 +20,18 @@ async def open_response_cache(settings: Settings) -> AsyncGenerator[Wrap | None,
     if settings.response_cache == "off":
         yield None
         return
-    async with aclosing(_answers(settings)) as answers:
+    async with _open_answers(settings) as answers:
         yield partial(CachingBackend, answers=answers, version=version("llm_api"))
 
 
-def _answers(settings: Settings) -> Answers:
+@asynccontextmanager
+async def _open_answers(settings: Settings) -> AsyncGenerator[Answers, None]:
+    seconds = settings.response_cache_seconds
     if settings.response_cache == "memory" or settings.redis_url is None:
-        return MemoryAnswers(settings.response_cache_bytes, settings.response_cache_seconds)
+        yield MemoryAnswers(settings.response_cache_bytes, seconds)
+        return
     # Imported where it is chosen: it takes longer than a start without it should.
     from llm_api.core.llm.gateway.response_cache.redis_answers import RedisAnswers
 
-    return RedisAnswers(settings.redis_url.get_secret_value(), settings.response_cache_seconds)
+    async with aclosing(RedisAnswers(settings.redis_url.get_secret_value(), seconds)) as answers:
+        yield answers

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from llm_api.core.functions.runner import FunctionRunner
 from llm_api.core.functions.types import Function
-from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.backend import Backend, BorrowingBackend
 from llm_api.core.llm.collect import added, cut_short
 from llm_api.core.llm.types import (
     Annotation,
@@ -28,7 +28,7 @@ from llm_api.core.llm.types import (
 )
 
 
-class FunctionLoop:
+class FunctionLoop(BorrowingBackend):
     """A backend that makes the model's calls of its functions, and lets it go on with the results.
 
     Calls of other tools are the client's: an answer ends with them. After `max_rounds` rounds of
@@ -43,17 +43,10 @@ class FunctionLoop:
         runner: FunctionRunner,
         max_rounds: int,
     ) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._functions = {function.spec.name: function for function in functions}
         self._runner = runner
         self._max_rounds = max_rounds
-
-    @property
-    def card(self) -> ModelCard:
-        return self._backend.card
-
-    async def aclose(self) -> None:
-        """The backend belongs to somebody else."""
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`, with a FunctionExecuted for every call that was made here."""

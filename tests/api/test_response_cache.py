@@ -10,8 +10,8 @@ from llm_api.core.functions.python_function import PythonFunction
 from llm_api.core.functions.registry import declare
 from llm_api.core.functions.threads import FunctionThreads
 from llm_api.core.functions.types import Origin
-from llm_api.core.llm.gateway.response_cache.answers import MemoryAnswers
 from llm_api.core.llm.gateway.response_cache.backend import CachingBackend
+from llm_api.core.llm.gateway.response_cache.memory_answers import MemoryAnswers
 from llm_api.core.llm.types import GenerationRequest
 from tests.fakes import MODEL_ID, FakeBackend, FakeServices, Step, spoken
 

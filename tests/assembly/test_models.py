@@ -14,7 +14,6 @@ from llm_api.config.chosen_models import choose_models
 from llm_api.config.settings import Settings, load_settings
 from llm_api.core.errors import UpstreamTimeoutError
 from llm_api.core.llm.engine.compute_thread import ComputeThread
-from llm_api.core.llm.token_count import count_tokens
 from llm_api.core.llm.types import (
     ChatPrompt,
     Finished,
@@ -105,7 +104,7 @@ async def test_transformers_are_loaded_when_they_are_asked_for(tmp_path: Path) -
         assert "tools" in card.capabilities.abilities  # by prompt
         events = [event async for event in models.resolve(folder.name).generate(HELLO)]
         assert isinstance(events[-1], Finished)
-        [counted] = await count_tokens(models.resolve(folder.name), ["Hello there"])
+        [counted] = await models.resolve(folder.name).count_tokens(["Hello there"])
         assert counted > 0
 
 

@@ -14,7 +14,7 @@ from llm_api.core.errors import ContextLengthExceededError, InvalidRequestError,
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.backends.openai import OpenAIBackend, OpenAIOptions, open_openai
 from llm_api.core.llm.backends.openai_flavours import FlavourName
-from llm_api.core.llm.backends.upstream import UpstreamOptions
+from llm_api.core.llm.backends.upstream_backend import UpstreamOptions
 from llm_api.core.llm.choices import ChoiceEvent
 from llm_api.core.llm.collect import Completion, collect
 from llm_api.core.llm.files.installed import default_model_path

@@ -4,7 +4,7 @@ Made anew for each HTTP request. What that goes on to use after it got something
 functions, batches of an ingest) is counted and not refused: what has begun is not cut.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import assert_never
@@ -19,8 +19,8 @@ from llm_api.core.embeddings.embedder import (
     TokenCounter,
     TokenIds,
 )
-from llm_api.core.llm.backend import Backend, ModelCard
-from llm_api.core.llm.token_count import count_tokens, used_after
+from llm_api.core.llm.backend import Backend, BorrowingBackend
+from llm_api.core.llm.collect import used_after
 from llm_api.core.llm.types import (
     ChatPrompt,
     Event,
@@ -34,17 +34,13 @@ from llm_api.core.utils.token_estimate import estimate_tokens
 from llm_api.core.utils.token_meter import TokenMeter
 
 
-class MeteredBackend:
-    """A backend that belongs to somebody else, for one caller."""
+class MeteredBackend(BorrowingBackend):
+    """A borrowed backend, for one caller."""
 
     def __init__(self, backend: Backend, caller: Caller) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._caller = caller
         self._has_answered = False
-
-    @property
-    def card(self) -> ModelCard:
-        return self._backend.card
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`; raises RateLimitedError, too.
@@ -66,16 +62,9 @@ class MeteredBackend:
         finally:
             await self._caller.settle(reservation, max(used, meter.tokens))
 
-    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """As the backend counts, where it can."""
-        return await count_tokens(self._backend, texts)
-
-    async def aclose(self) -> None:
-        """The backend belongs to somebody else."""
-
 
 class MeteredEmbedder:
-    """An embedder that belongs to somebody else, for one caller."""
+    """A borrowed embedder, for one caller."""
 
     def __init__(self, embedder: Embedder, caller: Caller) -> None:
         self._embedder = embedder
@@ -104,9 +93,6 @@ class MeteredEmbedder:
 
     async def token_counter(self) -> TokenCounter:
         return await self._embedder.token_counter()
-
-    async def aclose(self) -> None:
-        """The embedder belongs to somebody else."""
 
 
 def _tokens_of_prompt(prompt: Prompt) -> int:

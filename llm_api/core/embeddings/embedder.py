@@ -99,6 +99,10 @@ class Embedder(Protocol):
         """
         ...
 
+
+class OwnedEmbedder(Embedder, Protocol):
+    """An embedder in the hands of who opened it, and closes it."""
+
     async def aclose(self) -> None:
         """Free the model. Requests still running end with UnavailableError. Idempotent."""
         ...

@@ -7,10 +7,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Literal, TypeAlias
 
 from llm_api.core.embeddings.embedder import (
-    Embedder,
     EmbedderCard,
     EmbeddingRequest,
     Embeddings,
+    OwnedEmbedder,
     TokenCounter,
 )
 from llm_api.core.errors import LLMAPIError, UnavailableError, without_folders
@@ -29,14 +29,14 @@ class OnDemandEmbedder:
     def __init__(
         self,
         card: EmbedderCard,
-        open_embedder: Callable[[], Coroutine[Any, Any, Embedder]],
+        open_embedder: Callable[[], Coroutine[Any, Any, OwnedEmbedder]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._card = card
         self._open = open_embedder
         self._clock = clock
-        self._embedder: Embedder | None = None
-        self._opening: asyncio.Task[Embedder] | None = None
+        self._embedder: OwnedEmbedder | None = None
+        self._opening: asyncio.Task[OwnedEmbedder] | None = None
         self._failure = ""
         self._failed_at = 0.0
         self._is_closed = False
@@ -68,7 +68,7 @@ class OnDemandEmbedder:
         if self._embedder is not None:
             await self._embedder.aclose()
 
-    async def _opened(self) -> Embedder:
+    async def _opened(self) -> OwnedEmbedder:
         if self._is_closed:
             raise UnavailableError("The server is stopping.")
         if self._embedder is not None:
@@ -81,7 +81,7 @@ class OnDemandEmbedder:
         # Shielded, because the others who wait share it.
         return await asyncio.shield(self._opening)
 
-    async def _try_to_open(self) -> Embedder:
+    async def _try_to_open(self) -> OwnedEmbedder:
         try:
             self._embedder = await self._open()
         except Exception as error:

@@ -1,11 +1,15 @@
-"""The one seam between the server and whatever generates text."""
+"""The one seam between the server and whatever generates text.
 
-from collections.abc import AsyncGenerator
+A request borrows a `Backend`; its owner has an `OwnedBackend`, and alone observes and closes it.
+"""
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from llm_api.core.llm.capabilities import EVERYTHING, Capabilities
 from llm_api.core.llm.files.gguf import GGUFModel
+from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.types import Event, GenerationRequest
 
 
@@ -52,6 +56,35 @@ class Backend(Protocol):
         """
         ...
 
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text by itself; estimated where the vocabulary is not known here.
+
+        Raises UnavailableError.
+        """
+        ...
+
+
+class OwnedBackend(Backend, Protocol):
+    """A backend in the hands of its owner."""
+
+    def observe(self) -> Iterator[Observation]:
+        """What it shows of itself, which may be nothing. Neither waits nor changes anything."""
+        ...
+
     async def aclose(self) -> None:
         """Free the model. Requests still running end with `UnavailableError`. Idempotent."""
         ...
+
+
+class BorrowingBackend:
+    """The part of a `Backend` that is the same in front of a borrowed one: all but `generate`."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @property
+    def card(self) -> ModelCard:
+        return self._backend.card
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return await self._backend.count_tokens(texts)

@@ -150,3 +150,18 @@ def added(first: Finished, second: Finished) -> Finished:
         ),
         tuple(dict.fromkeys((*first.unenforced, *second.unenforced))),
     )
+
+
+def used_after(event: Event, used: int) -> int:
+    """The tokens of an answer as far as its events tell. Pure."""
+    match event:
+        case Started(prompt_tokens):
+            return prompt_tokens or 0
+        case TextDelta() | ReasoningDelta() | ToolCallStarted() | ToolCallDelta():
+            return used + 1
+        case FunctionExecuted() | Annotation():
+            return used
+        case Finished(usage=usage):
+            return usage.prompt_tokens + usage.completion_tokens
+        case other:
+            assert_never(other)

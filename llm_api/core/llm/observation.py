@@ -1,11 +1,7 @@
-"""What can be seen of whatever runs a model, without disturbing it. Plain values.
+"""What a backend shows its owner of itself. Plain values."""
 
-Whoever wraps a backend hands on what the one inside shows.
-"""
-
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TypeAlias
 
 from llm_api.core.utils.distribution import Distribution
 
@@ -45,18 +41,3 @@ class ReplicaStatus:
 
 
 Observation: TypeAlias = EngineStatus | ReplicaStatus
-
-
-@runtime_checkable
-class Observable(Protocol):
-    """A backend that shows how it is."""
-
-    def observe(self) -> Iterator[Observation]:
-        """Neither waits nor changes anything."""
-        ...
-
-
-def observe(backend: object) -> Iterator[Observation]:
-    """What this backend shows, which may be nothing."""
-    if isinstance(backend, Observable):
-        yield from backend.observe()

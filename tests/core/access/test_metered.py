@@ -18,7 +18,7 @@ from llm_api.core.embeddings.embedder import (
     TokenIds,
 )
 from llm_api.core.errors import GenerationError, InvalidRequestError, RateLimitedError
-from llm_api.core.llm.token_count import count_tokens, used_after
+from llm_api.core.llm.collect import used_after
 from llm_api.core.llm.types import (
     ChatPrompt,
     Event,
@@ -156,7 +156,7 @@ async def test_a_backend_counts_tokens_as_it_does_by_itself(caller: Caller) -> N
         async def count_tokens(self, texts: Sequence[str]) -> list[int]:
             return [7 for _ in texts]
 
-    assert await count_tokens(MeteredBackend(Counting(), caller), ["a", "b"]) == [7, 7]
+    assert await MeteredBackend(Counting(), caller).count_tokens(["a", "b"]) == [7, 7]
 
 
 async def test_beyond_the_limit_the_backend_is_not_asked(caller: Caller) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from llm_api.core.llm.backend import Backend
+from llm_api.core.llm.backend import OwnedBackend
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency.keeper import KeptModel
 from tests.fakes import CARD, FakeBackend
@@ -86,7 +86,7 @@ class FakeModel:
         card = replace(CARD, id=self.name, aliases=(f"{self.name}-alias",))
         return KeptModel(card, self.open, self.size_bytes, self.loads_at_startup)
 
-    async def open(self) -> Backend:
+    async def open(self) -> OwnedBackend:
         self.loads += 1
         await self.may_open.wait()
         if self.failures:

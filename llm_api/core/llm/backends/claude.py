@@ -10,7 +10,11 @@ from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.claude_answers import ClaudeReader
 from llm_api.core.llm.backends.claude_requests import CAPABILITIES, to_body
 from llm_api.core.llm.backends.reading import answer_events
-from llm_api.core.llm.backends.upstream import UpstreamClient, UpstreamOptions
+from llm_api.core.llm.backends.upstream_backend import (
+    UpstreamBackend,
+    UpstreamClient,
+    UpstreamOptions,
+)
 from llm_api.core.llm.types import Event, GenerationRequest
 
 KEY_NAME: Final = "CLAUDE_API_KEY"
@@ -18,17 +22,12 @@ API_VERSION: Final = "2023-06-01"
 """The next one, 2026-10-21, takes no `temperature`, `top_p` or `top_k` from any model."""
 
 
-class ClaudeBackend:
+class ClaudeBackend(UpstreamBackend):
     """Generates with one of Anthropic's models. Made by `open_claude`."""
 
     def __init__(self, card: ModelCard, client: UpstreamClient, model: str) -> None:
-        self._card = card
-        self._client = client
+        super().__init__(card, client, f"v1/models/{quote(model, safe='')}")
         self._model = model
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         self._card.capabilities.check(request)
@@ -42,13 +41,6 @@ class ClaudeBackend:
         ):
             async for event in events:
                 yield event
-
-    async def check(self) -> None:
-        """Find out whether the server has the model and takes the key. Raises UnavailableError."""
-        await self._client.check(f"v1/models/{quote(self._model, safe='')}")
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
 
 
 async def open_claude(card: ModelCard, options: UpstreamOptions) -> ClaudeBackend:

@@ -10,7 +10,7 @@ the last one. The end of a tale follows its last words like any other.
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -19,10 +19,10 @@ import numpy as np
 
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.drawing import DRAWING_FIELDS, Drawer, Logits
-from llm_api.core.llm.backends.words import last_words, speak, split_words
+from llm_api.core.llm.backends.words import WordBackend, last_words, split_words
 from llm_api.core.llm.capabilities import Capabilities
 from llm_api.core.llm.engine.runner import DrawingRules
-from llm_api.core.llm.types import ChatPrompt, Event, GenerationRequest
+from llm_api.core.llm.types import ChatPrompt, GenerationRequest
 
 MARKOV_CAPABILITIES: Final = Capabilities(
     frozenset({"chat", "text"}), sampling=DRAWING_FIELDS - {"logit_bias"}
@@ -74,22 +74,12 @@ def _keys(words: Sequence[str]) -> list[_Key]:
     return [tuple(plain[start:]) for start in range(len(plain))] or [()]
 
 
-class MarkovBackend:
+class MarkovBackend(WordBackend):
     """Tells tales. Made by `open_markov`."""
 
     def __init__(self, card: ModelCard, chain: MarkovChain) -> None:
-        self._card = card
+        super().__init__(card, self._tell)
         self._chain = chain
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
-
-    def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
-        return speak(request, MARKOV_CAPABILITIES, self._tell)
-
-    async def aclose(self) -> None:
-        """Nothing to free."""
 
     def _tell(self, request: GenerationRequest) -> Iterator[str]:
         """Words until a tale ends; a new tale, where the prompt is the end of one."""

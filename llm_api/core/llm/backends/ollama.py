@@ -9,23 +9,22 @@ from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.ollama_answers import OllamaReader
 from llm_api.core.llm.backends.ollama_requests import CAPABILITIES, OllamaModel, to_body
 from llm_api.core.llm.backends.reading import answer_events
-from llm_api.core.llm.backends.upstream import UpstreamClient, UpstreamOptions
+from llm_api.core.llm.backends.upstream_backend import (
+    UpstreamBackend,
+    UpstreamClient,
+    UpstreamOptions,
+)
 from llm_api.core.llm.types import Event, GenerationRequest
 
 KEY_NAME: Final = "OLLAMA_API_KEY"
 
 
-class OllamaBackend:
+class OllamaBackend(UpstreamBackend):
     """Generates with one model of an Ollama server. Made by `open_ollama`."""
 
     def __init__(self, card: ModelCard, client: UpstreamClient, model: OllamaModel) -> None:
-        self._card = card
-        self._client = client
+        super().__init__(card, client, "api/version")
         self._model = model
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         self._card.capabilities.check(request)
@@ -38,13 +37,6 @@ class OllamaBackend:
         ):
             async for event in events:
                 yield event
-
-    async def check(self) -> None:
-        """Find out whether the server answers. Raises UnavailableError."""
-        await self._client.check("api/version")
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
 
 
 async def open_ollama(card: ModelCard, options: UpstreamOptions) -> OllamaBackend:

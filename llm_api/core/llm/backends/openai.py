@@ -12,7 +12,11 @@ from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.openai_answers import AnswerReader
 from llm_api.core.llm.backends.openai_flavours import FLAVOURS, FlavourName
 from llm_api.core.llm.backends.openai_requests import to_wire
-from llm_api.core.llm.backends.upstream import UpstreamClient, UpstreamOptions
+from llm_api.core.llm.backends.upstream_backend import (
+    UpstreamBackend,
+    UpstreamClient,
+    UpstreamOptions,
+)
 from llm_api.core.llm.types import ChatPrompt, Event, GenerationRequest, Started
 
 log = logging.getLogger(__name__)
@@ -26,7 +30,7 @@ class OpenAIOptions:
     flavour: FlavourName = "openai"
 
 
-class OpenAIBackend:
+class OpenAIBackend(UpstreamBackend):
     """Asks the server for every answer as a stream. Made by `open_openai`."""
 
     def __init__(
@@ -36,20 +40,11 @@ class OpenAIBackend:
         client: UpstreamClient,
         new_id: Callable[[], str],
     ) -> None:
-        self._card = card
-        self._model = options.upstream.model
         self._flavour = FLAVOURS[options.flavour]
-        self._client = client
+        super().__init__(card, client, self._flavour.health_path)
+        self._model = options.upstream.model
         self._new_id = new_id
         self._takes_tools: bool | None = None
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
-
-    async def check(self) -> None:
-        """Find out whether the server answers. Raises UnavailableError."""
-        await self._client.check(self._flavour.health_path)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """`Started` comes with the first chunk: until then nothing was said of the answer."""
@@ -97,9 +92,6 @@ class OpenAIBackend:
                 " for them.",
                 param="tools",
             )
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
 
 
 async def open_openai(

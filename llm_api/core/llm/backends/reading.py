@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import TypeVar
 
 from llm_api.core.errors import UpstreamError
-from llm_api.core.llm.backends.upstream import UpstreamClient
+from llm_api.core.llm.backends.upstream_backend import UpstreamClient
 from llm_api.core.llm.types import Event, Finished
 
 Part = TypeVar("Part")

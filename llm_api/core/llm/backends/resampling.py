@@ -17,8 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from llm_api.core.errors import LLMAPIError
-from llm_api.core.llm.collect import added, cut_short
-from llm_api.core.llm.token_count import used_after
+from llm_api.core.llm.collect import added, cut_short, used_after
 from llm_api.core.llm.types import (
     Event,
     Finished,

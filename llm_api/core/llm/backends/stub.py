@@ -4,14 +4,13 @@ It is no language model and never poses as one. An answer has one candidate for 
 temperature, filters and seed are honoured by changing nothing; what would change it is refused.
 """
 
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Final
 
 from llm_api.core.llm.backend import ModelCard
-from llm_api.core.llm.backends.words import last_words, speak, split_words
+from llm_api.core.llm.backends.words import WordBackend, last_words, split_words
 from llm_api.core.llm.capabilities import Capabilities
-from llm_api.core.llm.types import Event, GenerationRequest
+from llm_api.core.llm.types import GenerationRequest
 
 STUB_CAPABILITIES: Final = Capabilities(
     frozenset({"chat", "text"}),
@@ -19,29 +18,12 @@ STUB_CAPABILITIES: Final = Capabilities(
 )
 
 
-class StubBackend:
-    """Echoes the last turn of the user, or the text to continue, word by word."""
-
-    def __init__(self, card: ModelCard) -> None:
-        self._card = card
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
-
-    def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
-        return speak(request, STUB_CAPABILITIES, _echo)
-
-    async def aclose(self) -> None:
-        """Nothing to free."""
-
-
 def _echo(request: GenerationRequest) -> list[str]:
+    """The last turn of the user, or the text to continue."""
     return split_words(last_words(request.prompt))
 
 
-async def open_stub(card: ModelCard) -> StubBackend:
+async def open_stub(card: ModelCard) -> WordBackend:
     """A stub under this card's name. It has no context to fill: any prompt fits."""
-    return StubBackend(
-        replace(card, context_length=None, backend="stub", capabilities=STUB_CAPABILITIES)
-    )
+    card = replace(card, context_length=None, backend="stub", capabilities=STUB_CAPABILITIES)
+    return WordBackend(card, _echo)

@@ -6,11 +6,12 @@ space at the end is one more. So the words of a text add up to the text.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from typing import Final, assert_never
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.capabilities import Capabilities
+from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.output.stop_strings import StopStrings
 from llm_api.core.llm.types import (
     ChatPrompt,
@@ -61,35 +62,50 @@ def count_words(prompt: Prompt) -> int:
     return len(split_words(last_words(prompt)))
 
 
-async def speak(
-    request: GenerationRequest,
-    capabilities: Capabilities,
-    answer: Callable[[GenerationRequest], Iterable[str]],
-) -> AsyncGenerator[Event, None]:
-    """The events of an answer made of words, up to a stop string or `max_tokens`.
+class WordBackend:
+    """A backend whose answers are made of words; `say` may say more than are asked for."""
 
-    A word is one token and, unless a stop string may begin in it, one delta. Raises
-    UnsupportedParameterError for what is not among the capabilities.
-    """
-    capabilities.check(request)
-    prompt_tokens = count_words(request.prompt)
-    stops = StopStrings(request.stop)
-    reason: FinishReason = "stop"
-    has_stopped = False
-    spoken = 0
-    yield Started(prompt_tokens)
-    for word in answer(request):
-        if spoken == request.max_tokens:
-            reason = "length"
-            break
-        spoken += 1
-        shown, has_stopped = stops.feed(word)
-        if shown:
-            yield TextDelta(shown)
-        if has_stopped:
-            break
-        if spoken % TURN == 0:
-            await asyncio.sleep(0)
-    if not has_stopped and (rest := stops.flush()):
-        yield TextDelta(rest)
-    yield Finished(reason, Usage(prompt_tokens, spoken))
+    def __init__(self, card: ModelCard, say: Callable[[GenerationRequest], Iterable[str]]) -> None:
+        self._card = card
+        self._say = say
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        """The events of an answer made of words, up to a stop string or `max_tokens`.
+
+        A word is one token and, unless a stop string may begin in it, one delta.
+        """
+        self._card.capabilities.check(request)
+        prompt_tokens = count_words(request.prompt)
+        stops = StopStrings(request.stop)
+        reason: FinishReason = "stop"
+        has_stopped = False
+        spoken = 0
+        yield Started(prompt_tokens)
+        for word in self._say(request):
+            if spoken == request.max_tokens:
+                reason = "length"
+                break
+            spoken += 1
+            shown, has_stopped = stops.feed(word)
+            if shown:
+                yield TextDelta(shown)
+            if has_stopped:
+                break
+            if spoken % TURN == 0:
+                await asyncio.sleep(0)
+        if not has_stopped and (rest := stops.flush()):
+            yield TextDelta(rest)
+        yield Finished(reason, Usage(prompt_tokens, spoken))
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(split_words(text)) for text in texts]
+
+    def observe(self) -> Iterator[Observation]:
+        return iter(())
+
+    async def aclose(self) -> None:
+        """Nothing to free."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
 from llm_api.core.errors import LLMAPIError, UnavailableError, without_folders
-from llm_api.core.llm.backend import Backend, ModelCard
-from llm_api.core.llm.observation import Observation, observe
+from llm_api.core.llm.backend import Backend, ModelCard, OwnedBackend
+from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency.plan import (
     Load,
     ModelState,
@@ -35,7 +35,7 @@ class KeptModel:
     """
 
     card: ModelCard
-    open: Callable[[], Coroutine[Any, Any, Backend]]
+    open: Callable[[], Coroutine[Any, Any, OwnedBackend]]
     size_bytes: int = 0
     loads_at_startup: bool = False
 
@@ -62,8 +62,8 @@ class ModelKeeper:
         sizes = {model.card.id: model.size_bytes for model in models}
         self._residency = Residency(sizes, limits)
         self._timer = timer or asyncio.get_running_loop()
-        self._backends: dict[str, Backend] = {}
-        self._loads: dict[str, asyncio.Future[Backend]] = {}  # that somebody waits for
+        self._backends: dict[str, OwnedBackend] = {}
+        self._loads: dict[str, asyncio.Future[OwnedBackend]] = {}  # that somebody waits for
         self._changed = asyncio.Event()
         self._is_closing = False
         self._task = asyncio.create_task(self._run(), name="model-keeper")
@@ -118,7 +118,7 @@ class ModelKeeper:
     def observe(self) -> Iterator[tuple[str, Observation]]:
         """What every model in memory shows, with its id."""
         for model_id, backend in self._backends.items():
-            for observation in observe(backend):
+            for observation in backend.observe():
                 yield model_id, observation
 
     async def aclose(self) -> None:
@@ -129,12 +129,12 @@ class ModelKeeper:
         self._changed.set()
         await asyncio.shield(self._task)
 
-    def _load_of(self, model_id: str) -> asyncio.Future[Backend]:
+    def _load_of(self, model_id: str) -> asyncio.Future[OwnedBackend]:
         if model_id not in self._loads:
             self._loads[model_id] = asyncio.get_running_loop().create_future()
         return self._loads[model_id]
 
-    def _answer(self, model_id: str, answer: Backend | UnavailableError) -> None:
+    def _answer(self, model_id: str, answer: OwnedBackend | UnavailableError) -> None:
         """Tell everybody who waits for this model, if anybody does."""
         load = self._loads.pop(model_id, None)
         if load is None:

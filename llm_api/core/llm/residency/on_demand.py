@@ -5,7 +5,6 @@ from contextlib import aclosing
 
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.residency.keeper import ModelKeeper
-from llm_api.core.llm.token_count import count_tokens
 from llm_api.core.llm.types import Event, GenerationRequest
 
 
@@ -30,7 +29,4 @@ class OnDemandBackend:
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         async with self._keeper.borrow(self._id) as backend:
-            return await count_tokens(backend, texts)
-
-    async def aclose(self) -> None:
-        """Nothing of its own to free."""
+            return await backend.count_tokens(texts)

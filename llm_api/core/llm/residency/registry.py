@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from llm_api.core.errors import ModelNotFoundError
-from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.backend import Backend, ModelCard, OwnedBackend
 from llm_api.core.llm.gateway.routing.fallback import FallbackBackend
-from llm_api.core.llm.observation import Observation, observe
+from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency.keeper import KeptModel, ModelKeeper, Timer
 from llm_api.core.llm.residency.on_demand import OnDemandBackend
 from llm_api.core.llm.residency.plan import ModelState, ResidencyLimits
@@ -23,7 +23,7 @@ class ModelRegistry:
 
     def __init__(
         self,
-        models: Sequence[KeptModel | Backend],
+        models: Sequence[KeptModel | OwnedBackend],
         limits: ResidencyLimits | None = None,
         timer: Timer | None = None,
         fallbacks: Mapping[str, Sequence[str]] | None = None,
@@ -75,7 +75,7 @@ class ModelRegistry:
         """What the models show of themselves, each with its id."""
         yield from self._keeper.observe()
         for backend in self._residents:
-            for observation in observe(backend):
+            for observation in backend.observe():
                 yield backend.card.id, observation
 
     async def aclose(self) -> None:
@@ -84,7 +84,7 @@ class ModelRegistry:
                 stack.push_async_callback(backend.aclose)
             await self._keeper.aclose()
 
-    def _backend(self, model: KeptModel | Backend) -> Backend:
+    def _backend(self, model: KeptModel | OwnedBackend) -> Backend:
         return (
             OnDemandBackend(model.card.id, self._keeper) if isinstance(model, KeptModel) else model
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from llm_api.core.embeddings.embedder import Embedder
-from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.backend import Backend, BorrowingBackend
 from llm_api.core.llm.collect import total_usage
 from llm_api.core.llm.types import (
     Annotation,
@@ -46,7 +46,7 @@ class RagOptions:
     verifies: bool = False
 
 
-class RagBackend:
+class RagBackend(BorrowingBackend):
     """A backend whose model answers conversations from the documents that `retriever` finds.
 
     The answer has markers, unless the request asks for a format of its own. Usage is that of all
@@ -56,18 +56,11 @@ class RagBackend:
     def __init__(
         self, backend: Backend, retriever: Retriever, embedder: Embedder, options: RagOptions
     ) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._retriever = retriever
         self._embedder = embedder
         self._search_options = replace(options.search, truncates=True)
         self._verifies = options.verifies
-
-    @property
-    def card(self) -> ModelCard:
-        return self._backend.card
-
-    async def aclose(self) -> None:
-        """The backend belongs to somebody else."""
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`, with an Annotation for each `RagNote`.

@@ -6,7 +6,6 @@ from typing import Final
 
 from llm_api.core.errors import ContextLengthExceededError
 from llm_api.core.llm.backend import Backend
-from llm_api.core.llm.token_count import count_tokens
 from llm_api.core.llm.types import Event, GenerationRequest, GrammarFormat, OutputFormat
 from llm_api.core.rag.answering.citations import citation_grammar
 from llm_api.core.rag.answering.conversation import chat_prompt, with_context
@@ -73,7 +72,7 @@ class Grounding:
         turns = chat_prompt(self.request.prompt).messages
         sources = counted_texts(one.hit for one in (*self.found, *self.earlier))
         texts = [*(turn.content for turn in turns), *sources]
-        return dict(zip(texts, await count_tokens(self.backend, texts), strict=True))
+        return dict(zip(texts, await self.backend.count_tokens(texts), strict=True))
 
     def _room(self, costs: Mapping[str, int]) -> int:
         """Tokens that turns and answer leave. An answer reserves half the context at most."""

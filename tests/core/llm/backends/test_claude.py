@@ -12,7 +12,7 @@ from llm_api.core.errors import (
 )
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.claude import ClaudeBackend, open_claude
-from llm_api.core.llm.backends.upstream import UpstreamOptions
+from llm_api.core.llm.backends.upstream_backend import UpstreamOptions
 from llm_api.core.llm.types import (
     ChatPrompt,
     Event,

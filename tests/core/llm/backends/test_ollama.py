@@ -8,7 +8,7 @@ import pytest
 from llm_api.core.errors import UnavailableError, UnsupportedParameterError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.ollama import open_ollama
-from llm_api.core.llm.backends.upstream import UpstreamOptions
+from llm_api.core.llm.backends.upstream_backend import UpstreamOptions
 from llm_api.core.llm.types import (
     ChatPrompt,
     Event,

@@ -22,7 +22,7 @@ from llm_api.core.errors import (
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.backends.openai import OpenAIBackend, OpenAIOptions, open_openai
 from llm_api.core.llm.backends.openai_flavours import FLAVOURS, FlavourName
-from llm_api.core.llm.backends.upstream import UpstreamOptions
+from llm_api.core.llm.backends.upstream_backend import UpstreamOptions
 from llm_api.core.llm.types import (
     ChatPrompt,
     Event,

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from llm_api.core.errors import UnsupportedParameterError
-from llm_api.core.llm.backends.stub import StubBackend, open_stub
+from llm_api.core.llm.backends.stub import open_stub
+from llm_api.core.llm.backends.words import WordBackend
 from llm_api.core.llm.choices import fan_out
 from llm_api.core.llm.collect import Completion, collect
 from llm_api.core.llm.types import (
@@ -32,22 +33,22 @@ QUESTION = GenerationRequest(ChatPrompt((Message("system", "Be kind."), TURN)), 
 
 
 @pytest.fixture
-async def stub() -> StubBackend:
+async def stub() -> WordBackend:
     return await open_stub(CARD)
 
 
-async def complete(stub: StubBackend, request: GenerationRequest) -> Completion:
+async def complete(stub: WordBackend, request: GenerationRequest) -> Completion:
     [completion] = await collect(fan_out(stub, [request]), 1)
     return completion
 
 
-async def test_last_turn_comes_back_word_by_word(stub: StubBackend) -> None:
+async def test_last_turn_comes_back_word_by_word(stub: WordBackend) -> None:
     events = [event async for event in stub.generate(QUESTION)]
     words = ["Where", " is", " the", " library", "?"]
     assert events == [Started(8), *map(TextDelta, words), Finished("stop", Usage(8, 5))]
 
 
-async def test_raw_text_comes_back(stub: StubBackend) -> None:
+async def test_raw_text_comes_back(stub: WordBackend) -> None:
     answer = await complete(stub, replace(QUESTION, prompt=TextPrompt("  Once\nupon a time ")))
     assert answer.text == "  Once\nupon a time "
 
@@ -62,25 +63,25 @@ async def test_raw_text_comes_back(stub: StubBackend) -> None:
     ],
 )
 async def test_answer_ends_after_max_tokens(
-    stub: StubBackend, max_tokens: int, text: str, reason: str
+    stub: WordBackend, max_tokens: int, text: str, reason: str
 ) -> None:
     answer = await complete(stub, replace(QUESTION, max_tokens=max_tokens))
     assert (answer.text, answer.finished.reason) == (text, reason)
     assert answer.finished.usage.completion_tokens == max_tokens
 
 
-async def test_stop_string_across_words_ends_the_answer(stub: StubBackend) -> None:
+async def test_stop_string_across_words_ends_the_answer(stub: WordBackend) -> None:
     answer = await complete(stub, replace(QUESTION, stop=("s the lib",)))
     assert (answer.text, answer.finished.reason) == ("Where i", "stop")
     assert answer.finished.usage.completion_tokens == 4
 
 
-async def test_what_looked_like_a_stop_string_is_said_at_the_end(stub: StubBackend) -> None:
+async def test_what_looked_like_a_stop_string_is_said_at_the_end(stub: WordBackend) -> None:
     answer = await complete(stub, replace(QUESTION, stop=("library? No",)))
     assert answer.text == TURN.content
 
 
-async def test_sampling_that_cannot_change_an_echo_is_welcome(stub: StubBackend) -> None:
+async def test_sampling_that_cannot_change_an_echo_is_welcome(stub: WordBackend) -> None:
     sampling = Sampling(temperature=1.7, top_p=0.5, top_k=3, min_p=0.1, seed=7)
     answer = await complete(stub, replace(QUESTION, sampling=sampling))
     assert answer.text == TURN.content
@@ -99,18 +100,18 @@ async def test_sampling_that_cannot_change_an_echo_is_welcome(stub: StubBackend)
     ],
 )
 async def test_what_an_echo_cannot_do_is_refused_by_name(
-    stub: StubBackend, change: dict[str, Prompt], param: str
+    stub: WordBackend, change: dict[str, Prompt], param: str
 ) -> None:
     with pytest.raises(UnsupportedParameterError) as refusal:
         await complete(stub, replace(QUESTION, **change))  # type: ignore[arg-type]  # by name
     assert refusal.value.param == param
 
 
-async def test_card_says_that_it_is_a_stub(stub: StubBackend) -> None:
+async def test_card_says_that_it_is_a_stub(stub: WordBackend) -> None:
     assert (stub.card.id, stub.card.backend, stub.card.context_length) == (CARD.id, "stub", None)
 
 
-async def test_long_echo_leaves_the_loop_to_others(stub: StubBackend) -> None:
+async def test_long_echo_leaves_the_loop_to_others(stub: WordBackend) -> None:
     turns = 0
 
     async def other() -> None:
@@ -126,7 +127,7 @@ async def test_long_echo_leaves_the_loop_to_others(stub: StubBackend) -> None:
     assert turns >= 50
 
 
-async def test_closed_echo_says_no_more(stub: StubBackend) -> None:
+async def test_closed_echo_says_no_more(stub: WordBackend) -> None:
     async with aclosing(stub.generate(QUESTION)) as events:
         assert await anext(events) == Started(8)
         assert await anext(events) == TextDelta("Where")

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from llm_api.core.errors import ModelFileError, ModelNotFoundError
-from llm_api.core.llm.backend import Backend
+from llm_api.core.llm.backend import OwnedBackend
 from llm_api.core.llm.observation import EngineStatus
 from llm_api.core.llm.residency.plan import ResidencyLimits
 from llm_api.core.llm.residency.registry import ModelRegistry
@@ -69,7 +69,7 @@ async def test_what_was_loaded_knows_its_card_better_even_once_it_is_gone() -> N
     await registry.aclose()
 
 
-async def opened(backend: Backend) -> Backend:
+async def opened(backend: OwnedBackend) -> OwnedBackend:
     return backend
 
 

@@ -23,15 +23,14 @@ from functools import partial
 from typing import Final
 
 from llm_api.core.errors import GenerationError
-from llm_api.core.llm.backend import Backend, ModelCard
-from llm_api.core.llm.collect import added
+from llm_api.core.llm.backend import ModelCard, OwnedBackend
+from llm_api.core.llm.collect import added, used_after
 from llm_api.core.llm.gateway.emulation.answer import Answer
 from llm_api.core.llm.gateway.emulation.checks import InvalidAnswerError
 from llm_api.core.llm.gateway.emulation.plan import EMULATED, Needs, Plan, find_needs, make_plan
 from llm_api.core.llm.gateway.emulation.prompts import told_again
-from llm_api.core.llm.observation import Observation, observe
+from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.output.dialect import new_call_id
-from llm_api.core.llm.token_count import count_tokens, used_after
 from llm_api.core.llm.types import (
     Event,
     Finished,
@@ -55,7 +54,7 @@ class EmulatingBackend:
 
     def __init__(
         self,
-        backend: Backend,
+        backend: OwnedBackend,
         attempts: int = ATTEMPTS,
         new_id: Callable[[], str] = new_call_id,
     ) -> None:
@@ -82,10 +81,10 @@ class EmulatingBackend:
         return self._emulated(request, needs)
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return await count_tokens(self._backend, texts)
+        return await self._backend.count_tokens(texts)
 
     def observe(self) -> Iterator[Observation]:
-        return observe(self._backend)
+        return self._backend.observe()
 
     async def aclose(self) -> None:
         await self._backend.aclose()

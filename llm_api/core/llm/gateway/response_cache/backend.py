@@ -5,14 +5,13 @@ The events are played again, so a streamed answer and a whole one come from the 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Protocol
 
-from llm_api.core.llm.backend import Backend, ModelCard
-from llm_api.core.llm.gateway.response_cache.answers import Answers
+from llm_api.core.llm.backend import Backend, BorrowingBackend
 from llm_api.core.llm.gateway.response_cache.recorded import Recorder, key_of, replayed
-from llm_api.core.llm.token_count import count_tokens
 from llm_api.core.llm.types import (
     CacheUse,
     Event,
@@ -24,33 +23,30 @@ from llm_api.core.llm.types import (
 )
 
 
-class CachingBackend:
-    """Neither the backend nor the answers are its own. `version` is the server's.
+class Answers(Protocol):
+    """Recorded answers by their key. Never raises: what cannot be reached holds nothing."""
+
+    async def get(self, key: str) -> bytes | None: ...
+    async def put(self, key: str, answer: bytes) -> None: ...
+
+
+class CachingBackend(BorrowingBackend):
+    """Borrows its backend and its answers. `version` is the server's.
 
     Only answers that came to their end are kept, and of these none with a call that breaks its
     schema. Equal requests that run at the same moment are each generated.
     """
 
     def __init__(self, backend: Backend, answers: Answers, version: str) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._answers = answers
         self._version = version
-
-    @property
-    def card(self) -> ModelCard:
-        return self._backend.card
 
     def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`."""
         if request.may_be_cached and _is_deterministic(request.sampling):
             return self._cached(request)
         return self._backend.generate(request)
-
-    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return await count_tokens(self._backend, texts)
-
-    async def aclose(self) -> None:
-        """The backend belongs to somebody else."""
 
     async def _cached(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         key = await asyncio.to_thread(key_of, request, self.card.id, self._version)

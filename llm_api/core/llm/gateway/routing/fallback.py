@@ -6,34 +6,23 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from llm_api.core.errors import InvalidRequestError, LLMAPIError
-from llm_api.core.llm.backend import Backend, ModelCard
+from llm_api.core.llm.backend import Backend, BorrowingBackend, ModelCard
 from llm_api.core.llm.gateway.routing.replica import PASSED_ON
-from llm_api.core.llm.token_count import count_tokens
 from llm_api.core.llm.types import Event, GenerationRequest, ServedBy, Started, TokenPrompt
 
 log = logging.getLogger(__name__)
 
 
-class FallbackBackend:
-    """Asks `backend`, then each of `fallbacks` in order, until one answers. Owns none of them.
+class FallbackBackend(BorrowingBackend):
+    """Asks `backend`, then each of `fallbacks` in order, until one answers.
 
     Only before the first event: what has begun to answer also ends the answer. Where none can,
     the caller learns why `backend` could not.
     """
 
     def __init__(self, backend: Backend, fallbacks: Sequence[Backend]) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._fallbacks = tuple(fallbacks)
-
-    @property
-    def card(self) -> ModelCard:
-        return self._backend.card
-
-    async def aclose(self) -> None:
-        """The backends belong to somebody else."""
-
-    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return await count_tokens(self._backend, texts)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         failure: LLMAPIError | None = None  # of `backend`

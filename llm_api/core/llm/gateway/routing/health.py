@@ -3,20 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 from llm_api.core.llm.gateway.routing.replica import Clock, Replica
 
 log = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class Checkable(Protocol):
-    """A backend that can be asked how it is."""
-
-    async def check(self) -> None:
-        """Raises when unhealthy."""
-        ...
 
 
 async def watch_health(replicas: Sequence[Replica], every_seconds: float, clock: Clock) -> None:
@@ -30,11 +20,11 @@ async def watch_health(replicas: Sequence[Replica], every_seconds: float, clock:
 
 async def check_health(replica: Replica, seconds: float, clock: Clock) -> None:
     """Tell the breaker whether the replica answers a check within so many seconds."""
-    if not isinstance(replica.backend, Checkable):
+    if replica.check is None:
         return
     try:
         async with asyncio.timeout(seconds):
-            await replica.backend.check()
+            await replica.check()
     except Exception as error:  # noqa: BLE001 - the border: whatever it is, the watch goes on
         with replica.told(clock, error):
             replica.breaker.check_failed(clock())

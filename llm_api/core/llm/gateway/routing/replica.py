@@ -1,7 +1,7 @@
 """One of several equal backends of a model: how busy it is, and whether it is well."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -12,7 +12,7 @@ from llm_api.core.errors import (
     UnavailableError,
     UpstreamError,
 )
-from llm_api.core.llm.backend import Backend
+from llm_api.core.llm.backend import OwnedBackend
 from llm_api.core.llm.gateway.routing.breaker import Attempt, BreakerLimits, CircuitBreaker
 
 log = logging.getLogger(__name__)
@@ -28,11 +28,15 @@ _NO_FAULT: Final = (InvalidRequestError, OverloadedError)
 
 @dataclass(slots=True, eq=False)
 class Replica:
-    """A backend and its state. `name` is for logs and metrics; `turn` orders the equally busy."""
+    """A backend and its state. `name` is for logs and metrics; `turn` orders the equally busy.
+
+    `check` asks whether it is well, and raises where it is not; None where that cannot be asked.
+    """
 
     name: str
-    backend: Backend
+    backend: OwnedBackend
     weight: float = 1.0
+    check: Callable[[], Awaitable[None]] | None = None
     breaker: CircuitBreaker = field(default_factory=lambda: CircuitBreaker(BreakerLimits()))
     running: int = 0
     turn: float = 0.0

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from llm_api.core.errors import UnavailableError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.capabilities import common
+from llm_api.core.llm.collect import used_after
 from llm_api.core.llm.gateway.routing.deadlines import opening, within
 from llm_api.core.llm.gateway.routing.health import watch_health
 from llm_api.core.llm.gateway.routing.replica import PASSED_ON, Clock, Replica, least_busy
-from llm_api.core.llm.observation import Observation, ReplicaStatus, observe
-from llm_api.core.llm.token_count import count_tokens, used_after
+from llm_api.core.llm.observation import Observation, ReplicaStatus
 from llm_api.core.llm.types import Event, Finished, GenerationRequest, ServedBy, Started
 from llm_api.core.utils.token_meter import TokenMeter
 
@@ -72,12 +72,12 @@ class RoutedBackend:
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """As the first replica counts: all have the same vocabulary."""
-        return await count_tokens(self._replicas[0].backend, texts)
+        return await self._replicas[0].backend.count_tokens(texts)
 
     def observe(self) -> Iterator[Observation]:
         for replica in self._replicas:
             yield ReplicaStatus(replica.name, replica.breaker.is_closed, replica.running)
-            yield from observe(replica.backend)
+            yield from replica.backend.observe()
 
     async def aclose(self) -> None:
         if self._watch is not None:

@@ -13,7 +13,7 @@ from llm_api.core.llm.capabilities import Ability, Capabilities
 from llm_api.core.llm.choices import ChoiceEvent
 from llm_api.core.llm.collect import Completion, collect
 from llm_api.core.llm.gateway.emulation.backend import EmulatingBackend
-from llm_api.core.llm.observation import EngineStatus, observe
+from llm_api.core.llm.observation import EngineStatus
 from llm_api.core.llm.types import (
     JSON,
     ChatPrompt,
@@ -445,8 +445,8 @@ async def test_a_stream_that_breaks_off_is_no_answer() -> None:
 def test_what_the_backend_inside_shows_is_shown() -> None:
     status = EngineStatus(1, 2, Distribution(()), Distribution(()), 3, None)
     inside = ClosableBackend(observations=[status])
-    assert list(observe(EmulatingBackend(inside))) == [status]
-    assert list(observe(EmulatingBackend(FakeBackend()))) == []
+    assert list(EmulatingBackend(inside).observe()) == [status]
+    assert list(EmulatingBackend(FakeBackend()).observe()) == []
 
 
 TAG: dict[str, JSON] = {

@@ -5,16 +5,15 @@ from contextlib import aclosing
 
 import pytest
 
-from llm_api.core.llm.gateway.response_cache.answers import Answers, MemoryAnswers
+from llm_api.core.llm.gateway.response_cache.backend import Answers
+from llm_api.core.llm.gateway.response_cache.memory_answers import MemoryAnswers
 from llm_api.core.llm.gateway.response_cache.redis_answers import RedisAnswers
 
 
 @pytest.fixture(params=["memory", "redis"])
 async def answers(request: pytest.FixtureRequest) -> AsyncGenerator[Answers, None]:
-    kept: Answers
     if request.param == "memory":
-        kept = MemoryAnswers(max_bytes=10_000, seconds=60)
-    else:
-        kept = RedisAnswers(request.getfixturevalue("redis_url"), seconds=60)
-    async with aclosing(kept):
-        yield kept
+        yield MemoryAnswers(max_bytes=10_000, seconds=60)
+        return
+    async with aclosing(RedisAnswers(request.getfixturevalue("redis_url"), seconds=60)) as answers:
+        yield answers

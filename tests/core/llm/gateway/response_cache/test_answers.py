@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from llm_api.core.llm.gateway.response_cache.answers import Answers, MemoryAnswers
+from llm_api.core.llm.gateway.response_cache.backend import Answers
+from llm_api.core.llm.gateway.response_cache.memory_answers import MemoryAnswers
 from llm_api.core.llm.gateway.response_cache.redis_answers import REST_SECONDS, RedisAnswers
 from llm_api.core.utils.redis_client import open_redis
 from scripts.bench.process import free_port

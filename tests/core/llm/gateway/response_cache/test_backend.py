@@ -8,10 +8,9 @@ from uuid import uuid4
 import pytest
 
 from llm_api.core.errors import GenerationError
-from llm_api.core.llm.gateway.response_cache.answers import Answers, MemoryAnswers
-from llm_api.core.llm.gateway.response_cache.backend import CachingBackend
+from llm_api.core.llm.gateway.response_cache.backend import Answers, CachingBackend
+from llm_api.core.llm.gateway.response_cache.memory_answers import MemoryAnswers
 from llm_api.core.llm.gateway.response_cache.recorded import MAX_ANSWER_BYTES
-from llm_api.core.llm.token_count import count_tokens
 from llm_api.core.llm.types import (
     Event,
     Finished,
@@ -168,4 +167,4 @@ async def test_a_kept_answer_lets_other_tasks_in_between() -> None:
 async def test_a_wrapped_backend_counts_tokens_as_before() -> None:
     backend = CachingBackend(FakeBackend(), MemoryAnswers(10, 60), "1")
     assert backend.card == CARD
-    assert await count_tokens(backend, ["a b c", ""]) == [3, 0]
+    assert await backend.count_tokens(["a b c", ""]) == [3, 0]

@@ -1,6 +1,6 @@
 """A clock that tests turn, replicas that play scripts, and requests for them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -35,9 +35,13 @@ def plan(name: str, *steps: Sequence[Step]) -> Plan:
     return Plan(card=replace(CARD, id=name, backend=f"kind-{name}"), steps=list(steps))
 
 
-def replica(backend: FakeBackend, weight: float = 1) -> Replica:
+def replica(
+    backend: FakeBackend,
+    weight: float = 1,
+    check: Callable[[], Awaitable[None]] | None = None,
+) -> Replica:
     breaker = CircuitBreaker(BreakerLimits(failures=2))
-    return Replica(backend.card.id, backend, weight, breaker)
+    return Replica(backend.card.id, backend, weight, check, breaker)
 
 
 async def events_of(backend: Backend, request: GenerationRequest = HELLO) -> list[Event]:

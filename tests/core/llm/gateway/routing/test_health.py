@@ -28,7 +28,7 @@ class Patient(FakeBackend):
     [Patient(failure=UnavailableError("gone")), Patient(failure=OSError()), Patient(seconds=60)],
 )
 async def test_failed_and_late_checks_open_the_breaker(patient: Patient) -> None:
-    one, clock = replica(patient), FakeClock()
+    one, clock = replica(patient, check=patient.check), FakeClock()
     for _ in range(2):
         await check_health(one, 0.01, clock)
     assert one.breaker.seconds_left(0) == 1
@@ -36,7 +36,7 @@ async def test_failed_and_late_checks_open_the_breaker(patient: Patient) -> None
 
 async def test_a_passed_check_lets_the_next_request_try() -> None:
     patient, clock = Patient(failure=UnavailableError("gone")), FakeClock()
-    one = replica(patient)
+    one = replica(patient, check=patient.check)
     for _ in range(2):
         await check_health(one, 1, clock)
     patient.failure = None
@@ -46,7 +46,9 @@ async def test_a_passed_check_lets_the_next_request_try() -> None:
 
 async def test_several_replicas_are_checked_until_the_model_is_closed() -> None:
     patients = [Patient(), Patient()]
-    backend = RoutedBackend(CARD, [replica(one) for one in patients], RoutingLimits(None, None, 0))
+    backend = RoutedBackend(
+        CARD, [replica(one, check=one.check) for one in patients], RoutingLimits(None, None, 0)
+    )
     for _ in range(10):
         await asyncio.sleep(0)
     await backend.aclose()

@@ -11,7 +11,11 @@ from fastapi import FastAPI, Request, Response
 from starlette.responses import JSONResponse
 
 from llm_api.core.embeddings.embedder import EmbedderCard, EmbeddingRequest, TokenIds
-from llm_api.core.embeddings.upstream import UpstreamEmbedder, UpstreamOptions, open_upstream
+from llm_api.core.embeddings.upstream_embedder import (
+    UpstreamEmbedder,
+    UpstreamOptions,
+    open_upstream,
+)
 from llm_api.core.errors import (
     EmbeddingError,
     InvalidRequestError,

@@ -16,7 +16,7 @@ from llm_api.core.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
-from llm_api.core.llm.backends.upstream import UpstreamClient, UpstreamOptions
+from llm_api.core.llm.backends.upstream_backend import UpstreamClient, UpstreamOptions
 from llm_api.core.utils.trace_context import outgoing_trace
 from tests.upstreams import Asked, Reply, StandIn, answer, events, lines, stand_in
 

@@ -1,18 +1,9 @@
-"""Where recorded answers are kept, for a time: in the memory of this process, or elsewhere."""
+"""Recorded answers in the memory of this process, kept for a time."""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
-
-
-class Answers(Protocol):
-    """Recorded answers by their key. Never raises: what cannot be reached holds nothing."""
-
-    async def get(self, key: str) -> bytes | None: ...
-    async def put(self, key: str, answer: bytes) -> None: ...
-    async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +41,6 @@ class MemoryAnswers:
         self._bytes += len(key) + len(answer)
         while self._bytes > self._max_bytes:
             self._remove(next(iter(self._entries)))
-
-    async def aclose(self) -> None:
-        """What is kept goes with the process."""
 
     def _remove(self, key: str) -> None:
         self._bytes -= len(key) + len(self._entries.pop(key).answer)

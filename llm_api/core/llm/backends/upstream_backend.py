@@ -1,10 +1,11 @@
-"""The HTTP client of every backend that runs elsewhere: streamed answers, and quick questions.
+"""What every backend that runs elsewhere shares: its HTTP client, and all but the dialect.
 
 Knows no dialect: each backend gives paths, headers and bodies, and reads the events. A request is
 sent once: whether to try again is for whoever chooses between backends.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -16,8 +17,11 @@ from llm_api.core.errors import (
     UnavailableError,
     UpstreamError,
 )
-from llm_api.core.llm.types import JSON
+from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.observation import Observation
+from llm_api.core.llm.types import JSON, Event, GenerationRequest
 from llm_api.core.upstream import Origin, explained, open_http, refusal, understood
+from llm_api.core.utils.token_estimate import estimate_tokens
 
 _LIMITS = httpx2.Limits(
     max_connections=None,  # how many requests may run is decided before they come here
@@ -134,6 +138,37 @@ class UpstreamClient:
             if self._http.is_closed:
                 raise _stopping() from error
             raise
+
+
+class UpstreamBackend(ABC):
+    """Owns its client. `check_path` is where the server tells that it is there."""
+
+    def __init__(self, card: ModelCard, client: UpstreamClient, check_path: str) -> None:
+        self._card = card
+        self._client = client
+        self._check_path = check_path
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    @abstractmethod
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        """As `Backend.generate`, in the server's dialect."""
+
+    async def check(self) -> None:
+        """Find out whether the server answers, and takes the key. Raises UnavailableError."""
+        await self._client.check(self._check_path)
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Estimates: the vocabulary is not known here."""
+        return [estimate_tokens(text) for text in texts]
+
+    def observe(self) -> Iterator[Observation]:
+        return iter(())
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
 
 
 def _stopping() -> UnavailableError:
