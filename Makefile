@@ -33,11 +33,12 @@ run: setup ## Set up, then serve on http://127.0.0.1:8000
 test: $(VENV)/.dev ## Set up what tests need, run every test
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev ## Check style and formatting, the Dockerfile, the compose files
+lint: $(VENV)/.dev ## Check style and formatting, the Dockerfile, the compose files, the workflow
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml docker/gpu.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 
 fmt: $(VENV)/.dev ## Format, and fix what can be fixed
 	$(BIN)/ruff format

@@ -1,4 +1,7 @@
-"""The settings as documents: README's table and `.env.example`. Tests hold the files to these."""
+"""The settings as documents: the table of docs/configuration.md, and `.env.example`.
+
+Tests hold the two files to these.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

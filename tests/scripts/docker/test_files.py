@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.documents import section
 from tests.scripts.docker.container import ROOT
 
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def stages() -> dict[str, str]:
@@ -49,7 +49,16 @@ def test_what_is_copied_is_there_and_let_through() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [".env", ".git/config", "models/model.gguf", "tests/live.py", "scripts/bench/table.py"]
+    "path",
+    [
+        ".env",
+        ".git/config",
+        "docs/figures.md",
+        "examples/chat.py",
+        "models/model.gguf",
+        "tests/live.py",
+        "scripts/bench/table.py",
+    ],
 )
 def test_nothing_else_reaches_docker(path: str) -> None:
     assert not is_let_through(path)
@@ -114,11 +123,11 @@ def test_what_is_mounted_from_the_checkout_is_there() -> None:
     assert [folder for folder in folders if not (ROOT / folder).exists()] == []
 
 
-def test_the_readme_tells_every_profile() -> None:
+def test_the_page_tells_every_profile() -> None:
     profiles = {name for one in SERVICES.values() for name in one.get("profiles", ())}
     assert profiles == {"redis", "replicas", "vllm", "monitoring"}
-    section = README.partition("## Docker\n")[2].partition("\n## ")[0]
-    assert {name for name in profiles if f"`{name}`" not in section} == set()
+    said = section("Docker")
+    assert {name for name in profiles if f"`{name}`" not in said} == set()
 
 
 def test_the_gateway_s_replicas_are_the_servers_of_its_profile() -> None:

@@ -19,6 +19,7 @@ from llm_api.core.rag.reports import StageTimes
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.utils.distribution import Distribution
 from tests.api.bodies import chat
+from tests.documents import block
 from tests.exposition import Scrape
 from tests.fakes import MODEL_ID, FakeBackend, FakeServices, spoken
 from tests.scripts.docker.container import ROOT
@@ -26,8 +27,6 @@ from tests.scripts.docker.container import ROOT
 DOCKER = ROOT / "docker"
 RULES = DOCKER / "prometheus" / "rules" / "llm_api.yml"
 DASHBOARD = DOCKER / "grafana" / "dashboards" / "llm_api.json"
-
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 OF_PROMETHEUS = {"job", "instance", "le"}
 """Labels that it puts on itself, or that a histogram's buckets have."""
@@ -130,9 +129,8 @@ def test_every_metric_of_ours_is_looked_at(scrape: Scrape) -> None:
     assert {name for name in families if name.startswith("llm_api_")} - shown == set()
 
 
-def test_the_readme_tells_every_metric_of_ours(scrape: Scrape) -> None:
-    table = README.partition("<!-- metrics:begin -->")[2].partition("<!-- metrics:end -->")[0]
-    told = re.findall(r"`(llm_api_\w+)`", table)
+def test_the_page_tells_every_metric_of_ours(scrape: Scrape) -> None:
+    told = re.findall(r"`(llm_api_\w+)`", block("metrics"))
     ours = {name for name in scrape.names() if name.startswith("llm_api_")}
     assert sorted(told) == sorted({re.sub(r"_(bucket|sum|count)$", "", name) for name in ours})
 

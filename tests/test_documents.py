@@ -1,5 +1,6 @@
 """The documents agree with the code they describe."""
 
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,17 +29,21 @@ from llm_api.core.functions.plugins import builtin_plugins, file_plugins, load_p
 from llm_api.core.functions.registry import function_registry
 from llm_api.core.functions.runner import FunctionRunner
 from llm_api.core.functions.threads import FunctionThreads
+from scripts.settings_pages import with_table
 from scripts.stress.__main__ import CASES
-
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def block(name: str) -> str:
-    """What stands between the markers of that name."""
-    found = re.search(f"<!-- {name}:begin -->\n(.*?)\n<!-- {name}:end -->", README, re.DOTALL)
-    assert found is not None, f"README.md has no block {name!r}"
-    return found.group(1)
+from tests.cli.command import llm_api
+from tests.documents import (
+    PAGES,
+    README,
+    ROOT,
+    TEXT,
+    anchors,
+    block,
+    fenced,
+    links,
+    section,
+    without_fences,
+)
 
 
 def test_endpoint_table_lists_every_endpoint_and_no_other() -> None:
@@ -52,8 +57,12 @@ def test_endpoint_table_lists_every_endpoint_and_no_other() -> None:
     assert sorted(listed) == sorted(served)
 
 
-async def test_example_of_a_function_is_one(tmp_path: Path) -> None:
-    [example] = re.findall(r"^```py\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize(
+    "example",
+    [fenced(TEXT, "py")[0][1], (ROOT / "examples/functions/tip.py").read_text(encoding="utf-8")],
+    ids=["page", "file"],
+)
+async def test_example_of_a_function_is_one(example: str, tmp_path: Path) -> None:
     (tmp_path / "tips.py").write_text(example, encoding="utf-8")
     catalog = FunctionCatalog()
     load_plugins(file_plugins(tmp_path), function_registry, catalog, FunctionThreads())
@@ -68,12 +77,21 @@ async def test_example_of_a_function_is_one(tmp_path: Path) -> None:
     assert result.content == '{"tip":12.0,"total":92.0}'
 
 
+def test_folder_of_functions_is_used_as_its_example_says() -> None:
+    said = (ROOT / "examples/functions/tip.py").read_text(encoding="utf-8")
+    [(folder, arguments)] = re.findall(r"^FUNCTIONS_DIR=(\S+) llm-api (.+)$", said, re.MULTILINE)
+    done = llm_api(ROOT, *arguments.split(), FUNCTIONS_DIR=folder)
+    assert json.loads(done.stdout) == {"tip": 12.0, "total": 92.0}, done.stderr
+
+
 def test_every_built_in_function_is_named() -> None:
     catalog = FunctionCatalog()
     load_plugins(builtin_plugins(), function_registry, catalog, FunctionThreads())
     names = {function.spec.name for function in catalog.functions()}
     names |= {Weather.get_weather.__name__, Weather.get_weather_forecast.__name__}
-    assert {name for name in names if f"`{name}`" not in README} == set()
+    assert {
+        name for name in names if f"`{name}`" not in section("Functions that the server runs")
+    } == set()
 
 
 def test_table_of_the_request_log_names_every_key() -> None:
@@ -86,8 +104,14 @@ def test_settings_table_is_the_generated_one() -> None:
     assert block("settings") == settings_table()
 
 
+def test_the_script_puts_the_settings_table_between_its_markers() -> None:
+    page = "a\n<!-- settings:begin -->\nold \\1\n<!-- settings:end -->\nb\n"
+    said = page.replace("old \\1", settings_table())
+    assert with_table(page) == with_table(said) == said
+
+
 def policy_table() -> str:
-    """What each path takes, as the README says it."""
+    """What each path takes, as the page says it."""
     rows = ["| Path, and all below it | What it takes |", "|---|---|"]
     for rule in POLICY:
         scopes = " and ".join(f"`{scope}`" for scope in rule.scopes)
@@ -101,7 +125,7 @@ def test_policy_table_is_that_of_the_middleware() -> None:
 
 
 def test_example_of_a_file_of_keys_is_accepted_and_names_every_key(tmp_path: Path) -> None:
-    [entry] = read_keys(yaml_example(tmp_path, "Keys and limits"))
+    [entry] = read_keys(yaml_example(tmp_path, "Keys"))
     assert entry.model_fields_set == KeyEntry.model_fields.keys()
     assert set(entry.scopes) == USER_SCOPES
 
@@ -146,7 +170,7 @@ def test_env_example_has_models_ready_to_be_uncommented(
 
 def yaml_example(folder: Path, title: str) -> Path:
     """The YAML of a section, as a file."""
-    [example] = re.findall(r"^```yaml\n(.*?)^```", section(title), re.MULTILINE | re.DOTALL)
+    [(_, example)] = fenced(section(title), "yaml")
     file = folder / "config.yaml"
     file.write_text(example, encoding="utf-8")
     return file
@@ -159,13 +183,13 @@ def test_example_of_mcp_servers_is_accepted_and_names_every_key(tmp_path: Path) 
     assert search.headers["Authorization"].get_secret_value() == "Bearer 0123"
     given = files.model_fields_set | search.model_fields_set | {"type"}
     assert given == MCPServerEntry.model_fields.keys()
-    assert f"{DEFAULT_START_SECONDS:g} unless said" in README
+    assert f"{DEFAULT_START_SECONDS:g} unless said" in TEXT
     [model] = choose_models(Settings(config_file=file)).models
     assert model.settings == Settings(config_file=file)
 
 
 def test_example_of_a_client_s_json_is_accepted(tmp_path: Path) -> None:
-    [example] = re.findall(r"^```json\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    [(_, example)] = fenced(TEXT, "json")
     file = tmp_path / "config.json"
     file.write_text(example, encoding="utf-8")
     [local] = load_config_file(file).mcp_servers.values()
@@ -177,18 +201,14 @@ def test_example_of_several_models_is_accepted(tmp_path: Path) -> None:
     assert len(chosen.models) == 3
     assert (chosen.idle_seconds, chosen.memory_bytes) == (600, 8_000_000_000)
     assert [model.loads_at_startup for model in chosen.models] == [True, False, False]
-    text = section("Several models") + section("Before other engines")
+    text = section("Several models") + section("Several servers for one model")
     keys = {*ModelEntry.model_fields, *ReplicaEntry.model_fields}
     assert {key for key in keys if not re.search(rf"\b{key}\b", text)} == set()
 
 
-def section(title: str) -> str:
-    return README.partition(f"## {title}\n")[2].partition("\n## ")[0]
-
-
 def test_example_of_a_gateway_is_accepted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VLLM_API_KEY", "sesame")
-    file = yaml_example(tmp_path, "Before other engines")
+    file = yaml_example(tmp_path, "Several servers for one model")
     chat, small, tiny, stub = (
         model.backend for model in choose_models(Settings(config_file=file)).models
     )
@@ -202,7 +222,7 @@ def test_example_of_a_gateway_is_accepted(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_every_backend_is_in_the_table() -> None:
-    rows = re.findall(r"^\| (`.+?) \|", section("Before other engines"), re.MULTILINE)
+    rows = re.findall(r"^\| (`.+?) \|", section("Backends"), re.MULTILINE)
     listed = {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)}
     assert listed == set(get_args(get_args(BackendName)[0]))
 
@@ -217,7 +237,7 @@ def test_make_targets_that_documents_name_exist() -> None:
     contributing = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    named = set(re.findall(r"(?:`|^ *)make ([a-z]+)", README + contributing, re.MULTILINE))
+    named = set(re.findall(r"(?:`|^ *)make ([a-z]+)", TEXT + contributing, re.MULTILINE))
     assert {"run", "test"} <= named <= targets
 
 
@@ -225,3 +245,72 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert re.search(r"^make test\b", README, re.MULTILINE)
     assert re.search(r"^timed .* make test$", ci, re.MULTILINE)
+
+
+LINKED = [
+    "README.md",
+    *PAGES,
+    "CHANGELOG.md",
+    "SECURITY.md",
+    ".github/CONTRIBUTING.md",
+    "examples/README.md",
+    "models/README.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "llm_api").rglob("*.md")),
+]
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_every_link_leads_to_a_file_and_a_heading_that_are_there(name: str) -> None:
+    file = ROOT / name
+    for link in links(file.read_text(encoding="utf-8")):
+        if re.match(r"https?:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (file.parent / path).resolve() if path else file
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+def test_links_and_anchors_are_found() -> None:
+    text = (
+        "# A `name` of it, twice\n[one](x.md#y) `[no](z)`\n```\n# no\n```\n## A name of it: twice\n"
+    )
+    assert list(links(text)) == ["x.md#y"]
+    assert anchors(text) == {"a-name-of-it-twice", "a-name-of-it-twice-1"}
+
+
+def test_the_readme_is_short_and_lists_every_page() -> None:
+    assert len(README.splitlines()) <= 250
+    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert pages == set(PAGES)
+    for name, text in PAGES.items():
+        assert re.findall(r"^# ", without_fences(text), re.MULTILINE) == ["# "], name
+
+
+CORE = ROOT / "llm_api" / "core"
+CODE = [ROOT, ROOT / "llm_api", CORE, CORE / "llm", CORE / "rag"]
+"""Where a path that documents name may begin."""
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", ".github/CONTRIBUTING.md"])
+def test_every_path_that_is_named_is_there(name: str) -> None:
+    text = without_fences((ROOT / name).read_text(encoding="utf-8"))
+    named = re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", text)
+    assert len(named) > 5
+    missing = {
+        path
+        for path in named
+        if not any((base / path).exists() or (base / f"{path}.py").exists() for base in CODE)
+    }
+    assert missing == set()
+
+
+def test_every_class_that_the_architecture_names_is_there() -> None:
+    text = PAGES["docs/architecture.md"]
+    named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]*)*)`", text))
+    code = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "llm_api").rglob("*.py"))
+    assert {"Backend", "Finished"} <= named
+    assert {
+        name for name in named if not re.search(rf"^(?:class )?{name}\b", code, re.MULTILINE)
+    } == set()
