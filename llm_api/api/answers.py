@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 
 from llm_api.api.disconnect import until_disconnect
 from llm_api.api.errors import INTERNAL_FAILURE, Failure, describe
-from llm_api.api.mapping.answers import AnswerHead, fingerprint
+from llm_api.api.mapping.generation import AnswerHead, fingerprint
 from llm_api.api.models.base import AnswerModel
 from llm_api.api.origin import Origin, origin, unenforced
 from llm_api.api.request_facts import facts_of

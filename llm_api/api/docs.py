@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from llm_api.api.middleware.served_path import prefix_of
-from llm_api.api.models.errors import ErrorEnvelope
+from llm_api.api.models.base import ErrorEnvelope
 
 OPENAPI_PATH = "/openapi.json"
 DOCS_PATH = "/docs"

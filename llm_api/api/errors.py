@@ -19,7 +19,7 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from llm_api.api.disconnect import ClientLeftError
-from llm_api.api.models.errors import ErrorBody, ErrorEnvelope
+from llm_api.api.models.base import ErrorBody, ErrorEnvelope
 from llm_api.api.request_facts import facts_of
 from llm_api.api.validation import describe_validation
 from llm_api.core.errors import (

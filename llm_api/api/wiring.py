@@ -33,17 +33,15 @@ from llm_api.api.routes import (
     completions,
     embeddings,
     functions,
-    health,
     models,
     plain,
     server_info,
 )
-from llm_api.api.routes import metrics as metrics_route
 from llm_api.api.routes.rag import chat as rag_chat
-from llm_api.api.routes.rag import collections, documents, files, jobs, search
+from llm_api.api.routes.rag import collections, documents, files, ingests, search
 from llm_api.api.sse import DEFAULT_PING_SECONDS
 
-_DOCUMENT_RESOURCES = (documents, files, jobs, collections, search, rag_chat)
+_DOCUMENT_RESOURCES = (documents, files, ingests, collections, search, rag_chat)
 _RESOURCES = (
     chat,
     completions,
@@ -53,8 +51,6 @@ _RESOURCES = (
     models,
     plain,
     server_info,
-    health,
-    metrics_route,
 )
 
 

@@ -1,8 +1,10 @@
-"""Chat, wire to domain: a conversation becomes one generation request per choice. Pure."""
+"""Chat, wire to domain: a conversation becomes one generation request per choice. Pure.
+
+Chat is too large for one file of mapping: its tools are in `tools`, its answer in `chat_answers`.
+"""
 
 from collections.abc import Mapping, Sequence
 
-from llm_api.api.mapping.chat_refusals import check_message, check_parameters
 from llm_api.api.mapping.generation import (
     check_stream_options,
     refuse,
@@ -39,6 +41,15 @@ _ROLES: dict[str, Role] = {
 }
 
 _ANY_OBJECT: Mapping[str, JSON] = {"type": "object"}
+_NEVER = "is not available on this server."
+_REFUSED = (
+    "audio",
+    "web_search_options",
+    "verbosity",
+    "moderation",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+)
 
 
 def to_chat_requests(
@@ -51,7 +62,7 @@ def to_chat_requests(
     Raises UnsupportedParameterError for what is not honoured, InvalidRequestError for what
     contradicts itself; both name the parameter.
     """
-    check_parameters(request)
+    _check_parameters(request)
     check_stream_options(request)
     tools = to_tools(request, functions)
     prompt = ChatPrompt(to_messages(request.messages), _template_variables(request), tools.specs)
@@ -98,7 +109,8 @@ def _check_results(messages: Sequence[ChatMessage], turns: Sequence[Message]) ->
 
 
 def _to_message(message: ChatMessage, path: str) -> Message:
-    check_message(message, path)
+    if message.audio not in (None, []):  # SDKs send earlier answers back, most fields null
+        refuse(f"{path}.audio", _NEVER)
     calls = _calls(message, path)
     return Message(
         role=_ROLES[message.role],
@@ -200,3 +212,18 @@ def _top_logprobs(request: ChatCompletionRequest) -> int | None:
             "'top_logprobs' is only allowed when 'logprobs' is true.", param="top_logprobs"
         )
     return None
+
+
+def _check_parameters(request: ChatCompletionRequest) -> None:
+    """Raises UnsupportedParameterError for the first parameter that is not honoured."""
+    for name in _REFUSED:
+        if getattr(request, name) is not None:
+            refuse(name, _NEVER)
+    if request.modalities not in (None, ["text"]):
+        refuse("modalities", "is available only as ['text'].")
+    if request.service_tier not in (None, "auto", "default"):
+        refuse("service_tier", "is available only as 'auto' or 'default'.")
+    if request.rag is not None and request.server_tools is not None:
+        refuse("server_tools", "is not available together with 'rag'.")
+    if request.store:
+        refuse("store", "is available only as false: this server stores no answers.")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from llm_api.api.mapping.answers import AnswerHead, token_text, wire_logprob, wire_usage
+from llm_api.api.mapping.generation import AnswerHead, token_text, wire_logprob, wire_usage
 from llm_api.api.mapping.rag.annotations import AnnotationWriter, add_to_message
 from llm_api.api.models.chat import (
     AnswerMessage,

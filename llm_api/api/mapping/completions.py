@@ -1,23 +1,42 @@
-"""Legacy completions, wire to domain: one generation request per prompt and choice. Pure."""
+"""Legacy completions, wire to domain and back: whole, and as the chunks of a stream. Pure."""
+
+from codecs import getincrementaldecoder
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from llm_api.api.mapping.generation import (
+    AnswerHead,
     check_stream_options,
     refuse,
     to_guided_format,
     to_sampling,
     to_stop,
+    token_text,
+    wire_logprob,
+    wire_usage,
 )
-from llm_api.api.models.completions import CompletionRequest, LegacyPrompt
+from llm_api.api.models import completions as wire
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.backend import GenerationDefaults
-from llm_api.core.llm.types import GenerationRequest, TextPrompt, TokenPrompt
+from llm_api.core.llm.collect import Completion, total_usage
+from llm_api.core.llm.types import (
+    Addition,
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    SampledLogprob,
+    TextDelta,
+    TextPrompt,
+    TokenPrompt,
+    Usage,
+)
 
 MAX_ANSWERS = 128
 """Prompts times choices of one HTTP request."""
 
 
 def to_completion_requests(
-    request: CompletionRequest, defaults: GenerationDefaults
+    request: wire.CompletionRequest, defaults: GenerationDefaults
 ) -> list[GenerationRequest]:
     """One generation request per answer: those of the first prompt, then of the second.
 
@@ -42,7 +61,7 @@ def to_completion_requests(
     ]
 
 
-def to_prompts(prompt: LegacyPrompt) -> list[TextPrompt | TokenPrompt]:
+def to_prompts(prompt: wire.LegacyPrompt) -> list[TextPrompt | TokenPrompt]:
     """The prompts one by one, whichever of the four wire forms they came in."""
     if isinstance(prompt, str):
         return [TextPrompt(prompt)]
@@ -58,7 +77,7 @@ def to_prompts(prompt: LegacyPrompt) -> list[TextPrompt | TokenPrompt]:
     return [TokenPrompt(tuple(loose_tokens))] if loose_tokens else prompts
 
 
-def _check(request: CompletionRequest, prompts: list[TextPrompt | TokenPrompt]) -> None:
+def _check(request: wire.CompletionRequest, prompts: list[TextPrompt | TokenPrompt]) -> None:
     if request.suffix is not None:
         refuse("suffix", "is not available on this server.")
     if request.best_of not in (None, request.choices_per_prompt):
@@ -71,3 +90,117 @@ def _check(request: CompletionRequest, prompts: list[TextPrompt | TokenPrompt]) 
         raise InvalidRequestError(
             f"The number of prompts times 'n' must not be above {MAX_ANSWERS}.", param="n"
         )
+
+
+class TextOffsets:
+    """Counts the characters of one choice's text, token by token. Holds a half character back."""
+
+    def __init__(self) -> None:
+        self._decoder = getincrementaldecoder("utf-8")(errors="replace")
+        self._offset = 0
+
+    def advance(self, data: bytes) -> int:
+        """Where this token's text begins. Mutates."""
+        start = self._offset
+        self._offset += len(self._decoder.decode(data))
+        return start
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionAnswerWriter:
+    """Writes the answer to one legacy request. Keeps the text offsets of streamed choices."""
+
+    head: AnswerHead
+    request: wire.CompletionRequest
+    _offsets: dict[int, TextOffsets] = field(default_factory=dict)
+
+    def whole(self, completions: Sequence[Completion]) -> wire.Completion:
+        """The answer that is not streamed."""
+        answer = self._answer(
+            [
+                self._choice(
+                    index, self._echo(index) + item.text, item.finished.reason, item.logprobs
+                )
+                for index, item in enumerate(completions)
+            ]
+        )
+        finished = [item.finished for item in completions]
+        answer.usage = wire_usage(total_usage(finished, self.request.choices_per_prompt))
+        return answer
+
+    def opening(self, index: int) -> wire.Completion | None:
+        """The echoed prompt, if it was asked for."""
+        return self._chunk([self._choice(index, self._echo(index))]) if self.request.echo else None
+
+    def delta(self, index: int, delta: Addition) -> wire.Completion:
+        """More text of a choice. A raw prompt has neither reasoning nor calls in its answer."""
+        if not isinstance(delta, TextDelta):
+            raise TypeError(f"{type(delta).__name__} in the continuation of a raw prompt")
+        return self._chunk([self._choice(index, delta.text, None, delta.logprobs)])
+
+    def closing(self, index: int, finished: Finished) -> wire.Completion:
+        """The last chunk of a choice: why it ended."""
+        return self._chunk([self._choice(index, "", finished.reason)])
+
+    def usage(self, usage: Usage) -> wire.Completion | None:
+        """The last chunk of all, if it was asked for."""
+        if not self.request.includes_usage:
+            return None
+        chunk = self._chunk([])
+        chunk.usage = wire_usage(usage)
+        return chunk
+
+    def _echo(self, index: int) -> str:
+        if not self.request.echo:
+            return ""
+        prompt = to_prompts(self.request.prompt)[index // self.request.choices_per_prompt]
+        # Token prompts have no text here: the request mapping refuses to echo them.
+        return prompt.text if isinstance(prompt, TextPrompt) else ""
+
+    def _answer(self, choices: list[wire.CompletionChoice]) -> wire.Completion:
+        return wire.Completion(
+            id=self.head.id,
+            object="text_completion",
+            created=self.head.created,
+            model=self.head.model,
+            choices=choices,
+            system_fingerprint=self.head.system_fingerprint,
+        )
+
+    def _chunk(self, choices: list[wire.CompletionChoice]) -> wire.Completion:
+        chunk = self._answer(choices)
+        if self.request.includes_usage:
+            chunk.usage = None  # assigned, hence sent: null until the last chunk
+        return chunk
+
+    def _choice(
+        self,
+        index: int,
+        text: str,
+        reason: FinishReason | None = None,
+        sampled: Sequence[SampledLogprob] = (),
+    ) -> wire.CompletionChoice:
+        has_logprobs = self.request.logprobs is not None and (text or sampled)
+        return wire.CompletionChoice(
+            index=index,
+            text=text,
+            logprobs=self._logprobs(index, sampled) if has_logprobs else None,
+            finish_reason="stop" if reason == "tool_calls" else reason,
+        )
+
+    def _logprobs(self, index: int, sampled: Sequence[SampledLogprob]) -> wire.LegacyLogprobs:
+        offsets = self._offsets.setdefault(index, TextOffsets())
+        return wire.LegacyLogprobs(
+            text_offset=[offsets.advance(item.chosen.data) for item in sampled],
+            token_logprobs=[wire_logprob(item.chosen.logprob) for item in sampled],
+            tokens=[token_text(item.chosen.data) for item in sampled],
+            top_logprobs=[_candidates(item) for item in sampled],
+        )
+
+
+def _candidates(sampled: SampledLogprob) -> dict[str, float]:
+    """Text to log-probability, the chosen token always among them, likeliest first."""
+    candidates: dict[str, float] = {}
+    for candidate in (*sampled.top, sampled.chosen):
+        candidates.setdefault(token_text(candidate.data), wire_logprob(candidate.logprob))
+    return candidates

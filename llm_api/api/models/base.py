@@ -1,4 +1,4 @@
-"""What every wire model has in common. Knows no resource.
+"""What every wire model has in common, and the envelope of errors. Knows no resource.
 
 Pydantic collects every finding, and a few megabytes can hold a million of them: seconds on the
 event loop and gigabytes of memory. So lists of requests carry `fail_fast`, and objects are
@@ -7,7 +7,14 @@ counted before they are looked into.
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 DEFAULT_MODEL_EXAMPLE = "SmolLM2-135M-Instruct.Q4_1"
@@ -82,3 +89,22 @@ class AnswerModel(BaseModel):
     def to_json(self) -> str:
         """The JSON text, compact."""
         return self.model_dump_json(exclude_unset=True)
+
+
+class ErrorBody(AnswerModel):
+    """What went wrong. All four keys are always present."""
+
+    message: str = Field(description="One sentence that says what to do.")
+    type: str = Field(description="The family of the error.", examples=["invalid_request_error"])
+    param: str | None = Field(
+        description="The parameter at fault, as a path.", examples=["messages[0].content"]
+    )
+    code: str | None = Field(
+        description="The error's stable name.", examples=["unsupported_parameter"]
+    )
+
+
+class ErrorEnvelope(AnswerModel):
+    """The body of every answer that is not a success."""
+
+    error: ErrorBody

@@ -11,7 +11,7 @@ from llm_api.api.models.base import (
     at_most,
     at_most_nested,
 )
-from llm_api.api.models.generation import GenerationParameters, NotAvailable
+from llm_api.api.models.generation import CompletionUsage, GenerationParameters, NotAvailable
 from llm_api.api.models.messages import ChatMessage
 from llm_api.api.models.rag.chat import Annotation, RagContext, RagParameters
 from llm_api.api.models.tools import (
@@ -27,7 +27,6 @@ from llm_api.api.models.tools import (
     ToolCallDelta,
     WireToolChoice,
 )
-from llm_api.api.models.usage import CompletionUsage
 
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]

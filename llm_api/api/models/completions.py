@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE, AnswerModel
-from llm_api.api.models.generation import GenerationParameters, NotAvailable
-from llm_api.api.models.usage import CompletionUsage
+from llm_api.api.models.generation import CompletionUsage, GenerationParameters, NotAvailable
 
 MAX_PROMPTS = 64
 MAX_PROMPT_TOKENS = 1_048_576

@@ -1,4 +1,4 @@
-"""The request fields that chat and legacy completions share: sampling, length, streaming."""
+"""What requests that generate share, sampling and streaming, and their answers: token counts."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,6 +6,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from llm_api.api.models.base import (
     DEFAULT_MODEL_EXAMPLE,
+    AnswerModel,
     ModelName,
     RequestModel,
     at_most,
@@ -132,3 +133,29 @@ class GenerationParameters(AnswerParameters):
 
 NotAvailable = Any
 """The type of a field that is declared only to be refused with a sentence of its own."""
+
+
+class PromptTokensDetails(AnswerModel):
+    """Of the prompt's tokens."""
+
+    cached_tokens: int = Field(description="Shared with earlier requests, not computed again.")
+    audio_tokens: int
+
+
+class CompletionTokensDetails(AnswerModel):
+    """Of the generated tokens."""
+
+    reasoning_tokens: int
+    audio_tokens: int
+    accepted_prediction_tokens: int
+    rejected_prediction_tokens: int
+
+
+class CompletionUsage(AnswerModel):
+    """Token counts of one HTTP request."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails

@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE, AnswerModel, ModelName, RequestModel
-from llm_api.api.models.generation import Stop
-from llm_api.api.models.usage import CompletionUsage
+from llm_api.api.models.generation import CompletionUsage, Stop
 from llm_api.core.llm.types import FinishReason
 
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]

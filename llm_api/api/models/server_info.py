@@ -1,9 +1,40 @@
-"""What is told of the server itself: a model in full, and the settings that hold."""
+"""What the server tells of itself: its health, a model in full, and the settings in force."""
+
+from datetime import datetime
+from typing import Literal
 
 from pydantic import Field, JsonValue
 
 from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE, AnswerModel
 from llm_api.core.llm.residency.plan import ModelState
+
+
+class RequestLogHealth(AnswerModel):
+    """Whether requests are written down. They are answered all the same."""
+
+    problem: str | None = Field(description="Why nothing is written at present; null: it is.")
+    dropped: int = Field(description="Lines lost since the start.")
+
+
+class Health(AnswerModel):
+    """The process is alive and its event loop turns."""
+
+    status: Literal["healthy"]
+    service: str = Field(examples=["llm_api"])
+    version: str = Field(examples=["0.1.0"])
+    backend: str = Field(description="What runs the first model.", examples=["llama"])
+    model: str = Field(description="The first model.", examples=[DEFAULT_MODEL_EXAMPLE])
+    models: list[str] = Field(description="Ids of the models this server has.")
+    timestamp: datetime
+    uptime_seconds: float
+    request_log: RequestLogHealth
+
+
+class Readiness(AnswerModel):
+    """Whether a generation would be accepted now."""
+
+    status: Literal["ready", "not_ready"]
+    models: list[str] = Field(description="Ids of the models this server has.")
 
 
 class ModelInfo(AnswerModel):
@@ -22,7 +53,7 @@ class ModelInfo(AnswerModel):
 
 
 class Configuration(AnswerModel):
-    """The settings that hold, without any secret."""
+    """The settings in force, without any secret."""
 
     settings: dict[str, JsonValue] = Field(description="By their names in the environment.")
     models: dict[str, JsonValue] = Field(description="Those of the configuration file.")

@@ -6,8 +6,7 @@ from llm_api.api.answers import Generation, answer, new_head
 from llm_api.api.deps import Services
 from llm_api.api.docs import streamable
 from llm_api.api.json_body import JSONBodyRoute
-from llm_api.api.mapping.completion_answers import CompletionAnswerWriter
-from llm_api.api.mapping.completions import to_completion_requests
+from llm_api.api.mapping.completions import CompletionAnswerWriter, to_completion_requests
 from llm_api.api.models.completions import Completion, CompletionRequest
 
 router = APIRouter(prefix="/v1", tags=["Completions"], route_class=JSONBodyRoute)

@@ -6,7 +6,7 @@ from llm_api.api.answers import Generation, started, whole
 from llm_api.api.deps import Services, backend_of
 from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.json_body import JSONBodyRoute
-from llm_api.api.mapping.answers import wire_usage
+from llm_api.api.mapping.generation import wire_usage
 from llm_api.api.mapping.plain import to_generate_request, to_plain_chat_request
 from llm_api.api.models.plain import (
     GenerateAnswer,

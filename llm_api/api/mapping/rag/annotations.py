@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from llm_api.api.mapping.rag.answers import to_source_list, to_support
+from llm_api.api.mapping.rag.chat import to_source_list, to_support
 from llm_api.api.mapping.rag.search import to_span
 from llm_api.api.models.chat import AnswerMessage, Delta
 from llm_api.api.models.rag.chat import Annotation, RagContext, UrlCitation

@@ -1,35 +1,56 @@
-"""Answers from documents, wire to domain. Pure."""
+"""Answers from documents, wire to domain and back: whole, and as typed events. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from llm_api.api.mapping.chat import to_messages
 from llm_api.api.mapping.generation import (
+    AnswerHead,
     check_stream_options,
     refuse,
     same_meaning,
     to_guided_format,
     to_sampling,
     to_stop,
+    wire_usage,
 )
-from llm_api.api.mapping.rag.search import to_search_options
-from llm_api.api.models.rag.chat import RagChatRequest, RagParameters
+from llm_api.api.mapping.rag.search import to_hit, to_search_options, to_span
+from llm_api.api.models.base import AnswerModel
+from llm_api.api.models.rag import chat as wire
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.backend import GenerationDefaults
-from llm_api.core.llm.types import ChatPrompt, GenerationRequest, Message
+from llm_api.core.llm.collect import Completion
+from llm_api.core.llm.types import (
+    Addition,
+    Annotation,
+    ChatPrompt,
+    Finished,
+    GenerationRequest,
+    Message,
+    ReasoningDelta,
+    TextDelta,
+    Usage,
+)
 from llm_api.core.rag.answering.answer import RagOptions
+from llm_api.core.rag.answering.citations import Citation
+from llm_api.core.rag.answering.events import Sources, Supported, read_notes
+from llm_api.core.rag.answering.support import Support
+from llm_api.core.rag.retrieve import Found
 
 
-def to_rag_options(given: RagParameters, default_top_k: int, path: str = "") -> RagOptions:
+def to_rag_options(given: wire.RagParameters, default_top_k: int, path: str = "") -> RagOptions:
     """`path` is where the parameters stand in the request. Raises InvalidRequestError."""
     return RagOptions(to_search_options(given, default_top_k, path), bool(given.verify))
 
 
-def to_top_k(request: RagChatRequest, default: int) -> int:
+def to_top_k(request: wire.RagChatRequest, default: int) -> int:
     """`top_k` by either name. Raises InvalidRequestError where they differ."""
     given = same_meaning("num_context_docs", request.num_context_docs, "top_k", request.top_k)
     return given or default
 
 
 def to_generation_request(
-    request: RagChatRequest, defaults: GenerationDefaults
+    request: wire.RagChatRequest, defaults: GenerationDefaults
 ) -> GenerationRequest:
     """The conversation to answer. Raises InvalidRequestError, UnsupportedParameterError."""
     check_stream_options(request)
@@ -45,9 +66,93 @@ def to_generation_request(
     )
 
 
-def _messages(request: RagChatRequest) -> tuple[Message, ...]:
+def _messages(request: wire.RagChatRequest) -> tuple[Message, ...]:
     if (request.query is None) == (request.messages is None):
         raise InvalidRequestError("Send either 'query' or 'messages'.", param="query")
     if request.query is not None:
         return (Message("user", request.query),)
     return to_messages(request.messages or [])
+
+
+@dataclass(frozen=True, slots=True)
+class RagAnswerWriter:
+    """Writes the answer to one request of `POST /v1/rag/chat`."""
+
+    head: AnswerHead
+
+    def whole(self, completions: Sequence[Completion]) -> wire.RagAnswer:
+        (completion,) = completions
+        notes = read_notes(completion)
+        answer = wire.RagAnswer(
+            id=self.head.id,
+            object="rag.answer",
+            created=self.head.created,
+            model=self.head.model,
+            answer=completion.text,
+            **dict(to_source_list(notes.sources)),
+            citations=[to_citation(one) for one in notes.citations],
+            finish_reason=completion.finished.reason,
+            usage=wire_usage(completion.finished.usage),
+        )
+        if notes.support is not None:
+            answer.support = [to_support(one) for one in notes.support]
+        if completion.reasoning:
+            answer.reasoning = completion.reasoning
+        return answer
+
+    def opening(self, _: int) -> None:
+        """The sources are what comes first."""
+
+    def delta(self, _: int, delta: Addition) -> AnswerModel | None:
+        match delta:
+            case TextDelta(text):
+                return wire.AnswerText(text=text)
+            case ReasoningDelta(text):
+                return wire.ReasoningText(text=text)
+            case Annotation(Sources() as sources):
+                return to_source_list(sources)
+            case Annotation(Citation() as citation):
+                return to_citation(citation)
+            case Annotation(Supported(sentences)):
+                return wire.SupportList(support=[to_support(one) for one in sentences])
+            case _:
+                return None
+
+    def closing(self, _: int, finished: Finished) -> wire.AnswerEnd:
+        return wire.AnswerEnd(finish_reason=finished.reason)
+
+    def usage(self, usage: Usage) -> wire.AnswerUsage:
+        return wire.AnswerUsage(usage=wire_usage(usage))
+
+
+def to_source_list(sources: Sources) -> wire.SourceList:
+    return wire.SourceList(
+        question=sources.question,
+        sources=[to_source(number, one) for number, one in enumerate(sources.given, 1)],
+        omitted=[to_hit(one) for one in sources.omitted],
+    )
+
+
+def to_source(number: int, found: Found) -> wire.Source:
+    return wire.Source(**dict(to_hit(found)), number=number)
+
+
+def to_citation(citation: Citation) -> wire.Citation:
+    return wire.Citation(
+        number=citation.number,
+        marker=to_span(citation.marker),
+        document_id=citation.document_id,
+        span=to_span(citation.span),
+        quote=citation.quote,
+    )
+
+
+def to_support(support: Support) -> wire.Support:
+    return wire.Support(
+        sentence=support.sentence,
+        place=to_span(support.place),
+        supported=support.supported,
+        score=round(support.score, 4),
+        document_id=support.document_id,
+        span=None if support.span is None else to_span(support.span),
+    )

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from llm_api.api.models.rag.evals import EvalAnswer, EvalRequest, Quality
 from llm_api.api.models.rag.fields import Hit, Scores, SearchParameters, Span
-from llm_api.api.models.rag.search import SearchAnswer
+from llm_api.api.models.rag.search import EvalAnswer, EvalRequest, Quality, SearchAnswer
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.rag.evaluation import Comparison
 from llm_api.core.rag.filters import EVERYTHING, parse_filter

@@ -5,10 +5,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from llm_api.api.models.base import AnswerModel, ModelName
-from llm_api.api.models.generation import AnswerParameters
+from llm_api.api.models.generation import AnswerParameters, CompletionUsage
 from llm_api.api.models.messages import ChatMessage
 from llm_api.api.models.rag.fields import MAX_TOP_K, Hit, Question, SearchParameters, Span
-from llm_api.api.models.usage import CompletionUsage
 
 
 class RagParameters(SearchParameters):

@@ -6,8 +6,12 @@ from llm_api.api.answers import Generation, answer, new_head
 from llm_api.api.deps import DocumentService, Services, backend_of
 from llm_api.api.docs import streamable
 from llm_api.api.json_body import JSONBodyRoute
-from llm_api.api.mapping.rag.answers import RagAnswerWriter
-from llm_api.api.mapping.rag.chat import to_generation_request, to_rag_options, to_top_k
+from llm_api.api.mapping.rag.chat import (
+    RagAnswerWriter,
+    to_generation_request,
+    to_rag_options,
+    to_top_k,
+)
 from llm_api.api.models.rag.chat import RagAnswer, RagChatRequest
 from llm_api.core.rag.answering.answer import RagBackend
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path
 from llm_api.api.deps import DocumentService
 from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.json_body import JSONBodyRoute
-from llm_api.api.models.rag.collections import (
+from llm_api.api.models.rag.documents import (
     Collection,
     CollectionList,
     DeletedCollection,

@@ -20,7 +20,7 @@ from llm_api.api.models.rag.documents import (
     IngestRequest,
 )
 from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
-from llm_api.api.routes.rag.ingesting import INGEST_RESPONSES, Intake, ingest, is_large
+from llm_api.api.routes.rag.ingests import INGEST_RESPONSES, Intake, ingest, is_large
 from llm_api.core.errors import DocumentNotFoundError, InvalidRequestError
 from llm_api.core.rag.filters import EVERYTHING, Filter, parse_filter
 from llm_api.core.rag.ingest import each

@@ -9,7 +9,7 @@ from llm_api.api.deps import DocumentService
 from llm_api.api.json_body import parse_json_text
 from llm_api.api.models.rag.documents import IngestAnswer
 from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
-from llm_api.api.routes.rag.ingesting import INGEST_RESPONSES, Intake, ingest, is_large
+from llm_api.api.routes.rag.ingests import INGEST_RESPONSES, Intake, ingest, is_large
 from llm_api.api.uploads import read_form
 from llm_api.core.errors import InvalidRequestError, MissingParameterError
 from llm_api.core.rag.files import FileReading, FileToIngest, document_id

@@ -12,8 +12,7 @@ from llm_api.api.mapping.rag.search import (
     to_search_answer,
     to_search_options,
 )
-from llm_api.api.models.rag.evals import EvalAnswer, EvalRequest
-from llm_api.api.models.rag.search import SearchAnswer, SearchRequest
+from llm_api.api.models.rag.search import EvalAnswer, EvalRequest, SearchAnswer, SearchRequest
 from llm_api.core.rag.evaluation import compare_modes
 
 router = APIRouter(

@@ -1,20 +1,21 @@
-"""How an ingest is answered: at once where it is small, as a job where it is large.
+"""Ingests: answered at once where small, as a job where large; and the jobs, `/v1/rag/jobs`.
 
-Size alone decides which it is. One that is answered at once ends when its client leaves, as a
+Size alone decides. An ingest that is answered at once ends when its client disconnects, as a
 generation does; a job goes on, and can be cancelled.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
+from llm_api.api.deps import DocumentService
 from llm_api.api.disconnect import until_disconnect
 from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.mapping.rag.documents import to_ingest_answer, to_job
-from llm_api.api.models.rag.documents import IngestAnswer, Job
+from llm_api.api.models.rag.documents import IngestAnswer, Job, JobList
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.rag.jobs import Work
 from llm_api.core.rag.reports import DocumentOutcome
@@ -29,6 +30,10 @@ INGEST_RESPONSES: dict[int | str, dict[str, Any]] = {
     202: {"model": Job, "description": "It is large: ask for the job at its Location."},
     **ERROR_RESPONSES,
 }
+
+router = APIRouter(prefix="/v1/rag/jobs", tags=["Documents"], responses=ERROR_RESPONSES)
+
+JobId = Annotated[str, Path(max_length=128)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +74,23 @@ def _why_none(outcomes: Sequence[DocumentOutcome]) -> str:
     first = f"{outcomes[0].document_id}: {outcomes[0].reason}"
     others = len(outcomes) - 1
     return f"{first} None of the {others} others could be stored either." if others else first
+
+
+@router.get("", summary="List large ingests")
+async def list_jobs(retrieval: DocumentService) -> JobList:
+    """The jobs of this process: those that run, and the last that have ended."""
+    return JobList(object="list", data=[to_job(job) for job in retrieval.jobs.all()])
+
+
+@router.get("/{job_id}", summary="See how far a large ingest is")
+async def retrieve_job(job_id: JobId, retrieval: DocumentService) -> Job:
+    """Its state, and what failed so far, by document."""
+    return to_job(retrieval.jobs.get(job_id))
+
+
+@router.post("/{job_id}/cancel", summary="Cancel a large ingest")
+async def cancel_job(job_id: JobId, retrieval: DocumentService) -> Job:
+    """What was stored until now stays. A job that has ended stays as it is."""
+    retrieval.jobs.get(job_id)
+    await retrieval.jobs.cancel(job_id)
+    return to_job(retrieval.jobs.get(job_id))
