@@ -30,6 +30,7 @@ from llm_api.assembly.services import Services, open_services
 from llm_api.assembly.tracing import open_tracing
 from llm_api.config.chosen_models import ChosenModels, choose_models
 from llm_api.config.settings import Settings
+from llm_api.core.utils.freed_memory import return_freed_memory
 from llm_api.core.utils.logs import configure_logs
 from llm_api.server import (
     Server,
@@ -75,6 +76,7 @@ def create_app(
             watches = (
                 asyncio.create_task(_watch(services, on_load)),
                 asyncio.create_task(watch_descriptors()),
+                asyncio.create_task(return_freed_memory()),
             )
             yield
             for watch in watches:
