@@ -306,6 +306,22 @@ def test_every_path_that_is_named_is_there(name: str) -> None:
     assert missing == set()
 
 
+DESIGNS = sorted((ROOT / "llm_api").rglob("DESIGN.md"))
+
+
+@pytest.mark.parametrize("design", DESIGNS, ids=lambda path: path.parent.name)
+def test_every_module_that_a_design_names_is_there(design: Path) -> None:
+    text = design.read_text(encoding="utf-8")
+    named = set(re.findall(r"\b((?:\w+/)*\w+\.py)\b", text))
+    bases = [*CODE, design.parent]
+    assert {path for path in named if not any((base / path).exists() for base in bases)} == set()
+
+
+def test_the_architecture_leads_to_every_design() -> None:
+    led = {path for path in links(PAGES["docs/architecture.md"]) if path.endswith("DESIGN.md")}
+    assert led == {f"../{design.relative_to(ROOT).as_posix()}" for design in DESIGNS}
+
+
 def test_every_class_that_the_architecture_names_is_there() -> None:
     text = PAGES["docs/architecture.md"]
     named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]*)*)`", text))
