@@ -1,7 +1,8 @@
 """A backend that plays a script, and services around it. For tests of whatever sits in front."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -40,7 +41,7 @@ CARD = ModelCard(
 Step: TypeAlias = Event | float | Exception
 """An event to yield, seconds to wait, or an error to raise."""
 
-Script: TypeAlias = Callable[[GenerationRequest], Sequence[Step]]
+Script: TypeAlias = Callable[[GenerationRequest], Iterable[Step]]
 
 
 def spoken(
@@ -51,6 +52,15 @@ def spoken(
     for text in texts:
         steps += [float(pause_seconds), TextDelta(text)] if pause_seconds else [TextDelta(text)]
     return [*steps, Finished(reason, Usage(prompt_tokens, len(texts), cached_tokens=2))]
+
+
+def spoken_until(event: threading.Event) -> Iterator[Step]:
+    """A script that says words until something has happened, then ends."""
+    first, word, last = spoken("word ")
+    yield first
+    while not event.is_set():
+        yield from (word, 0.01)
+    yield last
 
 
 def sampled(data: bytes, logprob: float = -0.5, *others: tuple[bytes, float]) -> SampledLogprob:

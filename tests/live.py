@@ -13,6 +13,8 @@ from llm_api.api.http.bounded_head import BoundedHeadProtocol
 from llm_api.server import Server
 
 STARTUP_SECONDS = 60
+PATIENCE_SECONDS = 30.0
+"""How long a test waits for what comes at once on a machine that does nothing else."""
 
 
 @contextmanager
@@ -54,7 +56,7 @@ async def _end_at_once(_seconds: float) -> None:
     """Nothing to wait for."""
 
 
-def wait_until(is_true: Callable[[], bool], seconds: float = 2.0) -> float:
+def wait_until(is_true: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> float:
     """Wait for a claim to become true; the seconds that took. Raises AssertionError if not."""
     began = time.monotonic()
     while not is_true():

@@ -175,7 +175,7 @@ def workers_of(server: Served) -> set[str]:
 @pytest.mark.timeout(120)
 def test_one_of_several_workers_tells_what_all_have_counted(tmp_path: Path) -> None:
     with served(tmp_path, *STUB, "--workers", "2") as server:
-        wait_until(lambda: len(workers_of(server)) == 2, seconds=10)
+        wait_until(lambda: len(workers_of(server)) == 2)
         workers = workers_of(server)
         assert server.kill(signal.SIGTERM) == 0
     assert {Path(f"/proc/{worker}").exists() for worker in workers} == {False}

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from llm_api.api.http.bounded_head import BoundedHeadProtocol
-from tests.live import wait_until
+from tests.live import PATIENCE_SECONDS, wait_until
 
 START = b"GET /health HTTP/1.1\r\nhost: localhost\r\n"
 
@@ -28,15 +28,17 @@ def served(
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    wait_until(lambda: server.started, 10)
-    yield server.servers[0].sockets[0].getsockname()
-    server.should_exit = True
-    thread.join()
+    try:
+        wait_until(lambda: server.started)
+        yield server.servers[0].sockets[0].getsockname()
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @contextmanager
 def connected(address: tuple[str, int]) -> Iterator[socket.socket]:
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=PATIENCE_SECONDS) as connection:
         yield connection
 
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +18,7 @@ from llm_api.core.functions.threads import FunctionThreads
 from llm_api.core.functions.types import Origin, Problem
 from tests.api.test_bad_input import RAW_BODIES, assert_envelope
 from tests.fakes import FakeServices
-from tests.live import wait_until
+from tests.live import PATIENCE_SECONDS, wait_until
 
 FUNCTIONS = "/v1/functions"
 
@@ -125,7 +124,7 @@ async def test_a_function_is_run(
     response = await client.post(f"{FUNCTIONS}/divide", json={"arguments": arguments})
     assert response.status_code == 200
     body = response.json()
-    assert 0 < body.pop("duration_seconds") < 0.5
+    assert 0 < body.pop("duration_seconds") < 5
     assert body == {"name": "divide", "result": result, "is_error": False, "error": None}
 
 
@@ -191,7 +190,7 @@ async def test_a_function_that_gives_no_result_is_an_answer_that_no_client_retri
     response = await client.post(f"{FUNCTIONS}/{name}", json={"arguments": arguments})
     assert response.status_code == 200
     body = response.json()
-    assert body.pop("duration_seconds") < 1
+    assert body.pop("duration_seconds") < 5
     assert body == {
         "name": name,
         "result": None,
@@ -282,14 +281,19 @@ def test_a_client_that_leaves_cancels_an_async_function(
 async def test_the_server_answers_others_while_a_function_blocks(
     client: httpx2.AsyncClient, add: Callable[..., None]
 ) -> None:
-    add(slow)
-    running = asyncio.create_task(client.post(f"{FUNCTIONS}/slow", json={}))
-    await asyncio.sleep(0.05)
-    began = time.monotonic()
+    began, end = threading.Event(), threading.Event()
+
+    def block() -> bool:
+        began.set()
+        return end.wait(PATIENCE_SECONDS)
+
+    add(block, timeout_seconds=PATIENCE_SECONDS)
+    running = asyncio.create_task(client.post(f"{FUNCTIONS}/block", json={}))
+    await asyncio.to_thread(began.wait)
     assert (await client.get("/health")).status_code == 200
-    assert time.monotonic() - began < 0.2
     assert not running.done()
-    await running
+    end.set()
+    assert (await running).json()["result"] is True
 
 
 async def test_the_examples_of_the_docs_run(

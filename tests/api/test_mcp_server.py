@@ -206,7 +206,7 @@ async def test_a_server_that_is_stopped_cancels_what_runs(
         await asyncio.to_thread(wait_until, watched.began.is_set)
         began = time.monotonic()
         await asyncio.to_thread(server.__exit__, None, None, None)
-        assert time.monotonic() - began < 4  # two of them are uvicorn's patience
+        assert time.monotonic() - began < 30  # the call would take sixty
         assert watched.ended.is_set()
         with pytest.raises(MCPError):
             await call

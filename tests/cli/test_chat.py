@@ -16,6 +16,7 @@ from llm_api.config.settings import load_settings
 from llm_api.core.llm.files.installed import default_model_path
 from tests.cli.chat_server import ChatServer, running_chat_server
 from tests.cli.command import environment, llm_api
+from tests.live import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -251,7 +252,7 @@ def test_ctrl_c_stops_the_answer_and_ctrl_d_the_program(server: ChatServer, tmp_
         person.until("Hello....")
         os.kill(person.process.pid, signal.SIGINT)
         person.until("stopped")
-        assert server.gone.wait(2)
+        assert server.gone.wait(PATIENCE_SECONDS)
         server.is_endless = False
         person.until("> ")
         person.types("Again\n")
@@ -262,7 +263,7 @@ def test_ctrl_c_stops_the_answer_and_ctrl_d_the_program(server: ChatServer, tmp_
         person.until("/exit or Ctrl-D leaves")
         person.until("> ")
         person.types("\x04")
-        assert person.process.wait(10) == 0
+        assert person.process.wait(PATIENCE_SECONDS) == 0
     assert [role for role, _ in roles_and_texts(server.asked[1])] == ["user", "assistant", "user"]
 
 
@@ -280,7 +281,7 @@ def test_an_error_does_not_end_a_conversation_at_the_terminal(
         person.until("Hello.")
         person.until("> ")
         person.types("/exit\n")
-        assert person.process.wait(10) == 0
+        assert person.process.wait(PATIENCE_SECONDS) == 0
     assert roles_and_texts(server.asked[1]) == [("user", "Hi")]
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -25,7 +26,7 @@ from tests.api.raw import (
     seconds_until_end,
     served,
 )
-from tests.fakes import FakeBackend, endless, spoken
+from tests.fakes import FakeBackend, endless, spoken, spoken_until
 from tests.live import wait_until
 
 Address = tuple[str, int]
@@ -33,6 +34,8 @@ Address = tuple[str, int]
 CHAT = "/v1/chat/completions"
 BODY = json.dumps(chat()).encode()
 HEALTH = START + b"\r\n"
+SOON_SECONDS = 4.0
+"""Less than the five after which uvicorn would close an idle connection."""
 IN_SOCKETS = 16 * 2**20
 """More than the two sockets between hold."""
 
@@ -56,7 +59,7 @@ def error_code(body: bytes) -> object:
 def sent_until_cut(connection: socket.socket, piece: bytes, most: int) -> int:
     """How much can be sent before nothing is taken any more."""
     sent = 0
-    connection.settimeout(3)
+    connection.settimeout(1)
     with suppress(ConnectionError, TimeoutError):
         while sent < most:
             sent += connection.send(piece)
@@ -93,12 +96,16 @@ def test_requests_sent_in_one_go_are_answered_in_their_order(
 def test_what_is_sent_behind_a_request_waits_in_its_sockets(
     address: Address, backend: FakeBackend
 ) -> None:
-    backend.script = lambda _: spoken("a", pause_seconds=5)
+    is_tried = threading.Event()
+    backend.script = lambda _: spoken_until(is_tried)
     with connected(address) as connection:
         connection.sendall(post(CHAT, BODY))
         wait_until(lambda: len(backend.requests) == 1)
-        assert sent_until_cut(connection, post(CHAT, BODY) * 200, 4 * IN_SOCKETS) < IN_SOCKETS
-        assert len(backend.requests) == 1
+        sent = sent_until_cut(connection, post(CHAT, BODY) * 200, 4 * IN_SOCKETS)
+        asked = len(backend.requests)
+        is_tried.set()
+    assert sent < IN_SOCKETS
+    assert asked == 1
 
 
 def test_a_client_that_leaves_is_noticed_though_more_of_it_waits(
@@ -126,7 +133,7 @@ def test_an_early_answer_says_that_it_closes_and_does(address: Address) -> None:
         connection.sendall(head(CHAT, "content-length: 100000000"))
         [got] = answers(connection)
         assert (got.status, got.headers["connection"]) == (413, "close")
-        assert seconds_until_end(connection) < 1
+        assert seconds_until_end(connection) < SOON_SECONDS
 
 
 @pytest.mark.parametrize("path", ["/unknown", "/v1/models"])
@@ -136,7 +143,7 @@ def test_what_still_comes_after_an_early_answer_is_not_read_on(address: Address,
         connection.sendall(head(path, "transfer-encoding: chunked"))
         sent = sent_until_cut(connection, b"10000\r\n" + b"a" * 0x10000 + b"\r\n", 10 * IN_SOCKETS)
     assert sent < LINGER_BYTES + IN_SOCKETS
-    assert time.monotonic() - began < LINGER_SECONDS + 1
+    assert time.monotonic() - began < LINGER_SECONDS + 10
 
 
 def test_an_answer_is_read_though_its_request_was_too_large(address: Address) -> None:
@@ -222,18 +229,18 @@ def test_so_is_one_that_has_asked_twice(address: Address) -> None:
 def test_one_that_has_left_ends_its_generation_before_a_word_is_said(
     address: Address, backend: FakeBackend, stream: bool
 ) -> None:
-    backend.script = lambda _: spoken("a", pause_seconds=60)
+    backend.script = lambda _: spoken("a", pause_seconds=120)
     with connected(address) as connection:
         connection.sendall(post(CHAT, json.dumps(chat(stream=stream)).encode()))
         wait_until(lambda: len(backend.requests) == 1)
-    assert wait_until(lambda: len(backend.aborted) == 1) < 1
+    wait_until(lambda: len(backend.aborted) == 1)
 
 
 def test_half_a_request_and_no_more_is_no_request(address: Address, backend: FakeBackend) -> None:
     with connected(address) as connection:
         connection.sendall(post(CHAT, BODY)[:-1])
         connection.shutdown(socket.SHUT_WR)
-        assert seconds_until_end(connection) < 1
+        assert seconds_until_end(connection) < SOON_SECONDS
     assert not backend.requests
 
 
@@ -245,7 +252,7 @@ def test_a_client_that_takes_nothing_is_cut_off(
     body = json.dumps(chat(stream=stream)).encode()
     with served(app, ImpatientProtocol) as address, connected(address) as connection:
         connection.sendall(post(CHAT, body, "connection: close"))
-        wait_until(lambda: len(backend.completed) == 1, 5)
+        wait_until(lambda: len(backend.completed) == 1)
         time.sleep(1.5)
         assert bytes_until_end(connection) < 20_000_000
 
@@ -320,7 +327,7 @@ def test_what_is_no_http_is_refused_in_the_envelope(
     with connected(address) as connection:
         connection.sendall(sent)
         [got] = answers(connection)
-        assert seconds_until_end(connection) < 1
+        assert seconds_until_end(connection) < SOON_SECONDS
     assert (got.status, error_code(got.body)) == (400, "invalid_http")
     assert got.headers["x-request-id"].startswith("req_")
     assert not [record for record in caplog.records if "Invalid HTTP" in record.getMessage()]

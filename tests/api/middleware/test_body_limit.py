@@ -24,7 +24,7 @@ from tests.api.bodies import chat
 from tests.api.keyed import talking_to
 from tests.api.test_bad_input import JSON_HEADERS, assert_envelope
 from tests.fakes import FakeBackend, FakeServices
-from tests.live import live_server
+from tests.live import PATIENCE_SECONDS, live_server
 
 CHAT = "/v1/chat/completions"
 LIMIT = 2048
@@ -76,7 +76,9 @@ async def test_a_body_of_just_the_size_is_read(small: FastAPI) -> None:
 @pytest.mark.parametrize("head", ["content-length: 1000000", "transfer-encoding: chunked"])
 def test_the_refusal_comes_before_the_body_has(small_url: str, head: str) -> None:
     parts = urlsplit(small_url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection(
+        (parts.hostname, parts.port), timeout=PATIENCE_SECONDS
+    ) as connection:
         start = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         connection.sendall(f"{start}{head}\r\n\r\n".encode())
         if "chunked" in head:
@@ -195,8 +197,8 @@ async def test_a_body_in_drops_is_not_waited_for_either() -> None:
 
 async def test_what_comes_buys_time_for_the_rest() -> None:
     """500 bytes a second are enough, however long that takes."""
-    pieces = [item for number in range(8) for item in (b"%d" % number * 30, 0.04)]
-    assert (await answered(pieces))[::2] == (200, b"240")
+    pieces = [item for number in range(8) for item in (b"%d" % number * 300, 0.04)]
+    assert (await answered(pieces))[::2] == (200, b"2400")
 
 
 async def test_once_the_body_is_there_nobody_hurries() -> None:

@@ -16,7 +16,7 @@ from tests.api.keyed import BEARER, SECRET, api_key, keyed_app, talking_to
 from tests.api.test_bad_input import assert_envelope
 from tests.core.embeddings.fake_encoder import EMBEDDING_ID, FakeEncoder
 from tests.fakes import ALIAS, MODEL_ID, FakeBackend, FakeServices
-from tests.live import live_server
+from tests.live import PATIENCE_SECONDS, live_server
 
 CHAT = "/v1/chat/completions"
 METHODS = ("GET", "POST", "HEAD", "OPTIONS", "DELETE")
@@ -78,7 +78,9 @@ def raw_request(method: str, target: str, host: str = "localhost", key: str = ""
 def status_of(url: str, request: bytes) -> int:
     """The status of what the server answers to these bytes."""
     parts = urlsplit(url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection(
+        (parts.hostname, parts.port), timeout=PATIENCE_SECONDS
+    ) as connection:
         connection.sendall(request)
         return int(connection.makefile("rb").readline().split()[1])
 

@@ -20,7 +20,7 @@ from tests.api.bodies import chat, embedding
 from tests.api.keyed import BEARER, SECRET, api_key, keyed_app, talking_to
 from tests.api.test_bad_input import assert_envelope
 from tests.fakes import FakeBackend, FakeServices, endless, spoken
-from tests.live import live_server, wait_until
+from tests.live import PATIENCE_SECONDS, live_server, wait_until
 from tests.redis_server import url_of
 
 CHAT = "/v1/chat/completions"
@@ -191,7 +191,7 @@ async def test_an_answer_counts_until_its_client_leaves(
         assert (await client.get("/v1/models")).status_code == 429
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (await client.get("/v1/models")).status_code == 429:
                 await asyncio.sleep(0.01)
 

@@ -24,6 +24,8 @@ from tests.fakes import MODEL_ID, FakeBackend, FakeModels, FakeServices
 from tests.live import live_server, wait_until
 
 TIMEOUT_SECONDS = 1.0
+SOON_SECONDS = 15.0
+"""A timeout or two and what a busy machine adds; without an end it was for ever, or 30 seconds."""
 
 
 @contextmanager
@@ -66,7 +68,7 @@ def test_answer_is_503_within_the_timeout(
 ) -> None:
     began = time.monotonic()
     response = http.post(path, json=body)
-    assert time.monotonic() - began < 5 * TIMEOUT_SECONDS
+    assert time.monotonic() - began < SOON_SECONDS
     assert error_of(response)[:2] == (503, "vector_store_unavailable")
     assert int(response.headers["retry-after"]) >= 1
 
@@ -93,7 +95,7 @@ def test_stopped_store_is_503_within_the_timeout_and_then_replaced(
         os.kill(store.process_id, signal.SIGSTOP)
         began = time.monotonic()
         response = http.request(method, path, json=body)
-        assert time.monotonic() - began < 3 * TIMEOUT_SECONDS
+        assert time.monotonic() - began < SOON_SECONDS
         assert error_of(response)[:2] == (503, "vector_store_unavailable")
         wait_until(lambda: http.get("/v1/rag/collections").is_success, seconds=30)
 

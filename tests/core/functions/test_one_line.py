@@ -1,4 +1,4 @@
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -74,6 +74,6 @@ def test_an_error_is_told_by_its_class_and_message(error: BaseException, line: s
 
 @pytest.mark.parametrize("part", ["/", "a/", "'/", "a", "\\", "a.-", " ", "./", "http://"])
 def test_a_hostile_text_takes_no_time(part: str) -> None:
-    began = perf_counter()
+    began = process_time()
     assert len(one_line(part * 1_000_000)) <= MAX_CHARACTERS
-    assert perf_counter() - began < 0.5
+    assert process_time() - began < 0.5

@@ -27,6 +27,7 @@ from llm_api.core.functions.runner import FunctionRunner
 from llm_api.core.functions.threads import FunctionThreads
 from llm_api.core.functions.types import FunctionResult
 from tests.core.functions.fakes import RemoteFunction, python_function
+from tests.live import PATIENCE_SECONDS
 
 RUNNER = FunctionRunner(timeout_seconds=5, result_bytes=1000)
 
@@ -256,7 +257,7 @@ async def test_an_async_function_is_cancelled_at_its_timeout() -> None:
     result = await run(slow, timeout_seconds=0.05)
     assert_error(result, FunctionTimeoutError, "f gave no result within 0.05 seconds.")
     assert ended == [True]
-    assert 0.05 <= result.duration_seconds < 1
+    assert 0.05 <= result.duration_seconds < 30
 
 
 async def test_a_sync_function_is_given_up_at_its_timeout_and_in_the_end_refused() -> None:
@@ -267,7 +268,7 @@ async def test_a_sync_function_is_given_up_at_its_timeout_and_in_the_end_refused
     assert_error(result, FunctionTimeoutError, "f gave no result within 0.05 seconds.")
     result = await RUNNER.run(stuck, {})
     assert isinstance(result.error, FunctionsBusyError)
-    assert result.duration_seconds < 0.05
+    assert result.duration_seconds < 30
     # The event loop is free all the while.
     assert (await RUNNER.run(python_function(async_add, threads), {"a": 1})).content == "3"
     end.set()
@@ -300,7 +301,7 @@ async def test_whoever_is_cancelled_cancels_the_function() -> None:
 
 
 async def test_several_functions_run_at_the_same_time() -> None:
-    met = threading.Barrier(3, timeout=2)
+    met = threading.Barrier(3, timeout=PATIENCE_SECONDS)
     results = await asyncio.gather(*(run(lambda: met.wait() >= 0) for _ in range(3)))
     assert [result.content for result in results] == ["true"] * 3
 

@@ -9,7 +9,7 @@ import pytest
 
 from llm_api.core.errors import FunctionsBusyError
 from llm_api.core.functions.threads import FunctionThreads
-from tests.live import wait_until
+from tests.live import PATIENCE_SECONDS, wait_until
 
 variable: ContextVar[str] = ContextVar("variable")
 
@@ -76,7 +76,7 @@ async def test_work_is_refused_while_abandoned_work_holds_every_place() -> None:
     with pytest.raises(FunctionsBusyError, match="All 2 threads"):
         await threads.run(lambda: "no place is left")
     end.set()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 assert await threads.run(lambda: "again") == "again"
@@ -110,5 +110,5 @@ def test_abandoned_work_may_outlive_the_event_loop() -> None:
     asyncio.run(leave())
     before = threading.active_count()
     end.set()
-    assert ended.wait(2)
+    assert ended.wait(PATIENCE_SECONDS)
     wait_until(lambda: threading.active_count() < before)

@@ -24,6 +24,7 @@ from llm_api.core.rag.types import Chunk, Document, Section, Span
 from llm_api.core.rag.vector_store import Embedding, NewDocument, Written
 from llm_api.core.utils.slices import SLICE_SECONDS
 from tests.core.rag.fakes import DIMENSION, MODEL, FakeEmbedder, FakeStore, by_lines, lines
+from tests.live import PATIENCE_SECONDS
 
 
 @dataclass
@@ -316,7 +317,7 @@ async def test_long_document_gives_way_to_a_short_one() -> None:
     ingesting = asyncio.create_task(long.ingest(ONE))
     while not begun:
         await asyncio.sleep(0.001)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert (await short.ingest(ONE))["one"].what == "created"
     assert not ingesting.done()
     ingesting.cancel()

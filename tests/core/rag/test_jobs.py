@@ -14,6 +14,7 @@ from llm_api.core.rag.reports import DocumentOutcome, Report
 from llm_api.core.rag.types import Document
 from llm_api.core.utils.to_the_end import to_the_end
 from tests.core.rag.fakes import FakeEmbedder, FakeStore, by_lines
+from tests.live import PATIENCE_SECONDS
 
 
 @asynccontextmanager
@@ -146,7 +147,7 @@ async def test_jobs_close_though_a_write_does_not_end(
     async def cannot_be_cancelled(_: Report) -> None:
         await to_the_end(never.wait())
 
-    async with asyncio.timeout(5), running() as jobs:
+    async with asyncio.timeout(PATIENCE_SECONDS), running() as jobs:
         job = jobs.create("default", 1, cannot_be_cancelled)
         await until(jobs, job.id, lambda job: job.state == "running")
         await asyncio.sleep(0.01)

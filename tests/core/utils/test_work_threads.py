@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from llm_api.core.utils.work_threads import WorkThreads
+from tests.live import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def release() -> Iterator[threading.Event]:
 
 async def given_up(threads: WorkThreads, release: threading.Event, owner: str = "") -> None:
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(threads.run(lambda: release.wait(10), owner), 0.02)
+        await asyncio.wait_for(threads.run(lambda: release.wait(60), owner), 0.02)
 
 
 async def test_work_returns_or_raises() -> None:
@@ -34,7 +35,7 @@ async def test_one_owner_cannot_take_the_places_of_another(release: threading.Ev
     for _ in range(6):
         await given_up(threads, release, "greedy")
     assert not threads.is_stuck
-    assert await asyncio.wait_for(threads.run(lambda: 7, "modest"), 2) == 7
+    assert await asyncio.wait_for(threads.run(lambda: 7, "modest"), PATIENCE_SECONDS) == 7
 
 
 async def test_an_owner_has_his_places_back_when_his_work_has_ended(
@@ -43,7 +44,7 @@ async def test_an_owner_has_his_places_back_when_his_work_has_ended(
     threads = WorkThreads(4, per_owner=1)
     await given_up(threads, release, "greedy")
     release.set()
-    assert await asyncio.wait_for(threads.run(lambda: 7, "greedy"), 2) == 7
+    assert await asyncio.wait_for(threads.run(lambda: 7, "greedy"), PATIENCE_SECONDS) == 7
 
 
 async def test_who_gives_up_waiting_for_a_place_holds_none(release: threading.Event) -> None:
@@ -52,7 +53,7 @@ async def test_who_gives_up_waiting_for_a_place_holds_none(release: threading.Ev
     await given_up(threads, release, "second")
     assert threads.is_stuck
     release.set()
-    assert await asyncio.wait_for(threads.run(lambda: 7, "second"), 2) == 7
+    assert await asyncio.wait_for(threads.run(lambda: 7, "second"), PATIENCE_SECONDS) == 7
 
 
 async def test_the_end_waits_for_work_that_was_given_up_but_not_for_ever(
@@ -60,10 +61,10 @@ async def test_the_end_waits_for_work_that_was_given_up_but_not_for_ever(
 ) -> None:
     threads = WorkThreads(1)
     await given_up(threads, release)
-    await asyncio.wait_for(threads.aclose(0.05), 2)
+    await asyncio.wait_for(threads.aclose(0.05), PATIENCE_SECONDS)
     assert threads.is_stuck
     release.set()
-    await asyncio.wait_for(threads.aclose(5), 4)
+    await asyncio.wait_for(threads.aclose(60), PATIENCE_SECONDS)
     assert not threads.is_stuck
 
 

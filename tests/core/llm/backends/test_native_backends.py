@@ -39,6 +39,7 @@ from llm_api.core.llm.types import (
 from tests.core.llm.backends import claude_stand_in, ollama_stand_in
 from tests.core.llm.backends.claude_stand_in import claude
 from tests.core.llm.backends.ollama_stand_in import ollama
+from tests.live import PATIENCE_SECONDS
 from tests.upstreams import Asked, Reply, StandIn, answer, events, lines, stand_in
 
 CARD: Final = ModelCard("elsewhere", 1, "llm_api", context_length=None)
@@ -173,7 +174,7 @@ async def test_who_leaves_is_not_answered_any_more(
         async for event in answered:
             if isinstance(event, TextDelta):
                 break
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not upstream.left:
             await asyncio.sleep(0.005)
 

@@ -38,6 +38,7 @@ from llm_api.core.llm.types import (
     ToolSpec,
     Usage,
 )
+from tests.live import PATIENCE_SECONDS
 from tests.upstreams import Asked, Reply, StandIn, answer, events, stand_in
 
 CARD = ModelCard("ours", 1, "llm_api", None)
@@ -127,7 +128,7 @@ async def test_what_nobody_waits_for_is_ended_over_there(
         async for event in given:
             if isinstance(event, TextDelta):
                 break
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not upstream.left:
             await asyncio.sleep(0.005)
     upstream.reply = hello

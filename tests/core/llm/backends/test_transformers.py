@@ -52,6 +52,7 @@ from llm_api.core.llm.types import (
 )
 from tests.core.llm.tiny_transformers import CONTEXT, VOCABULARY, make_gpt2, make_llama
 from tests.fakes import CARD
+from tests.live import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -347,7 +348,7 @@ async def read_until(events: AsyncGenerator[Any, None], deltas: int) -> None:
 
 
 async def until_rows(backend: TransformersBackend, rows: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while rows_of(backend) != rows:
             await asyncio.sleep(0.001)
 

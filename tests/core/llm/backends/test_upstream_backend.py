@@ -18,6 +18,7 @@ from llm_api.core.errors import (
 )
 from llm_api.core.llm.backends.upstream_backend import UpstreamClient, UpstreamOptions
 from llm_api.core.utils.trace_context import outgoing_trace
+from tests.live import PATIENCE_SECONDS
 from tests.upstreams import Asked, Reply, StandIn, answer, events, lines, stand_in
 
 KEY = "sk-secret"
@@ -57,7 +58,7 @@ async def read_lines(client: UpstreamClient) -> list[object]:
 
 
 async def until(claim: list[Asked]) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not claim:
             await asyncio.sleep(0.005)
 

@@ -24,6 +24,7 @@ from llm_api.core.llm.engine.scheduler import Scheduler, SchedulerLimits
 from llm_api.core.llm.engine.slots import SlotTable
 from llm_api.core.llm.types import Sampling, Timings
 from tests.core.llm.engine.fake_runner import FakeRunner, expected_answer, fail_once
+from tests.live import PATIENCE_SECONDS
 
 SLOTS = 6
 
@@ -71,7 +72,7 @@ class Gate:
 
     def __call__(self, plan: StepPlan) -> None:
         self.reached.set()
-        assert self.opened.wait(5)
+        assert self.opened.wait(PATIENCE_SECONDS)
 
 
 async def test_an_answer_arrives_token_by_token_with_its_end(compute: ComputeThread) -> None:
@@ -209,7 +210,7 @@ async def test_a_bug_in_the_engine_answers_everyone_and_closes_it(
 
         monkeypatch.setattr(scheduler, "plan", broken)
         with pytest.raises(LLMAPIError):
-            await asyncio.wait_for(answer(engine, [1]), 5)
+            await asyncio.wait_for(answer(engine, [1]), PATIENCE_SECONDS)
         with pytest.raises(UnavailableError):
             await answer(engine, [1])
 
@@ -231,7 +232,7 @@ async def test_a_start_that_nobody_waits_for_frees_what_it_made(compute: Compute
     runner = FakeRunner(SLOTS)
 
     def slowly() -> tuple[Scheduler, FakeRunner]:
-        assert begin.wait(5)
+        assert begin.wait(PATIENCE_SECONDS)
         return Scheduler(SlotTable(SLOTS, 100), SchedulerLimits(4, 64, 0.5)), runner
 
     engine = Engine(compute, capacity=9, parallel=4)

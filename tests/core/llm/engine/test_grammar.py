@@ -242,12 +242,12 @@ def test_a_random_walk_ends_in_a_sentence(
 def test_a_wrong_grammar_is_refused_by_name_and_soon(
     compiler: GrammarCompiler, grammar: str
 ) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(InvalidRequestError) as raised:
         compiler.compile(grammar, "grammar")
     assert raised.value.param == "grammar"
     assert "\n" not in raised.value.message
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -108,14 +108,14 @@ def _process_id(store: EdgeProcess) -> int:
 async def test_store_whose_process_is_stopped_answers_within_the_timeout_and_is_replaced(
     tmp_path: Path,
 ) -> None:
-    async with open_edge_process(tmp_path, timeout_seconds=1.0) as store:
+    async with open_edge_process(tmp_path, timeout_seconds=2.0) as store:
         await put(store, "c", new_document("a", "one"))
         stopped = _process_id(store)
         os.kill(stopped, signal.SIGSTOP)
         began = time.monotonic()
         calls = (find(store, "c"), store.list_collections(), store.delete_documents("c", ["b"]))
         answers = await asyncio.gather(*calls, return_exceptions=True)
-        assert time.monotonic() - began < 10.0  # without an end it was, or 30 seconds
+        assert time.monotonic() - began < 15.0  # without an end it was, or 30 seconds
         assert [type(answer) for answer in answers] == [VectorStoreUnavailableError] * 3
         async with asyncio.timeout(30):
             while not await _is_found(store, "one"):
@@ -136,19 +136,19 @@ async def test_stopped_process_does_not_keep_the_store_from_closing(tmp_path: Pa
         searching = asyncio.create_task(find(store, "c"))
         await asyncio.sleep(0.05)
         began = time.monotonic()
-    assert time.monotonic() - began < 10.0  # without an end it was, or 30 seconds
+    assert time.monotonic() - began < 15.0  # without an end it was, or 30 seconds
     with pytest.raises(VectorStoreUnavailableError):
         await searching
 
 
 async def test_write_that_takes_longer_than_the_timeout_is_waited_for(tmp_path: Path) -> None:
-    async with open_edge_process(tmp_path, timeout_seconds=0.5) as store:
+    async with open_edge_process(tmp_path, timeout_seconds=1.5) as store:
         await store.running()
         await store.create_collection("c", MODEL)
-        long = new_document("a", *["word"] * 5000)
+        long = new_document("a", *["word"] * 15_000)
         began = time.monotonic()
         assert await put(store, "c", long) == ("created",)
-        assert time.monotonic() - began > 0.5
+        assert time.monotonic() - began > 1.5
 
 
 async def test_cancelled_call_harms_no_other(tmp_path: Path) -> None:

@@ -163,9 +163,9 @@ def test_no_schema_is_fetched() -> None:
 
 def test_a_pattern_takes_linear_time() -> None:
     validator = JSONValidator({"pattern": "^(a+)+$"}, "response_format")
-    started = time.perf_counter()
+    started = time.process_time()
     assert validator.problem("a" * 10_000 + "b")
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_schema_that_doubles_at_every_reference_is_given_up(
