@@ -83,7 +83,7 @@ async def _rankings(
     async def rank(question: str) -> list[str]:
         async with room:
             found = await retriever.search(question, options)
-        return [one.hit.chunk.document_id for one in found]
+        return [hit.chunk.document_id for hit in found]
 
     ranked = await asyncio.gather(*map(rank, questions.values()))
     return dict(zip(questions, ranked, strict=True))

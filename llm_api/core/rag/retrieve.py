@@ -54,19 +54,6 @@ class SearchOptions:
     truncates: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A hit, and what the cross-encoder thinks of it if it was asked."""
-
-    hit: Hit
-    rerank_score: float | None = None
-
-    @property
-    def score(self) -> float:
-        """What ranks it. Its scale depends on the options."""
-        return self.hit.score if self.rerank_score is None else self.rerank_score
-
-
 class Retriever:
     """Searches the collections of a store.
 
@@ -92,7 +79,7 @@ class Retriever:
         """The same search with another way to the same embedding model."""
         return Retriever(self._store, embedder, self._reranker, self._score_threshold, self.times)
 
-    async def search(self, question: str, options: SearchOptions, scope: str = "") -> list[Found]:
+    async def search(self, question: str, options: SearchOptions, scope: str = "") -> list[Hit]:
         """The best chunks for the question, best first. `scope`: see `EmbeddingRequest`.
 
         Raises UnsupportedParameterError for `rerank` without a reranker, and what embedder and
@@ -113,13 +100,13 @@ class Retriever:
             with_vectors=options.diversity > 0,
         )
         with self.times.search["search"].timed():
-            found = [Found(hit) for hit in await self._store.search(options.collection, query)]
+            hits = list(await self._store.search(options.collection, query))
         if options.rerank and self._reranker is not None:
             with self.times.search["rerank"].timed():
-                found = await _reranked(self._reranker, question, found)
+                hits = await _reranked(self._reranker, question, hits)
         if options.diversity > 0:
-            found = _diverse(found, options)
-        return found[: options.top_k]
+            hits = _diverse(hits, options)
+        return hits[: options.top_k]
 
     async def _vector(
         self, question: str, options: SearchOptions, scope: str
@@ -149,17 +136,20 @@ class Retriever:
         return None if threshold == NO_THRESHOLD else threshold
 
 
-async def _reranked(reranker: Reranker, question: str, found: Sequence[Found]) -> list[Found]:
-    scores = await reranker.rerank(question, [one.hit.chunk.text for one in found])
-    judged = [replace(one, rerank_score=score) for one, score in zip(found, scores, strict=True)]
-    return sorted(judged, key=lambda one: one.score, reverse=True)
+async def _reranked(reranker: Reranker, question: str, hits: Sequence[Hit]) -> list[Hit]:
+    scores = await reranker.rerank(question, [hit.chunk.text for hit in hits])
+    judged = [
+        replace(hit, score=score, rerank_score=score)
+        for hit, score in zip(hits, scores, strict=True)
+    ]
+    return sorted(judged, key=lambda hit: hit.score, reverse=True)
 
 
-def _diverse(found: Sequence[Found], options: SearchOptions) -> list[Found]:
-    vectors = [one.hit.vector for one in found if one.hit.vector is not None]
-    scores = [one.score for one in found]
+def _diverse(hits: Sequence[Hit], options: SearchOptions) -> list[Hit]:
+    vectors = [hit.vector for hit in hits if hit.vector is not None]
+    scores = [hit.score for hit in hits]
     chosen = choose_diverse(scores, vectors, options.diversity, options.top_k)
-    return [found[position] for position in chosen]
+    return [hits[position] for position in chosen]
 
 
 def choose_diverse(

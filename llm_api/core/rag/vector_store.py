@@ -123,8 +123,9 @@ class SearchQuery:
 class Hit:
     """A chunk that was found, with the title and metadata of its document.
 
-    `score` ranks the hits of one search: the cosine, the BM25 score, or what fusion makes of both.
-    A score that the mode does not compute is None. `vector` is there if it was asked for.
+    `score` ranks the hits of one search, and its scale depends on how: the cosine, the BM25 score,
+    what fusion makes of both, or the cross-encoder's. A score that was not computed is None.
+    `vector` is there if it was asked for.
     """
 
     chunk: Chunk
@@ -134,6 +135,7 @@ class Hit:
     dense_score: float | None
     sparse_score: float | None
     vector: Vector | None = None
+    rerank_score: float | None = None
 
 
 class VectorStore(Protocol):

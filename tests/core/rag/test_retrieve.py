@@ -52,7 +52,7 @@ async def documents_for(
 ) -> list[str]:
     retriever = Retriever(await filled(), FakeEmbedder(), reranker)
     found = await retriever.search(question, options)
-    return [one.hit.chunk.document_id for one in found]
+    return [one.chunk.document_id for one in found]
 
 
 async def test_best_chunks_come_first() -> None:
@@ -120,7 +120,7 @@ async def test_reranked_hit_keeps_its_first_scores() -> None:
     retriever = Retriever(await filled(), FakeEmbedder(), ByLength())
     found = await retriever.search("income", replace(OPTIONS, rerank=True))
     assert found[0].score == found[0].rerank_score == -float(len("income declarations"))
-    assert found[0].hit.dense_score == pytest.approx(1 / math.sqrt(2))
+    assert found[0].dense_score == pytest.approx(1 / math.sqrt(2))
 
 
 async def test_reranking_without_a_model_is_refused() -> None:

@@ -11,8 +11,8 @@ from llm_api.api.models.rag.chat import Annotation, RagContext, UrlCitation
 from llm_api.core.rag.answering.citations import Citation
 from llm_api.core.rag.answering.events import Sources, Supported
 from llm_api.core.rag.answering.prompt import source_name
-from llm_api.core.rag.retrieve import Found
 from llm_api.core.rag.types import Span
+from llm_api.core.rag.vector_store import Hit
 
 _NOWHERE = Span(0, 0)
 
@@ -22,7 +22,7 @@ class AnnotationWriter:
     """Writes the notes of one choice. Remembers its sources, which citations name by number."""
 
     collection: str
-    _sources: tuple[Found, ...] = field(default=())
+    _sources: tuple[Hit, ...] = field(default=())
 
     def delta(self, note: object) -> Delta:
         """What a `RagNote` adds to the message."""
@@ -41,11 +41,11 @@ class AnnotationWriter:
                 raise TypeError(f"{type(note).__name__} is no note of retrieval")
 
     def _source(self, number: int) -> Annotation:
-        chunk = self._sources[number - 1].hit.chunk
+        chunk = self._sources[number - 1].chunk
         return self._annotation(number, _NOWHERE, chunk.span, chunk.text)
 
     def _annotation(self, number: int, marker: Span, span: Span, quoted: str) -> Annotation:
-        hit = self._sources[number - 1].hit
+        hit = self._sources[number - 1]
         chunk = hit.chunk
         return Annotation(
             type="url_citation",
@@ -64,7 +64,7 @@ class AnnotationWriter:
 
     def _url(self, number: int) -> str:
         """Where the source can be read: where its metadata says, or on this server."""
-        hit = self._sources[number - 1].hit
+        hit = self._sources[number - 1]
         for name in ("url", "source"):
             value = hit.metadata.get(name)
             if isinstance(value, str) and value.startswith(("http://", "https://")):

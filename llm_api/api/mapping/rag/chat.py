@@ -35,7 +35,7 @@ from llm_api.core.rag.answering.answer import RagOptions
 from llm_api.core.rag.answering.citations import Citation
 from llm_api.core.rag.answering.events import Sources, Supported, read_notes
 from llm_api.core.rag.answering.support import Support
-from llm_api.core.rag.retrieve import Found
+from llm_api.core.rag.vector_store import Hit
 
 
 def to_rag_options(given: wire.RagParameters, default_top_k: int, path: str = "") -> RagOptions:
@@ -133,8 +133,8 @@ def to_source_list(sources: Sources) -> wire.SourceList:
     )
 
 
-def to_source(number: int, found: Found) -> wire.Source:
-    return wire.Source(**dict(to_hit(found)), number=number)
+def to_source(number: int, hit: Hit) -> wire.Source:
+    return wire.Source(**dict(to_hit(hit)), number=number)
 
 
 def to_citation(citation: Citation) -> wire.Citation:

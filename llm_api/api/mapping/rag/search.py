@@ -7,8 +7,9 @@ from llm_api.api.models.rag.search import EvalAnswer, EvalRequest, Quality, Sear
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.rag.evaluation import Comparison
 from llm_api.core.rag.filters import EVERYTHING, parse_filter
-from llm_api.core.rag.retrieve import Found, SearchOptions
+from llm_api.core.rag.retrieve import SearchOptions
 from llm_api.core.rag.types import Span as DomainSpan
+from llm_api.core.rag.vector_store import Hit as DomainHit
 
 
 def to_search_options(given: SearchParameters, default_top_k: int, path: str = "") -> SearchOptions:
@@ -28,8 +29,8 @@ def to_span(span: DomainSpan) -> Span:
     return Span(start=span.start, end=span.end)
 
 
-def to_hit(found: Found) -> Hit:
-    hit, chunk = found.hit, found.hit.chunk
+def to_hit(hit: DomainHit) -> Hit:
+    chunk = hit.chunk
     return Hit(
         chunk_id=chunk.id,
         document_id=chunk.document_id,
@@ -39,17 +40,17 @@ def to_hit(found: Found) -> Hit:
         headings=list(chunk.headings),
         page=chunk.page,
         metadata=dict(hit.metadata),
-        score=found.score,
-        scores=Scores(dense=hit.dense_score, sparse=hit.sparse_score, rerank=found.rerank_score),
+        score=hit.score,
+        scores=Scores(dense=hit.dense_score, sparse=hit.sparse_score, rerank=hit.rerank_score),
     )
 
 
-def to_search_answer(options: SearchOptions, found: Sequence[Found]) -> SearchAnswer:
+def to_search_answer(options: SearchOptions, hits: Sequence[DomainHit]) -> SearchAnswer:
     return SearchAnswer(
         object="list",
         collection=options.collection,
         mode=options.mode,
-        data=[to_hit(one) for one in found],
+        data=[to_hit(hit) for hit in hits],
     )
 
 

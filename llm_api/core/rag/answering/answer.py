@@ -30,7 +30,8 @@ from llm_api.core.rag.answering.grounding import Admitted, Grounding
 from llm_api.core.rag.answering.prompt import in_order
 from llm_api.core.rag.answering.rewrite import rewrite
 from llm_api.core.rag.answering.support import verify
-from llm_api.core.rag.retrieve import Found, Retriever, SearchOptions
+from llm_api.core.rag.retrieve import Retriever, SearchOptions
+from llm_api.core.rag.vector_store import Hit
 
 NOT_COVERED: Final = "The documents do not cover this question."
 
@@ -93,10 +94,10 @@ class RagBackend(BorrowingBackend):
         question, finished = await rewrite(self._backend, conversation.history, question, request)
         return question, [finished] if finished else []
 
-    async def _search(self, question: str, scope: str) -> list[Found]:
+    async def _search(self, question: str, scope: str) -> list[Hit]:
         return await self._retriever.search(question, self._search_options, scope)
 
-    async def _earlier(self, conversation: Conversation, scope: str) -> list[Found]:
+    async def _earlier(self, conversation: Conversation, scope: str) -> tuple[Hit, ...]:
         """The sources of earlier turns, found again: so they are as the documents are now.
 
         Those of questions that had to be rewritten are not.
@@ -104,15 +105,13 @@ class RagBackend(BorrowingBackend):
         earlier = conversation.earlier
         asked = earlier[:1] + [one for one in earlier[1:] if not refers_back(one)]
         turns = await asyncio.gather(*(self._search(one, scope) for one in asked[:MAX_EARLIER]))
-        known = {one.hit.chunk.id: one for found in turns for one in found}
-        ordered = in_order([one.hit for one in found] for found in turns)
-        return [known[hit.chunk.id] for hit in ordered]
+        return in_order(turns)
 
     async def _annotated(
         self, admitted: Admitted, spent: Sequence[Finished]
     ) -> AsyncGenerator[Event, None]:
         """The events, with a `Citation` behind each marker, and `Supported` before the end."""
-        sources = [one.hit.chunk for one in admitted.given]
+        sources = [hit.chunk for hit in admitted.given]
         text, looked_at = "", 0
         async for event in admitted.events:
             match event:

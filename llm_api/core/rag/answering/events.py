@@ -9,7 +9,7 @@ from typing import TypeAlias
 from llm_api.core.llm.collect import Completion
 from llm_api.core.rag.answering.citations import Citation
 from llm_api.core.rag.answering.support import Support
-from llm_api.core.rag.retrieve import Found
+from llm_api.core.rag.vector_store import Hit
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Sources:
     """
 
     question: str
-    given: tuple[Found, ...] = ()
-    omitted: tuple[Found, ...] = ()
+    given: tuple[Hit, ...] = ()
+    omitted: tuple[Hit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What was found goes into the prompt, as far as there is room, and the model begins."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -9,8 +9,16 @@ from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.types import Event, GenerationRequest, GrammarFormat, OutputFormat
 from llm_api.core.rag.answering.citations import citation_grammar
 from llm_api.core.rag.answering.conversation import chat_prompt, with_context
-from llm_api.core.rag.answering.prompt import Context, build_context, counted_texts
-from llm_api.core.rag.retrieve import Found
+from llm_api.core.rag.answering.prompt import (
+    INSTRUCTIONS,
+    WIDEST_NUMBER,
+    Context,
+    Source,
+    build_context,
+    numbered,
+    source_text,
+)
+from llm_api.core.rag.vector_store import Hit
 
 UNKNOWN_CONTEXT_LENGTH: Final = 8192
 """What a model is taken to hold whose backend has not told: any current one holds more."""
@@ -20,13 +28,13 @@ _TURN_TOKENS: Final = 8  # what a chat template puts around a turn, about
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """An answer that has begun. `events` are those after `started`: whoever has this closes them.
+    """An answer that has begun. `events` are those after `started`; the receiver closes them.
 
     Of what was found, the model was `given` these, `[1]` first, and had no room for `omitted`.
     """
 
-    given: tuple[Found, ...]
-    omitted: tuple[Found, ...]
+    given: tuple[Hit, ...]
+    omitted: tuple[Hit, ...]
     started: Event
     events: AsyncGenerator[Event, None]
 
@@ -37,19 +45,20 @@ class Grounding:
 
     backend: Backend
     request: GenerationRequest
-    found: Sequence[Found]
-    earlier: Sequence[Found]
+    found: Sequence[Hit]
+    earlier: Sequence[Hit]
 
     async def admit(self) -> Admitted:
         """Begin the answer. Raises ContextLengthExceededError where not one source fits.
 
-        Room is reckoned, as only the backend knows its template: where it says that the prompt is
-        too long after all, the next try has a source less.
+        Room is an estimate, as only the backend knows its template: where it says that the prompt
+        is too long after all, the next try has a source less.
         """
-        costs = await self._costs()
-        room = self._room(costs)
+        said, sources = await self._counted()
+        found, earlier = sources[: len(self.found)], sources[len(self.found) :]
+        room = self._room(said)
         while True:
-            context = self._context(room, costs)
+            context = build_context(found, earlier, room)
             if not context.sources:
                 raise ContextLengthExceededError(
                     "The conversation leaves no room for a source beside the answer; shorten it,"
@@ -62,29 +71,23 @@ class Grounding:
             except ContextLengthExceededError:
                 room = context.tokens - 1
                 continue
-            known = {one.hit.chunk.id: one for one in (*self.earlier, *self.found)}
-            given = tuple(known[hit.chunk.id] for hit in context.sources)
-            omitted = tuple(known[hit.chunk.id] for hit in context.omitted)
-            return Admitted(given, omitted, started, events)
+            return Admitted(context.sources, context.omitted, started, events)
 
-    async def _costs(self) -> Mapping[str, int]:
-        """The tokens of every text that may get into the prompt."""
-        turns = chat_prompt(self.request.prompt).messages
-        sources = counted_texts(one.hit for one in (*self.found, *self.earlier))
-        texts = [*(turn.content for turn in turns), *sources]
-        return dict(zip(texts, await self.backend.count_tokens(texts), strict=True))
+    async def _counted(self) -> tuple[int, list[Source]]:
+        """The tokens of turns and instructions, and everything found with its tokens."""
+        turns = [turn.content for turn in chat_prompt(self.request.prompt).messages]
+        said, hits = [INSTRUCTIONS, *turns], [*self.found, *self.earlier]
+        texts = [source_text(hit) for hit in hits]
+        widest = [numbered(WIDEST_NUMBER, text) for text in texts]
+        tokens = await self.backend.count_tokens([*said, *widest])
+        counted = zip(hits, texts, tokens[len(said) :], strict=True)
+        spent = sum(tokens[: len(said)]) + _TURN_TOKENS * len(said)
+        return spent, [Source(*source) for source in counted]
 
-    def _room(self, costs: Mapping[str, int]) -> int:
-        """Tokens that turns and answer leave. An answer reserves half the context at most."""
+    def _room(self, said: int) -> int:
+        """Tokens that sources may have. An answer reserves half the context at most."""
         length = self.backend.card.context_length or UNKNOWN_CONTEXT_LENGTH
-        turns = chat_prompt(self.request.prompt).messages
-        said = sum(costs[turn.content] + _TURN_TOKENS for turn in turns)
-        return length - min(self.request.max_tokens, length // 2) - said - _TURN_TOKENS
-
-    def _context(self, room: int, costs: Mapping[str, int]) -> Context:
-        hits = [one.hit for one in self.found]
-        earlier = [one.hit for one in self.earlier]
-        return build_context(hits, earlier, room, costs.__getitem__)
+        return length - min(self.request.max_tokens, length // 2) - said
 
     def _grounded(self, context: Context) -> GenerationRequest:
         return replace(

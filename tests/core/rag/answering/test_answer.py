@@ -102,7 +102,7 @@ def asking(*turns: str, verify: bool = False, top_k: int = 1, max_tokens: int = 
 
 def documents(event: object) -> list[str]:
     assert isinstance(event, Sources)
-    return [one.hit.chunk.document_id for one in event.given]
+    return [one.chunk.document_id for one in event.given]
 
 
 async def test_sources_come_first_then_text_with_citations_and_usage_last() -> None:
@@ -299,7 +299,7 @@ async def test_source_without_room_is_left_out_by_name() -> None:
     sources = (await tight.events(everything))[1]
     assert isinstance(sources, Sources)
     assert documents(sources) == ["cats"]
-    assert [one.hit.chunk.document_id for one in sources.omitted] == ["dogs"]
+    assert [one.chunk.document_id for one in sources.omitted] == ["dogs"]
 
 
 def refuses_long(request: GenerationRequest) -> list[Step]:

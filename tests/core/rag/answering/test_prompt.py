@@ -1,13 +1,18 @@
 import re
+from collections.abc import Sequence
 
 import pytest
 
 from llm_api.core.rag.answering.prompt import (
     INSTRUCTIONS,
+    WIDEST_NUMBER,
     Context,
+    Source,
     build_context,
     in_order,
+    numbered,
     source_name,
+    source_text,
 )
 from llm_api.core.rag.types import Chunk, Span
 from llm_api.core.rag.vector_store import Hit
@@ -30,12 +35,18 @@ def words(text: str) -> int:
     return len(text.split())
 
 
+def sources(hits: Sequence[Hit]) -> list[Source]:
+    texts = [source_text(one) for one in hits]
+    counts = [words(numbered(WIDEST_NUMBER, text)) for text in texts]
+    return list(map(Source, hits, texts, counts))
+
+
 def names(hits: tuple[Hit, ...]) -> list[str]:
     return [one.chunk.id for one in hits]
 
 
 def context(hits: list[Hit], earlier: tuple[Hit, ...] = (), room: int = PLENTY) -> Context:
-    return build_context(hits, earlier, room, words)
+    return build_context(sources(hits), sources(earlier), room)
 
 
 def test_sources_are_numbered_from_one_and_whole() -> None:
@@ -53,7 +64,7 @@ def test_same_sources_make_the_same_text_whatever_their_rank() -> None:
 
 
 @pytest.mark.parametrize(
-    ("earlier", "hits", "sources"),
+    ("earlier", "hits", "expected"),
     [
         ([[B]], [A], ["b#0", "a#0"]),
         ([[B, C]], [C], ["b#0", "c#0"]),
@@ -63,9 +74,17 @@ def test_same_sources_make_the_same_text_whatever_their_rank() -> None:
     ],
 )
 def test_follow_up_keeps_earlier_numbers_and_appends(
-    earlier: list[list[Hit]], hits: list[Hit], sources: list[str]
+    earlier: list[list[Hit]], hits: list[Hit], expected: list[str]
 ) -> None:
-    assert names(context(hits, in_order(earlier)).sources) == sources
+    assert names(context(hits, in_order(earlier)).sources) == expected
+
+
+def test_source_of_an_earlier_turn_keeps_its_place_with_the_scores_of_now() -> None:
+    now = hit("b", score=0.9)
+    built = context([A, now], earlier=(B, C))
+    assert names(built.sources) == ["b#0", "c#0", "a#0"]
+    assert built.sources[0].score == 0.9
+    assert [one.score for one in in_order([[B], [now]])] == [0.9]
 
 
 def test_follow_up_begins_with_the_text_of_the_turn_before() -> None:
@@ -109,7 +128,8 @@ def test_no_room_means_no_source() -> None:
 
 def test_cost_is_not_below_that_of_the_text() -> None:
     built = context([A, B, C, D])
-    assert words(built.text) <= built.tokens <= words(built.text) + 2 * 4
+    cost = words(built.text) - words(INSTRUCTIONS)
+    assert cost <= built.tokens <= cost + 2 * 4
 
 
 @pytest.mark.parametrize(
