@@ -1,7 +1,7 @@
-"""What the routes need from the service, said as protocols: `services.Services` fulfils them.
+"""Who may have what of the services: a caller what its key may use, the server itself all of it.
 
-Routes get it as one caller may use it: with the models of its key, in its scope, and counted. As
-they get it in no other way, none can forget to ask.
+Routes get the services of one caller: the models of its key, in its scope, with its tokens counted.
+They get them in no other way, so none can forget to ask.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +14,7 @@ from llm_api.core.access.caller import Caller
 from llm_api.core.access.metered import MeteredBackend, MeteredEmbedder
 from llm_api.core.embeddings.embedder import Embedder, EmbedderCard
 from llm_api.core.embeddings.on_demand import EmbedderState
+from llm_api.core.embeddings.registry import EmbedderRegistry
 from llm_api.core.errors import ModelForbiddenError, ModelNotFoundError
 from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.backend import Backend, ModelCard
@@ -25,7 +26,7 @@ from llm_api.core.rag.retrieval import Retrieval
 Found = TypeVar("Found", Backend, Embedder)
 
 
-class ModelCatalog(Protocol):
+class Models(Protocol):
     """The models that can be asked for by name."""
 
     def cards(self) -> Sequence[ModelCard]: ...
@@ -38,18 +39,8 @@ class ModelCatalog(Protocol):
         """The backend that serves this id or alias. Raises ModelNotFoundError."""
         ...
 
-
-class EmbedderCatalog(Protocol):
-    """The embedding models that can be asked for by name."""
-
-    def cards(self) -> Sequence[EmbedderCard]: ...
-
-    def state(self, model_id: str) -> EmbedderState:
-        """Whether the model of this id, which exists, is in memory."""
-        ...
-
-    def resolve(self, name: str) -> Embedder:
-        """The embedder that serves this id or alias. Raises ModelNotFoundError."""
+    def observe(self) -> Iterable[tuple[str, Observation]]:
+        """What the models show of themselves, each with its id."""
         ...
 
 
@@ -69,20 +60,11 @@ class RequestLog(Protocol):
     def append(self, record: Mapping[str, object]) -> None: ...
 
 
-class ApiServices(Protocol):
-    """What `app.state.services` has to offer. `started_at` is in Unix seconds."""
-
-    @property
-    def models(self) -> ModelCatalog: ...
+class SharedServices(Protocol):
+    """What is the same for all callers. `started_at` is in Unix seconds."""
 
     @property
     def functions(self) -> Functions: ...
-
-    @property
-    def embedders(self) -> EmbedderCatalog: ...
-
-    @property
-    def retrieval(self) -> Retrieval | None: ...
 
     @property
     def request_log(self) -> RequestLog: ...
@@ -94,7 +76,7 @@ class ApiServices(Protocol):
 
     @property
     def configuration(self) -> Mapping[str, JSON]:
-        """The settings that hold, without any secret."""
+        """The settings in force, without any secret."""
         ...
 
     @property
@@ -111,19 +93,17 @@ class ApiServices(Protocol):
         ...
 
 
-class ObservableModels(ModelCatalog, Protocol):
-    """All models, as who watches over the server sees them."""
-
-    def observe(self) -> Iterable[tuple[str, Observation]]:
-        """What the models show of themselves, each with its id."""
-        ...
-
-
-class WholeServices(ApiServices, Protocol):
-    """The services as no caller gets them."""
+class WholeServices(SharedServices, Protocol):
+    """The services as no caller gets them: `assembly.services.Services` fulfils this."""
 
     @property
-    def models(self) -> ObservableModels: ...
+    def models(self) -> Models: ...
+
+    @property
+    def embedders(self) -> EmbedderRegistry: ...
+
+    @property
+    def retrieval(self) -> Retrieval | None: ...
 
 
 def set_services(app: FastAPI, services: WholeServices) -> None:
@@ -140,89 +120,78 @@ def services_of(app: FastAPI) -> WholeServices:
 class KeyedModels:
     """The models that one caller may use."""
 
-    models: ModelCatalog
-    caller: Caller
+    _models: Models
+    _caller: Caller
 
     def cards(self) -> list[ModelCard]:
-        return [card for card in self.models.cards() if _permits(self.caller, card)]
+        return [card for card in self._models.cards() if _permits(self._caller, card)]
 
     def state(self, model_id: str) -> ModelState:
-        return self.models.state(model_id)
+        return self._models.state(model_id)
 
-    def resolve(self, name: str) -> Backend:
-        """As `ModelCatalog.resolve`. Raises ModelForbiddenError, too."""
-        backend = _resolved(self.models.resolve, name, self.caller)
-        return MeteredBackend(backend, self.caller)
+    def resolve(self, name: str | None) -> Backend:
+        """The backend of this id or alias, or of the first model; its tokens are counted.
+
+        Raises ModelNotFoundError, ModelForbiddenError.
+        """
+        if name is None:
+            name = next((card.id for card in self.cards()), None)
+        if name is None:
+            raise ModelNotFoundError("There is no model that this request may use.", param="model")
+        backend = _resolved(self._models.resolve, name, self._caller)
+        return MeteredBackend(backend, self._caller)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyedEmbedders:
     """The embedding models that one caller may use."""
 
-    embedders: EmbedderCatalog
-    caller: Caller
+    _embedders: EmbedderRegistry
+    _caller: Caller
 
     def cards(self) -> list[EmbedderCard]:
-        return [card for card in self.embedders.cards() if _permits(self.caller, card)]
+        return [card for card in self._embedders.cards() if _permits(self._caller, card)]
 
     def state(self, model_id: str) -> EmbedderState:
-        return self.embedders.state(model_id)
+        return self._embedders.state(model_id)
 
     def resolve(self, name: str) -> Embedder:
-        """As `EmbedderCatalog.resolve`. Raises ModelForbiddenError, too."""
-        embedder = _resolved(self.embedders.resolve, name, self.caller)
-        return MeteredEmbedder(embedder, self.caller)
+        """The embedder of this id or alias; its tokens are counted.
+
+        Raises ModelNotFoundError, ModelForbiddenError.
+        """
+        embedder = _resolved(self._embedders.resolve, name, self._caller)
+        return MeteredEmbedder(embedder, self._caller)
 
 
 @dataclass(frozen=True, slots=True)
-class KeyedServices:
-    """The services of one caller."""
+class CallerServices:
+    """The services as one caller gets them."""
 
-    services: ApiServices
+    _services: WholeServices
     caller: Caller
 
     @property
-    def models(self) -> KeyedModels:
-        return KeyedModels(self.services.models, self.caller)
+    def shared(self) -> SharedServices:
+        return self._services
 
     @property
-    def functions(self) -> Functions:
-        return self.services.functions
+    def models(self) -> KeyedModels:
+        return KeyedModels(self._services.models, self.caller)
 
     @property
     def embedders(self) -> KeyedEmbedders:
-        return KeyedEmbedders(self.services.embedders, self.caller)
+        return KeyedEmbedders(self._services.embedders, self.caller)
 
-    @property
-    def retrieval(self) -> Retrieval | None:
-        retrieval = self.services.retrieval
+    def retrieval(self) -> Retrieval:
+        """The documents. Raises ModelNotFoundError on a server that cannot keep any."""
+        retrieval = self._services.retrieval
         if retrieval is None:
-            return None
+            raise ModelNotFoundError(
+                "Documents need an embedding model (EMBEDDING_BACKEND), and with several WORKERS a"
+                " Qdrant server that all of them share (QDRANT_URL); here is none."
+            )
         return retrieval.through(MeteredEmbedder(retrieval.embedder, self.caller))
-
-    @property
-    def request_log(self) -> RequestLog:
-        return self.services.request_log
-
-    @property
-    def logs_content(self) -> bool:
-        return self.services.logs_content
-
-    @property
-    def configuration(self) -> Mapping[str, JSON]:
-        return self.services.configuration
-
-    @property
-    def generate_max_tokens(self) -> int:
-        return self.services.generate_max_tokens
-
-    @property
-    def started_at(self) -> float:
-        return self.services.started_at
-
-    @property
-    def is_ready(self) -> bool:
-        return self.services.is_ready
 
 
 def _permits(caller: Caller, card: ModelCard | EmbedderCard) -> bool:
@@ -230,7 +199,7 @@ def _permits(caller: Caller, card: ModelCard | EmbedderCard) -> bool:
 
 
 def _resolved(resolve: Callable[[str], Found], name: str, caller: Caller) -> Found:
-    """What serves the name. To a key of certain models, a foreign name is as good as unknown."""
+    """What serves the name. A key of certain models cannot tell a foreign name from an unknown."""
     try:
         found = resolve(name)
     except ModelNotFoundError:
@@ -244,43 +213,18 @@ def _resolved(resolve: Callable[[str], Found], name: str, caller: Caller) -> Fou
     )
 
 
-def caller_of(request: Request) -> Caller:
-    """Whose request this is, as the middleware has found out."""
-    return cast(Caller, request.state.caller)
-
-
-async def get_services(request: Request) -> ApiServices:
-    """The services that answer this request: as much of them as its key may use."""
+async def get_services(request: Request) -> CallerServices:
+    """The services that answer this request, for the caller that the gate has identified."""
     # A coroutine, since FastAPI would call a plain function in a thread: 0.1 ms for every request.
-    return KeyedServices(services_of(request.app), caller_of(request))
+    return CallerServices(services_of(request.app), cast(Caller, request.state.caller))
 
 
-def backend_of(services: ApiServices, model: str | None) -> Backend:
-    """The backend of this model, or of the first. Raises ModelNotFoundError."""
-    if model is None:
-        model = next((card.id for card in services.models.cards()), None)
-    if model is None:
-        raise ModelNotFoundError("There is no model that this request may use.", param="model")
-    return services.models.resolve(model)
-
-
-Services = Annotated[ApiServices, Depends(get_services)]
-
-
-def retrieval_of(services: ApiServices) -> Retrieval:
-    """Raises ModelNotFoundError on a server that cannot keep documents."""
-    retrieval = services.retrieval
-    if retrieval is None:
-        raise ModelNotFoundError(
-            "Documents need an embedding model (EMBEDDING_BACKEND), and with several WORKERS a"
-            " Qdrant server that all of them share (QDRANT_URL); here is none."
-        )
-    return retrieval
+Services = Annotated[CallerServices, Depends(get_services)]
 
 
 async def get_retrieval(services: Services) -> Retrieval:
     """The documents that this request is about."""
-    return retrieval_of(services)
+    return services.retrieval()
 
 
 DocumentService = Annotated[Retrieval, Depends(get_retrieval)]

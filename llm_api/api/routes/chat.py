@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from llm_api.api.answers import Generation, answer, new_head
-from llm_api.api.deps import Services, caller_of, retrieval_of
+from llm_api.api.deps import Services
 from llm_api.api.docs import streamable
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.chat import to_chat_requests
@@ -31,14 +31,14 @@ async def create_chat_completion(
     A parameter that changes meaning is honoured or refused by name; none is ignored.
     """
     if body.server_tools:
-        caller_of(request).require("functions")
+        services.caller.require("functions")
     backend = services.models.resolve(body.model)
-    own = services.functions
+    own = services.shared.functions
     functions = to_server_functions(body.server_tools, own.catalog)
     requests = to_chat_requests(body, backend.card.defaults, functions)
     if body.rag is not None:
-        caller_of(request).require("rag")
-        retrieval = retrieval_of(services)
+        services.caller.require("rag")
+        retrieval = services.retrieval()
         options = to_rag_options(body.rag, retrieval.top_k, "rag.")
         backend = RagBackend(backend, retrieval.retriever, retrieval.embedder, options)
     if functions:

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from llm_api.api.answers import Generation, started, whole
-from llm_api.api.deps import Services, backend_of
+from llm_api.api.deps import Services
 from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.generation import wire_usage
@@ -30,8 +30,8 @@ async def generate(
     A model behind a backend that only converses is given the prompt as the user's turn. Where the
     server has keys, send yours as `x-api-key`.
     """
-    backend = backend_of(services, body.model)
-    asked = to_generate_request(body, backend.card, services.generate_max_tokens)
+    backend = services.models.resolve(body.model)
+    asked = to_generate_request(body, backend.card, services.shared.generate_max_tokens)
     [completion] = await whole(request, Generation(backend, [asked], 1))
     by = origin(backend.card, [completion.served_by])
     response.headers.update(by.headers)
@@ -74,5 +74,5 @@ async def chat_stream(request: Request, body: PlainChatRequest, services: Servic
 
 
 def _conversation(body: PlainChatRequest, services: Services) -> Generation:
-    backend = backend_of(services, body.model)
+    backend = services.models.resolve(body.model)
     return Generation(backend, [to_plain_chat_request(body, backend.card.defaults)], 1)

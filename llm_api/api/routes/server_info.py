@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from llm_api.api.deps import Services, backend_of
+from llm_api.api.deps import Services
 from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.draining import draining_of
 from llm_api.api.mapping.models import to_model_info
@@ -34,7 +34,7 @@ async def model_info(
     ] = None,
 ) -> ModelInfo:
     """Its size and shape, and whether it is in memory. Null is what its backend does not tell."""
-    card = backend_of(services, model).card
+    card = services.models.resolve(model).card
     return to_model_info(card, services.models.state(card.id))
 
 
@@ -44,14 +44,14 @@ async def configuration(services: Services) -> Any:
 
     Secrets are `***`; of a URL only scheme, host and port are shown.
     """
-    return services.configuration
+    return services.shared.configuration
 
 
 @watching.get("/health", summary="Is the server alive?")
 async def health(request: Request, services: Services) -> Health:
     """Answers at once while the process lives, whatever the models do."""
     cards = services.models.cards()
-    log = services.request_log
+    log = services.shared.request_log
     return Health(
         status="healthy",
         service=SERVICE_NAME,
@@ -60,7 +60,7 @@ async def health(request: Request, services: Services) -> Health:
         model=cards[0].id,
         models=[card.id for card in cards],
         timestamp=datetime.now(UTC),
-        uptime_seconds=round(max(0.0, time.time() - services.started_at), 3),
+        uptime_seconds=round(max(0.0, time.time() - services.shared.started_at), 3),
         request_log=RequestLogHealth(problem=log.problem, dropped=log.dropped),
     )
 
@@ -75,7 +75,7 @@ async def ready(request: Request, services: Services, response: Response) -> Rea
 
     503 as well once the server has been told to end, while it finishes what it has begun.
     """
-    is_ready = services.is_ready and not draining_of(request.app).has_begun
+    is_ready = services.shared.is_ready and not draining_of(request.app).has_begun
     if not is_ready:
         response.status_code = 503
         response.headers["retry-after"] = "1"

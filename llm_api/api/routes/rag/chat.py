@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from llm_api.api.answers import Generation, answer, new_head
-from llm_api.api.deps import DocumentService, Services, backend_of
+from llm_api.api.deps import DocumentService, Services
 from llm_api.api.docs import streamable
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.rag.chat import (
@@ -31,7 +31,7 @@ async def create_rag_answer(
 
     Where no document covers the question, the answer says so and `sources` is empty.
     """
-    backend = backend_of(services, body.model)
+    backend = services.models.resolve(body.model)
     options = to_rag_options(body, to_top_k(body, retrieval.top_k))
     generation = to_generation_request(body, backend.card.defaults)
     rag = RagBackend(backend, retrieval.retriever, retrieval.embedder, options)
