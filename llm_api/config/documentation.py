@@ -3,8 +3,10 @@
 Tests hold the two files to these.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import get_annotations
 from typing import Final
 
 from pydantic_core import PydanticUndefined
@@ -35,11 +37,14 @@ READY_MODELS: Final = (
 
 
 def settings_table() -> str:
-    """The Markdown table of every setting, without a newline at its end."""
-    rows = ["| Name | Default | Meaning |", "|---|---|---|"]
-    for name, default, meaning in _described_settings():
-        rows.append(f"| `{name}` | {f'`{default}`' if default else 'unset'} | {meaning} |")
-    return "\n".join(rows)
+    """A Markdown table of each section's settings, below its heading; no newline at the end."""
+    tables = []
+    for section in _sections():
+        rows = [f"## {_title(section)}", "", "| Name | Default | Meaning |", "|---|---|---|"]
+        for name, default, meaning in _described_settings(section):
+            rows.append(f"| `{name}` | {f'`{default}`' if default else 'unset'} | {meaning} |")
+        tables.append("\n".join(rows))
+    return "\n\n".join(tables)
 
 
 def env_example() -> str:
@@ -52,14 +57,34 @@ def env_example() -> str:
     for model in READY_MODELS:
         lines += ["", f"# {model.title}:"]
         lines += [f"#MODEL_REPO_ID={model.repo_id}", f"#MODEL_FILENAME={model.filename}"]
-    for name, default, meaning in _described_settings():
-        lines += ["", f"# {meaning}", f"# {name}={default}"]
+    for section in _sections():
+        for name, default, meaning in _described_settings(section):
+            lines += ["", f"# {meaning}", f"# {name}={default}"]
     return "\n".join(lines) + "\n"
 
 
-def _described_settings() -> Iterator[tuple[str, str, str]]:
+def _sections() -> Iterator[type]:
+    """The classes that declare settings, in the order in which these are documented."""
+    return (
+        one for one in reversed(Settings.__mro__) if one.__name__.endswith("Settings") and _own(one)
+    )
+
+
+def _own(section: type) -> list[str]:
+    """The settings that a class itself declares, in order."""
+    return [name for name in get_annotations(section) if name in Settings.model_fields]
+
+
+def _title(section: type) -> str:
+    """`RequestLogSettings` as "Request log settings"."""
+    words = re.findall(r"[A-Z][a-z]*", section.__name__)
+    return " ".join(words).capitalize()
+
+
+def _described_settings(section: type) -> Iterator[tuple[str, str, str]]:
     """Name, default ("" when unset) and meaning of each setting, in the order of declaration."""
-    for field_name, field in Settings.model_fields.items():
+    for field_name in _own(section):
+        field = Settings.model_fields[field_name]
         if field.default is PydanticUndefined or not field.description:
             raise TypeError(f"{field_name} needs a default and a description")
         unset = field.default is None or field.default == ()
