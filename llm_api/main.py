@@ -12,7 +12,7 @@ from importlib.metadata import version
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,14 +21,14 @@ from llm_api.api.deps import set_services
 from llm_api.api.draining import draining_of
 from llm_api.api.http.bounded_head import BoundedHeadProtocol
 from llm_api.api.metrics.sharing import WorkersFolder
+from llm_api.api.policy import Access
 from llm_api.api.wiring import create_api
 from llm_api.assembly.access import is_loopback, open_access
 from llm_api.assembly.embedders import embedder_kind
-from llm_api.assembly.local_models import find_models
+from llm_api.assembly.plan import Plan, plan
 from llm_api.assembly.retrieval import has_own_store
 from llm_api.assembly.services import Services, open_services
 from llm_api.assembly.tracing import open_tracing
-from llm_api.config.chosen_models import ChosenModels, choose_models
 from llm_api.config.settings import Settings
 from llm_api.core.utils.freed_memory import return_freed_memory
 from llm_api.core.utils.logs import configure_logs
@@ -39,7 +39,10 @@ from llm_api.server import (
     listening_sockets,
     watch_descriptors,
 )
-from llm_api.workers import check_workers, serve_workers
+from llm_api.workers import serve_workers
+
+if TYPE_CHECKING:
+    from llm_api.api.request_spans import RequestTracer
 
 log = logging.getLogger(__name__)
 
@@ -49,27 +52,47 @@ _CLOSING_SECONDS = 2
 """How long connections may take to close after the last answer."""
 
 
-def create_app(
-    settings: Settings,
+def create_app(settings: Settings) -> FastAPI:
+    """The application that the settings mean. Opens nothing until it is started.
+
+    Raises ConfigurationError for a bad file, and where others could reach a server that asks for no
+    key.
+    """
+    return _app(plan(settings), _Entrance.of(settings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Entrance:
+    """What every request passes: who may come in, and what traces it."""
+
+    access: Access
+    tracer: "RequestTracer | None"
+
+    @classmethod
+    def of(cls, settings: Settings) -> "_Entrance":
+        """Raises ConfigurationError."""
+        return cls(open_access(settings), open_tracing(settings))
+
+
+def _app(
+    planned: Plan,
+    entrance: _Entrance,
     on_load: OnLoad | None = None,
     metrics_folder: WorkersFolder | None = None,
 ) -> FastAPI:
-    """The whole application. Opens nothing until it is started.
+    """The application that serves a plan.
 
     `on_load` is called once, on the event loop, when every model that is loaded at the start has
-    been, or one has failed to: then with the error. Raises ConfigurationError for a bad file, and
-    where others could reach a server that asks for no key.
+    been, or one has failed to: then with the error.
     """
-    chosen = choose_models(settings)
-    access = open_access(settings)
-    tracer = open_tracing(settings)
+    settings, access, tracer = planned.settings, entrance.access, entrance.tracer
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         async with (
             tracer or nullcontext(),
             aclosing(access.limiter),
-            open_services(settings, chosen) as services,
+            open_services(planned) as services,
         ):
             set_services(app, services)
             allow_descriptors(settings.max_connections)
@@ -130,14 +153,13 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
             failures.append(error)
             server.should_exit = True
 
-    app = create_app(settings, on_load)
+    planned, entrance = plan(settings), _Entrance.of(settings)
     _warn(settings)
-    chosen = choose_models(settings)
-    check_workers(settings.workers, chosen)
-    find_models(chosen)  # fetched, or refused, before anything listens
+    planned = planned.with_files()  # fetched, or refused, before anything listens
     if settings.workers > 1:
-        _serve_workers(settings, chosen, greet)
+        _serve_workers(planned, greet)
         return
+    app = _app(planned, entrance, on_load)
     config = _uvicorn_config(app, settings, _CLOSING_SECONDS)
     server = Server(config, draining_of(app).drain, settings.drain_seconds)
     server.run(listening_sockets(config))
@@ -146,24 +168,24 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
         raise failures[0]
 
 
-def _serve_workers(
-    settings: Settings, chosen: ChosenModels, greet: Callable[[Greeting], None]
-) -> None:
+def _serve_workers(planned: Plan, greet: Callable[[Greeting], None]) -> None:
+    settings = planned.settings
     if embedder_kind(settings) != "none" and has_own_store(settings):
         log.warning("documents are not served: several WORKERS need a Qdrant server, QDRANT_URL")
-    names = tuple(str(model.name) for model in chosen.models)
+    names = tuple(str(model.name) for model in planned.models.models)
     with TemporaryDirectory(prefix="llm-api-") as folder:
-        worker = partial(create_worker, settings, Path(folder))
+        worker = partial(create_worker, planned, Path(folder))
         config = _uvicorn_config(worker, settings, ceil(settings.drain_seconds))
         serve_workers(config, lambda host, port: greet(Greeting(_url(host, port), names)))
 
 
-def create_worker(settings: Settings, metrics_folder: Path) -> FastAPI:
-    """The application in a process of its own, which begins with nothing but these arguments."""
-    configure_logs(settings.log_level)
+def create_worker(planned: Plan, metrics_folder: Path) -> FastAPI:
+    """The application in another process, which begins with nothing but these arguments."""
+    configure_logs(planned.settings.log_level)
     let_streams_finish()
     try:
-        return create_app(settings, metrics_folder=WorkersFolder(metrics_folder, str(os.getpid())))
+        folder = WorkersFolder(metrics_folder, str(os.getpid()))
+        return _app(planned, _Entrance.of(planned.settings), metrics_folder=folder)
     except Exception:
         # Beyond this border multiprocessing would print the traceback past the log.
         log.exception("the worker cannot start")

@@ -6,23 +6,10 @@ from socket import socket
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from llm_api.config.chosen_models import ChosenModels
-from llm_api.config.settings import ConfigurationError
 from llm_api.core.errors import UnavailableError
 from llm_api.server import listening_sockets
 
 START_SECONDS = 60.0
-
-
-def check_workers(workers: int, chosen: ChosenModels) -> None:
-    """Raises ConfigurationError where several processes would each compute a model."""
-    engines = [model for model in chosen.models if model.backend.is_engine]
-    if workers > 1 and engines:
-        name, kind = engines[0].name or "the model", engines[0].backend.kind
-        raise ConfigurationError(
-            f"WORKERS: must be 1, not {workers}: {name} runs in this process ({kind}), and every"
-            " worker would load it again and compute at the others' cost"
-        )
 
 
 def serve_workers(config: uvicorn.Config, greet: Callable[[str, int], None]) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from llm_api.config.config_file import ConfigFile
+from llm_api.config.settings import Settings
 from llm_api.core.functions.builtin.weather.functions import Weather
 from llm_api.core.functions.builtin.weather.open_meteo import open_meteo
 from llm_api.core.functions.catalog import FunctionCatalog
@@ -35,6 +37,26 @@ class FunctionOptions:
     weather_geocoding_url: str
     weather_forecast_url: str
     mcp_servers: tuple[MCPServer, ...] = ()
+
+
+def function_options(settings: Settings, file: ConfigFile | None) -> FunctionOptions:
+    """What the settings and their configuration file say of functions. Pure."""
+    return FunctionOptions(
+        folder=settings.functions_dir,
+        timeout_seconds=settings.function_timeout_seconds,
+        result_bytes=settings.function_result_bytes,
+        max_rounds=settings.max_tool_rounds,
+        weather_geocoding_url=str(settings.weather_geocoding_url),
+        weather_forecast_url=str(settings.weather_forecast_url),
+        mcp_servers=_chosen_servers(settings.config_file, file),
+    )
+
+
+def _chosen_servers(path: Path | None, file: ConfigFile | None) -> tuple[MCPServer, ...]:
+    """A relative folder of a server starts at that of the file."""
+    if path is None or file is None:
+        return ()
+    return tuple(entry.server(name, path.parent) for name, entry in file.mcp_servers.items())
 
 
 @asynccontextmanager

@@ -13,7 +13,6 @@ from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.llm.files.installed import resolve_model
 from llm_api.core.llm.files.memory import resident_bytes
-from llm_api.core.llm.files.parts import read_model
 from llm_api.core.llm.residency.keeper import KeptModel
 from llm_api.core.utils.byte_size import format_bytes
 from llm_api.core.utils.cpu import physical_cores
@@ -35,13 +34,13 @@ class FoundModel:
         return KeptModel(self.card, open_model, self.size_bytes, self.loads_at_startup)
 
 
-def find_models(chosen: ChosenModels) -> list[FoundModel]:
+def find_models(chosen: ChosenModels) -> tuple[FoundModel, ...]:
     """Those that are llama.cpp's on their verified files, fetched if they have to be. Blocks.
 
     Raises ModelFileError or DownloadError where there is no such file, ConfigurationError where
     models are larger than the memory they may take.
     """
-    models = [_find_model(model) for model in chosen.gguf]
+    models = tuple(_find_model(model) for model in chosen.gguf)
     if chosen.memory_bytes is not None:
         _check_room(chosen.gguf, models, chosen.memory_bytes)
     return models
@@ -50,13 +49,12 @@ def find_models(chosen: ChosenModels) -> list[FoundModel]:
 def _find_model(chosen: ChosenModel) -> FoundModel:
     settings = chosen.settings
     try:
-        path = resolve_model(
+        path, file = resolve_model(
             model_path=settings.model_path,
             repo_id=settings.model_repo_id,
             filename=settings.model_filename,
             models_dir=settings.models_dir,
         )
-        file = read_model(path)
     except (ModelFileError, DownloadError) as error:
         if chosen.place:
             raise type(error)(f"{chosen.place}: {error.message}") from error
@@ -102,7 +100,7 @@ def _llama_options(settings: Settings) -> LlamaOptions:
 
 
 def _check_room(
-    chosen: tuple[ChosenModel, ...], models: list[FoundModel], memory_bytes: int
+    chosen: tuple[ChosenModel, ...], models: tuple[FoundModel, ...], memory_bytes: int
 ) -> None:
     """Raises ConfigurationError where a model could never be loaded, or not all at the start."""
     room = format_bytes(memory_bytes)

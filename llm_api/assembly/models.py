@@ -3,16 +3,15 @@
 A backend's module is imported when a model asks for it, since each brings libraries of its own.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
 import httpx2
 
-from llm_api.assembly.local_models import find_models
+from llm_api.assembly.local_models import FoundModel
 from llm_api.config.chosen_backends import ChosenReplica
 from llm_api.config.chosen_models import ChosenModel, ChosenModels
 from llm_api.config.settings import Settings
@@ -32,17 +31,17 @@ UPSTREAM_TEMPERATURE = 1.0
 @asynccontextmanager
 async def open_models(
     chosen: ChosenModels,
+    files: Sequence[FoundModel],
     compute: ComputeThread,
     wrap: Callable[[Backend], Backend] | None = None,
 ) -> AsyncGenerator[ModelRegistry, None]:
-    """Find the files, fetched first if they have to be; free the models on exit.
+    """Every chosen model, freed on exit. `files` are those of `chosen.gguf`, in its order.
 
     What `wrap` makes of each backend is asked in its stead.
 
     Loads none and contacts no server: `load_startup_models()` loads, and raises what a load raised.
-    Raises what `find_models` raises.
     """
-    found = iter(await asyncio.to_thread(find_models, chosen))
+    found = iter(files)
     models: list[KeptModel | OwnedBackend] = []
     fallbacks: dict[str, tuple[str, ...]] = {}
     async with AsyncExitStack() as half_open:

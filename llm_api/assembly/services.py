@@ -8,19 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from llm_api.assembly.embedders import embedder_kind, find_embedders
-from llm_api.assembly.functions import FunctionOptions, open_functions
+from llm_api.assembly.functions import open_functions
 from llm_api.assembly.models import open_models
+from llm_api.assembly.plan import Plan
 from llm_api.assembly.response_cache import open_response_cache
 from llm_api.assembly.retrieval import has_own_store, open_retrieval
-from llm_api.config.chosen_models import ChosenModels
-from llm_api.config.config_file import load_config_file
-from llm_api.config.effective import effective_configuration
 from llm_api.config.settings import Settings
 from llm_api.core.embeddings.registry import EmbedderRegistry
-from llm_api.core.functions.mcp_servers import MCPServer
 from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.residency.registry import ModelRegistry
@@ -58,19 +54,21 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, chosen: ChosenModels) -> AsyncGenerator[Services, None]:
+async def open_services(planned: Plan) -> AsyncGenerator[Services, None]:
     """Everything, closed in reverse on exit. Logs which functions could not be loaded.
 
-    Raises what `open_models` raises.
+    Raises what `Plan.find_files` raises.
     """
+    settings = planned.settings
+    files = await asyncio.to_thread(planned.find_files)
     async with (
         aclosing(open_request_log(settings)) as request_log,
         aclosing(ComputeThread()) as compute,
         open_response_cache(settings) as wrap,
-        open_models(chosen, compute, wrap) as models,
+        open_models(planned.models, files, compute, wrap) as models,
         open_embedders(settings, compute) as embedders,
         _open_retrieval(settings, embedders) as retrieval,
-        open_functions(function_options(settings)) as functions,
+        open_functions(planned.functions) as functions,
     ):
         for problem in functions.catalog.problems():
             log.warning("functions: %s", problem)
@@ -81,7 +79,7 @@ async def open_services(settings: Settings, chosen: ChosenModels) -> AsyncGenera
             retrieval,
             request_log,
             settings.log_content,
-            await asyncio.to_thread(effective_configuration, settings),
+            planned.configuration,
             settings.generate_max_tokens,
             started_at=time.time(),
             compute=compute,
@@ -118,26 +116,3 @@ async def _open_retrieval(
         return
     async with open_retrieval(settings, embedders.default()) as retrieval:
         yield retrieval
-
-
-def function_options(settings: Settings) -> FunctionOptions:
-    """What the settings and their configuration file say of functions. Blocks.
-
-    Raises ConfigurationError.
-    """
-    return FunctionOptions(
-        folder=settings.functions_dir,
-        timeout_seconds=settings.function_timeout_seconds,
-        result_bytes=settings.function_result_bytes,
-        max_rounds=settings.max_tool_rounds,
-        weather_geocoding_url=str(settings.weather_geocoding_url),
-        weather_forecast_url=str(settings.weather_forecast_url),
-        mcp_servers=_mcp_servers(settings.config_file),
-    )
-
-
-def _mcp_servers(config_file: Path | None) -> tuple[MCPServer, ...]:
-    if config_file is None:
-        return ()
-    entries = load_config_file(config_file).mcp_servers
-    return tuple(entry.server(name, config_file.parent) for name, entry in entries.items())

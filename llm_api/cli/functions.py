@@ -90,11 +90,12 @@ async def _run(name: str, arguments: "str | dict[str, JsonValue]") -> "FunctionR
 
 
 def _opened() -> AbstractAsyncContextManager["Functions"]:
-    from llm_api.assembly.functions import open_functions
-    from llm_api.assembly.services import function_options
+    from llm_api.assembly.functions import function_options, open_functions
+    from llm_api.config.config_file import configuration_of
     from llm_api.config.settings import load_settings
 
-    return open_functions(function_options(load_settings()))
+    settings = load_settings()
+    return open_functions(function_options(settings, configuration_of(settings)))
 
 
 def _read(arguments: list[str]) -> "str | dict[str, JsonValue]":

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from llm_api.assembly.local_models import find_models
 from llm_api.assembly.models import open_models
 from llm_api.cli.conversation import Answer
 from llm_api.config.chosen_models import choose_models
@@ -80,10 +81,11 @@ def local_talker(
     file of models says. Raises LLMAPIError.
     """
     chosen = choose_models(settings).only(name)
+    files = find_models(chosen)
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(aclosing(ComputeThread())) as compute,
-        portal.wrap_async_context_manager(open_models(chosen, compute)) as models,
+        portal.wrap_async_context_manager(open_models(chosen, files, compute)) as models,
     ):
         portal.call(models.load_startup_models)
         (card,) = models.cards()

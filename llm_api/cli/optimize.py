@@ -137,12 +137,13 @@ def _source(settings: "Settings", model: str | None) -> Path:
     from llm_api.core.llm.files.installed import installed_models, resolve_model
 
     if model is None:
-        return resolve_model(
+        path, _ = resolve_model(
             model_path=settings.model_path,
             repo_id=settings.model_repo_id,
             filename=settings.model_filename,
             models_dir=settings.models_dir,
         )
+        return path
     named = {one.name: one.path for one in installed_models(settings.models_dir)}
     return named.get(model, Path(model).expanduser())
 

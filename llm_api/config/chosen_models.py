@@ -12,7 +12,7 @@ from llm_api.config.chosen_backends import (
     backend_of_entry,
     backend_of_environment,
 )
-from llm_api.config.config_file import load_config_file
+from llm_api.config.config_file import ConfigFile, configuration_of
 from llm_api.config.fallbacks import STUB, check_fallbacks
 from llm_api.config.model_entry import ModelEntry
 from llm_api.config.settings import ConfigurationError, Settings
@@ -80,16 +80,20 @@ class ChosenModels:
 
 
 def choose_models(settings: Settings) -> ChosenModels:
-    """What the settings and their configuration file mean. Blocks. Raises ConfigurationError.
+    """`chosen_models` for those who need nothing else of the file. Blocks: reads it."""
+    return chosen_models(settings, configuration_of(settings))
+
+
+def chosen_models(settings: Settings, file: ConfigFile | None) -> ChosenModels:
+    """What the settings and their configuration file mean. Raises ConfigurationError.
 
     An entry of the file wins over the settings, its top level over the settings it mirrors.
     """
     path = settings.config_file
-    if path is None:
+    if path is None or file is None:
         return ChosenModels(
             _of_environment(settings), settings.model_idle_seconds, settings.model_memory
         )
-    file = load_config_file(path)
     if file.models:
         _check_nothing_else_names_a_model(settings)
     models = tuple(

@@ -1,6 +1,6 @@
 """The file of `--config`: what it may say, and the one line for what it may not.
 
-Knows the file alone, not the settings it overrides, nor whether the models and servers are there.
+Knows the file alone: not the settings that it overrides, nor whether the models and servers exist.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from llm_api.config.model_entry import ModelEntry, ReplicaEntry
 from llm_api.config.problems import KIND_IN_WORDS, allowed_values, shown
 from llm_api.config.section import Section
 from llm_api.config.sections.field_types import Text
-from llm_api.config.settings import ConfigurationError
+from llm_api.config.settings import ConfigurationError, Settings
 from llm_api.config.yaml_text import InvalidYamlError, parse_yaml
 
 _KINDS: Final[Mapping[object, str]] = {
@@ -64,6 +64,15 @@ class ConfigFile:
     idle_seconds: int | None
     memory_bytes: int | None
     mcp_servers: Mapping[str, MCPServerEntry]
+
+
+def configuration_of(settings: Settings) -> ConfigFile | None:
+    """The file that the settings name; None where they name none. Blocks.
+
+    Raises ConfigurationError.
+    """
+    path = settings.config_file
+    return None if path is None else load_config_file(path)
 
 
 def load_config_file(path: Path) -> ConfigFile:

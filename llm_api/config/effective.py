@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from llm_api.config.config_file import ConfigFile, load_config_file
+from llm_api.config.config_file import ConfigFile
 from llm_api.config.model_entry import ModelEntry
 from llm_api.config.settings import Settings
 from llm_api.core.llm.types import JSON
@@ -26,17 +26,11 @@ _SETTING_OF_KEY: Mapping[str, str] = {"threads": "n_threads"}
 """Where an entry of the file calls a setting by another name."""
 
 
-def effective_configuration(settings: Settings) -> dict[str, JSON]:
-    """What holds, by names of settings, then for each model and MCP server of the file. Blocks.
+def effective_configuration(settings: Settings, file: ConfigFile | None) -> dict[str, JSON]:
+    """What holds, by names of settings, then for each model and MCP server of the file. Pure.
 
-    Raises ConfigurationError.
+    An entry of the file wins over the settings.
     """
-    path = settings.config_file
-    return merged(settings, None if path is None else load_config_file(path))
-
-
-def merged(settings: Settings, file: ConfigFile | None) -> dict[str, JSON]:
-    """The same out of what was read. An entry of the file wins over the settings. Pure."""
     shown = shown_fields(settings)
     models: dict[str, JSON] = {}
     servers: dict[str, JSON] = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from llm_api.assembly.local_models import find_models
 from llm_api.assembly.models import open_models
 from llm_api.config.chosen_models import choose_models
 from llm_api.config.settings import Settings, load_settings
@@ -57,7 +58,7 @@ def settings_with(text: str) -> Settings:
 
 async def test_every_kind_of_server_is_there_at_once() -> None:
     chosen = choose_models(settings_with(EVERY_SERVER))
-    async with aclosing(ComputeThread()) as compute, open_models(chosen, compute) as models:
+    async with aclosing(ComputeThread()) as compute, open_models(chosen, (), compute) as models:
         assert models.is_ready
         cards = {card.id: card for card in models.cards()}
         assert {name: card.backend for name, card in cards.items()} == {
@@ -83,7 +84,7 @@ async def test_the_stub_stands_in_for_servers_that_cannot_be_reached(
 ) -> None:
     caplog.set_level(logging.CRITICAL)
     chosen = choose_models(settings_with(EVERY_SERVER))
-    async with aclosing(ComputeThread()) as compute, open_models(chosen, compute) as models:
+    async with aclosing(ComputeThread()) as compute, open_models(chosen, (), compute) as models:
         events = [event async for event in models.resolve("h").generate(HELLO)]
     assert isinstance(events[0], Started)
     assert events[0].served_by == ServedBy("stub", fallback="stub")
@@ -95,7 +96,7 @@ async def test_transformers_are_loaded_when_they_are_asked_for(tmp_path: Path) -
     settings = load_settings(llm_backend="huggingface", hf_model=str(folder), max_tokens=4)
     async with (
         aclosing(ComputeThread()) as compute,
-        open_models(choose_models(settings), compute) as models,
+        open_models(choose_models(settings), (), compute) as models,
     ):
         assert not models.is_ready
         await models.load_startup_models()
@@ -115,7 +116,10 @@ models:
   slow: {default: true, parallel: 1, context_length: 2048, total_seconds: 0.1}
 """
     chosen = choose_models(settings_with(text))
-    async with aclosing(ComputeThread()) as compute, open_models(chosen, compute) as models:
+    async with (
+        aclosing(ComputeThread()) as compute,
+        open_models(chosen, find_models(chosen), compute) as models,
+    ):
         [started, *_] = [event async for event in models.resolve("quick").generate(HELLO)]
         assert isinstance(started, Started)
         assert started.served_by == ServedBy("llama")

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from llm_api.assembly.local_models import find_models
+from llm_api.assembly.plan import plan
 from llm_api.assembly.services import open_services
 from llm_api.config.chosen_models import ChosenModels, choose_models
 from llm_api.config.settings import ConfigurationError, Settings, load_settings
@@ -13,10 +14,10 @@ from llm_api.core.llm.types import GenerationRequest, Sampling, ServedBy, Starte
 from tests.core.llm.tiny_gguf import write_gguf
 
 
-def settings_with(folder: Path, text: str) -> Settings:
+def settings_with(folder: Path, text: str, **others: object) -> Settings:
     path = folder / "models.yaml"
     path.write_text(text)
-    return load_settings(config_file=path)
+    return load_settings(config_file=path, **others)
 
 
 def chosen(folder: Path, text: str) -> ChosenModels:
@@ -77,8 +78,9 @@ async def test_functions_are_there_and_what_could_not_be_loaded_is_logged(
 ) -> None:
     (tmp_path / "broken.py").write_text("1 / 0")
     write_gguf(tmp_path / "m.gguf")
-    settings = load_settings(functions_dir=tmp_path)
-    async with open_services(settings, chosen(tmp_path, "models: {a: {path: m.gguf}}")) as services:
+    text = "models: {a: {path: m.gguf}}"
+    settings = settings_with(tmp_path, text, functions_dir=tmp_path)
+    async with open_services(plan(settings)) as services:
         names = {function.spec.name for function in services.functions.catalog.functions()}
     assert {"get_weather", "get_weekday"} <= names
     assert "functions: broken.py: ZeroDivisionError: division by zero" in caplog.messages
@@ -87,7 +89,7 @@ async def test_functions_are_there_and_what_could_not_be_loaded_is_logged(
 async def test_services_are_ready_once_the_startup_models_are_loaded(tmp_path: Path) -> None:
     text = "models: {a: {default: true, load: startup, parallel: 1, context_length: 64}}"
     settings = settings_with(tmp_path, text)
-    async with open_services(settings, choose_models(settings)) as services:
+    async with open_services(plan(settings)) as services:
         readiness = [services.is_ready]
         await services.models.load_startup_models()
         readiness.append(services.is_ready)
@@ -98,11 +100,11 @@ async def test_services_are_ready_once_the_startup_models_are_loaded(tmp_path: P
 async def test_every_model_answers_from_the_cache_that_the_settings_ask_for(
     tmp_path: Path,
 ) -> None:
-    settings = load_settings(response_cache="memory")
+    text = "models: {a: {backend: stub}, b: {backend: stub}}"
+    settings = settings_with(tmp_path, text, response_cache="memory")
     request = GenerationRequest(TextPrompt("Hi"), 5, Sampling(temperature=0), may_be_cached=True)
     uses = []
-    models = chosen(tmp_path, "models: {a: {backend: stub}, b: {backend: stub}}")
-    async with open_services(settings, models) as services:
+    async with open_services(plan(settings)) as services:
         for name in "aba":
             events = [one async for one in services.models.resolve(name).generate(request)]
             assert isinstance(events[0], Started)

@@ -8,8 +8,8 @@ from typing import Any, cast, get_args, get_origin
 import pytest
 from pydantic import AnyHttpUrl, BaseModel, SecretStr
 
-from llm_api.config.config_file import ConfigFile
-from llm_api.config.effective import effective_configuration, merged, shown_fields
+from llm_api.config.config_file import ConfigFile, configuration_of
+from llm_api.config.effective import effective_configuration, shown_fields
 from llm_api.config.mcp_servers import MCPServerEntry
 from llm_api.config.model_entry import ModelEntry
 from llm_api.config.settings import Settings, load_settings
@@ -69,7 +69,9 @@ def test_no_planted_secret_is_shown() -> None:
     for name in ("args", "env", "headers", "url"):
         assert SECRET in revealed(server, name)
     entry = entry.model_copy(update={"name": "m"})
-    shown = merged(settings, ConfigFile({"models[0]": entry}, None, None, {"server": server}))
+    shown = effective_configuration(
+        settings, ConfigFile({"models[0]": entry}, None, None, {"server": server})
+    )
     assert SECRET not in json.dumps(shown)
     settings_shown, servers = shown["settings"], shown["mcp_servers"]
     assert isinstance(settings_shown, dict)
@@ -112,13 +114,15 @@ def test_a_secret_is_known_by_its_name_as_well() -> None:
 
 
 def test_a_key_that_is_not_set_is_told_from_one_that_is() -> None:
-    settings = merged(Settings(), None)["settings"]
+    settings = effective_configuration(Settings(), None)["settings"]
     assert isinstance(settings, dict)
     assert settings["QDRANT_API_KEY"] is None
 
 
 def test_what_is_no_secret_is_shown_as_it_holds() -> None:
-    shown = merged(Settings(port=9000, model_aliases=("a", "b"), temperature=0), None)
+    shown = effective_configuration(
+        Settings(port=9000, model_aliases=("a", "b"), temperature=0), None
+    )
     settings = shown["settings"]
     assert isinstance(settings, dict)
     assert settings.keys() == {name.upper() for name in Settings.model_fields}
@@ -140,7 +144,7 @@ def test_what_is_no_secret_is_shown_as_it_holds() -> None:
     ],
 )
 def test_of_a_url_only_the_origin_is_shown(url: str, shown: str) -> None:
-    settings = merged(Settings(embedding_url=url), None)["settings"]
+    settings = effective_configuration(Settings(embedding_url=url), None)["settings"]
     assert isinstance(settings, dict)
     assert settings["EMBEDDING_URL"] == shown
 
@@ -155,7 +159,7 @@ def test_an_entry_of_the_file_wins_over_the_settings(tmp_path: Path) -> None:
         "mcp_servers: {files: {command: npx}}\n"
     )
     settings = load_settings(config_file=file, parallel=5, n_threads=7, model_idle_seconds=10)
-    shown: Any = effective_configuration(settings)
+    shown: Any = effective_configuration(settings, configuration_of(settings))
     assert shown["settings"]["MODEL_IDLE_SECONDS"] == 60
     assert shown["settings"]["MODEL_MEMORY"] == 1_000_000_000
     a, b = shown["models"]["a"], shown["models"]["b"]

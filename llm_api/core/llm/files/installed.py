@@ -67,18 +67,22 @@ def model_location(
 
 def resolve_model(
     *, model_path: Path | None, repo_id: str | None, filename: str | None, models_dir: Path
-) -> Path:
-    """The verified file that these settings mean, fetched first if it has to be.
+) -> tuple[Path, GGUFModel]:
+    """The file that these settings mean, fetched first if it has to be, and what it holds. Blocks.
 
-    A file that is already here is used without a request. Raises ModelFileError or DownloadError.
+    A file that is already here is read once, and used without a request. Raises ModelFileError or
+    DownloadError.
     """
     path = model_location(
         model_path=model_path, repo_id=repo_id, filename=filename, models_dir=models_dir
     )
-    if model_path is None and repo_id and filename:
-        return pull_model(repo_id, filename, models_dir)
-    read_model(path)
-    return path
+    try:
+        return path, read_model(path)
+    except ModelFileError:
+        if model_path is not None or not (repo_id and filename):
+            raise
+    pull_model(repo_id, filename, models_dir)
+    return path, read_model(path)
 
 
 def installed_models(models_dir: Path) -> list[InstalledModel]:

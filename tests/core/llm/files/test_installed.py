@@ -14,6 +14,7 @@ from llm_api.core.llm.files.installed import (
     remove_model,
     resolve_model,
 )
+from llm_api.core.llm.files.parts import read_model
 from tests.core.llm.tiny_gguf import FIRST_OF_TWO, SECOND_OF_TWO, gguf_bytes, write_gguf
 
 UNREACHABLE = """
@@ -21,7 +22,7 @@ import sys
 from pathlib import Path
 from llm_api.core.llm.files.installed import resolve_model
 models_dir = Path(sys.argv[1])
-print(resolve_model(model_path=None, repo_id="o/r", filename="m.gguf", models_dir=models_dir))
+print(resolve_model(model_path=None, repo_id="o/r", filename="m.gguf", models_dir=models_dir)[0])
 """
 
 
@@ -31,9 +32,11 @@ def resolve(
     repo_id: str | None = None,
     filename: str | None = None,
 ) -> Path:
-    return resolve_model(
+    path, model = resolve_model(
         model_path=model_path, repo_id=repo_id, filename=filename, models_dir=folder
     )
+    assert model == read_model(path)
+    return path
 
 
 def fetched(folder: Path) -> list[InstalledModel]:
