@@ -11,7 +11,8 @@ from typing import Final
 
 import pytest
 
-PACKAGE: Final = "llm_api"
+from scripts.structure import PACKAGE, child_of, imported_names, read_modules
+
 SOURCE: Final = Path(__file__).parent.parent / PACKAGE
 
 # What each child of a package may import of its siblings. Every child has a line.
@@ -21,7 +22,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "cli": "main assembly config core",
         "main": "assembly api config core server workers",
         "assembly": "api config core",
-        "workers": "config core server",
+        "workers": "core server",
         "server": "core",
         "api": "core",
         "config": "core",
@@ -153,41 +154,6 @@ ENVIRONMENT: Final = ("os.environ", "os.environb", "os.getenv")
 MAY_READ_ENVIRONMENT: Final = "llm_api.config.settings"
 
 
-def read_modules(source: Path) -> dict[str, ast.Module]:
-    """Dotted name -> syntax tree of every module under a package folder."""
-    modules = {}
-    for path in sorted(source.rglob("*.py")):
-        parts = path.relative_to(source.parent).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        modules[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    return modules
-
-
-def imported_names(tree: ast.Module) -> Iterator[str]:
-    """Every absolute dotted name a module imports: `from a import b` yields `a` and `a.b`.
-
-    Covers `import_module("a")` and `__import__("a")` where the name is written out; not names
-    that are computed.
-    """
-    for node in ast.walk(tree):
-        match node:
-            case ast.Import(names=names):
-                yield from (alias.name for alias in names)
-            case ast.ImportFrom(module=str(module), names=names, level=0):
-                yield module
-                yield from (f"{module}.{alias.name}" for alias in names)
-            case ast.ImportFrom():
-                yield "."
-            case ast.Call(
-                func=ast.Name(id="import_module" | "__import__")
-                | ast.Attribute(attr="import_module"),
-                args=[ast.Constant(value=str(module)), *_],
-            ):
-                yield module
-            case _:
-                pass
-
-
 def without_main_block(tree: ast.Module) -> ast.Module:
     """The module as others import it: `if __name__ == "__main__"` never runs then."""
     body = [
@@ -219,13 +185,6 @@ def foreign_siblings(module: str, names: set[str]) -> Iterator[str]:
         for sibling in {child_of(package, name) for name in names} & arrows.keys() - {child}:
             if sibling not in arrows[child].split():
                 yield f"imports {package}.{sibling}"
-
-
-def child_of(package: str, name: str) -> str | None:
-    """The direct child of a package that a name is, or is below."""
-    return (
-        name.removeprefix(f"{package}.").split(".")[0] if name.startswith(f"{package}.") else None
-    )
 
 
 def violations(modules: Mapping[str, ast.Module]) -> list[str]:
