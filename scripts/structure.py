@@ -79,8 +79,8 @@ def edges(modules: Mapping[str, ast.Module], package: str) -> dict[str, set[str]
     for name, tree in modules.items():
         child = child_of(package, name)
         if child is not None:
-            siblings = {child_of(package, imported) for imported in imported_names(tree)}
-            found[child] |= siblings & found.keys() - {child}
+            imported = {child_of(package, one) for one in imported_names(tree)}
+            found[child] |= {one for one in found.keys() - {child} if one in imported}
     return found
 
 
