@@ -17,7 +17,7 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 from uvicorn.config import STARTUP_FAILURE
 
-from llm_api.core.utils.seldom import Seldom
+from llm_api.core.utils.logs import Seldom
 
 log = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from llm_api.core.embeddings.sentence_transformer import (
 )
 from llm_api.core.embeddings.upstream_embedder import UpstreamOptions, open_upstream
 from llm_api.core.llm.engine.llama_model import ModelOptions
-from llm_api.core.utils.cpu import physical_cores
+from llm_api.core.utils.machine import physical_cores
 
 Result = TypeVar("Result")
 

@@ -12,10 +12,8 @@ from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.llm.files.installed import resolve_model
-from llm_api.core.llm.files.memory import resident_bytes
 from llm_api.core.llm.residency.keeper import KeptModel
-from llm_api.core.utils.byte_size import format_bytes
-from llm_api.core.utils.cpu import physical_cores
+from llm_api.core.utils.machine import format_bytes, physical_cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ def _find_model(chosen: ChosenModel) -> FoundModel:
         card,
         path,
         _llama_options(settings),
-        resident_bytes(file, kv_tokens=kv_tokens, kv_cache_type=settings.kv_cache_type),
+        file.resident_bytes(kv_tokens, settings.kv_cache_type),
         chosen.loads_at_startup,
     )
 

@@ -71,8 +71,7 @@ def _elsewhere(model: "ChosenModel") -> "Finding":
 
 def _machine() -> "MachineFacts":
     from llm_api.core.llm.tuning.doctor import MachineFacts
-    from llm_api.core.utils.cpu import physical_cores
-    from llm_api.core.utils.machine import cpu_flags, cpu_quota, gpu_vendors, memory
+    from llm_api.core.utils.machine import cpu_flags, cpu_quota, gpu_vendors, memory, physical_cores
 
     total, available = memory()
     return MachineFacts(physical_cores(), total, available, cpu_flags(), cpu_quota(), gpu_vendors())
@@ -106,19 +105,19 @@ def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
             change = f"llm-api models pull {settings.model_repo_id} {settings.model_filename}"
             return Finding("model", "hint", f"{path} is fetched at the start", change)
         read = read_model(path)
-        per_token = 0
         if has_library:
-            from llm_api.core.llm.tuning.llama_facts import kv_bytes_per_token
+            from llm_api.core.llm.engine.llama_model import check_known
 
-            per_token = kv_bytes_per_token(path)
+            check_known(path)
     except LLMAPIError as error:
         return Finding("model", "problem", error.message)
+    kv_tokens = settings.kv_tokens or settings.context_length * settings.parallel
     return ModelFacts(
         name=path.stem,
         quantisation=read.quantisation,
         size_bytes=read.size_bytes,
-        kv_bytes_per_token=per_token,
-        kv_tokens=settings.kv_tokens or settings.context_length * settings.parallel,
+        kv_tokens=kv_tokens,
+        kv_bytes=read.kv_bytes(kv_tokens, settings.kv_cache_type),
         kv_cache_type=settings.kv_cache_type,
         gpu_layers=settings.gpu_layers,
     )

@@ -98,7 +98,7 @@ _NUMBERS = {"size", "parameters", "context"}
 
 
 def _row(model: "InstalledModel", in_use: list[Path]) -> list[Text]:
-    from llm_api.core.utils.byte_size import format_bytes
+    from llm_api.core.utils.machine import format_bytes
 
     mark = "→" if any(_same(model.path, path) for path in in_use) else ""
     if model.model is None:

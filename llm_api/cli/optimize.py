@@ -111,7 +111,7 @@ def _job(
     from llm_api.core.errors import InvalidRequestError
     from llm_api.core.llm.files.parts import read_model
     from llm_api.core.llm.tuning.quantise import parse_type
-    from llm_api.core.utils.cpu import physical_cores
+    from llm_api.core.utils.machine import physical_cores
 
     source = _source(settings, model)
     read = read_model(source)
@@ -222,7 +222,7 @@ def _measure(
 
 def _print(results: "list[Result]", job: _Job, written: dict[str, Path]) -> None:
     from llm_api.core.llm.tuning.comparison import fastest
-    from llm_api.core.utils.byte_size import format_bytes
+    from llm_api.core.utils.machine import format_bytes
 
     table = Table(box=None, pad_edge=False)
     table.add_column("type")

@@ -7,8 +7,11 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
+from typing import Final
 
 import httpx2
 
@@ -21,7 +24,11 @@ from llm_api.core.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
-from llm_api.core.utils.trace_context import outgoing_trace
+
+outgoing_trace: Final[ContextVar[Mapping[str, str]]] = ContextVar(
+    "outgoing_trace", default=MappingProxyType({})
+)
+"""Headers (W3C Trace Context) that go with what is asked on behalf of this request; or none."""
 
 MESSAGE_CHARACTERS = 300
 """As much of another server's words as is handed on."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from llm_api.core.utils.cpu import physical_cores
+from llm_api.core.utils.machine import physical_cores
 
 PACKAGES = (
     *("llm_api", "llama_cpp_python", "numpy", "uvicorn", "fastapi", "starlette"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llm_api.core.llm.files.installed import default_model_path
-from llm_api.core.utils.cpu import physical_cores
+from llm_api.core.utils.machine import physical_cores
 from scripts.bench.contestants import ALL, BENCH_FOLDER
 from scripts.bench.scenarios.catalogue import SCENARIOS
 

@@ -15,7 +15,7 @@ from llm_api.api.request_spans import RequestTracer
 from llm_api.api.wiring import create_api
 from llm_api.core.errors import GenerationError
 from llm_api.core.llm.types import GenerationRequest, Started, TextDelta
-from llm_api.core.utils.trace_context import outgoing_trace
+from llm_api.core.upstream import outgoing_trace
 from tests.api.bodies import chat, completion, embedding
 from tests.core.embeddings.fake_encoder import EMBEDDING_ID
 from tests.fakes import ALIAS, MODEL_ID, FakeBackend, FakeServices, Step, spoken

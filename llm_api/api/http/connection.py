@@ -32,7 +32,7 @@ from llm_api.api.http.framing import (
     head_of_body,
     refusal,
 )
-from llm_api.core.utils.seldom import Seldom
+from llm_api.core.utils.logs import Seldom
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from llm_api.api.metrics.requests import RequestMetrics
 from llm_api.api.metrics.sharing import EVERY_SECONDS, WorkersFolder
 from llm_api.core.llm.observation import EngineStatus, ReplicaStatus
 from llm_api.core.rag.reports import StageTimes
-from llm_api.core.utils.to_the_end import to_the_end
+from llm_api.core.utils.long_work import to_the_end
 from llm_api.core.utils.work_threads import WorkThreads
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Protocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llm_api.api.request_facts import RequestFacts, facts_of
-from llm_api.core.utils.trace_context import outgoing_trace
+from llm_api.core.upstream import outgoing_trace
 
 
 class Span(Protocol):

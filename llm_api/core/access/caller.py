@@ -8,7 +8,7 @@ from llm_api.core.access.counters import CountersUnavailableError
 from llm_api.core.access.keys import ApiKey, Scope
 from llm_api.core.access.limiter import Limiter, Span, Unit, Window
 from llm_api.core.errors import PermissionDeniedError
-from llm_api.core.utils.to_the_end import to_the_end
+from llm_api.core.utils.long_work import to_the_end
 
 
 @dataclass(frozen=True, slots=True)

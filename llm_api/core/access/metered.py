@@ -30,8 +30,7 @@ from llm_api.core.llm.types import (
     TextPrompt,
     TokenPrompt,
 )
-from llm_api.core.utils.token_estimate import estimate_tokens
-from llm_api.core.utils.token_meter import TokenMeter
+from llm_api.core.utils.tokens import TokenMeter, estimate_tokens
 
 
 class MeteredBackend(BorrowingBackend):

@@ -7,7 +7,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_api.core.utils.token_meter import TokenMeter
+from llm_api.core.utils.tokens import TokenMeter
 
 InputType: TypeAlias = Literal["query", "document"]
 Vectors: TypeAlias = NDArray[np.float32]

@@ -25,7 +25,7 @@ from llm_api.core.embeddings.batch_queue import Batch, BatchQueue, Job
 from llm_api.core.embeddings.embedder import Vectors
 from llm_api.core.embeddings.encoder import EncoderText, Pause, go_on
 from llm_api.core.errors import EmbeddingError, OverloadedError, UnavailableError
-from llm_api.core.utils.token_meter import TokenMeter
+from llm_api.core.utils.tokens import TokenMeter
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,7 @@ from llm_api.core.embeddings.embedder import (
 )
 from llm_api.core.errors import EmbeddingError, InvalidRequestError, UnsupportedParameterError
 from llm_api.core.upstream import Origin, explained, open_http, refusal
-from llm_api.core.utils.token_estimate import estimate_tokens
-from llm_api.core.utils.token_meter import TokenMeter
+from llm_api.core.utils.tokens import TokenMeter, estimate_tokens
 
 TEXTS_AT_ONCE = 32
 """Inputs of one request: what TEI takes if it is not told otherwise."""

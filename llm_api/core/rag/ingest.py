@@ -22,7 +22,7 @@ from llm_api.core.rag.reports import DocumentOutcome, Report, StageTimes, failed
 from llm_api.core.rag.types import Document
 from llm_api.core.rag.vector_store import NewDocument, VectorStore
 from llm_api.core.utils.distribution import Distribution
-from llm_api.core.utils.to_the_end import to_the_end
+from llm_api.core.utils.long_work import to_the_end
 
 WINDOWS = 4
 WINDOW_DOCUMENTS = 256

@@ -13,8 +13,7 @@ from llm_api.core.rag.metadata import check_metadata
 from llm_api.core.rag.reports import FAULTS_OF_ONE, DocumentOutcome, Report, failed
 from llm_api.core.rag.types import Chunk, Document, Metadata
 from llm_api.core.rag.vector_store import DocumentRecord, VectorStore
-from llm_api.core.utils.slices import in_slices
-from llm_api.core.utils.to_the_end import to_the_end
+from llm_api.core.utils.long_work import in_slices, to_the_end
 
 log = logging.getLogger(__name__)
 

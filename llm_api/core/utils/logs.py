@@ -6,6 +6,8 @@ error's message, never the values of variables.
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final, TextIO
 
@@ -81,3 +83,20 @@ def _make_harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> Ev
     """Write out what would move a terminal's cursor, or begin a line that looks like another."""
     event["event"] = str(event["event"]).translate(_CONTROLS)
     return event
+
+
+class Seldom:
+    """Lets something that goes on and on be logged, but at most once in so many seconds."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._due_at = float("-inf")
+
+    def is_due(self) -> bool:
+        """Whether so long has passed since this last was true."""
+        now = self._clock()
+        is_due = now >= self._due_at
+        if is_due:
+            self._due_at = now + self._seconds
+        return is_due

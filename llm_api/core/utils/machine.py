@@ -1,8 +1,10 @@
-"""What the machine has, and what a container leaves of it: CPU flags, quota, memory, GPUs.
+"""What the machine has, and what a container leaves of it: CPU flags, cores, quota, memory, GPUs.
 
 Linux tells all of it; elsewhere what is not known is None or empty. Only reads.
 """
 
+import math
+import os
 from pathlib import Path
 
 import psutil
@@ -32,6 +34,17 @@ def cpu_quota(root: Path = _ROOT) -> float | None:
     return min(quotas, default=None)
 
 
+def physical_cores() -> int:
+    """Physical cores this process may run on, within its container's quota; at least 1.
+
+    Hyper-threads share one core's arithmetic units: one thread for each core is fastest.
+    """
+    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
+    quota = math.ceil(cpu_quota() or physical)
+    return max(1, min(physical, allowed, quota))
+
+
 def memory(root: Path = _ROOT) -> tuple[int, int]:
     """Bytes of memory in total and available, within what the cgroups allow."""
     machine = psutil.virtual_memory()
@@ -57,6 +70,18 @@ def gpu_vendors(root: Path = _ROOT) -> frozenset[str]:
         "Apple": root / "System/Library/Frameworks/Metal.framework",
     }
     return frozenset(vendor for vendor, sign in signs.items() if sign.exists())
+
+
+def format_bytes(count: int) -> str:
+    """Decimal units with two or three digits: `98 MB`, `4.1 GB`. Pure."""
+    if count < 1000:
+        return f"{count} bytes"
+    value, unit = count / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
 
 
 def _cgroups(root: Path, controller: str) -> list[Path]:

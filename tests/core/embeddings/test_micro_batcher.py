@@ -14,7 +14,7 @@ from llm_api.core.embeddings.embedder import Vectors
 from llm_api.core.embeddings.encoder import EncoderText, Pause
 from llm_api.core.embeddings.micro_batcher import MicroBatcher
 from llm_api.core.errors import EmbeddingError, OverloadedError, UnavailableError
-from llm_api.core.utils.token_meter import TokenMeter
+from llm_api.core.utils.tokens import TokenMeter
 
 
 @dataclass

@@ -22,7 +22,7 @@ from llm_api.core.rag.prepare import Chunking
 from llm_api.core.rag.reports import DocumentOutcome
 from llm_api.core.rag.types import Chunk, Document, Section, Span
 from llm_api.core.rag.vector_store import Embedding, NewDocument, Written
-from llm_api.core.utils.slices import SLICE_SECONDS
+from llm_api.core.utils.long_work import SLICE_SECONDS
 from tests.core.rag.fakes import DIMENSION, MODEL, FakeEmbedder, FakeStore, by_lines, lines
 from tests.live import PATIENCE_SECONDS
 

@@ -12,7 +12,7 @@ from llm_api.core.rag.ingest import Ingester, each
 from llm_api.core.rag.jobs import EndState, IngestJobs, Job, JobList, Work
 from llm_api.core.rag.reports import DocumentOutcome, Report
 from llm_api.core.rag.types import Document
-from llm_api.core.utils.to_the_end import to_the_end
+from llm_api.core.utils.long_work import to_the_end
 from tests.core.rag.fakes import FakeEmbedder, FakeStore, by_lines
 from tests.live import PATIENCE_SECONDS
 

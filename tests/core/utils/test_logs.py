@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llm_api.core.utils.logs import current_request, formatter
+from llm_api.core.utils.logs import Seldom, current_request, formatter
 
 
 def line(message: str, *args: object, is_terminal: bool = False) -> str:
@@ -79,3 +79,14 @@ def test_what_ends_a_process_is_a_line_like_any_other() -> None:
     event = parsed(ended.stderr)
     assert (event["level"], event["message"]) == ("critical", "unhandled error")
     assert "ZeroDivisionError" in event["exception"]
+
+
+def test_what_goes_on_is_told_once_in_a_while() -> None:
+    now = 100.0
+    seldom = Seldom(60, clock=lambda: now)
+    assert seldom.is_due()
+    now = 159.9
+    assert not seldom.is_due()
+    now = 160.0
+    assert seldom.is_due()
+    assert not seldom.is_due()

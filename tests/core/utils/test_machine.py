@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_api.core.utils.machine import cpu_flags, cpu_quota, gpu_vendors, memory
+from llm_api.core.utils.machine import cpu_flags, cpu_quota, format_bytes, gpu_vendors, memory
 
 
 def system(root: Path, files: Mapping[str, str]) -> Path:
@@ -79,3 +79,20 @@ def test_a_container_has_the_memory_of_its_limit(tmp_path: Path) -> None:
 
 def test_a_gpu_is_known_by_its_driver(tmp_path: Path) -> None:
     assert gpu_vendors(system(tmp_path, {"proc/driver/nvidia/version": "x"})) == {"NVIDIA"}
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (98_362_432, "98 MB"),
+        (999_999, "1.0 MB"),
+        (4_080_000_000, "4.1 GB"),
+        (51 * 10**9, "51 GB"),
+        (7 * 10**15, "7000 TB"),
+    ],
+)
+def test_a_size_is_short_and_rounded(count: int, text: str) -> None:
+    assert format_bytes(count) == text

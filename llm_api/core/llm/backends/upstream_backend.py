@@ -21,7 +21,7 @@ from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.types import JSON, Event, GenerationRequest
 from llm_api.core.upstream import Origin, explained, open_http, refusal, understood
-from llm_api.core.utils.token_estimate import estimate_tokens
+from llm_api.core.utils.tokens import estimate_tokens
 
 _LIMITS = httpx2.Limits(
     max_connections=None,  # how many requests may run is decided before they come here

@@ -34,7 +34,8 @@ class LlamaModel:
         params = _params(self._library, options)
         self.handle = self._library.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
-            raise ModelFileError(_why_not(self._library, path))
+            check_known(path)
+            raise _no_memory(path)  # without its weights it can be loaded
         self.vocabulary = self._library.llama_model_get_vocab(self.handle)
         self.tokenize_function = self._library.llama_tokenize
         self.vocabulary_size: int = self._library.llama_vocab_n_tokens(self.vocabulary)
@@ -141,19 +142,27 @@ def _params(library: Any, options: ModelOptions) -> Any:
     return params
 
 
-def _why_not(library: Any, path: Path) -> str:
-    """Why a model could not be loaded: without its weights it can, where only memory is short."""
+def check_known(path: Path) -> None:
+    """Let llama.cpp look at a model without its weights. Blocks.
+
+    Raises ModelFileError where it does not know the architecture, or the file is damaged.
+    """
+    library = load_library()
     params = library.llama_model_default_params()
     params.no_alloc = True
     params.n_gpu_layers = 0
     params.load_mode = library.LLAMA_LOAD_MODE_NONE
-    if handle := library.llama_model_load_from_file(str(path).encode(), params):
-        library.llama_model_free(handle)
-        return (
-            f"There is not enough memory for {path}: choose a smaller quantisation, or free some"
-            " (GPU_LAYERS says how much of it lies on a GPU)."
+    handle = library.llama_model_load_from_file(str(path).encode(), params)
+    if not handle:
+        raise ModelFileError(
+            f"llama.cpp cannot load {path}: the file is damaged, or of an architecture that this"
+            " version does not know. Fetch it again, or choose another model."
         )
-    return (
-        f"llama.cpp cannot load {path}: the file is damaged, or of an architecture that this"
-        " version does not know. Fetch it again, or choose another model."
+    library.llama_model_free(handle)
+
+
+def _no_memory(path: Path) -> ModelFileError:
+    return ModelFileError(
+        f"There is not enough memory for {path}: choose a smaller quantisation, or free some"
+        " (GPU_LAYERS says how much of it lies on a GPU)."
     )

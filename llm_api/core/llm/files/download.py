@@ -36,7 +36,7 @@ from huggingface_hub.file_download import http_get
 from llm_api.core.errors import DownloadError, ModelFileError
 from llm_api.core.llm.files.gguf import read_gguf
 from llm_api.core.llm.files.parts import part_names, read_model
-from llm_api.core.utils.byte_size import format_bytes
+from llm_api.core.utils.machine import format_bytes
 
 _DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SHA256_DIGITS = 64

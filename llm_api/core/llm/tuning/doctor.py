@@ -1,6 +1,6 @@
 """What a machine, a build of llama.cpp and a model mean together: findings, each with a change.
 
-Pure: facts in, findings out. `engine/llama_facts` and `utils/machine` gather the facts.
+Pure: facts in, findings out. `llama_facts`, the model's header and `utils/machine` gather them.
 """
 
 import math
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from llm_api.core.utils.byte_size import format_bytes
+from llm_api.core.utils.machine import format_bytes
 
 REBUILD: Final = "make clean && make setup"
 REBUILD_FOR: Final = {
@@ -43,9 +43,6 @@ FEATURE_FLAGS: Final = {
 # Types with kernels of their own for prompts: repacked (ggml-cpu/repack.cpp) or llamafile's.
 _FAST_ANYWHERE: Final = ("Q4_0", "Q4_K", "IQ4_NL", "MXFP4", "Q8_0", "Q5_0", "F16", "BF16", "F32")
 _FAST_ON_ARM: Final = (*_FAST_ANYWHERE, "Q5_K", "Q6_K")
-
-KV_BYTES: Final = {"f16": 1.0, "q8_0": 34 / 64, "q4_0": 18 / 64}
-"""Size of a KV buffer of this precision, f16 being 1."""
 
 # Buffers of a step, the vocabulary and Python itself, beside the weights and the KV buffer.
 _OVERHEAD_BYTES = 300_000_000
@@ -96,13 +93,16 @@ class LibraryFacts:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """The configured model and the room the settings give it. `gpu_layers` -1 is all."""
+    """The configured model and the room the settings give it. `gpu_layers` -1 is all.
+
+    `size_bytes` are its weights', `kv_bytes` those of a KV buffer of `kv_tokens`.
+    """
 
     name: str
     quantisation: str
     size_bytes: int
-    kv_bytes_per_token: int
     kv_tokens: int
+    kv_bytes: int
     kv_cache_type: str = "f16"
     gpu_layers: int = -1
 
@@ -187,18 +187,12 @@ def _gpu(machine: MachineFacts, library: LibraryFacts) -> list[Finding]:
     ]
 
 
-def kv_bytes(model: ModelFacts) -> int:
-    """Size of the whole KV buffer. Pure."""
-    scale = KV_BYTES[model.kv_cache_type]
-    return int(model.kv_bytes_per_token * model.kv_tokens * scale)
-
-
 def _memory(machine: MachineFacts, library: LibraryFacts | None, model: ModelFacts) -> Finding:
-    kv = kv_bytes(model)
-    needed = model.size_bytes + kv + _OVERHEAD_BYTES
+    needed = model.size_bytes + model.kv_bytes + _OVERHEAD_BYTES
     said = (
         f"{model.name} needs about {format_bytes(needed)}:"
-        f" file {format_bytes(model.size_bytes)}, {model.kv_tokens} KV tokens {format_bytes(kv)};"
+        f" file {format_bytes(model.size_bytes)},"
+        f" {model.kv_tokens} KV tokens {format_bytes(model.kv_bytes)};"
     )
     smaller = "KV_CACHE_TYPE=q8_0" if model.kv_cache_type == "f16" else "PARALLEL=1"
     if library is not None and library.gpus and model.gpu_layers:

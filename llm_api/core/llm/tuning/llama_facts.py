@@ -1,10 +1,8 @@
-"""What this build of llama.cpp is, and what one model asks of it, without loading the weights."""
+"""What this build of llama.cpp is: its kernels for the CPU, and the GPUs that it finds."""
 
 import ctypes
-from pathlib import Path
 from typing import Any
 
-from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.engine.llama_library import load_library
 from llm_api.core.llm.tuning.doctor import Device, LibraryFacts
 
@@ -33,48 +31,6 @@ def parse_cpu_features(system_info: str) -> frozenset[str]:
         if backend == "CPU" and value.strip() not in ("", "0"):
             features.add(feature.strip())
     return frozenset(features)
-
-
-def kv_bytes_per_token(path: Path) -> int:
-    """Bytes one token takes in an f16 KV buffer, at most: recurrent and sliding layers count full.
-
-    Reads the header. Raises ModelFileError where llama.cpp does not know the model.
-    """
-    library = load_library()
-    params = library.llama_model_default_params()
-    params.no_alloc = True
-    params.n_gpu_layers = 0
-    params.load_mode = library.LLAMA_LOAD_MODE_NONE
-    model = library.llama_model_load_from_file(str(path).encode(), params)
-    if not model:
-        raise ModelFileError(
-            f"llama.cpp cannot load {path}: the file is damaged, or of an architecture that"
-            " this version does not know."
-        )
-    try:
-        return _kv_bytes_per_token(library, model)
-    finally:
-        library.llama_model_free(model)
-
-
-def _kv_bytes_per_token(library: Any, model: Any) -> int:
-    heads = library.llama_model_n_head(model)
-    if not heads:
-        return 0
-    architecture = _meta(library, model, "general.architecture")
-    head_size = library.llama_model_n_embd(model) // heads
-    sizes = [
-        int(_meta(library, model, f"{architecture}.attention.{name}") or head_size)
-        for name in ("key_length", "value_length")
-    ]
-    layers, kv_heads = library.llama_model_n_layer(model), library.llama_model_n_head_kv(model)
-    return int(layers * kv_heads * sum(sizes) * 2)
-
-
-def _meta(library: Any, model: Any, key: str) -> str:
-    buffer = ctypes.create_string_buffer(128)
-    length = library.llama_model_meta_val_str(model, key.encode(), buffer, len(buffer))
-    return buffer.value.decode("utf-8", "replace") if length > 0 else ""
 
 
 def _gpus(ggml: Any) -> list[Device]:

@@ -20,7 +20,7 @@ from llm_api.core.errors import InvalidRequestError, ModelFileError
 from llm_api.core.llm.engine.llama_library import load_library
 from llm_api.core.llm.files.gguf import GGUFModel, read_gguf
 from llm_api.core.llm.files.gguf_types import FILE_TYPES
-from llm_api.core.utils.byte_size import format_bytes
+from llm_api.core.utils.machine import format_bytes
 
 BITS_PER_WEIGHT: Final = {
     "BF16": 16.0,

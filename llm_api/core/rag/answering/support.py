@@ -18,7 +18,7 @@ from llm_api.core.errors import LLMAPIError
 from llm_api.core.rag.answering.citations import claims
 from llm_api.core.rag.answering.overlap import Terms, overlap, passages, terms
 from llm_api.core.rag.types import Chunk, Span
-from llm_api.core.utils.slices import in_slices
+from llm_api.core.utils.long_work import in_slices
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from llm_api.core.llm.types import (
     ToolCallStarted,
     Usage,
 )
-from llm_api.core.utils.token_meter import TokenMeter
+from llm_api.core.utils.tokens import TokenMeter
 from tests.core.llm.output.reading import AUTO, request
 from tests.fakes import FakeBackend, Step
 

@@ -17,7 +17,7 @@ from llm_api.core.errors import (
     UpstreamTimeoutError,
 )
 from llm_api.core.llm.backends.upstream_backend import UpstreamClient, UpstreamOptions
-from llm_api.core.utils.trace_context import outgoing_trace
+from llm_api.core.upstream import outgoing_trace
 from tests.live import PATIENCE_SECONDS
 from tests.upstreams import Asked, Reply, StandIn, answer, events, lines, stand_in
 

@@ -226,3 +226,28 @@ def test_the_names_of_parts_follow_llama_cpp() -> None:
     assert is_later_part("m-00002-of-00003.gguf")
     assert not is_later_part("m-00001-of-00003.gguf")
     assert not is_later_part("m.gguf")
+
+
+def with_kv(kv_elements: int | None) -> GGUFModel:
+    return GGUFModel("x", None, "F16", 0, None, False, 1000, kv_elements_per_token=kv_elements)
+
+
+@pytest.mark.parametrize(
+    ("kv_elements", "kv_type", "size"),
+    [
+        (None, "f16", 1000),
+        (64, "f16", 1000 + 10 * 128),
+        (64, "q8_0", 1000 + 10 * 68),
+        (64, "q4_0", 1000 + 10 * 36),
+    ],
+)
+def test_weights_and_kv_buffer_are_counted(
+    kv_elements: int | None, kv_type: str, size: int
+) -> None:
+    assert with_kv(kv_elements).resident_bytes(10, kv_type) == size
+
+
+def test_the_default_model_is_98_mb_and_23_kb_for_each_token() -> None:
+    # 30 layers, 3 KV heads of 64 numbers, keys and values, two bytes each.
+    read = read_model(default_model_path())
+    assert read.resident_bytes(16_384, "f16") == (read.size_bytes + 16_384 * 30 * 3 * 128 * 2)

@@ -9,7 +9,6 @@ from llm_api.core.llm.tuning.doctor import (
     MachineFacts,
     ModelFacts,
     diagnose,
-    kv_bytes,
 )
 
 GB = 1_000_000_000
@@ -17,7 +16,7 @@ MACHINE = MachineFacts(
     cores=4, total_memory=16 * GB, available_memory=8 * GB, cpu_flags=frozenset({"avx", "avx2"})
 )
 LIBRARY = LibraryFacts(frozenset({"AVX", "AVX2", "REPACK", "OPENMP"}))
-MODEL = ModelFacts("m", "Q4_0", 2 * GB, kv_bytes_per_token=100_000, kv_tokens=16_000)
+MODEL = ModelFacts("m", "Q4_0", 2 * GB, kv_tokens=16_000, kv_bytes=1_600_000_000)
 GPU = Device("CUDA0", "A card", 10 * GB)
 AVX512 = frozenset({"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"})
 
@@ -124,11 +123,6 @@ def test_a_model_on_the_gpu_needs_the_memory_there() -> None:
     assert finding("memory", library=library, model=large).level == "hint"
     on_cpu = replace(large, gpu_layers=0)
     assert finding("memory", library=library, model=on_cpu).level == "problem"
-
-
-def test_a_quantised_kv_buffer_is_smaller() -> None:
-    assert kv_bytes(MODEL) == 1_600_000_000
-    assert kv_bytes(replace(MODEL, kv_cache_type="q8_0")) == 850_000_000
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from llm_api.core.llm.types import (
     ToolCallStarted,
     Usage,
 )
-from llm_api.core.utils.token_meter import TokenMeter
+from llm_api.core.utils.tokens import TokenMeter
 
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 """An answer that takes more, as a long one with log-probabilities may, is not kept."""

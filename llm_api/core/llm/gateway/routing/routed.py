@@ -15,7 +15,7 @@ from llm_api.core.llm.gateway.routing.health import watch_health
 from llm_api.core.llm.gateway.routing.replica import PASSED_ON, Clock, Replica, least_busy
 from llm_api.core.llm.observation import Observation, ReplicaStatus
 from llm_api.core.llm.types import Event, Finished, GenerationRequest, ServedBy, Started
-from llm_api.core.utils.token_meter import TokenMeter
+from llm_api.core.utils.tokens import TokenMeter
 
 
 @dataclass(frozen=True, slots=True)
