@@ -1,6 +1,7 @@
 """What an attack is: a strike that is repeated, in processes of their own, as clients are."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -61,7 +62,7 @@ class Attackers:
 @asynccontextmanager
 async def attackers(count: int) -> AsyncGenerator[Attackers, None]:
     """They are there when the block begins, and killed at its end."""
-    pool = ProcessPoolExecutor(count, get_context("spawn"))
+    pool = ProcessPoolExecutor(count, get_context("spawn"), _give_way)
     loop = asyncio.get_running_loop()
     try:
         await asyncio.gather(*(loop.run_in_executor(pool, time.sleep, 1) for _ in range(count)))
@@ -70,6 +71,11 @@ async def attackers(count: int) -> AsyncGenerator[Attackers, None]:
         for process in list(pool._processes.values()):  # Python 3.14 has a method
             process.kill()
         pool.shutdown()
+
+
+def _give_way() -> None:
+    """Attackers have machines of their own: here they take what the server leaves of this one."""
+    os.nice(19)
 
 
 def place_of(target: Target) -> Place:

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import psutil
@@ -129,11 +131,24 @@ async def _memory(server_process: int, seen: Seen, is_over: asyncio.Event) -> No
 
 
 def bytes_of_all(process_id: int) -> int:
-    """Resident bytes of a process and of all it has started; pages that they share count twice."""
+    """Memory of a process and of all it has started, that nobody else can have while they live.
+
+    Pages of files count for nothing: the system takes them back when it needs them.
+    """
     total = 0
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(process_id)
         for one in (process, *process.children(recursive=True)):
             with contextlib.suppress(psutil.NoSuchProcess):
-                total += one.memory_info().rss
+                total += one.memory_info().rss - _bytes_of_files(one.pid)
     return total
+
+
+def _bytes_of_files(process_id: int) -> int:
+    """What of the resident memory are pages of files; 0 where the system does not tell."""
+    try:
+        status = Path(f"/proc/{process_id}/status").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    found = re.search(r"^RssFile:\s*(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0

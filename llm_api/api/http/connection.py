@@ -38,6 +38,10 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING_BYTES: Final = 64 * 1024
 """What may wait behind an answer that is due, besides one read."""
+
+PIPELINE_SECONDS: Final = 0.005
+"""Between an answer and a request that its client has sent without waiting for it. Clients that
+anybody uses wait; one that does not must not keep the event loop from the others."""
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
 """What is thrown away of a body that nobody wants, so that its client comes to read the answer."""
@@ -198,7 +202,7 @@ class HTTPConnection(HttpToolsProtocol):
         elif self.cycle.more_body:
             self._linger(LINGER_BYTES)
         else:
-            self.loop.call_soon(self._go_on)
+            self.loop.call_later(PIPELINE_SECONDS if self._unread else 0, self._go_on)
 
     # States
 
