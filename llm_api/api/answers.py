@@ -9,7 +9,6 @@ from typing import Protocol, TypeAlias, assert_never
 from uuid import uuid4
 
 from fastapi import Request, Response
-from starlette.datastructures import Headers
 
 from llm_api.api.disconnect import until_disconnect
 from llm_api.api.errors import INTERNAL_FAILURE, Failure, describe
@@ -29,6 +28,7 @@ from llm_api.core.llm.types import (
     FunctionExecuted,
     GenerationRequest,
     ReasoningDelta,
+    RequestContext,
     Started,
     TextDelta,
     ToolCallDelta,
@@ -65,23 +65,24 @@ def new_head(prefix: str, model: str, version: str) -> AnswerHead:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What is to be generated, by whom. `requests` holds `choices_per_prompt` per prompt."""
+    """What is to be generated, by whom, and how. `requests` holds `choices_per_prompt` per prompt.
 
+    `backend` is that of the caller, and works in this `context`.
+    """
+
+    context: RequestContext
     backend: Backend
     requests: Sequence[GenerationRequest]
-    choices_per_prompt: int
+    choices_per_prompt: int = 1
 
 
-async def answer(
-    request: Request, generation: Generation, open_writer: OpenWriter, *, is_streamed: bool
-) -> Response:
+async def answer(request: Request, generation: Generation, open_writer: OpenWriter) -> Response:
     """The HTTP answer; its headers and its `model` say who gave it.
 
-    Aborts the generation if the client leaves.
-
-    What is wrong with the request is raised here, before the first header of a stream.
+    Aborts the generation when the client disconnects. Raises what the backend refuses, before the
+    first header of a stream.
     """
-    if is_streamed:
+    if not generation.context.is_whole:
         return await _streamed(request, generation, open_writer)
     completions = await whole(request, generation)
     by = origin(generation.backend.card, (one.served_by for one in completions))
@@ -91,25 +92,24 @@ async def answer(
 
 
 async def whole(request: Request, generation: Generation) -> list[Completion]:
-    """Every answer in full. Aborts the generation if the client leaves. Raises as `answer`."""
+    """Every answer in full. Aborts when the client disconnects; raises as `answer`."""
     return await until_disconnect(request, _collected(request, generation))
 
 
 async def _collected(request: Request, generation: Generation) -> list[Completion]:
-    async with aclosing(_events(request, generation, is_whole=True)) as events:
+    async with aclosing(_events(request, generation)) as events:
         return await collect(events, len(generation.requests))
 
 
-def _events(
-    request: Request, generation: Generation, *, is_whole: bool
-) -> AsyncGenerator[ChoiceEvent, None]:
-    is_cacheable = may_be_cached(request.headers)
-    requests = [
-        replace(one, is_whole=is_whole, may_be_cached=is_cacheable) for one in generation.requests
-    ]
+def _events(request: Request, generation: Generation) -> AsyncGenerator[ChoiceEvent, None]:
     facts = facts_of(request.scope)
-    facts.expect(generation.backend.card, requests, generation.choices_per_prompt)
-    return facts.watch(fan_out(generation.backend, requests))
+    facts.expect(
+        generation.backend.card,
+        generation.requests,
+        generation.choices_per_prompt,
+        is_streamed=not generation.context.is_whole,
+    )
+    return facts.watch(fan_out(generation.backend, generation.requests))
 
 
 async def _streamed(request: Request, generation: Generation, open_writer: OpenWriter) -> Response:
@@ -126,7 +126,7 @@ async def started(
 
     Raises as `answer`.
     """
-    events = _events(request, generation, is_whole=False)
+    events = _events(request, generation)
     try:
         early = await until_disconnect(request, _all_started(events, len(generation.requests)))
     except BaseException:
@@ -218,9 +218,3 @@ class StreamedAnswer:
         in_order = [self.finished[index] for index in range(choices)]
         usage = self.writer.usage(total_usage(in_order, self.generation.choices_per_prompt))
         return (b"" if usage is None else frame(usage)) + DONE_FRAME
-
-
-def may_be_cached(headers: Headers) -> bool:
-    """Whether the answer may be kept, and be one that was: unless it says `no-store`."""
-    directives = ",".join(headers.getlist("cache-control")).lower().split(",")
-    return "no-store" not in map(str.strip, directives)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Protocol, TypeVar, cast
 
 from fastapi import Depends, FastAPI, Request
+from starlette.datastructures import Headers
 
 from llm_api.core.access.caller import Caller
 from llm_api.core.access.metered import MeteredBackend, MeteredEmbedder
@@ -20,7 +21,7 @@ from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency.plan import ModelState
-from llm_api.core.llm.types import JSON
+from llm_api.core.llm.types import JSON, RequestContext
 from llm_api.core.rag.retrieval import Retrieval
 
 Found = TypeVar("Found", Backend, Embedder)
@@ -129,17 +130,23 @@ class KeyedModels:
     def state(self, model_id: str) -> ModelState:
         return self._models.state(model_id)
 
-    def resolve(self, name: str | None) -> Backend:
+    def card(self, name: str | None) -> ModelCard:
+        """What is known of a model by id or alias, or of the first. Raises as `resolve`."""
+        return self._resolve(name).card
+
+    def resolve(self, name: str | None, context: RequestContext) -> Backend:
         """The backend of this id or alias, or of the first model; its tokens are counted.
 
         Raises ModelNotFoundError, ModelForbiddenError.
         """
+        return MeteredBackend(self._resolve(name), self._caller, context)
+
+    def _resolve(self, name: str | None) -> Backend:
         if name is None:
             name = next((card.id for card in self.cards()), None)
         if name is None:
             raise ModelNotFoundError("There is no model that this request may use.", param="model")
-        backend = _resolved(self._models.resolve, name, self._caller)
-        return MeteredBackend(backend, self._caller)
+        return _resolved(self._models.resolve, name, self._caller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +177,15 @@ class CallerServices:
 
     _services: WholeServices
     caller: Caller
+    _may_be_cached: bool
+
+    def context(self, *, is_streamed: bool, is_repeatable: bool = True) -> RequestContext:
+        """Who asks, and how. Answers of documents and functions, which change, do not repeat."""
+        return RequestContext(
+            scope=self.caller.key.name,
+            is_whole=not is_streamed,
+            may_be_cached=is_repeatable and self._may_be_cached,
+        )
 
     @property
     def shared(self) -> SharedServices:
@@ -216,7 +232,14 @@ def _resolved(resolve: Callable[[str], Found], name: str, caller: Caller) -> Fou
 async def get_services(request: Request) -> CallerServices:
     """The services that answer this request, for the caller that the gate has identified."""
     # A coroutine, since FastAPI would call a plain function in a thread: 0.1 ms for every request.
-    return CallerServices(services_of(request.app), cast(Caller, request.state.caller))
+    caller = cast(Caller, request.state.caller)
+    return CallerServices(services_of(request.app), caller, _may_be_cached(request.headers))
+
+
+def _may_be_cached(headers: Headers) -> bool:
+    """Whether the answer may be kept, and be a kept one: unless `Cache-Control` is `no-store`."""
+    directives = ",".join(headers.getlist("cache-control")).lower().split(",")
+    return "no-store" not in map(str.strip, directives)
 
 
 Services = Annotated[CallerServices, Depends(get_services)]

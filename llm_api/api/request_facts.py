@@ -86,12 +86,17 @@ class RequestFacts:
         return tuple(self._finished[choice].reason for choice in sorted(self._finished))
 
     def expect(
-        self, card: ModelCard, requests: Sequence[GenerationRequest], choices_per_prompt: int
+        self,
+        card: ModelCard,
+        requests: Sequence[GenerationRequest],
+        choices_per_prompt: int,
+        *,
+        is_streamed: bool,
     ) -> None:
         """Note that this model is going to answer these requests."""
         self.model, self.backend = card.id, card.backend
         self.operation = "chat" if isinstance(requests[0].prompt, ChatPrompt) else "text_completion"
-        self.is_streamed = not requests[0].is_whole
+        self.is_streamed = is_streamed
         self._choices, self._choices_per_prompt = len(requests), choices_per_prompt
         if self.keeps_content:
             self.prompts = [one.prompt for one in requests[::choices_per_prompt]]

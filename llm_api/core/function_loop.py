@@ -50,7 +50,6 @@ class FunctionLoop(BorrowingBackend):
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`, with a FunctionExecuted for every call that was made here."""
-        request = replace(request, may_be_cached=False)  # what functions say changes
         spent = Finished("stop", Usage(0, 0))  # by all rounds so far
         made: list[ToolCall] = []
         for rounds_left in range(self._max_rounds, -1, -1):

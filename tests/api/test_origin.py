@@ -81,7 +81,7 @@ async def test_an_answer_in_full_may_be_begun_anew_and_no_other(
 ) -> None:
     body = {"model": MODEL_ID, "stream": stream, **CHAT}
     await client.post("/v1/chat/completions", json=body)
-    assert [request.is_whole for request in backend.requests] == [not stream]
+    assert [request.context.is_whole for request in backend.requests] == [not stream]
 
 
 @pytest.mark.parametrize("stream", [False, True])

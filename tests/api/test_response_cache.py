@@ -98,7 +98,7 @@ async def test_answers_that_functions_had_a_part_in_are_made_anew(
     for _ in range(2):
         response = await asked(client, **CHAT, server_tools=["get_weekday"])
         assert "x-cache" not in response.headers
-    assert [one.may_be_cached for one in backend.requests] == [False, False]
+    assert [one.context.may_be_cached for one in backend.requests] == [False, False]
 
 
 async def test_a_failed_answer_is_tried_again(

@@ -5,12 +5,21 @@ import pytest
 from llm_api.assembly.response_cache import open_response_cache
 from llm_api.config.settings import ConfigurationError, load_settings
 from llm_api.core.llm.backend import Backend
-from llm_api.core.llm.types import CacheUse, GenerationRequest, Sampling, Started, TextPrompt
+from llm_api.core.llm.types import (
+    CacheUse,
+    GenerationRequest,
+    RequestContext,
+    Sampling,
+    Started,
+    TextPrompt,
+)
 from scripts.bench.process import free_port
 from tests.fakes import FakeBackend
 from tests.redis_server import url_of
 
-GREEDY = GenerationRequest(TextPrompt("Hi"), 5, Sampling(temperature=0), may_be_cached=True)
+GREEDY = GenerationRequest(
+    TextPrompt("Hi"), 5, Sampling(temperature=0), context=RequestContext(may_be_cached=True)
+)
 
 
 async def test_nothing_is_kept_unless_the_settings_say_so() -> None:

@@ -10,7 +10,14 @@ from llm_api.config.settings import ConfigurationError, Settings, load_settings
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.files.installed import default_model_path
-from llm_api.core.llm.types import GenerationRequest, Sampling, ServedBy, Started, TextPrompt
+from llm_api.core.llm.types import (
+    GenerationRequest,
+    RequestContext,
+    Sampling,
+    ServedBy,
+    Started,
+    TextPrompt,
+)
 from tests.core.llm.tiny_gguf import write_gguf
 
 
@@ -102,7 +109,9 @@ async def test_every_model_answers_from_the_cache_that_the_settings_ask_for(
 ) -> None:
     text = "models: {a: {backend: stub}, b: {backend: stub}}"
     settings = settings_with(tmp_path, text, response_cache="memory")
-    request = GenerationRequest(TextPrompt("Hi"), 5, Sampling(temperature=0), may_be_cached=True)
+    request = GenerationRequest(
+        TextPrompt("Hi"), 5, Sampling(temperature=0), context=RequestContext(may_be_cached=True)
+    )
     uses = []
     async with open_services(plan(settings)) as services:
         for name in "aba":

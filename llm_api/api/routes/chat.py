@@ -32,10 +32,13 @@ async def create_chat_completion(
     """
     if body.server_tools:
         services.caller.require("functions")
-    backend = services.models.resolve(body.model)
+    defaults = services.models.card(body.model).defaults
     own = services.shared.functions
     functions = to_server_functions(body.server_tools, own.catalog)
-    requests = to_chat_requests(body, backend.card.defaults, functions)
+    requests = to_chat_requests(body, defaults, functions)
+    is_repeatable = body.rag is None and not functions
+    context = services.context(is_streamed=body.is_streamed, is_repeatable=is_repeatable)
+    backend = services.models.resolve(body.model, context)
     if body.rag is not None:
         services.caller.require("rag")
         retrieval = services.retrieval()
@@ -43,9 +46,9 @@ async def create_chat_completion(
         backend = RagBackend(backend, retrieval.retriever, retrieval.embedder, options)
     if functions:
         backend = FunctionLoop(backend, functions, own.runner, own.max_rounds)
-    generation = Generation(backend, requests, body.choices_per_prompt)
+    generation = Generation(context, backend, requests, body.choices_per_prompt)
 
     def writer(model: str) -> ChatAnswerWriter:
         return ChatAnswerWriter(new_head("chatcmpl", model, request.app.version), body)
 
-    return await answer(request, generation, writer, is_streamed=body.is_streamed)
+    return await answer(request, generation, writer)

@@ -22,11 +22,12 @@ async def create_completion(
     request: Request, body: CompletionRequest, services: Services
 ) -> Response:
     """Continue raw text or token ids, in the form of OpenAI's older API."""
-    backend = services.models.resolve(body.model)
+    context = services.context(is_streamed=body.is_streamed)
+    backend = services.models.resolve(body.model, context)
     requests = to_completion_requests(body, backend.card.defaults)
-    generation = Generation(backend, requests, body.choices_per_prompt)
+    generation = Generation(context, backend, requests, body.choices_per_prompt)
 
     def writer(model: str) -> CompletionAnswerWriter:
         return CompletionAnswerWriter(new_head("cmpl", model, request.app.version), body)
 
-    return await answer(request, generation, writer, is_streamed=body.is_streamed)
+    return await answer(request, generation, writer)

@@ -30,5 +30,5 @@ async def retrieve_model(model: ModelPath, services: Services) -> Model:
     for card in services.embedders.cards():
         if model in (card.id, *card.aliases):
             return to_embedding_model(card, services.embedders.state(card.id))
-    found = services.models.resolve(model).card
+    found = services.models.card(model)
     return to_model(found, services.models.state(found.id))

@@ -30,9 +30,10 @@ async def generate(
     A model behind a backend that only converses is given the prompt as the user's turn. Where the
     server has keys, send yours as `x-api-key`.
     """
-    backend = services.models.resolve(body.model)
+    context = services.context(is_streamed=False)
+    backend = services.models.resolve(body.model, context)
     asked = to_generate_request(body, backend.card, services.shared.generate_max_tokens)
-    [completion] = await whole(request, Generation(backend, [asked], 1))
+    [completion] = await whole(request, Generation(context, backend, [asked]))
     by = origin(backend.card, [completion.served_by])
     response.headers.update(by.headers)
     return GenerateAnswer(
@@ -50,7 +51,7 @@ async def chat(
     request: Request, response: Response, body: PlainChatRequest, services: Services
 ) -> PlainChatAnswer:
     """Answer one question, by the model's own chat template. Nothing of it is remembered."""
-    asked = _conversation(body, services)
+    asked = _conversation(body, services, is_streamed=False)
     [completion] = await whole(request, asked)
     response.headers.update(origin(asked.backend.card, [completion.served_by]).headers)
     return PlainChatAnswer(response=completion.text)
@@ -67,12 +68,13 @@ async def chat_stream(request: Request, body: PlainChatRequest, services: Servic
 
     What is wrong with the request is told as an error before the text begins. An answer that breaks
     off later ends in a line `[error <code>] <message>`, and its chunked body has no end: HTTP
-    clients report an incomplete answer. A client that leaves ends the generation.
+    clients report an incomplete answer. The generation ends when the client disconnects.
     """
-    _, events, by = await started(request, _conversation(body, services))
+    _, events, by = await started(request, _conversation(body, services, is_streamed=True))
     return TextStream(events, request, by.headers)
 
 
-def _conversation(body: PlainChatRequest, services: Services) -> Generation:
-    backend = services.models.resolve(body.model)
-    return Generation(backend, [to_plain_chat_request(body, backend.card.defaults)], 1)
+def _conversation(body: PlainChatRequest, services: Services, *, is_streamed: bool) -> Generation:
+    context = services.context(is_streamed=is_streamed)
+    backend = services.models.resolve(body.model, context)
+    return Generation(context, backend, [to_plain_chat_request(body, backend.card.defaults)])

@@ -34,7 +34,7 @@ async def model_info(
     ] = None,
 ) -> ModelInfo:
     """Its size and shape, and whether it is in memory. Null is what its backend does not tell."""
-    card = services.models.resolve(model).card
+    card = services.models.card(model)
     return to_model_info(card, services.models.state(card.id))
 
 

@@ -27,6 +27,7 @@ from llm_api.core.llm.types import (
     Finished,
     GenerationRequest,
     Prompt,
+    RequestContext,
     TextPrompt,
     TokenPrompt,
 )
@@ -34,11 +35,12 @@ from llm_api.core.utils.tokens import TokenMeter, estimate_tokens
 
 
 class MeteredBackend(BorrowingBackend):
-    """A borrowed backend, for one caller."""
+    """A borrowed backend, for one HTTP request of one caller: all of it has the same `context`."""
 
-    def __init__(self, backend: Backend, caller: Caller) -> None:
+    def __init__(self, backend: Backend, caller: Caller, context: RequestContext) -> None:
         super().__init__(backend)
         self._caller = caller
+        self._context = context
         self._has_answered = False
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
@@ -48,7 +50,7 @@ class MeteredBackend(BorrowingBackend):
         were held back included.
         """
         meter = TokenMeter()
-        request = replace(request, scope=self._caller.key.name, meter=meter)
+        request = replace(request, context=self._context, meter=meter)
         most = request.max_tokens + _tokens_of_prompt(request.prompt)
         reservation = await self._caller.reserve(most, is_forced=self._has_answered)
         used = 0

@@ -149,15 +149,27 @@ OutputFormat: TypeAlias = JSONFormat | RegexFormat | ChoiceFormat | GrammarForma
 
 
 @dataclass(frozen=True, slots=True)
+class RequestContext:
+    """Who asks, and how: the same for all that is generated for one HTTP request.
+
+    `scope` names who may share computed prefixes and kept answers: the API key's identity.
+    Where `is_whole`, no part of the answer is sent before all of it is there: until then the
+    backend may begin anew. Where it `may_be_cached`, the answer may be kept, and be a kept one.
+    """
+
+    scope: str = ""
+    is_whole: bool = False
+    may_be_cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One prompt, one answer. Several choices are several requests (`choices.fan_out`).
 
     `top_logprobs` None asks for no log-probabilities, 0 for the chosen token's alone.
-    `scope` names who may share computed prefixes with this request: the API key's identity.
     With `tool_choice` and `output_format` both, the answer is calls, or text of that format.
-    Where `is_whole`, nobody sees any of the answer before all of it is there: until then whoever
-    generates may begin anew. Where it `may_be_cached`, the answer may be kept, and be one that was.
-    `meter` is told of tokens whose events are held back, or never shown.
+    `MeteredBackend` sets `context`. `meter` is told of tokens whose events are held back, or never
+    shown.
     """
 
     prompt: Prompt
@@ -166,11 +178,9 @@ class GenerationRequest:
     stop: tuple[str, ...] = ()
     top_logprobs: int | None = None
     ignore_eos: bool = False
-    scope: str = ""
     tool_choice: ToolChoice | None = None
     output_format: OutputFormat | None = None
-    is_whole: bool = False
-    may_be_cached: bool = False
+    context: RequestContext = RequestContext()
     meter: TokenMeter = field(default_factory=TokenMeter, compare=False)
 
 

@@ -79,8 +79,8 @@ class Retriever:
         """The same search with another way to the same embedding model."""
         return Retriever(self._store, embedder, self._reranker, self._score_threshold, self.times)
 
-    async def search(self, question: str, options: SearchOptions, scope: str = "") -> list[Hit]:
-        """The best chunks for the question, best first. `scope`: see `EmbeddingRequest`.
+    async def search(self, question: str, options: SearchOptions) -> list[Hit]:
+        """The best chunks for the question, best first.
 
         Raises UnsupportedParameterError for `rerank` without a reranker, and what embedder and
         store raise.
@@ -94,7 +94,7 @@ class Retriever:
             mode=options.mode,
             top_k=max(CANDIDATES, 2 * options.top_k) if is_judged_again else options.top_k,
             text=question,
-            vector=await self._vector(question, options, scope),
+            vector=await self._vector(question, options),
             filter=options.filter,
             score_threshold=self._threshold(options),
             with_vectors=options.diversity > 0,
@@ -108,14 +108,10 @@ class Retriever:
             hits = _diverse(hits, options)
         return hits[: options.top_k]
 
-    async def _vector(
-        self, question: str, options: SearchOptions, scope: str
-    ) -> QueryVector | None:
+    async def _vector(self, question: str, options: SearchOptions) -> QueryVector | None:
         if options.mode == "sparse":
             return None
-        request = EmbeddingRequest(
-            [question], input_type="query", truncates=options.truncates, scope=scope
-        )
+        request = EmbeddingRequest([question], input_type="query", truncates=options.truncates)
         try:
             with self.times.search["embed"].timed():
                 embeddings = await self._embedder.embed(request)

@@ -1,4 +1,4 @@
-"""Models as one caller reaches them: its scope, and its tokens."""
+"""Models as one caller reaches them: its context, and its tokens."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -27,6 +27,7 @@ from llm_api.core.llm.types import (
     Message,
     Prompt,
     ReasoningDelta,
+    RequestContext,
     Started,
     TextDelta,
     TextPrompt,
@@ -39,6 +40,7 @@ from tests.core.embeddings.fake_encoder import FakeEncoder, fake_embedder
 from tests.fakes import FakeBackend, Step, endless, spoken
 
 LIMIT = 1000
+CONTEXT = RequestContext("alice", is_whole=True, may_be_cached=True)
 
 
 @pytest.fixture
@@ -58,14 +60,14 @@ async def generate(
 ) -> FakeBackend:
     backend = FakeBackend(lambda _: steps)
     request = GenerationRequest(prompt or TextPrompt("Once"), max_tokens)
-    async for _ in MeteredBackend(backend, caller).generate(request):
+    async for _ in MeteredBackend(backend, caller, CONTEXT).generate(request):
         pass
     return backend
 
 
-async def test_a_backend_is_asked_in_the_scope_of_the_key(caller: Caller) -> None:
+async def test_a_backend_is_asked_in_the_context_of_the_request(caller: Caller) -> None:
     backend = await generate(caller, spoken("a"))
-    assert backend.requests[0].scope == "alice"
+    assert backend.requests[0].context == CONTEXT
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ async def test_the_most_an_answer_may_take_is_counted_while_it_runs(
     caller: Caller, prompt: Prompt, reserved: int
 ) -> None:
     request = GenerationRequest(prompt, max_tokens=10)
-    async with aclosing(MeteredBackend(FakeBackend(), caller).generate(request)) as events:
+    async with aclosing(MeteredBackend(FakeBackend(), caller, CONTEXT).generate(request)) as events:
         await anext(events)
         assert used(caller) == reserved
 
@@ -101,7 +103,9 @@ async def test_an_answer_that_is_left_counts_its_prompt_and_its_pieces(caller: C
         TextDelta("never asked for"),
     ]
     backend = FakeBackend(lambda _: steps)
-    generation = MeteredBackend(backend, caller).generate(GenerationRequest(TextPrompt("a"), 100))
+    generation = MeteredBackend(backend, caller, CONTEXT).generate(
+        GenerationRequest(TextPrompt("a"), 100)
+    )
     for _ in range(5):
         await anext(generation)
     await generation.aclose()
@@ -123,7 +127,7 @@ async def test_a_refused_request_counts_nothing(caller: Caller) -> None:
 
 async def test_a_cancelled_answer_is_settled(caller: Caller) -> None:
     backend = FakeBackend(endless)
-    metered = MeteredBackend(backend, caller)
+    metered = MeteredBackend(backend, caller, CONTEXT)
 
     async def run() -> None:
         async for _ in metered.generate(GenerationRequest(TextPrompt("a"), 500)):
@@ -143,7 +147,7 @@ def used_or_zero(caller: Caller) -> int:
 
 async def test_an_answer_that_has_begun_goes_on_beyond_the_limit(caller: Caller) -> None:
     steps: list[Step] = [Started(1), Finished("stop", Usage(1, LIMIT - 10))]
-    metered = MeteredBackend(FakeBackend(lambda _: steps), caller)
+    metered = MeteredBackend(FakeBackend(lambda _: steps), caller, CONTEXT)
     for _ in range(2):
         async for _event in metered.generate(GenerationRequest(TextPrompt("a"), 500)):
             pass
@@ -156,14 +160,14 @@ async def test_a_backend_counts_tokens_as_it_does_by_itself(caller: Caller) -> N
         async def count_tokens(self, texts: Sequence[str]) -> list[int]:
             return [7 for _ in texts]
 
-    assert await MeteredBackend(Counting(), caller).count_tokens(["a", "b"]) == [7, 7]
+    assert await MeteredBackend(Counting(), caller, CONTEXT).count_tokens(["a", "b"]) == [7, 7]
 
 
 async def test_beyond_the_limit_the_backend_is_not_asked(caller: Caller) -> None:
     with pytest.raises(RateLimitedError):
         await generate(caller, [], max_tokens=LIMIT + 1)
     backend = FakeBackend()
-    metered = MeteredBackend(backend, caller)
+    metered = MeteredBackend(backend, caller, CONTEXT)
     with pytest.raises(RateLimitedError):
         await anext(metered.generate(GenerationRequest(TextPrompt("a"), LIMIT + 1)))
     assert backend.requests == []
@@ -198,7 +202,7 @@ async def test_an_answer_that_is_held_back_and_left_counts_what_was_computed(
 ) -> None:
     backend = HoldsBack(lambda _: [*spoken("a", "b", prompt_tokens=5)[:-1], 60.0])
     request = GenerationRequest(TextPrompt("a"), 500)
-    task = asyncio.ensure_future(anext(MeteredBackend(backend, caller).generate(request)))
+    task = asyncio.ensure_future(anext(MeteredBackend(backend, caller, CONTEXT).generate(request)))
     while not backend.requests or backend.requests[0].meter.tokens < 7:
         await asyncio.sleep(0.001)
     task.cancel()

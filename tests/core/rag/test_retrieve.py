@@ -59,11 +59,11 @@ async def test_best_chunks_come_first() -> None:
     assert await documents_for("the cat sleeps on the sofa") == ["cat", "cat2", "dog"]
 
 
-async def test_question_is_embedded_as_a_query_in_the_scope_of_who_asks() -> None:
+async def test_question_is_embedded_as_a_query() -> None:
     embedder = FakeEmbedder()
-    await Retriever(await filled(), embedder).search("cat", OPTIONS, scope="key 7")
+    await Retriever(await filled(), embedder).search("cat", OPTIONS)
     (request,) = embedder.requests
-    assert (request.inputs, request.input_type, request.scope) == (["cat"], "query", "key 7")
+    assert (request.inputs, request.input_type) == (["cat"], "query")
 
 
 async def test_sparse_search_embeds_nothing() -> None:

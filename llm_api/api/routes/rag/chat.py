@@ -31,7 +31,8 @@ async def create_rag_answer(
 
     Where no document covers the question, the answer says so and `sources` is empty.
     """
-    backend = services.models.resolve(body.model)
+    context = services.context(is_streamed=body.is_streamed, is_repeatable=False)
+    backend = services.models.resolve(body.model, context)
     options = to_rag_options(body, to_top_k(body, retrieval.top_k))
     generation = to_generation_request(body, backend.card.defaults)
     rag = RagBackend(backend, retrieval.retriever, retrieval.embedder, options)
@@ -39,5 +40,4 @@ async def create_rag_answer(
     def writer(model: str) -> RagAnswerWriter:
         return RagAnswerWriter(new_head("rag", model, request.app.version))
 
-    asked = Generation(rag, [generation], 1)
-    return await answer(request, asked, writer, is_streamed=body.is_streamed)
+    return await answer(request, Generation(context, rag, [generation]), writer)

@@ -108,7 +108,10 @@ class EngineBackend:
         output = await self._preparer.prepare(request, prompt.text)
         events = self._answer(request, prompt, output)
         if output.call_checks:
-            first, judge = events, partial(self._verdicts, output.call_checks, request.scope)
+            first, judge = (
+                events,
+                partial(self._verdicts, output.call_checks, request.context.scope),
+            )
             events = resampled(
                 request,
                 lambda asked: first if asked is request else self._answer(asked, prompt),
@@ -192,7 +195,7 @@ class EngineBackend:
             limit=min(len(prompt) + request.max_tokens, self._encoder.context_length),
             rules=rules,
             end_tokens=self._vocabulary.end_tokens,
-            scope="" if self._shares_prefixes_publicly else request.scope,
+            scope="" if self._shares_prefixes_publicly else request.context.scope,
         )
 
     def _check_bias(self, request: GenerationRequest) -> None:

@@ -53,7 +53,7 @@ async def resampled(
     spent = Finished("stop", Usage(0, 0))
     best: _Attempt | None = None
     for number in range(ATTEMPTS):
-        attempt = _Attempt(judged, request.is_whole, is_first=number == 0)
+        attempt = _Attempt(judged, request.context.is_whole, is_first=number == 0)
         try:
             async with aclosing(generate(_varied(request, number))) as events:
                 used = 0

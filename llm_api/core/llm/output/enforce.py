@@ -112,7 +112,7 @@ class OutputEnforcer(Generic[Constraint_co]):
         )
         try:
             async with asyncio.timeout(seconds):
-                preparing = await self._threads.start(work, request.scope)
+                preparing = await self._threads.start(work, request.context.scope)
         except TimeoutError as error:
             raise OverloadedError(
                 "Other grammars and schemas are being compiled; try again later.",

@@ -68,15 +68,14 @@ class RagBackend(BorrowingBackend):
 
         Raises before `Started` also what retrieval raises.
         """
-        request = replace(request, may_be_cached=False)  # what documents say changes
         conversation = read_conversation(chat_prompt(request.prompt).messages)
         question, spent = await self._standalone(conversation, request)
-        found = await self._search(question, request.scope)
+        found = await self._search(question)
         if not found:
             for event in _not_covered(question, spent):
                 yield event
             return
-        earlier = await self._earlier(conversation, request.scope)
+        earlier = await self._earlier(conversation)
         admitted = await Grounding(self._backend, request, found, earlier).admit()
         async with aclosing(admitted.events):
             yield admitted.started
@@ -94,17 +93,17 @@ class RagBackend(BorrowingBackend):
         question, finished = await rewrite(self._backend, conversation.history, question, request)
         return question, [finished] if finished else []
 
-    async def _search(self, question: str, scope: str) -> list[Hit]:
-        return await self._retriever.search(question, self._search_options, scope)
+    async def _search(self, question: str) -> list[Hit]:
+        return await self._retriever.search(question, self._search_options)
 
-    async def _earlier(self, conversation: Conversation, scope: str) -> tuple[Hit, ...]:
+    async def _earlier(self, conversation: Conversation) -> tuple[Hit, ...]:
         """The sources of earlier turns, found again: so they are as the documents are now.
 
         Those of questions that had to be rewritten are not.
         """
         earlier = conversation.earlier
         asked = earlier[:1] + [one for one in earlier[1:] if not refers_back(one)]
-        turns = await asyncio.gather(*(self._search(one, scope) for one in asked[:MAX_EARLIER]))
+        turns = await asyncio.gather(*(self._search(one) for one in asked[:MAX_EARLIER]))
         return in_order(turns)
 
     async def _annotated(

@@ -36,7 +36,7 @@ async def rewrite(
 ) -> tuple[str, Finished | None]:
     """The question by itself, or as it is where the model fails; and what the model took.
 
-    The request is made in the scope of `like`, and with its template's variables.
+    The model is asked with the template variables of `like`.
     """
     said = [turn for turn in history if turn.role in ("user", "assistant") and turn.content]
     request = _request(said[-MAX_TURNS:], question, like)
@@ -57,6 +57,4 @@ def _request(turns: Sequence[Message], question: str, like: GenerationRequest) -
     prompt = ChatPrompt((Message("system", _TASK), Message("user", "\n".join(lines))))
     if isinstance(like.prompt, ChatPrompt):
         prompt = replace(prompt, variables=like.prompt.variables)
-    return GenerationRequest(
-        prompt, MAX_TOKENS, Sampling(temperature=0), stop=("\n",), scope=like.scope
-    )
+    return GenerationRequest(prompt, MAX_TOKENS, Sampling(temperature=0), stop=("\n",))

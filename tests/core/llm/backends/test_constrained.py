@@ -22,6 +22,7 @@ from llm_api.core.llm.types import (
     Message,
     OutputFormat,
     RegexFormat,
+    RequestContext,
     Sampling,
     TextPrompt,
     ToolChoice,
@@ -242,7 +243,9 @@ async def test_a_tool_that_cannot_be_held_is_checked_or_named(
     parameters: Schema = {"type": "object", "properties": {"a": part}, "required": ["a"]}
     prompt = ChatPrompt((Message("user", "Call it."),), tools=(ToolSpec("act", "", parameters),))
     choice = ToolChoice("required", frozenset({"act"}), is_parallel=False)
-    asked = GenerationRequest(prompt, 96, tool_choice=choice, is_whole=is_whole)
+    asked = GenerationRequest(
+        prompt, 96, tool_choice=choice, context=RequestContext(is_whole=is_whole)
+    )
     answers = await complete(
         backend, *(replace(asked, sampling=replace(WILD, seed=seed)) for seed in range(6))
     )
@@ -276,7 +279,9 @@ async def test_tools_of_clients_libraries_are_called(backend: EngineBackend, nam
     parameters, _ = CLIENTS_SCHEMAS[name]
     prompt = ChatPrompt((Message("user", "Call it."),), tools=(ToolSpec("act", "", parameters),))
     choice = ToolChoice("required", frozenset({"act"}), is_parallel=False)
-    asked = GenerationRequest(prompt, 200, tool_choice=choice, is_whole=True)
+    asked = GenerationRequest(
+        prompt, 200, tool_choice=choice, context=RequestContext(is_whole=True)
+    )
     [answer] = await complete(backend, replace(asked, sampling=replace(WILD, seed=1)))
     if answer.finished.reason == "tool_calls" and not answer.finished.unenforced:
         draft = jsonschema.validators.validator_for(parameters)

@@ -32,6 +32,7 @@ from llm_api.core.llm.types import (
     Finished,
     GenerationRequest,
     Message,
+    RequestContext,
     Sampling,
     Started,
     TextDelta,
@@ -150,8 +151,8 @@ async def test_a_repeated_prompt_is_found_cached(backend: EngineBackend) -> None
 
 async def test_two_scopes_share_nothing(backend: EngineBackend) -> None:
     request = ask("A secret that nobody else has asked for: 8161723.")
-    await complete(backend, replace(request, scope="alice"))
-    [stranger] = await complete(backend, replace(request, scope="bob"))
+    await complete(backend, replace(request, context=RequestContext("alice")))
+    [stranger] = await complete(backend, replace(request, context=RequestContext("bob")))
     assert stranger.finished.usage.cached_tokens == 0
 
 
@@ -412,8 +413,8 @@ async def test_two_models_on_one_thread_answer_together_as_each_does_alone() -> 
 async def test_public_prefixes_are_shared_between_scopes() -> None:
     request = ask("Something that one key asks, and then another.")
     async with open_backend(replace(OPTIONS, shares_prefixes_publicly=True)) as backend:
-        await complete(backend, replace(request, scope="alice"))
-        [stranger] = await complete(backend, replace(request, scope="bob"))
+        await complete(backend, replace(request, context=RequestContext("alice")))
+        [stranger] = await complete(backend, replace(request, context=RequestContext("bob")))
     assert stranger.finished.usage.cached_tokens > 0
 
 

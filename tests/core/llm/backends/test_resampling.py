@@ -16,6 +16,7 @@ from llm_api.core.llm.types import (
     FinishReason,
     GenerationRequest,
     ReasoningDelta,
+    RequestContext,
     Sampling,
     Started,
     TextDelta,
@@ -28,8 +29,8 @@ from llm_api.core.utils.tokens import TokenMeter
 from tests.core.llm.output.reading import AUTO, request
 from tests.fakes import FakeBackend, Step
 
-WHOLE = replace(request(AUTO), is_whole=True)
-STREAMED = replace(WHOLE, is_whole=False)
+WHOLE = replace(request(AUTO), context=RequestContext(is_whole=True))
+STREAMED = replace(WHOLE, context=RequestContext())
 TEXT, THOUGHT = TextDelta("Let me see."), ReasoningDelta("Hm.")
 START = Started(5)
 WARNED = Started(5, unenforced=("tag",))

@@ -21,6 +21,7 @@ from llm_api.core.llm.types import (
     Message,
     OutputFormat,
     RegexFormat,
+    RequestContext,
     ToolChoice,
     ToolSpec,
 )
@@ -80,7 +81,7 @@ def held() -> Iterator[HeldCompiler]:
 
 def asking(output_format: OutputFormat | None = None, scope: str = "") -> GenerationRequest:
     prompt = ChatPrompt((Message("user", "Hi"),))
-    return GenerationRequest(prompt, 8, output_format=output_format, scope=scope)
+    return GenerationRequest(prompt, 8, output_format=output_format, context=RequestContext(scope))
 
 
 @contextmanager

@@ -96,7 +96,7 @@ def asking(*turns: str, verify: bool = False, top_k: int = 1, max_tokens: int = 
     messages = tuple(
         Message("assistant" if index % 2 else "user", turn) for index, turn in enumerate(turns)
     )
-    generation = GenerationRequest(ChatPrompt(messages), max_tokens, scope="key 7")
+    generation = GenerationRequest(ChatPrompt(messages), max_tokens)
     return Asked(generation, RagOptions(SearchOptions("default", top_k, mode="dense"), verify))
 
 
@@ -126,13 +126,6 @@ async def test_sources_are_in_the_prompt_and_markers_are_limited_to_them() -> No
     assert request.output_format == GrammarFormat(citation_grammar(1))
     assert isinstance(request.prompt, ChatPrompt)
     assert request.prompt.messages[1:] == (Message("user", "when do cats sleep"),)
-
-
-async def test_answer_is_never_one_that_was_kept_as_documents_change() -> None:
-    bench, asked = Bench(), asking("when do cats sleep")
-    generation = replace(asked.generation, may_be_cached=True)
-    await bench.events(replace(asked, generation=generation))
-    assert [one.may_be_cached for one in bench.backend.requests] == [False]
 
 
 async def test_backend_that_follows_no_grammar_gets_none() -> None:

@@ -18,9 +18,7 @@ HISTORY = [
     Message("assistant", "Docker Pro is a paid subscription [1]."),
 ]
 QUESTION = "How much does it cost?"
-LIKE = GenerationRequest(
-    ChatPrompt((Message("user", QUESTION),), {"enable_thinking": False}), 256, scope="key 7"
-)
+LIKE = GenerationRequest(ChatPrompt((Message("user", QUESTION),), {"enable_thinking": False}), 256)
 
 
 async def test_follow_up_becomes_a_question_of_its_own() -> None:
@@ -35,7 +33,7 @@ async def test_model_is_asked_greedily_for_one_short_line() -> None:
     backend = FakeBackend(lambda _: spoken("How much does Docker Pro cost?"))
     await rewrite(backend, HISTORY, QUESTION, LIKE)
     (request,) = backend.requests
-    assert (request.max_tokens, request.stop, request.scope) == (MAX_TOKENS, ("\n",), "key 7")
+    assert (request.max_tokens, request.stop) == (MAX_TOKENS, ("\n",))
     assert request.sampling.temperature == 0
     assert isinstance(request.prompt, ChatPrompt)
     assert request.prompt.variables == {"enable_thinking": False}

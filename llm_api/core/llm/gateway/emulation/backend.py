@@ -93,7 +93,7 @@ class EmulatingBackend:
         self, request: GenerationRequest, needs: Needs
     ) -> AsyncGenerator[Event, None]:
         """Raises GenerationError where no attempt gave a valid answer."""
-        plan = await self._threads.run(partial(make_plan, request, needs), request.scope)
+        plan = await self._threads.run(partial(make_plan, request, needs), request.context.scope)
         self._backend.card.capabilities.check(plan.request)
         prompt, problem = plan.prompt, ""
         bearable: Answer | None = None
@@ -113,7 +113,7 @@ class EmulatingBackend:
                         yield shown
             spent = added(spent, answer.finished)
             try:
-                rest = await self._threads.run(answer.rest, request.scope)
+                rest = await self._threads.run(answer.rest, request.context.scope)
             except InvalidAnswerError as error:
                 problem = str(error)
                 prompt = told_again(prompt, answer.text, problem)
@@ -128,13 +128,13 @@ class EmulatingBackend:
                 f"The model gave no valid answer in {self._attempts} attempts. The last: {problem}"
             )
         end = partial(bearable.rest, bears=True)
-        for event in await self._threads.run(end, request.scope):
+        for event in await self._threads.run(end, request.context.scope):
             yield _with_end(event, spent)
 
 
 def _warned(event: Event, plan: Plan, request: GenerationRequest) -> Event:
     """The start of a stream says beforehand of which functions calls may break their schema."""
-    if not isinstance(event, Started) or request.is_whole:
+    if not isinstance(event, Started) or request.context.is_whole:
         return event
     return replace(event, unenforced=plan.call_check.unenforced)
 

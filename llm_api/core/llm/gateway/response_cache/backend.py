@@ -44,7 +44,7 @@ class CachingBackend(BorrowingBackend):
 
     def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`."""
-        if request.may_be_cached and _is_deterministic(request.sampling):
+        if request.context.may_be_cached and _is_deterministic(request.sampling):
             return self._cached(request)
         return self._backend.generate(request)
 

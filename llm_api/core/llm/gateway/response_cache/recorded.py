@@ -49,7 +49,8 @@ def key_of(request: GenerationRequest, model: str, version: str) -> str:
 
     Whether the answer is streamed does not count: that decides no word of it.
     """
-    asked = replace(request, is_whole=False, meter=TokenMeter())
+    context = replace(request.context, is_whole=False)
+    asked = replace(request, context=context, meter=TokenMeter())
     return sha256(_json([version, model, asked]).encode()).hexdigest()
 
 

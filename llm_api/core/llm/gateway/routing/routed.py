@@ -95,7 +95,7 @@ class RoutedBackend:
             tried.append(replica)
             has_begun = False
             answer = self._ask(replica, request)
-            if request.is_whole:
+            if request.context.is_whole:
                 answer = _complete(answer, request.meter)
             try:
                 async with aclosing(answer) as events:

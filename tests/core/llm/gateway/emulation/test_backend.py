@@ -27,6 +27,7 @@ from llm_api.core.llm.types import (
     OutputFormat,
     ReasoningDelta,
     RegexFormat,
+    RequestContext,
     Started,
     TextDelta,
     TextPrompt,
@@ -494,7 +495,7 @@ async def test_a_strict_tool_is_never_shown_broken() -> None:
 async def test_a_stream_says_beforehand_which_calls_may_be_broken() -> None:
     asked = request(MAY_TAG, tools=TAGS)
     [streamed, *_] = await events_of(says(ONCE), asked)
-    [whole, *_] = await events_of(says(ONCE), replace(asked, is_whole=True))
+    [whole, *_] = await events_of(says(ONCE), replace(asked, context=RequestContext(is_whole=True)))
     assert (streamed, whole) == (Started(5, unenforced=("tag",)), Started(5))
 
 

@@ -15,6 +15,7 @@ from llm_api.core.llm.types import (
     Event,
     Finished,
     GenerationRequest,
+    RequestContext,
     Sampling,
     ServedBy,
     Started,
@@ -28,7 +29,9 @@ from tests.fakes import CARD, FakeBackend, spoken
 def greedy(scope: str = "") -> GenerationRequest:
     """A request that no other test has made."""
     prompt = TextPrompt(uuid4().hex)
-    return GenerationRequest(prompt, 5, Sampling(temperature=0), scope=scope, may_be_cached=True)
+    return GenerationRequest(
+        prompt, 5, Sampling(temperature=0), context=RequestContext(scope, may_be_cached=True)
+    )
 
 
 async def answered(backend: CachingBackend, request: GenerationRequest) -> list[Event]:
@@ -45,7 +48,9 @@ async def test_an_equal_request_gets_the_same_answer_without_the_backend(answers
     backend = CachingBackend(inner, answers, "1")
     request = greedy()
     first = await answered(backend, request)
-    again = await answered(backend, replace(request, is_whole=True))
+    again = await answered(
+        backend, replace(request, context=replace(request.context, is_whole=True))
+    )
     assert len(inner.requests) == 1
     assert first[0] == Started(5, ServedBy("llama", cache="miss"))
     assert again[0] == Started(5, ServedBy("llama", cache="hit"))
@@ -76,7 +81,10 @@ REQUEST = greedy()
 
 @pytest.mark.parametrize(
     "past",
-    [replace(REQUEST, sampling=Sampling(temperature=0.2)), replace(REQUEST, may_be_cached=False)],
+    [
+        replace(REQUEST, sampling=Sampling(temperature=0.2)),
+        replace(REQUEST, context=RequestContext()),
+    ],
     ids=["drawn", "no-store"],
 )
 async def test_what_is_drawn_or_must_not_be_stored_goes_past_the_cache(
@@ -95,7 +103,10 @@ async def test_another_caller_another_model_and_another_version_miss(answers: An
     request = greedy("alice")
     asked = [
         (CachingBackend(FakeBackend(), answers, "1"), request),
-        (CachingBackend(FakeBackend(), answers, "1"), replace(request, scope="bob")),
+        (
+            CachingBackend(FakeBackend(), answers, "1"),
+            replace(request, context=replace(request.context, scope="bob")),
+        ),
         (CachingBackend(other, answers, "1"), request),
         (CachingBackend(FakeBackend(), answers, "2"), request),
         (CachingBackend(FakeBackend(), answers, "1"), request),

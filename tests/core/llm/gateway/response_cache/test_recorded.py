@@ -22,6 +22,7 @@ from llm_api.core.llm.types import (
     JSONFormat,
     Message,
     ReasoningDelta,
+    RequestContext,
     Sampling,
     ServedBy,
     Started,
@@ -86,7 +87,7 @@ CHAT = replace(
         replace(HELLO, stop=("x",)),
         replace(HELLO, top_logprobs=0),
         replace(HELLO, ignore_eos=True),
-        replace(HELLO, scope="alice"),
+        replace(HELLO, context=RequestContext("alice")),
         replace(HELLO, output_format=JSONFormat({})),
     ],
 )
@@ -95,7 +96,9 @@ def test_whatever_decides_the_answer_decides_the_key(other: GenerationRequest) -
 
 
 def test_every_field_of_a_request_but_how_it_is_sent_is_in_the_key() -> None:
-    assert key_of(replace(HELLO, is_whole=True), "m", "1") == key_of(HELLO, "m", "1")
+    assert key_of(replace(HELLO, context=RequestContext(is_whole=True)), "m", "1") == key_of(
+        HELLO, "m", "1"
+    )
     assert key_of(HELLO, "m", "2") != key_of(HELLO, "m", "1")
     assert key_of(HELLO, "n", "1") != key_of(HELLO, "m", "1")
 

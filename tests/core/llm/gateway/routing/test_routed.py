@@ -18,7 +18,15 @@ from llm_api.core.llm.capabilities import Capabilities
 from llm_api.core.llm.gateway.routing.replica import Replica
 from llm_api.core.llm.gateway.routing.routed import RoutedBackend, RoutingLimits
 from llm_api.core.llm.observation import EngineStatus, ReplicaStatus
-from llm_api.core.llm.types import Event, Finished, ServedBy, Started, TextDelta, Usage
+from llm_api.core.llm.types import (
+    Event,
+    Finished,
+    RequestContext,
+    ServedBy,
+    Started,
+    TextDelta,
+    Usage,
+)
 from llm_api.core.utils.distribution import Distribution
 from tests.core.llm.fake_models import ClosableBackend
 from tests.core.llm.gateway.routing.fakes import (
@@ -104,7 +112,7 @@ async def test_a_failure_after_the_first_token_is_the_caller_s_to_know() -> None
 async def test_an_answer_wanted_as_a_whole_is_begun_anew_whenever_it_fails() -> None:
     first, second = plan("a", [Started(5), TextDelta("Hel"), BROKEN]), plan("b")
     async with routed([replica(first), replica(second)]) as backend:
-        events = await events_of(backend, replace(HELLO, is_whole=True))
+        events = await events_of(backend, replace(HELLO, context=RequestContext(is_whole=True)))
     assert events[0] == Started(5, ServedBy("kind-b"))
     assert text_of(events) == "Hello world!"
 
@@ -112,7 +120,7 @@ async def test_an_answer_wanted_as_a_whole_is_begun_anew_whenever_it_fails() -> 
 async def test_leaving_an_answer_wanted_as_a_whole_ends_it() -> None:
     endless = plan("a", [Started(5), TextDelta("Hel"), 60.0])
     async with routed([replica(endless)]) as backend:
-        whole = replace(HELLO, is_whole=True)
+        whole = replace(HELLO, context=RequestContext(is_whole=True))
         waiting = asyncio.create_task(events_of(backend, whole))
         await asyncio.sleep(0.01)
         waiting.cancel()
