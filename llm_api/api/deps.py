@@ -179,7 +179,7 @@ class CallerServices:
     caller: Caller
     _may_be_cached: bool
 
-    def context(self, *, is_streamed: bool, is_repeatable: bool = True) -> RequestContext:
+    def context(self, *, is_streamed: bool, is_repeatable: bool) -> RequestContext:
         """Who asks, and how. Answers of documents and functions, which change, do not repeat."""
         return RequestContext(
             scope=self.caller.key.name,

@@ -22,7 +22,7 @@ async def create_completion(
     request: Request, body: CompletionRequest, services: Services
 ) -> Response:
     """Continue raw text or token ids, in the form of OpenAI's older API."""
-    context = services.context(is_streamed=body.is_streamed)
+    context = services.context(is_streamed=body.is_streamed, is_repeatable=True)
     backend = services.models.resolve(body.model, context)
     requests = to_completion_requests(body, backend.card.defaults)
     generation = Generation(context, backend, requests, body.choices_per_prompt)

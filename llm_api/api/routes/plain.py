@@ -30,7 +30,7 @@ async def generate(
     A model behind a backend that only converses is given the prompt as the user's turn. Where the
     server has keys, send yours as `x-api-key`.
     """
-    context = services.context(is_streamed=False)
+    context = services.context(is_streamed=False, is_repeatable=True)
     backend = services.models.resolve(body.model, context)
     asked = to_generate_request(body, backend.card, services.shared.generate_max_tokens)
     [completion] = await whole(request, Generation(context, backend, [asked]))
@@ -75,6 +75,6 @@ async def chat_stream(request: Request, body: PlainChatRequest, services: Servic
 
 
 def _conversation(body: PlainChatRequest, services: Services, *, is_streamed: bool) -> Generation:
-    context = services.context(is_streamed=is_streamed)
+    context = services.context(is_streamed=is_streamed, is_repeatable=True)
     backend = services.models.resolve(body.model, context)
     return Generation(context, backend, [to_plain_chat_request(body, backend.card.defaults)])

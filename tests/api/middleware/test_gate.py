@@ -255,7 +255,12 @@ async def test_prefixes_are_shared_within_a_key(
         for secret in (SECRET, "sk-bob"):
             await client.post(CHAT, json=chat(), headers={"x-api-key": secret})
             await client.post(CHAT, json=chat(stream=True), headers={"x-api-key": secret})
-    assert [request.context.scope for request in backend.requests] == ["alice", "alice", "bob", "bob"]
+    assert [request.context.scope for request in backend.requests] == [
+        "alice",
+        "alice",
+        "bob",
+        "bob",
+    ]
 
 
 async def test_the_request_log_has_who_asked_and_who_was_refused(

@@ -5,7 +5,7 @@ import httpx2
 import pytest
 
 from llm_api.core.errors import OverloadedError
-from llm_api.core.llm.types import ChatPrompt, GenerationRequest, GrammarFormat
+from llm_api.core.llm.types import ChatPrompt, GenerationRequest, GrammarFormat, RequestContext
 from llm_api.core.rag.answering.answer import NOT_COVERED
 from llm_api.core.rag.answering.citations import citation_grammar
 from tests.api.rag.conftest import Desk, error_of
@@ -142,6 +142,14 @@ def test_what_cannot_be_meant_is_refused_by_name(
     status, *named = error_of(full.post("/v1/rag/chat", **body))
     assert named == [code, param]
     assert status == (404 if code == "model_not_found" else 400)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_answer_is_never_one_that_was_kept_as_documents_change(full: Desk, stream: bool) -> None:
+    ask(full, stream=stream)
+    complete(full, stream=stream)
+    contexts = [request.context for request in full.backend.requests]
+    assert contexts == [RequestContext(is_whole=not stream, may_be_cached=False)] * 2
 
 
 def test_collection_that_is_not_there_is_404(desk: Desk) -> None:
