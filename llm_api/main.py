@@ -12,7 +12,7 @@ from importlib.metadata import version
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,14 +21,12 @@ from llm_api.api.deps import set_services
 from llm_api.api.draining import draining_of
 from llm_api.api.http.bounded_head import BoundedHeadProtocol
 from llm_api.api.metrics.sharing import WorkersFolder
-from llm_api.api.policy import Access
 from llm_api.api.wiring import create_api
-from llm_api.assembly.access import is_loopback, open_access
 from llm_api.assembly.embedders import embedder_kind
+from llm_api.assembly.entrance import Entrance, is_loopback, open_entrance
 from llm_api.assembly.plan import Plan, plan
 from llm_api.assembly.retrieval import has_own_store
 from llm_api.assembly.services import Services, open_services
-from llm_api.assembly.tracing import open_tracing
 from llm_api.config.settings import Settings
 from llm_api.core.utils.freed_memory import return_freed_memory
 from llm_api.core.utils.logs import configure_logs
@@ -40,9 +38,6 @@ from llm_api.server import (
     watch_descriptors,
 )
 from llm_api.workers import serve_workers
-
-if TYPE_CHECKING:
-    from llm_api.api.request_spans import RequestTracer
 
 log = logging.getLogger(__name__)
 
@@ -58,25 +53,12 @@ def create_app(settings: Settings) -> FastAPI:
     Raises ConfigurationError for a bad file, and where others could reach a server that asks for no
     key.
     """
-    return _app(plan(settings), _Entrance.of(settings))
-
-
-@dataclass(frozen=True, slots=True)
-class _Entrance:
-    """What every request passes: who may come in, and what traces it."""
-
-    access: Access
-    tracer: "RequestTracer | None"
-
-    @classmethod
-    def of(cls, settings: Settings) -> "_Entrance":
-        """Raises ConfigurationError."""
-        return cls(open_access(settings), open_tracing(settings))
+    return _app(plan(settings), open_entrance(settings))
 
 
 def _app(
     planned: Plan,
-    entrance: _Entrance,
+    entrance: Entrance,
     on_load: OnLoad | None = None,
     metrics_folder: WorkersFolder | None = None,
 ) -> FastAPI:
@@ -153,7 +135,7 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
             failures.append(error)
             server.should_exit = True
 
-    planned, entrance = plan(settings), _Entrance.of(settings)
+    planned, entrance = plan(settings), open_entrance(settings)
     _warn(settings)
     planned = planned.with_files()  # fetched, or refused, before anything listens
     if settings.workers > 1:
@@ -185,7 +167,7 @@ def create_worker(planned: Plan, metrics_folder: Path) -> FastAPI:
     let_streams_finish()
     try:
         folder = WorkersFolder(metrics_folder, str(os.getpid()))
-        return _app(planned, _Entrance.of(planned.settings), metrics_folder=folder)
+        return _app(planned, open_entrance(planned.settings), metrics_folder=folder)
     except Exception:
         # Beyond this border multiprocessing would print the traceback past the log.
         log.exception("the worker cannot start")

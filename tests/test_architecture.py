@@ -110,7 +110,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
-    "docstring_parser": frozenset({"llm_api.core.functions.docstrings"}),
+    "docstring_parser": frozenset({"llm_api.core.functions.spec"}),
     "prometheus_client": frozenset(
         f"llm_api.api.metrics.{name}" for name in ("exposition", "families", "sharing")
     ),

@@ -26,9 +26,9 @@ from llm_api.core.access.keys import USER_SCOPES
 from llm_api.core.functions.builtin.weather.functions import Weather
 from llm_api.core.functions.catalog import FunctionCatalog
 from llm_api.core.functions.plugins import builtin_plugins, file_plugins, load_plugins
+from llm_api.core.functions.python_function import FunctionThreads
 from llm_api.core.functions.registry import function_registry
 from llm_api.core.functions.runner import FunctionRunner
-from llm_api.core.functions.threads import FunctionThreads
 from scripts.settings_pages import with_table
 from scripts.stress.__main__ import CASES
 from tests.cli.command import llm_api

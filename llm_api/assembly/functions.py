@@ -19,10 +19,9 @@ from llm_api.core.functions.plugins import (
     load_plugins,
     package_plugins,
 )
-from llm_api.core.functions.python_function import PythonFunction
+from llm_api.core.functions.python_function import FunctionThreads, PythonFunction
 from llm_api.core.functions.registry import declare, function_registry
 from llm_api.core.functions.runner import FunctionRunner, Functions
-from llm_api.core.functions.threads import FunctionThreads
 from llm_api.core.functions.types import Origin
 
 

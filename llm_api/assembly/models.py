@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
+from typing import TypeAlias
 
 import httpx2
 
@@ -18,11 +20,16 @@ from llm_api.config.settings import Settings
 from llm_api.core.llm.backend import Backend, GenerationDefaults, ModelCard, OwnedBackend
 from llm_api.core.llm.backends.upstream_backend import UpstreamBackend, UpstreamOptions
 from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.llm.gateway.response_cache.backend import Answers, CachingBackend
+from llm_api.core.llm.gateway.response_cache.memory_answers import MemoryAnswers
 from llm_api.core.llm.gateway.routing.replica import Replica
 from llm_api.core.llm.gateway.routing.routed import RoutedBackend, RoutingLimits
 from llm_api.core.llm.residency.keeper import KeptModel
 from llm_api.core.llm.residency.plan import ResidencyLimits
 from llm_api.core.llm.residency.registry import ModelRegistry
+
+Wrap: TypeAlias = Callable[[Backend], Backend]
+"""What puts something before a backend, which is asked in its stead."""
 
 UPSTREAM_TEMPERATURE = 1.0
 """What the protocols of other servers take for the default; some models accept no other."""
@@ -33,7 +40,7 @@ async def open_models(
     chosen: ChosenModels,
     files: Sequence[FoundModel],
     compute: ComputeThread,
-    wrap: Callable[[Backend], Backend] | None = None,
+    wrap: Wrap | None = None,
 ) -> AsyncGenerator[ModelRegistry, None]:
     """Every chosen model, freed on exit. `files` are those of `chosen.gguf`, in its order.
 
@@ -187,3 +194,26 @@ def _upstream(replica: ChosenReplica, settings: Settings) -> UpstreamOptions:
 def _origin(url: str) -> str:
     """The server's name for the log, without what may be secret in its URL."""
     return httpx2.URL(url).netloc.decode()
+
+
+@asynccontextmanager
+async def open_response_cache(settings: Settings) -> AsyncGenerator[Wrap | None, None]:
+    """What puts the cache before a backend; None where it is off. Connects to nothing yet."""
+    if settings.response_cache == "off":
+        yield None
+        return
+    async with _open_answers(settings) as answers:
+        yield partial(CachingBackend, answers=answers, version=version("llm_api"))
+
+
+@asynccontextmanager
+async def _open_answers(settings: Settings) -> AsyncGenerator[Answers, None]:
+    seconds = settings.response_cache_seconds
+    if settings.response_cache == "memory" or settings.redis_url is None:
+        yield MemoryAnswers(settings.response_cache_bytes, seconds)
+        return
+    # Imported where it is chosen: it takes longer than a start without it should.
+    from llm_api.core.llm.gateway.response_cache.redis_answers import RedisAnswers
+
+    async with aclosing(RedisAnswers(settings.redis_url.get_secret_value(), seconds)) as answers:
+        yield answers

@@ -11,9 +11,8 @@ from functools import partial
 
 from llm_api.assembly.embedders import embedder_kind, find_embedders
 from llm_api.assembly.functions import open_functions
-from llm_api.assembly.models import open_models
+from llm_api.assembly.models import open_models, open_response_cache
 from llm_api.assembly.plan import Plan
-from llm_api.assembly.response_cache import open_response_cache
 from llm_api.assembly.retrieval import has_own_store, open_retrieval
 from llm_api.config.settings import Settings
 from llm_api.core.embeddings.registry import EmbedderRegistry

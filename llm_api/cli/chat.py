@@ -87,8 +87,8 @@ def _server(
     options: dict[str, int | float],
     api_key: str | None,
 ) -> AbstractContextManager[Talker]:
+    from llm_api.cli.remote_server import default_url, key_for
     from llm_api.cli.server_talker import server_talker
-    from llm_api.cli.server_url import default_url, key_for
 
     key = key_for(settings, url, api_key)
     return server_talker(url or default_url(settings), model, dict(options), key)

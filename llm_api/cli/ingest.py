@@ -70,7 +70,7 @@ def ingest(
     folder of the same name is never replaced. Ends with 1 if a file could not be stored.
     """
     from llm_api.cli.files import find_files
-    from llm_api.cli.server_url import default_url, key_for
+    from llm_api.cli.remote_server import default_url, key_for
     from llm_api.config.settings import load_settings
 
     if local and url is not None:

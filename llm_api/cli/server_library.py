@@ -9,8 +9,7 @@ from typing import Any
 import httpx2
 
 from llm_api.cli.files import ROOT_FIELD, FoundFile, StoredFile
-from llm_api.cli.refusals import code_of, message_of, refusal
-from llm_api.cli.server_url import checked_url, key_headers
+from llm_api.cli.remote_server import checked_url, code_of, key_headers, message_of, refusal
 from llm_api.core.errors import (
     CollectionNotFoundError,
     GenerationError,

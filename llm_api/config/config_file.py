@@ -16,8 +16,7 @@ from pydantic_core import ErrorDetails
 from llm_api.config.mcp_servers import MCPServerEntry
 from llm_api.config.model_entry import ModelEntry, ReplicaEntry
 from llm_api.config.problems import KIND_IN_WORDS, allowed_values, shown
-from llm_api.config.section import Section
-from llm_api.config.sections.field_types import Text
+from llm_api.config.sections.field_types import Section, Text
 from llm_api.config.settings import ConfigurationError, Settings
 from llm_api.config.yaml_text import InvalidYamlError, parse_yaml
 

@@ -20,8 +20,7 @@ from pydantic import Field, StrictInt, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
 from llm_api.config.problems import shown
-from llm_api.config.section import Section
-from llm_api.config.sections.field_types import Text
+from llm_api.config.sections.field_types import Section, Text
 from llm_api.config.settings import ConfigurationError
 from llm_api.config.yaml_text import InvalidYamlError, parse_yaml, to_yaml
 from llm_api.core.access.keys import SCOPES, USER_SCOPES, ApiKey, Limits, Scope

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AnyHttpUrl, Field, SecretStr, StrictFloat, model_validator
 
-from llm_api.config.section import Section
-from llm_api.config.sections.field_types import HomePath, Text
+from llm_api.config.sections.field_types import HomePath, Section, Text
 from llm_api.core.functions.mcp_servers import Address, Endpoint, MCPServer, Program
 
 DEFAULT_START_SECONDS = 20.0

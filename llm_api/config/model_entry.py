@@ -13,8 +13,7 @@ from pydantic import (
     StrictInt,
 )
 
-from llm_api.config.section import Section
-from llm_api.config.sections.field_types import HomePath, Text
+from llm_api.config.sections.field_types import HomePath, Section, Text
 from llm_api.config.sections.gateway import HuggingFaceMode
 from llm_api.config.sections.models import BackendName, KvCacheType
 from llm_api.config.settings import ConfigurationError

@@ -14,14 +14,15 @@ from llm_api.config.problems import explain
 from llm_api.config.sections.access import AccessSettings
 from llm_api.config.sections.embeddings import EmbeddingSettings
 from llm_api.config.sections.functions import FunctionSettings
-from llm_api.config.sections.gateway import GatewaySettings
+from llm_api.config.sections.gateway import GatewaySettings, ResponseCacheSettings
 from llm_api.config.sections.models import ModelSettings
-from llm_api.config.sections.plain import PlainSettings
-from llm_api.config.sections.request_log import RequestLogSettings
-from llm_api.config.sections.response_cache import ResponseCacheSettings
 from llm_api.config.sections.retrieval import RetrievalSettings
-from llm_api.config.sections.server import ServerSettings
-from llm_api.config.sections.tracing import TracingSettings
+from llm_api.config.sections.server import (
+    PlainSettings,
+    RequestLogSettings,
+    ServerSettings,
+    TracingSettings,
+)
 from llm_api.core.errors import LLMAPIError
 
 

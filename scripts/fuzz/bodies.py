@@ -20,9 +20,8 @@ from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
 from llm_api.core.embeddings.registry import EmbedderRegistry
 from llm_api.core.functions.builtin.dates import get_weekday
-from llm_api.core.functions.python_function import PythonFunction
+from llm_api.core.functions.python_function import FunctionThreads, PythonFunction
 from llm_api.core.functions.registry import declare
-from llm_api.core.functions.threads import FunctionThreads
 from llm_api.core.functions.types import Origin
 from scripts.fuzz.near_schema import ANYTHING, ODD_ONE_IN, NearSchema
 from scripts.fuzz.rounds import Target

@@ -12,9 +12,8 @@ import pytest
 from fastapi import FastAPI
 
 from llm_api.core.functions.builtin.dates import get_weekday
-from llm_api.core.functions.python_function import PythonFunction
+from llm_api.core.functions.python_function import FunctionThreads, PythonFunction
 from llm_api.core.functions.registry import declare
-from llm_api.core.functions.threads import FunctionThreads
 from llm_api.core.functions.types import Origin, Problem
 from tests.api.test_bad_input import RAW_BODIES, assert_envelope
 from tests.fakes import FakeServices

@@ -18,9 +18,8 @@ from llm_api.api.mcp_server import MCP_PATH
 from llm_api.api.policy import Access
 from llm_api.api.wiring import create_api
 from llm_api.core.functions.mcp_functions import open_mcp_servers
-from llm_api.core.functions.python_function import PythonFunction
+from llm_api.core.functions.python_function import FunctionThreads, PythonFunction
 from llm_api.core.functions.registry import declare
-from llm_api.core.functions.threads import FunctionThreads
 from llm_api.core.functions.types import Origin
 from tests.api.test_bad_input import assert_envelope
 from tests.core.functions.mcp_fakes import http_peer, stdio_peer

@@ -6,9 +6,8 @@ import httpx2
 import pytest
 
 from llm_api.core.functions.builtin.dates import get_weekday
-from llm_api.core.functions.python_function import PythonFunction
+from llm_api.core.functions.python_function import FunctionThreads, PythonFunction
 from llm_api.core.functions.registry import declare
-from llm_api.core.functions.threads import FunctionThreads
 from llm_api.core.functions.types import Origin
 from llm_api.core.llm.gateway.response_cache.backend import CachingBackend
 from llm_api.core.llm.gateway.response_cache.memory_answers import MemoryAnswers

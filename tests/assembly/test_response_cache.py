@@ -2,7 +2,7 @@
 
 import pytest
 
-from llm_api.assembly.response_cache import open_response_cache
+from llm_api.assembly.models import open_response_cache
 from llm_api.config.settings import ConfigurationError, load_settings
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.types import (

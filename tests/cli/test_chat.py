@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_api.cli.server_url import key_for
+from llm_api.cli.remote_server import key_for
 from llm_api.config.settings import load_settings
 from llm_api.core.llm.files.installed import default_model_path
 from tests.cli.chat_server import ChatServer, running_chat_server

@@ -1,9 +1,9 @@
-"""Types of settings that several sections share, and how their text is read."""
+"""What sections are made of: types of fields that several share, and the base of the file's."""
 
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import NoDecode
 
 
@@ -37,3 +37,11 @@ def expand_home(path: Path) -> Path:
 Text = Annotated[str, Field(min_length=1)]
 HomePath = Annotated[Path, AfterValidator(expand_home)]
 Names = Annotated[tuple[Text, ...], NoDecode, BeforeValidator(split)]
+
+
+class Section(BaseModel):
+    """A mapping in the file. Its values appear in no error of Pydantic's."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True
+    )

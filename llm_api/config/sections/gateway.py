@@ -1,8 +1,8 @@
-"""The servers that generate text for this one, and how long they may take."""
+"""The servers that generate text for this one, their time limits, and answers given again."""
 
 from typing import Annotated, Literal
 
-from pydantic import AnyHttpUrl, BaseModel, BeforeValidator, Field, SecretStr
+from pydantic import AnyHttpUrl, BaseModel, BeforeValidator, ByteSize, Field, SecretStr
 
 from llm_api.config.sections.field_types import HomePath, Text, lower
 
@@ -71,4 +71,23 @@ class GatewaySettings(BaseModel):
         ge=0.1,
         allow_inf_nan=False,
         description="Seconds between two health checks of a model's replicas, if it has several.",
+    )
+
+
+CacheKind = Annotated[Literal["off", "memory", "redis"], BeforeValidator(lower)]
+
+
+class ResponseCacheSettings(BaseModel):
+    response_cache: CacheKind = Field(
+        default="off",
+        description="Where answers to requests at temperature 0 or with a seed are kept, to be"
+        " given again: `off`, `memory`, or `redis` at `REDIS_URL`.",
+    )
+    response_cache_bytes: ByteSize = Field(
+        default=ByteSize(64 * 1024 * 1024),
+        ge=1024,
+        description="Memory that they may take, such as `64MiB`. In Redis its `maxmemory` says it.",
+    )
+    response_cache_seconds: int = Field(
+        default=3600, ge=1, description="How long an answer is kept."
     )

@@ -1,11 +1,12 @@
-"""Where the server listens, and what it logs."""
+"""How the server is reached, what its plain endpoints allow, and what it records of requests."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import AnyHttpUrl, BaseModel, BeforeValidator, ByteSize, Field, model_validator
 
-from llm_api.config.sections.field_types import Text, upper
+from llm_api.config.sections.field_types import HomePath, Text, upper
 
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(upper)
@@ -70,3 +71,58 @@ class ServerSettings(BaseModel):
 def networks_of(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     """The networks of a comma-separated list; an address is one of its own. Raises ValueError."""
     return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())
+
+
+class RequestLogSettings(BaseModel):
+    log_file: HomePath = Field(
+        default=Path("logs/log.jsonl"),
+        description="The request log, a line of JSON for each request; `/dev/null`: none.",
+    )
+    log_max_bytes: ByteSize = Field(
+        default=ByteSize(100_000_000),
+        ge=4096,
+        description="Size from which the request log is begun anew, such as `100MB`.",
+    )
+    log_backups: int = Field(
+        default=5, ge=0, le=1000, description="Earlier files of it that are kept: `log.jsonl.1`, …"
+    )
+    log_content: bool = Field(
+        default=False, description="Write prompts and answers into the request log as well."
+    )
+
+
+class TracingSettings(BaseModel):
+    """By OpenTelemetry's own names. Its SDK reads its other variables from the environment."""
+
+    otel_exporter_otlp_endpoint: AnyHttpUrl | None = Field(
+        default=None,
+        description=(
+            "Collector that gets traces, such as `http://127.0.0.1:4318`; needs `llm_api[tracing]`."
+        ),
+    )
+    otel_exporter_otlp_traces_endpoint: AnyHttpUrl | None = Field(
+        default=None, description="The same, when its URL is used as it stands."
+    )
+    otel_exporter_otlp_protocol: Literal["http/protobuf"] = Field(
+        default="http/protobuf", description="How traces travel: `http/protobuf` alone."
+    )
+    otel_traces_exporter: Literal["otlp", "none"] = Field(
+        default="otlp", description="`none` sends no traces."
+    )
+
+    @property
+    def traces_url(self) -> str | None:
+        """Where spans are posted; None where no traces are wanted."""
+        if self.otel_traces_exporter == "none":
+            return None
+        if self.otel_exporter_otlp_traces_endpoint is not None:
+            return str(self.otel_exporter_otlp_traces_endpoint)
+        if self.otel_exporter_otlp_endpoint is not None:
+            return str(self.otel_exporter_otlp_endpoint).rstrip("/") + "/v1/traces"
+        return None
+
+
+class PlainSettings(BaseModel):
+    generate_max_tokens: int = Field(
+        default=200, ge=1, description="Tokens that `POST /generate` may be asked for at most."
+    )

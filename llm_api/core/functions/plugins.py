@@ -18,9 +18,8 @@ from uuid import uuid4
 
 from llm_api.core.functions.catalog import FunctionCatalog
 from llm_api.core.functions.one_line import describe
-from llm_api.core.functions.python_function import PythonFunction
+from llm_api.core.functions.python_function import FunctionThreads, PythonFunction
 from llm_api.core.functions.registry import Declaration, FunctionRegistry, is_within
-from llm_api.core.functions.threads import FunctionThreads
 from llm_api.core.functions.types import Origin, Problem
 
 logger = logging.getLogger(__name__)

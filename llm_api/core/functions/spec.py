@@ -3,17 +3,18 @@
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import NoneType
 from typing import Annotated, Any, Optional, get_args, get_origin
 
+from docstring_parser import ParseError, parse
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
 
 from llm_api.core.errors import InvalidFunctionError
 from llm_api.core.functions.annotations import parameter_types
 from llm_api.core.functions.arguments import Arguments
-from llm_api.core.functions.docstrings import read_docstring
-from llm_api.core.functions.schema import json_schema
 from llm_api.core.functions.types import FunctionSpec
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # what OpenAI's API accepts
@@ -110,3 +111,60 @@ def _model(fields: Mapping[str, tuple[Any, FieldInfo]]) -> tuple[type[BaseModel]
         wrong = ", ".join(fields)
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InvalidFunctionError(f"the type of {wrong} has no JSON Schema: {reason}") from error
+
+
+_MAPS_OF_SCHEMAS = frozenset({"properties", "patternProperties", "$defs"})
+_VALUES = frozenset({"default", "const", "enum", "examples"})
+
+
+class _Generator(GenerateJsonSchema):
+    # A default without JSON form is left out: the function itself still has it.
+    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - theirs
+
+
+def json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of what validates as this model, without the titles that Pydantic makes up."""
+    schema: dict[str, Any] = _without_titles(model.model_json_schema(schema_generator=_Generator))
+    # The first keys are those a reader needs first.
+    return {"type": "object", "properties": {}} | schema
+
+
+def _without_titles(schema: Any) -> Any:
+    """The same schema. A property that is called title, and values, keep theirs."""
+    if isinstance(schema, list):
+        return [_without_titles(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tidy = {}
+    for key, value in schema.items():
+        if key in _MAPS_OF_SCHEMAS:
+            tidy[key] = {name: _without_titles(inner) for name, inner in value.items()}
+        elif key != "title":
+            tidy[key] = value if key in _VALUES else _without_titles(value)
+    return tidy
+
+
+@dataclass(frozen=True, slots=True)
+class Documentation:
+    """The prose without its sections, and a line for each parameter that is described."""
+
+    description: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_docstring(text: str | None) -> Documentation:
+    """The parts of a docstring; one that cannot be parsed is all description. Pure."""
+    clean = inspect.cleandoc(text or "")
+    try:
+        parsed = parse(clean)
+    except ParseError:
+        return Documentation(clean)
+    return Documentation(
+        (parsed.description or "").strip(),
+        {
+            name.strip().lstrip("*"): " ".join(parameter.description.split())
+            for parameter in parsed.params
+            if parameter.description
+            for name in parameter.arg_name.split(",")  # NumPy: `a, b : int`
+        },
+    )

@@ -6,9 +6,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from llm_api.core.functions.python_function import PythonFunction
+from llm_api.core.functions.python_function import FunctionThreads, PythonFunction
 from llm_api.core.functions.registry import declare
-from llm_api.core.functions.threads import FunctionThreads
 from llm_api.core.functions.types import FunctionSpec, Origin
 
 ORIGIN = Origin("file", "tests.py")

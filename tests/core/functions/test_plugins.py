@@ -16,9 +16,9 @@ from llm_api.core.functions.plugins import (
     load_plugins,
     package_plugins,
 )
+from llm_api.core.functions.python_function import FunctionThreads
 from llm_api.core.functions.registry import FunctionRegistry, function_registry
 from llm_api.core.functions.runner import FunctionRunner
-from llm_api.core.functions.threads import FunctionThreads
 from llm_api.core.functions.types import Origin
 
 TIP = '''

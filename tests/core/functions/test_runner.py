@@ -23,8 +23,8 @@ from llm_api.core.errors import (
     InvalidArgumentsError,
     LLMAPIError,
 )
+from llm_api.core.functions.python_function import FunctionThreads
 from llm_api.core.functions.runner import FunctionRunner
-from llm_api.core.functions.threads import FunctionThreads
 from llm_api.core.functions.types import FunctionResult
 from tests.core.functions.fakes import RemoteFunction, python_function
 from tests.live import PATIENCE_SECONDS

@@ -1,6 +1,10 @@
-"""Who may come in, out of the settings."""
+"""What every request passes first, out of the settings: who may come in, and what traces it."""
 
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -12,6 +16,22 @@ from llm_api.config.settings import ConfigurationError, Settings
 from llm_api.core.access.counters import Counters, MemoryCounters
 from llm_api.core.access.keys import ApiKey, Keyring, Limits, digest_of
 from llm_api.core.access.limiter import Limiter
+
+if TYPE_CHECKING:
+    from llm_api.api.request_spans import RequestTracer
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """The limiter of `access` is the caller's to close; the tracer, if any, to be entered."""
+
+    access: Access
+    tracer: "RequestTracer | None"
+
+
+def open_entrance(settings: Settings) -> Entrance:
+    """Both, without a connection. Blocks. Raises what `open_access` and `open_tracing` raise."""
+    return Entrance(open_access(settings), open_tracing(settings))
 
 
 def open_access(settings: Settings) -> Access:
@@ -91,3 +111,20 @@ def _allowed_hosts(settings: Settings, *, is_open: bool) -> frozenset[str] | Non
     own = f"[{settings.host}]" if ":" in settings.host else settings.host
     names = {own, *settings.allowed_hosts}
     return LOOPBACK_HOSTS | {name.lower() for name in names}
+
+
+def open_tracing(settings: Settings) -> "RequestTracer | None":
+    """A tracer to be entered; None where the settings want no traces: then nothing is imported.
+
+    Raises ConfigurationError where its packages are not installed.
+    """
+    url = settings.traces_url
+    if url is None:
+        return None
+    try:
+        from llm_api.api.request_spans import RequestTracer, otlp_processor
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT: traces need more packages: pip install 'llm_api[tracing]'"
+        ) from error
+    return RequestTracer(partial(otlp_processor, url), version("llm_api"))

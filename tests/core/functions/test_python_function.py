@@ -8,7 +8,7 @@ from contextvars import ContextVar
 import pytest
 
 from llm_api.core.errors import FunctionsBusyError
-from llm_api.core.functions.threads import FunctionThreads
+from llm_api.core.functions.python_function import FunctionThreads
 from tests.live import PATIENCE_SECONDS, wait_until
 
 variable: ContextVar[str] = ContextVar("variable")

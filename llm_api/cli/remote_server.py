@@ -1,10 +1,10 @@
-"""Where the server is that the settings describe, with which key, and what is a server's URL."""
+"""The server that a command talks to: its URL, the key for it, and what its refusals say."""
 
 from typing import TYPE_CHECKING
 
 import httpx2
 
-from llm_api.core.errors import InvalidRequestError
+from llm_api.core.errors import GenerationError, InvalidRequestError
 from llm_api.core.upstream import LOOPBACK
 
 if TYPE_CHECKING:
@@ -43,3 +43,27 @@ def key_for(settings: "Settings", url: str | None, api_key: str | None) -> str |
 
 def key_headers(api_key: str | None) -> dict[str, str]:
     return {} if api_key is None else {"authorization": f"Bearer {api_key}"}
+
+
+def refusal(response: httpx2.Response) -> InvalidRequestError | GenerationError:
+    """The error that an answer without success is here. Its body must have been read."""
+    message = message_of(response)
+    return GenerationError(message) if response.is_server_error else InvalidRequestError(message)
+
+
+def message_of(response: httpx2.Response) -> str:
+    """Its sentence, or the status where it says none."""
+    said = _said(response, "message")
+    return said or f"{response.url} answered {response.status_code} {response.reason_phrase}."
+
+
+def code_of(response: httpx2.Response) -> str | None:
+    """Its code; None where the answer is no refusal of ours."""
+    return _said(response, "code")
+
+
+def _said(response: httpx2.Response, key: str) -> str | None:
+    try:
+        return str(response.json()["error"][key])
+    except (ValueError, KeyError, TypeError):
+        return None
