@@ -95,7 +95,7 @@ class SharedServices(Protocol):
 
 
 class WholeServices(SharedServices, Protocol):
-    """The services as no caller gets them: `assembly.services.Services` fulfils this."""
+    """All services, for the server itself: `assembly.services.Services` fulfils this."""
 
     @property
     def models(self) -> Models: ...

@@ -1,7 +1,7 @@
-"""The last seconds of the service: who may still come, how long the others may stay. Pure ASGI.
+"""The last seconds of the service: which requests are let in, and which may go on. Pure ASGI.
 
 1. A request runs, as long as it takes.
-2. `drain` has been called: whoever comes now is answered 503, except for those who watch.
+2. `drain` has been called: a new request is answered 503, except those of health and metrics.
 3. Its time is up: what has not begun to answer is answered 503, a stream ends in an error frame.
 """
 

@@ -1,4 +1,6 @@
-"""The only place that knows HTTP statuses: every error becomes the envelope here.
+"""Every error becomes the envelope here, and those of the core get their HTTP statuses.
+
+What HTTP itself forbids (a key, a host, a body, a head) is a `Failure` where it is found.
 
 Covers core errors, request validation, 404 and 405, and (through the middleware) bugs.
 A message never holds the text of an internal exception, and is bounded in length.
@@ -141,7 +143,7 @@ def _retry_after(seconds: float) -> Mapping[str, str]:
 
 
 def describe_http(error: HTTPException, method: str, path: str) -> Failure:
-    """What Starlette raises by itself: 404 and 405 foremost. Pure."""
+    """What Starlette raises: 404 and 405 foremost. Pure."""
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
             message, code = f"Unknown request URL: {method} {path}.", "unknown_url"

@@ -1,7 +1,7 @@
 """What is known of one request once it is answered. Derived from the events that answer it.
 
 The middleware puts one `RequestFacts` into the request's state; routes and events fill it in;
-whoever reports on requests reads it when the answer has ended.
+`ReportingMiddleware` reads it when the answer has ended.
 """
 
 import time

@@ -99,7 +99,7 @@ class RequestSpan:
 
 
 def otlp_processor(url: str) -> SpanProcessor:
-    """Posts spans to this URL, from a thread of its own."""
+    """Posts spans to this URL, on its own thread."""
     return BatchSpanProcessor(OTLPSpanExporter(url))
 
 

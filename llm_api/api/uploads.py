@@ -18,7 +18,7 @@ _MAX_FIELD_BYTES = 64 * 1024
 
 
 async def read_form(request: Request, *, max_files: int) -> FormData:
-    """The form; large files of it lie on disk. Whoever has it closes it.
+    """The form; large files of it lie on disk. The caller closes it.
 
     Raises RequestRefusedError for another content type, and for a body that is broken or cut off;
     StorageFullError where there is no room for its files.

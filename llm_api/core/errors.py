@@ -1,4 +1,4 @@
-"""Every error the core raises. Knows no HTTP: statuses live in `api/errors.py` alone.
+"""The errors of the core that a client is told of. Knows no HTTP: `api/errors.py` gives statuses.
 
 LLMAPIError
 ├── InvalidRequestError            the caller must change the request

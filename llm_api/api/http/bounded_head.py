@@ -1,4 +1,4 @@
-"""Bounds of a request's head and trailers, which the parser by itself would read without end."""
+"""Bounds of a request's head and trailers, which the parser would read without end."""
 
 from asyncio import TimerHandle, Transport
 
@@ -26,8 +26,8 @@ class BoundedHeadProtocol(HTTPConnection):
     that and two reads (of 256 KiB at most). It is the head, and in a chunked body what stands
     between two bytes of it: sizes, extensions, and the trailers, which nobody is told of.
 
-    The time counts from the connection on, or from what comes after an answer: whoever connects and
-    says nothing is let go as well.
+    The time counts from the connection on, or from what comes after an answer: a connection on
+    which nothing is sent is closed as well.
     """
 
     head_seconds = 20.0

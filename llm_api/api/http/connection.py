@@ -80,7 +80,7 @@ class HTTPConnection(HttpToolsProtocol):
     """uvicorn's protocol with states: one request at a time, and an end in order.
 
     `limit_concurrency` of uvicorn's configuration is the number of connections: one more is
-    answered 503. Upgrades are not spoken: whoever asks for one is answered in plain HTTP, its body
+    answered 503. Upgrades are not spoken: a request for one is answered in plain HTTP, its body
     read like any other (Java's HttpClient asks for HTTP/2 in every first request).
     """
 

@@ -16,7 +16,7 @@ _FRAMING: Final = (b"transfer-encoding", b"content-length")
 
 
 class HeldFlow(FlowControl):
-    """uvicorn's, which whoever waits for a message resumes: not while the connection holds it."""
+    """uvicorn's flow control, which waiting for a message resumes: not while it is held."""
 
     _is_held = False
 

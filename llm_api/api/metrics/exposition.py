@@ -191,7 +191,7 @@ def _of_engines(engines: Sequence[tuple[str, EngineStatus]]) -> Iterator[Metric]
 
 
 def _of_replicas(replicas: Sequence[tuple[str, ReplicaStatus]]) -> Iterator[Metric]:
-    """Replicas of one name, on one server, are one to whoever watches."""
+    """Replicas of one name on one server have one series."""
     well: dict[tuple[str, ...], float] = {}
     running: Counter[tuple[str, ...]] = Counter()
     for model, replica in replicas:

@@ -13,7 +13,7 @@ PREFIX = "llm_api_"
 
 
 class Collected(Collector):
-    """Families that have been collected, for whoever wants to collect them."""
+    """Families that have been collected, for a registry to collect."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families

@@ -43,7 +43,7 @@ class StreamOptions(RequestModel):
 
 
 class AnswerParameters(RequestModel):
-    """What steers a generation, whoever generates. Null means absent."""
+    """What steers a generation, with any backend. Null means absent."""
 
     n: int | None = Field(
         default=None, ge=1, le=MAX_CHOICES, description="Answers per prompt. Default 1."
