@@ -73,7 +73,7 @@ RESERVED: Final[Mapping[str, tuple[str, str]]] = {
 DOORS: Final[Mapping[str, frozenset[str]]] = {
     "llama_cpp": frozenset(f"llm_api.core.llm.engine.{name}" for name in ("llama_library",)),
     "huggingface_hub": frozenset(
-        {"llm_api.core.llm.files.download", "llm_api.core.embeddings.hub_repository"}
+        {"llm_api.core.llm.files.download", "llm_api.core.embeddings.model_files"}
     ),
     "torch": frozenset(
         {

@@ -10,12 +10,12 @@ from llm_api.config.settings import Settings
 from llm_api.core.embeddings.embedder import EmbedderCard, OwnedEmbedder
 from llm_api.core.embeddings.encoder import Encoder
 from llm_api.core.embeddings.gguf import find_gguf, open_gguf
-from llm_api.core.embeddings.hub_repository import pull_repository
 from llm_api.core.embeddings.local import LocalEmbedder, LocalOptions
-from llm_api.core.embeddings.model_folder import (
+from llm_api.core.embeddings.model_files import (
     DEFAULT_NAME,
     DEFAULT_REPOSITORY,
     model_folder,
+    pull_repository,
     repository,
 )
 from llm_api.core.embeddings.on_demand import OnDemandEmbedder

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_api.core.embeddings.model_folder import DEFAULT_NAME
+from llm_api.core.embeddings.model_files import DEFAULT_NAME
 from scripts.bench.connection import Connection, Reply
 
 

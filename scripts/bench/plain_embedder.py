@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import Body, FastAPI, Response
 from sentence_transformers import SentenceTransformer
 
-from llm_api.core.embeddings.model_folder import DEFAULT_NAME, installed_default
+from llm_api.core.embeddings.model_files import DEFAULT_NAME, installed_default
 
 
 def create_app(model: SentenceTransformer) -> FastAPI:

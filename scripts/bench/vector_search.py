@@ -18,7 +18,7 @@ import numpy.typing as npt
 import psutil
 from qdrant_client import QdrantClient, models
 
-from llm_api.core.rag.opening import VectorStoreOptions, open_vector_store
+from llm_api.assembly.retrieval import VectorStoreOptions, open_vector_store
 from llm_api.core.rag.types import Chunk, Document, Span
 from llm_api.core.rag.vector_store import (
     EmbeddedChunk,

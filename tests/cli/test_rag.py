@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_api.core.embeddings.model_folder import installed_default
+from llm_api.core.embeddings.model_files import installed_default
 from tests.cli.command import llm_api
 from tests.core.embeddings.bert_gguf import write_bert_gguf
 

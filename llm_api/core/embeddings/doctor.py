@@ -2,8 +2,8 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from llm_api.core.embeddings.model_folder import DEFAULT_NAME, model_folder
-from llm_api.core.embeddings.numerics import computes_in_bfloat16
+from llm_api.core.embeddings.model_files import DEFAULT_NAME, model_folder
+from llm_api.core.embeddings.vectors import computes_in_bfloat16
 from llm_api.core.llm.tuning.doctor import Finding
 
 INSTALL = "make setup, or pip install 'llm_api[embeddings]'"

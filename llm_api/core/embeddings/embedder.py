@@ -11,7 +11,10 @@ from llm_api.core.utils.tokens import TokenMeter
 
 InputType: TypeAlias = Literal["query", "document"]
 Vectors: TypeAlias = NDArray[np.float32]
-"""One row for each text."""
+"""Shape (texts, dimension): one row for each text, in their order.
+
+Of unit length where the model or its server normalises, as all-MiniLM-L6-v2 and every GGUF model
+do, and wherever they were shortened. Code that needs cosines normalises."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a model in this process has to do: tokens out of texts, vectors out of tokens. Blocks."""
+"""What a model in this process does: tokens out of texts, vectors out of tokens. Blocks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +7,8 @@ from typing import Protocol, TypeAlias
 from llm_api.core.embeddings.embedder import Vectors
 
 Pause: TypeAlias = Callable[[], None]
+
+Tokenize: TypeAlias = Callable[[Sequence[str]], list[list[int]]]
 
 
 def go_on() -> None:
@@ -63,3 +65,30 @@ class Encoder(Protocol):
     def close(self) -> None:
         """Free the model. Idempotent."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialTokens:
+    """The special tokens that a tokenizer puts before and behind the tokens of every text. Pure."""
+
+    opening: Sequence[int]
+    closing: Sequence[int]
+
+    @classmethod
+    def of(cls, tokenize: Tokenize) -> "SpecialTokens":
+        """Found by comparing the tokens of no text with those of some text."""
+        nothing, something = tokenize(["", "a"])
+        opening = 0
+        while opening < len(nothing) and nothing[opening] == something[opening]:
+            opening += 1
+        return cls(nothing[:opening], nothing[opening:])
+
+    def cut(self, ids: Sequence[int], length: int) -> Sequence[int]:
+        """The first of `ids` that fit into `length`, with what stands behind them."""
+        if len(ids) <= length:
+            return ids
+        return [*ids[: length - len(self.closing)], *self.closing]
+
+    def inside(self, ids: Sequence[int]) -> Sequence[int]:
+        """`ids` without as many at either end as are special; which they are is not looked at."""
+        return ids[len(self.opening) : len(ids) - len(self.closing)]

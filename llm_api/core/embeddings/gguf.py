@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from llm_api.core.embeddings.dimensions import normalised
 from llm_api.core.embeddings.embedder import Vectors
-from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText, Pause
-from llm_api.core.embeddings.special_tokens import SpecialTokens
+from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText, Pause, SpecialTokens
+from llm_api.core.embeddings.vectors import normalised
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.llama_pooling import PoolingContext

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 
 from llm_api.core.embeddings.cache import VectorCache, cache_key
-from llm_api.core.embeddings.dimensions import check_dimension, shorten
 from llm_api.core.embeddings.embedder import (
     EmbedderCard,
     EmbeddingInput,
@@ -26,6 +25,7 @@ from llm_api.core.embeddings.prompts import (
     known_tasks,
     with_prefixes,
 )
+from llm_api.core.embeddings.vectors import check_dimension, shorten
 from llm_api.core.errors import ContextLengthExceededError, InvalidRequestError
 
 TOKENIZED_AT_ONCE = 6_000

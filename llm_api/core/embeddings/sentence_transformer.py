@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llm_api.core.embeddings.embedder import Vectors
-from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText, Pause, go_on
-from llm_api.core.embeddings.numerics import (
+from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText, Pause, SpecialTokens, go_on
+from llm_api.core.embeddings.vectors import (
     Numerics,
     computes_in_bfloat16,
     cosines,
     is_exact_enough,
 )
-from llm_api.core.embeddings.special_tokens import SpecialTokens
 from llm_api.core.errors import ModelFileError
 from llm_api.core.utils.machine import cpu_flags
 

@@ -15,6 +15,9 @@ from llm_api.core.rag.filters import EVERYTHING, Filter
 from llm_api.core.rag.types import Chunk, Document, Metadata
 
 Vector: TypeAlias = npt.NDArray[np.float32]
+"""Shape (dimension,). Of any length on its way in; engines store it scaled to unit length, and give
+it back so. Scores of mode `dense` are cosines, from -1 to 1."""
+
 SearchMode: TypeAlias = Literal["dense", "sparse", "hybrid"]
 Written: TypeAlias = Literal["created", "replaced", "unchanged"]
 

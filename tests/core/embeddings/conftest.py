@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_api.core.embeddings.model_folder import installed_default
+from llm_api.core.embeddings.model_files import installed_default
 from llm_api.core.embeddings.sentence_transformer import (
     SentenceTransformerEncoder,
     SentenceTransformerOptions,

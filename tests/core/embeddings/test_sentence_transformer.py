@@ -11,13 +11,13 @@ import pytest
 
 from llm_api.core.embeddings.embedder import EmbeddingRequest, Vectors
 from llm_api.core.embeddings.encoder import EncoderText, go_on
-from llm_api.core.embeddings.numerics import LEAST_COSINE, LEAST_MEAN_COSINE
 from llm_api.core.embeddings.prompts import choose_treatment
 from llm_api.core.embeddings.sentence_transformer import (
     SentenceTransformerEncoder,
     SentenceTransformerOptions,
     open_sentence_transformer,
 )
+from llm_api.core.embeddings.vectors import LEAST_COSINE, LEAST_MEAN_COSINE
 from llm_api.core.errors import ModelFileError
 from tests.core.embeddings.tiny_models import (
     DIMENSION,

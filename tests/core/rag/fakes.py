@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from llm_api.assembly.retrieval import VectorStoreOptions, open_vector_store
 from llm_api.core.embeddings.embedder import (
     EmbedderCard,
     EmbeddingRequest,
@@ -26,7 +27,6 @@ from llm_api.core.rag.chunking import ChunkSettings
 from llm_api.core.rag.filters import Filter
 from llm_api.core.rag.jobs import IngestJobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
-from llm_api.core.rag.opening import VectorStoreOptions, open_vector_store
 from llm_api.core.rag.prepare import Chunking
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.retrieve import Retriever

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
+from llm_api.assembly.retrieval import VectorStoreOptions, open_vector_store
 from llm_api.core.errors import CollectionNotFoundError
-from llm_api.core.rag.opening import VectorStoreOptions, open_vector_store
 from llm_api.core.rag.vector_store import VectorStore
 from scripts.qdrant_server import NoQdrantError, QdrantServer, running_qdrant
 

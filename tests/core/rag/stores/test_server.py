@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from qdrant_client import QdrantClient
 
+from llm_api.assembly.retrieval import VectorStoreOptions, open_vector_store
 from llm_api.core.errors import (
     CollectionNotFoundError,
     LLMAPIError,
     VectorStoreError,
     VectorStoreUnavailableError,
 )
-from llm_api.core.rag.opening import VectorStoreOptions, open_vector_store
 from llm_api.core.rag.stores.document_store import DocumentStore
 from llm_api.core.rag.stores.layout import Intent, Version
 from llm_api.core.rag.stores.points import AllOf

