@@ -11,6 +11,7 @@ from functools import partial
 from importlib.metadata import version
 from math import ceil
 from pathlib import Path
+from runpy import run_module
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
@@ -207,3 +208,7 @@ def _greeting(server: uvicorn.Server, services: Services) -> Greeting:
 
 def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+if __name__ == "__main__":
+    run_module("llm_api", run_name="__main__")

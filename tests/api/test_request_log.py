@@ -24,7 +24,7 @@ from llm_api.core.llm.types import (
 from tests.api.bodies import chat, completion, embedding, tool
 from tests.core.embeddings.fake_encoder import EMBEDDING_ID
 from tests.fakes import MODEL_ID, FakeBackend, FakeServices, Step, endless, spoken
-from tests.live import wait_until
+from tests.live import PATIENCE_SECONDS, wait_until
 
 CHAT = "/v1/chat/completions"
 LEGACY = "/v1/completions"
@@ -183,7 +183,7 @@ def test_a_client_that_leaves_is_written_as_499(
 ) -> None:
     backend.script = endless
     with pytest.raises(httpx2.ReadTimeout):
-        httpx2.post(base_url + path, json=body, timeout=httpx2.Timeout(0.2, read=0.01))
+        httpx2.post(base_url + path, json=body, timeout=httpx2.Timeout(PATIENCE_SECONDS, read=0.01))
     record = only(services)
     assert (record["status"], record["endpoint"]) == (499, path)
     assert record["prompt_tokens"] is None

@@ -9,7 +9,14 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from llm_api.core.errors import UnsupportedParameterError
-from llm_api.core.llm.output.schemas.json_schema import Place, checked, subschemas
+from llm_api.core.llm.output.schemas.json_schema import (
+    ASSERTING,
+    FORMATS,
+    Place,
+    check_finite,
+    sound,
+    subschemas,
+)
 from llm_api.core.llm.types import JSON
 
 _PARAM: Final = "response_format"
@@ -24,14 +31,18 @@ _KEYWORDS: Final = _TYPING | frozenset(
 )  # fmt: skip
 
 
+_FORMATS: Final = FORMATS - {"unknown"}
+
+
 def native_schema(schema: Mapping[str, JSON]) -> dict[str, JSON]:
-    """The schema as it is sent.
+    """The schema as it is sent: without the formats that assert nothing, which Claude refuses.
 
     Raises UnsupportedParameterError, with the place, for what Claude would not keep to, and
     InvalidRequestError for what nobody can.
     """
-    enforced = checked(schema, _PARAM)
-    for place in subschemas(enforced):
+    root = sound(schema, _PARAM)
+    check_finite(root, _PARAM)
+    for place in subschemas(root):
         if reason := _why_unsupported(place):
             at = f"at '{place.pointer}'" if place.pointer else "at its root"
             raise UnsupportedParameterError(
@@ -39,7 +50,31 @@ def native_schema(schema: Mapping[str, JSON]) -> dict[str, JSON]:
                 f" {reason}.",
                 param=_PARAM,
             )
-    return enforced
+    return _sent(root)
+
+
+def _sent(schema: dict[str, JSON]) -> dict[str, JSON]:
+    return {
+        name: _sent_value(name, value)
+        for name, value in schema.items()
+        if name != "format" or value in ASSERTING
+    }
+
+
+def _sent_value(keyword: str, value: JSON) -> JSON:
+    match keyword, value:
+        case "properties" | "$defs" | "definitions", dict():
+            return {name: _sent_part(part) for name, part in value.items()}
+        case "anyOf" | "allOf", list():
+            return [_sent_part(part) for part in value]
+        case "items" | "additionalProperties", _:
+            return _sent_part(value)
+        case _:
+            return value
+
+
+def _sent_part(schema: JSON) -> JSON:
+    return _sent(schema) if isinstance(schema, dict) else schema
 
 
 def _why_unsupported(place: Place) -> str:
@@ -57,6 +92,9 @@ def _problems(schema: Mapping[str, JSON]) -> Iterator[tuple[bool, str]]:
     """What may be wrong, each with whether it is."""
     for name in sorted(schema.keys() - _KEYWORDS):
         yield True, f"'{name}' cannot be enforced"
+    wanted = schema.get("format")
+    is_foreign = wanted in ASSERTING and wanted not in _FORMATS
+    yield is_foreign, f"the format {wanted!r} cannot be enforced"
     types = schema.get("type")
     is_object = types == "object" or (isinstance(types, list) and "object" in types)
     is_open = is_object and schema.get("additionalProperties") is not False

@@ -198,7 +198,16 @@ CLOSED: dict[str, JSON] = {"additionalProperties": False, "type": "object"}
     ],
 )
 def test_schemas_that_claude_keeps_to(schema: dict[str, JSON]) -> None:
-    assert posted(chat(output_format=JSONFormat(schema)))["output_config"]["format"]["schema"]
+    sent = posted(chat(output_format=JSONFormat(schema)))["output_config"]["format"]["schema"]
+    assert sent == schema
+
+
+def test_a_format_that_asserts_nothing_is_not_sent() -> None:
+    odd: dict[str, JSON] = {"type": "string", "format": "made-up"}
+    schema = CLOSED | {"properties": {"format": odd}, "$defs": {"a": {"anyOf": [odd]}}}
+    sent = posted(chat(output_format=JSONFormat(schema)))["output_config"]["format"]["schema"]
+    string = {"type": "string"}
+    assert sent == CLOSED | {"properties": {"format": string}, "$defs": {"a": {"anyOf": [string]}}}
 
 
 @pytest.mark.parametrize(
@@ -211,6 +220,7 @@ def test_schemas_that_claude_keeps_to(schema: dict[str, JSON]) -> None:
         ({"type": "integer", "minimum": 1}, "'minimum' cannot be enforced"),
         ({"type": "array", "items": {"type": "null"}, "minItems": 2}, "'minItems' must be 0 or 1"),
         ({"oneOf": [{"type": "null"}]}, "'oneOf' cannot be enforced"),
+        ({"type": "string", "format": "regex"}, "the format 'regex' cannot be enforced"),
     ],
 )
 def test_other_schemas_are_refused_with_the_place(schema: dict[str, JSON], words: str) -> None:

@@ -31,7 +31,7 @@ FORMATS: Final = frozenset(
 _BY_PATTERN: Final = PATTERNS.keys() - (FORMATS - {"date", "date-time", "time"})
 """Formats that are enforced as patterns: of days the compiler knows too many, of others nothing."""
 
-_ASSERTING: Final = FORMATS | _BY_PATTERN | {"regex"}
+ASSERTING: Final = FORMATS | _BY_PATTERN | {"regex"}
 """The formats that JSON Schema defines. Others assert nothing, as the specification has it."""
 
 _SCHEMA: Final = (
@@ -284,7 +284,7 @@ class _Enforceable:
         copy: dict[str, JSON] = {}
         for name, value in schema.items():
             if name == "format" and isinstance(value, str):
-                if value in _ASSERTING - _BY_PATTERN:
+                if value in ASSERTING - _BY_PATTERN:
                     copy[name] = value
             elif name in _SCHEMA_MAPPINGS and isinstance(value, dict):
                 copy[name] = {key: self._part(part, opened) for key, part in value.items()}
