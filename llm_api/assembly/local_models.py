@@ -11,6 +11,7 @@ from llm_api.core.llm.backend import GenerationDefaults, ModelCard
 from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.llama_model import ModelOptions
+from llm_api.core.llm.engine.llama_runner import ContextOptions
 from llm_api.core.llm.files.installed import resolve_model
 from llm_api.core.llm.residency.keeper import KeptModel
 from llm_api.core.utils.machine import format_bytes, physical_cores
@@ -81,19 +82,26 @@ def _llama_options(settings: Settings) -> LlamaOptions:
         context_length=settings.context_length,
         parallel=settings.parallel,
         max_queue=settings.max_queue,
-        threads=settings.n_threads or physical_cores(),
+        context=ContextOptions(
+            threads=settings.n_threads or physical_cores(),
+            flash_attention=settings.flash_attention,
+            kv_cache_type=settings.kv_cache_type,
+        ),
         kv_tokens=settings.kv_tokens,
         shares_prefixes_publicly=settings.public_prefixes,
         draft_tokens=settings.draft_tokens,
-        flash_attention=settings.flash_attention,
-        kv_cache_type=settings.kv_cache_type,
-        model=ModelOptions(
-            gpu_layers=settings.gpu_layers,
-            main_gpu=settings.main_gpu,
-            tensor_split=settings.tensor_split,
-            use_mmap=settings.mmap,
-            use_mlock=settings.mlock,
-        ),
+        model=model_options(settings),
+    )
+
+
+def model_options(settings: Settings) -> ModelOptions:
+    """Where the settings put a model's weights."""
+    return ModelOptions(
+        gpu_layers=settings.gpu_layers,
+        main_gpu=settings.main_gpu,
+        tensor_split=settings.tensor_split,
+        use_mmap=settings.mmap,
+        use_mlock=settings.mlock,
     )
 
 

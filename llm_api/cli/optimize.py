@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -202,15 +202,10 @@ def _show_written(progress: Progress, task: TaskID, size: int) -> None:
 def _measure(
     job: _Job, written: dict[str, Path], trial: "Trial", settings: "Settings"
 ) -> "list[Result]":
-    from llm_api.core.llm.engine.llama_model import ModelOptions
+    from llm_api.assembly.local_models import model_options
     from llm_api.core.llm.tuning.comparison import compare
 
-    options = ModelOptions(
-        gpu_layers=settings.gpu_layers,
-        main_gpu=settings.main_gpu,
-        tensor_split=settings.tensor_split,
-        use_mmap=settings.mmap,
-    )
+    options = replace(model_options(settings), use_mlock=False)  # several files, one at a time
     with _progress() as progress:
         task = progress.add_task("measure", total=None)
 

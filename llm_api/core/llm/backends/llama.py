@@ -15,8 +15,7 @@ from llm_api.core.llm.engine.grammar import COMPILER_STACK_BYTES, GrammarCompile
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.llama_runner import (
     ContextOptions,
-    FlashAttention,
-    KvCacheType,
+    ContextSize,
     LlamaRunner,
 )
 from llm_api.core.llm.engine.scheduler import (
@@ -65,17 +64,16 @@ class LlamaOptions:
     share `kv_tokens` of room, and take turns where it is short; None gives each its own.
     Prefixes are shared within one scope only, unless publicly. Up to `draft_tokens` are drafted
     ahead for an answer that repeats its context; None drafts where it pays on this machine.
+    `context` and `model` are handed on whole.
     """
 
     context_length: int
     parallel: int
     max_queue: int
-    threads: int
+    context: ContextOptions
     kv_tokens: int | None = None
     shares_prefixes_publicly: bool = False
     draft_tokens: int | None = None
-    flash_attention: FlashAttention = "auto"
-    kv_cache_type: KvCacheType = "f16"
     model: ModelOptions = field(default_factory=ModelOptions)
 
 
@@ -145,18 +143,15 @@ def _make_runner(model: LlamaModel, options: LlamaOptions) -> tuple[Scheduler, L
     """Allocate the room for requests and warm up. On the thread that computes."""
     is_unified = options.kv_tokens is not None
     slots = options.parallel + (IDLE_SLOTS if is_unified else 0)
-    context = ContextOptions(
+    size = ContextSize(
         kv_tokens=options.kv_tokens or options.context_length * options.parallel,
         slots=slots,
         step_tokens=STEP_TOKENS,
         outputs=max(slots, DRAFTING_STEP_TOKENS),
-        threads=options.threads,
         is_unified=is_unified,
-        flash_attention=options.flash_attention,
-        kv_cache_type=options.kv_cache_type,
     )
     try:
-        runner = LlamaRunner(model, context)
+        runner = LlamaRunner(model, size, options.context)
     except ModelFileError:
         model.close()
         raise
@@ -167,4 +162,4 @@ def _make_runner(model: LlamaModel, options: LlamaOptions) -> tuple[Scheduler, L
         runner.can_trim,
         *_drafting(options, runner),
     )
-    return Scheduler(SlotTable(context.slots, runner.cell_count), limits), runner
+    return Scheduler(SlotTable(size.slots, runner.cell_count), limits), runner

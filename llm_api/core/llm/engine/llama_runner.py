@@ -38,23 +38,31 @@ KvCacheType: TypeAlias = Literal["f16", "q8_0", "q4_0"]
 
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
-    """`kv_tokens` cells in total for `slots` sequences; at most `step_tokens` a step.
+    """How a context computes, as a person chooses it.
+
+    llama.cpp refuses a quantised V without flash attention.
+    """
+
+    threads: int
+    flash_attention: FlashAttention = "auto"
+    kv_cache_type: KvCacheType = "f16"
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSize:
+    """`kv_tokens` cells in total for `slots` sequences; at most `step_tokens` rows a step.
 
     In a unified buffer the sequences share the cells, and a common prefix takes no room twice. In
     a divided one each has its part: a prefix is copied, and no sequence looks through the cells
     of the others for its own.
     `outputs` bounds the rows of a step from which a token is drawn; at least `slots`.
-    llama.cpp refuses a quantised V without flash attention.
     """
 
     kv_tokens: int
     slots: int
     step_tokens: int
     outputs: int
-    threads: int
     is_unified: bool = True
-    flash_attention: FlashAttention = "auto"
-    kv_cache_type: KvCacheType = "f16"
 
 
 class LlamaRunner:
@@ -65,31 +73,33 @@ class LlamaRunner:
     arithmetic is.
     """
 
-    def __init__(self, model: LlamaModel, options: ContextOptions) -> None:
+    def __init__(self, model: LlamaModel, size: ContextSize, options: ContextOptions) -> None:
         """Allocate the KV buffer. Raises ModelFileError where there is not enough memory."""
         self._library = load_library()
         self.model = model
-        self._options = options
-        self._is_unified = options.is_unified or self._needs_keepers()
-        self._context = self._library.llama_init_from_model(model.handle, self._params(options))
+        self._size = size
+        self._is_unified = size.is_unified or self._needs_keepers()
+        self._context = self._library.llama_init_from_model(
+            model.handle, self._params(size, options)
+        )
         if not self._context:
             raise ModelFileError(
-                f"llama.cpp cannot make a context of {options.kv_tokens} tokens: lower"
+                f"llama.cpp cannot make a context of {size.kv_tokens} tokens: lower"
                 " CONTEXT_LENGTH, PARALLEL or KV_TOKENS if memory is short; KV_CACHE_TYPE"
                 f" {options.kv_cache_type} may need FLASH_ATTENTION."
             )
         self._memory = self._library.llama_get_memory(self._context)
         self.cell_count: int = self._library.llama_n_ctx(self._context)
-        self._batch = Batch(self._library, options.step_tokens)
+        self._batch = Batch(self._library, size.step_tokens)
         self._candidates = Candidates(model.vocabulary_size)
         self._samplers: dict[int, tuple[Sampler, DrawingRules]] = {}
         self.can_trim = self._can_trim()
-        self._keeper_offset = options.slots if self.can_trim and self._needs_keepers() else 0
+        self._keeper_offset = size.slots if self.can_trim and self._needs_keepers() else 0
         self._batch.add_keepers(self._keeper_offset)
         self.row_cost = self._measure_row_cost()
 
     def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
-        window = self._options.kv_tokens
+        window = self._size.kv_tokens
         sampler = Sampler(rules, prompt, self._candidates, window)
         self._samplers[sequence_id] = sampler, rules
 
@@ -120,13 +130,13 @@ class LlamaRunner:
             self._context = None
             self.model.close()
 
-    def _params(self, options: ContextOptions) -> Any:
+    def _params(self, size: ContextSize, options: ContextOptions) -> Any:
         params = self._library.llama_context_default_params()
-        params.n_ctx = options.kv_tokens
-        params.n_batch = options.step_tokens
-        params.n_ubatch = options.step_tokens
-        params.n_seq_max = options.slots * (2 if self._needs_keepers() else 1)
-        params.n_outputs_max = max(options.outputs, params.n_seq_max)  # llama.cpp asserts it
+        params.n_ctx = size.kv_tokens
+        params.n_batch = size.step_tokens
+        params.n_ubatch = size.step_tokens
+        params.n_seq_max = size.slots * (2 if self._needs_keepers() else 1)
+        params.n_outputs_max = max(size.outputs, params.n_seq_max)  # llama.cpp asserts it
         params.n_threads = options.threads
         params.n_threads_batch = options.threads
         params.flash_attn_type = {
@@ -156,7 +166,7 @@ class LlamaRunner:
 
         Also warms up: the first request finds graphs and buffers in place.
         """
-        more = min(DRAFT_ROWS, self._options.outputs - 1)
+        more = min(DRAFT_ROWS, self._size.outputs - 1)
         if not more:
             return math.inf
         ratios = [self._time(1 + more) / self._time(1) for _ in range(3)]
@@ -246,7 +256,13 @@ def _is_beginning(drawn: Sequence[Drawn], draft: Sequence[int]) -> bool:
 
 
 class Batch:
-    """A `llama_batch` over numpy arrays of its own, filled anew for each step."""
+    """A `llama_batch` over numpy arrays of its own, filled anew for each step.
+
+    One row for each token of the step: its id, its position in its sequence, whether its logits
+    are wanted, and the one or two sequences that it belongs to (its slot, and that slot's keeper).
+    The rows of a span are neighbours in the order of its tokens; the spans follow one another.
+    Only the first `struct.n_tokens` rows count.
+    """
 
     def __init__(self, library: Any, capacity: int) -> None:
         self._tokens = np.zeros(capacity, dtype=np.int32)

@@ -14,6 +14,7 @@ from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
 from llm_api.core.llm.choices import fan_out
 from llm_api.core.llm.collect import collect
 from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.llm.engine.llama_runner import ContextOptions
 from llm_api.core.llm.residency.keeper import KeptModel, ModelKeeper
 from llm_api.core.llm.residency.plan import ResidencyLimits
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest, Message, Sampling
@@ -21,7 +22,7 @@ from tests.core.llm.tiny_models import PLAIN
 
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 ENDLESS_FOR_SOME = "{% if messages[0].content == 'Go' %}" + ENDLESS + "{% endif %}{{ messages }}"
-OPTIONS = LlamaOptions(256, 2, max_queue=16, threads=1)
+OPTIONS = LlamaOptions(256, 2, max_queue=16, context=ContextOptions(1))
 
 
 def card(name: str) -> ModelCard:

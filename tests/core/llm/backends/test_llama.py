@@ -25,6 +25,7 @@ from llm_api.core.llm.choices import fan_out
 from llm_api.core.llm.collect import Completion, collect
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.llama_model import ModelOptions
+from llm_api.core.llm.engine.llama_runner import ContextOptions
 from llm_api.core.llm.engine.scheduler import Scheduler
 from llm_api.core.llm.files.installed import default_model_path
 from llm_api.core.llm.types import (
@@ -46,7 +47,7 @@ CONTEXT = 512
 GREEDY = Sampling(temperature=0)
 
 
-OPTIONS = LlamaOptions(CONTEXT, parallel=4, max_queue=64, threads=2, draft_tokens=0)
+OPTIONS = LlamaOptions(CONTEXT, parallel=4, max_queue=64, context=ContextOptions(2), draft_tokens=0)
 
 
 @asynccontextmanager
@@ -340,8 +341,8 @@ async def test_a_hundred_abandoned_streams_leave_an_idle_engine(backend: EngineB
 @pytest.mark.parametrize(
     "options",
     [
-        replace(OPTIONS, kv_cache_type="q8_0"),
-        replace(OPTIONS, flash_attention="off"),
+        replace(OPTIONS, context=ContextOptions(2, kv_cache_type="q8_0")),
+        replace(OPTIONS, context=ContextOptions(2, "off")),
         replace(OPTIONS, model=ModelOptions(use_mmap=False)),
         replace(OPTIONS, model=ModelOptions(use_mlock=True, tensor_split=(1.0,))),
     ],
@@ -357,7 +358,7 @@ async def test_every_hardware_setting_answers(options: LlamaOptions) -> None:
     ("options", "named"),
     [
         (replace(OPTIONS, kv_tokens=CONTEXT - 1), "KV_TOKENS"),
-        (replace(OPTIONS, kv_cache_type="q4_0", flash_attention="off"), "FLASH_ATTENTION"),
+        (replace(OPTIONS, context=ContextOptions(2, "off", "q4_0")), "FLASH_ATTENTION"),
         (replace(OPTIONS, model=ModelOptions(tensor_split=(1.0,) * 500)), "TENSOR_SPLIT"),
     ],
 )

@@ -19,7 +19,7 @@ from llm_api.core.llm.choices import fan_out
 from llm_api.core.llm.collect import collect
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
-from llm_api.core.llm.engine.llama_runner import ContextOptions, LlamaRunner
+from llm_api.core.llm.engine.llama_runner import ContextOptions, ContextSize, LlamaRunner
 from llm_api.core.llm.engine.plan import Span, StepPlan, TrimSlot
 from llm_api.core.llm.engine.runner import DrawingRules, NoRoomError
 from llm_api.core.llm.engine.scheduler import Scheduler, SchedulerLimits
@@ -43,7 +43,7 @@ CLEAR_LEAD = 0.004
 difference seen between two ways to compute one text is 0.001."""
 
 # Flash attention adds up in 16 bits, and differences of 0.01 come of that.
-OPTIONS = LlamaOptions(CONTEXT, PARALLEL, max_queue=64, threads=1, flash_attention="off")
+OPTIONS = LlamaOptions(CONTEXT, PARALLEL, max_queue=64, context=ContextOptions(1, "off"))
 BYTES_ONLY = tuple((token, -100.0) for token in range(len(CONTROL_TOKENS)))
 GREEDY = Sampling(temperature=0, logit_bias=BYTES_ONLY)
 
@@ -94,10 +94,8 @@ async def open_backend(
 
 @contextmanager
 def open_runner(path: Path, kv_tokens: int = CONTEXT) -> Iterator[LlamaRunner]:
-    options = ContextOptions(
-        kv_tokens, slots=8, step_tokens=512, outputs=8, threads=1, flash_attention="off"
-    )
-    runner = LlamaRunner(LlamaModel(path, ModelOptions()), options)
+    size = ContextSize(kv_tokens, slots=8, step_tokens=512, outputs=8)
+    runner = LlamaRunner(LlamaModel(path, ModelOptions()), size, OPTIONS.context)
     try:
         yield runner
     finally:
