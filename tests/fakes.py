@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from llm_api.core.embeddings.registry import EmbedderRegistry
+from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.functions.catalog import FunctionCatalog
 from llm_api.core.functions.runner import FunctionRunner, Functions

@@ -11,7 +11,7 @@ import uvicorn
 
 from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
-from llm_api.core.embeddings.registry import EmbedderRegistry
+from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.llm.types import GenerationRequest
 from tests.fakes import FakeBackend, FakeModels, FakeServices, Step, spoken
 

@@ -14,8 +14,8 @@ from starlette.datastructures import Headers
 from llm_api.core.access.caller import Caller
 from llm_api.core.access.metered import MeteredBackend, MeteredEmbedder
 from llm_api.core.embeddings.embedder import Embedder, EmbedderCard
+from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.on_demand import EmbedderState
-from llm_api.core.embeddings.registry import EmbedderRegistry
 from llm_api.core.errors import ModelForbiddenError, ModelNotFoundError
 from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.backend import Backend, ModelCard

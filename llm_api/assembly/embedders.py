@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from llm_api.config.settings import Settings
 from llm_api.core.embeddings.embedder import EmbedderCard, OwnedEmbedder
+from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.encoder import Encoder
 from llm_api.core.embeddings.gguf import find_gguf, open_gguf
 from llm_api.core.embeddings.local import LocalEmbedder, LocalOptions
@@ -19,7 +20,6 @@ from llm_api.core.embeddings.model_files import (
     repository,
 )
 from llm_api.core.embeddings.on_demand import OnDemandEmbedder
-from llm_api.core.embeddings.registry import EmbedderRegistry
 from llm_api.core.embeddings.sentence_transformer import (
     SentenceTransformerOptions,
     open_sentence_transformer,

@@ -25,8 +25,8 @@ from llm_api.core.llm.gateway.response_cache.memory_answers import MemoryAnswers
 from llm_api.core.llm.gateway.routing.replica import Replica
 from llm_api.core.llm.gateway.routing.routed import RoutedBackend, RoutingLimits
 from llm_api.core.llm.residency.keeper import KeptModel
+from llm_api.core.llm.residency.model_registry import ModelRegistry
 from llm_api.core.llm.residency.plan import ResidencyLimits
-from llm_api.core.llm.residency.registry import ModelRegistry
 
 Wrap: TypeAlias = Callable[[Backend], Backend]
 """What puts something before a backend, which is asked in its stead."""

@@ -15,10 +15,10 @@ from llm_api.assembly.models import open_models, open_response_cache
 from llm_api.assembly.plan import Plan
 from llm_api.assembly.retrieval import has_own_store, open_retrieval
 from llm_api.config.settings import Settings
-from llm_api.core.embeddings.registry import EmbedderRegistry
+from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.engine.compute_thread import ComputeThread
-from llm_api.core.llm.residency.registry import ModelRegistry
+from llm_api.core.llm.residency.model_registry import ModelRegistry
 from llm_api.core.llm.types import JSON
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.utils.jsonl_log import JSONLLog

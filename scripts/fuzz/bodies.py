@@ -18,7 +18,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
-from llm_api.core.embeddings.registry import EmbedderRegistry
+from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.functions.builtin.dates import get_weekday
 from llm_api.core.functions.python_function import FunctionThreads, PythonFunction
 from llm_api.core.functions.registry import declare

@@ -10,8 +10,8 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.types import CreateEmbeddingResponse
 
+from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.local import LocalOptions
-from llm_api.core.embeddings.registry import EmbedderRegistry
 from tests.api.bodies import embedding
 from tests.api.test_bad_input import JSON_HEADERS, RAW_BODIES, assert_envelope
 from tests.core.embeddings.fake_encoder import (

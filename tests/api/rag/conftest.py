@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
-from llm_api.core.embeddings.registry import EmbedderRegistry
+from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from tests.core.rag.fakes import FakeEmbedder, open_retrieval
 from tests.fakes import FakeBackend, FakeModels, FakeServices
 from tests.live import live_server

@@ -8,7 +8,7 @@ import pytest
 
 from llm_api.assembly.retrieval import VectorStoreOptions, open_vector_store
 from llm_api.core.access.keys import Limits
-from llm_api.core.embeddings.registry import EmbedderRegistry
+from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.rag.chunking import ChunkSettings
 from llm_api.core.rag.jobs import IngestJobs
 from llm_api.core.rag.loaders.file_loader import FileLoader

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
 from llm_api.assembly.retrieval import VectorStoreOptions
-from llm_api.core.embeddings.registry import EmbedderRegistry
+from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.rag.stores.edge_process import EdgeProcess
 from llm_api.core.rag.vector_store import VectorStore
 from tests.api.rag.conftest import error_of

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
-from llm_api.core.embeddings.registry import EmbedderRegistry
+from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from tests.core.rag.fakes import open_retrieval
 from tests.core.rag.stores.documents import new_document, put
 from tests.fakes import FakeBackend, FakeModels, FakeServices

@@ -6,8 +6,8 @@ import pytest
 from llm_api.core.errors import ModelFileError, ModelNotFoundError
 from llm_api.core.llm.backend import OwnedBackend
 from llm_api.core.llm.observation import EngineStatus
+from llm_api.core.llm.residency.model_registry import ModelRegistry
 from llm_api.core.llm.residency.plan import ResidencyLimits
-from llm_api.core.llm.residency.registry import ModelRegistry
 from llm_api.core.llm.types import GenerationRequest, ServedBy, Started, TextPrompt
 from llm_api.core.utils.distribution import Distribution
 from tests.core.llm.fake_models import ClosableBackend, FakeModel, FakeTimer, settle

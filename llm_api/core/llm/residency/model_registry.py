@@ -1,15 +1,39 @@
 """Which backend serves a model's name, and which models are in memory."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 
 from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.llm.backend import Backend, ModelCard, OwnedBackend
 from llm_api.core.llm.gateway.routing.fallback import FallbackBackend
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency.keeper import KeptModel, ModelKeeper, Timer
-from llm_api.core.llm.residency.on_demand import OnDemandBackend
 from llm_api.core.llm.residency.plan import ModelState, ResidencyLimits
+from llm_api.core.llm.types import Event, GenerationRequest
+
+
+class OnDemandBackend:
+    """Borrows its model for every request. The keeper owns the model, and closes it."""
+
+    def __init__(self, model_id: str, keeper: ModelKeeper) -> None:
+        self._id = model_id
+        self._keeper = keeper
+
+    @property
+    def card(self) -> ModelCard:
+        return self._keeper.card(self._id)
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        async with (
+            self._keeper.borrow(self._id) as backend,
+            aclosing(backend.generate(request)) as events,
+        ):
+            async for event in events:
+                yield event
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        async with self._keeper.borrow(self._id) as backend:
+            return await backend.count_tokens(texts)
 
 
 class ModelRegistry:
