@@ -13,7 +13,10 @@ from llm_api.core.llm.types import Event, GenerationRequest
 
 
 class OnDemandBackend:
-    """Borrows its model for every request. The keeper owns the model, and closes it."""
+    """A model that is in memory only while it is asked for; its card is always known.
+
+    Borrows it for every request. The keeper owns the model, and closes it.
+    """
 
     def __init__(self, model_id: str, keeper: ModelKeeper) -> None:
         self._id = model_id
