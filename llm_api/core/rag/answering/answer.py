@@ -22,7 +22,7 @@ from llm_api.core.llm.types import (
     TextDelta,
     Usage,
 )
-from llm_api.core.rag.answering.citations import find_citations
+from llm_api.core.rag.answering.citations import CitationCursor
 from llm_api.core.rag.answering.conversation import Conversation, chat_prompt, read_conversation
 from llm_api.core.rag.answering.events import Sources, Supported
 from llm_api.core.rag.answering.follow_up import refers_back
@@ -111,21 +111,18 @@ class RagBackend(BorrowingBackend):
     ) -> AsyncGenerator[Event, None]:
         """The events, with a `Citation` behind each marker, and `Supported` before the end."""
         sources = [hit.chunk for hit in admitted.given]
-        text, looked_at = "", 0
+        cursor = CitationCursor(sources)
         async for event in admitted.events:
             match event:
                 case Finished():
                     if self._verifies:
-                        verdicts = await verify(self._embedder, text, sources)
+                        verdicts = await verify(self._embedder, cursor.text, sources)
                         yield Annotation(Supported(tuple(verdicts)))
                     yield replace(event, usage=total_usage([*spent, event]))
                 case TextDelta(delta):
                     yield event
-                    text += delta
-                    if "]" in delta:
-                        found = await asyncio.to_thread(find_citations, text, sources, looked_at)
-                        looked_at = text.rindex("]") + 1
-                        for citation in found:
+                    if cursor.add(delta):
+                        for citation in await asyncio.to_thread(cursor.found):
                             yield Annotation(citation)
                 case _:
                     yield event

@@ -55,6 +55,25 @@ def find_citations(answer: str, sources: Sequence[Chunk], start: int = 0) -> lis
     ]
 
 
+class CitationCursor:
+    """Finds the citations of an answer that comes in pieces, each once."""
+
+    def __init__(self, sources: Sequence[Chunk]) -> None:
+        self._sources = sources
+        self._position = 0
+        self.text = ""
+
+    def add(self, piece: str) -> bool:
+        """Whether the piece may have completed a marker: `found` says which then."""
+        self.text += piece
+        return "]" in piece
+
+    def found(self) -> list[Citation]:
+        """The citations since the last call. Moves behind the last bracket. Blocks."""
+        start, self._position = self._position, self.text.rfind("]") + 1
+        return find_citations(self.text, self._sources, start)
+
+
 def claims(answer: str) -> list[tuple[Span, str]]:
     """The sentences of an answer: their places, and their words with blanks for the markers."""
     words = _MARKER.sub(lambda marker: " " * len(marker.group()), answer)

@@ -4,6 +4,7 @@ from llm_api.core.rag.answering import citations as module
 from llm_api.core.rag.answering.citations import (
     REACH,
     Citation,
+    CitationCursor,
     citation_grammar,
     claims,
     find_citations,
@@ -59,11 +60,11 @@ def test_marker_quotes_what_its_sentence_is_about(
 def test_citations_of_an_answer_in_pieces_are_those_of_the_whole(size: int) -> None:
     answer = "Images are layers [1]. It shares the kernel. [1][2] The Rhein has km [2]. " * 3
     found: list[Citation] = []
-    looked_at = 0
-    for end in range(size, len(answer) + size, size):
-        said = answer[:end]
-        found += find_citations(said, SOURCES, looked_at)
-        looked_at = said.rfind("]") + 1
+    cursor = CitationCursor(SOURCES)
+    for start in range(0, len(answer), size):
+        if cursor.add(answer[start : start + size]):
+            found += cursor.found()
+    assert cursor.text == answer
     assert found == find_citations(answer, SOURCES)
 
 
