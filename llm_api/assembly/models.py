@@ -1,6 +1,6 @@
 """The composition root of models that generate: what runs each of them, opened by its kind.
 
-A backend's module is imported when a model asks for it, since each brings libraries of its own.
+A backend's module is imported when a model needs it, since each imports other libraries.
 """
 
 import time

@@ -32,7 +32,7 @@ class Services:
     """What the API is served from. `started_at` is in Unix seconds.
 
     Without an embedding model there is no retrieval, nor with several workers of which each would
-    keep documents of its own.
+    keep other documents.
     """
 
     models: ModelRegistry
@@ -97,7 +97,7 @@ async def open_embedders(
 ) -> AsyncGenerator[EmbedderRegistry, None]:
     """The embedder that the settings choose, opened by its first request; freed on exit.
 
-    PyTorch computes on a thread of its own, llama.cpp on that of the engines.
+    PyTorch computes on a separate thread, llama.cpp on that of the engines.
     """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="embeddings") as thread:
         own = partial(asyncio.get_running_loop().run_in_executor, thread)

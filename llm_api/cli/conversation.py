@@ -1,4 +1,4 @@
-"""A conversation in the terminal: turns in, answers out as they grow, whoever answers."""
+"""A conversation in the terminal: turns in, answers out as they grow; a `Talker` answers."""
 
 import sys
 from collections.abc import Generator, Iterator, Sequence

@@ -1,6 +1,6 @@
 """A model in this very process as the other side of a conversation.
 
-The model lives on an event loop in a thread of its own; the terminal stays synchronous.
+The model runs on an event loop in a second thread; the terminal stays synchronous.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

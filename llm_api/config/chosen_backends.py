@@ -13,7 +13,7 @@ from llm_api.config.settings import ConfigurationError, Settings, revealed
 
 @dataclass(frozen=True, slots=True)
 class ChosenReplica:
-    """A server that runs a model under a name of its own."""
+    """A server that runs a model, and the name it has there."""
 
     url: str
     model: str

@@ -1,8 +1,8 @@
 """The file of API keys: what it may say, how it is written, and that it is read when it changes.
 
 It holds hashes, never keys. It is written whole, beside itself, with the rights of its owner alone,
-and put in its place in one step: whoever reads it finds the old file or the new one. Comments that
-somebody has put in are lost then.
+and put in its place in one step: a reader finds the old file or the new one. Comments that a person
+has put in are lost then.
 """
 
 import json
@@ -155,7 +155,7 @@ def _locked(path: Path) -> Generator[None, None, None]:
 class WatchedKeys:
     """The keys of a file as it is now. A file that has become unreadable changes nothing.
 
-    Nor does one that has become empty, as a file is while somebody writes it: no keys at all are
+    Nor does one that has become empty, as a file is while it is written: no keys at all are
     `keys: []`.
     """
 

@@ -69,7 +69,7 @@ class ServerSettings(BaseModel):
 
 
 def networks_of(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """The networks of a comma-separated list; an address is one of its own. Raises ValueError."""
+    """The networks of a comma-separated list; an address is a network of one. Raises ValueError."""
     return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())
 
 

@@ -62,7 +62,7 @@ class _Session:
 class MCPClient:
     """Belongs to the running event loop. Connects when it is first used, and again after a loss.
 
-    Each session lives in a task of its own, since the SDK's task groups have to be left by the
+    Each session lives in a separate task, since the SDK's task groups have to be left by the
     task that entered them; calls come from any task. Every method that talks to the server raises
     FunctionFailedError, within the server's `start_seconds` where it cannot be reached.
     """

@@ -40,7 +40,7 @@ def to_json_text(result: CallToolResult) -> str:
 
 
 def bounded(text: str) -> str:
-    """A message of somebody else's, no longer than a model should have to read."""
+    """A message from the other side, no longer than a model should have to read."""
     if len(text) <= MAX_ERROR_CHARACTERS:
         return text
     return f"{text[: MAX_ERROR_CHARACTERS - 1]}…"

@@ -48,7 +48,7 @@ def builtin_plugins(package: str = BUILTIN_PACKAGE) -> Iterator[Plugin]:
 
 
 def file_plugins(folder: Path) -> Iterator[Plugin]:
-    """The files of a folder, each a module of its own that nothing else can import.
+    """The files of a folder, each a separate module that nothing else can import.
 
     They are imported anew for each catalog, so their modules have fresh names.
     """

@@ -80,7 +80,7 @@ class FunctionRunner:
 
 
 def _is_being_cancelled() -> bool:
-    """Whether somebody cancelled this task, as opposed to a function that raised the like."""
+    """Whether this task was cancelled, as opposed to a function that raised CancelledError."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -40,7 +40,7 @@ class Problem:
 
 
 class Function(Protocol):
-    """One function, wherever it runs: in this process, or behind somebody's protocol."""
+    """One function, wherever it runs: in this process, or behind a protocol."""
 
     @property
     def spec(self) -> FunctionSpec: ...
