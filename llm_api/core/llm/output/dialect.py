@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from llm_api.core.llm.output.answer_grammar import AnswerGrammar
 from llm_api.core.llm.output.call_format import CallFormat
-from llm_api.core.llm.output.formats.table import recognise_formats
+from llm_api.core.llm.output.formats import STRAYS, recognise_formats
 from llm_api.core.llm.output.reader import OutputReader, ReadingRules
 from llm_api.core.llm.output.reasoning import ReasoningMarks, Thinking, find_marks
-from llm_api.core.llm.output.strays import STRAYS
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest, ToolSpec
 
 

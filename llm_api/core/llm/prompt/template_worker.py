@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import BinaryIO, Final
 
-from llm_api.core.llm.output.formats.table import recognise_formats
+from llm_api.core.llm.output.formats import recognise_formats
 from llm_api.core.llm.prompt.carrying import Carrier, ControlTexts
 from llm_api.core.llm.prompt.template_sandbox import RefusalError, SandboxedTemplate
 from llm_api.core.llm.prompt.template_wire import (

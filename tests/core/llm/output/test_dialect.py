@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from llm_api.core.llm.output.dialect import Dialect, new_call_id, recognise
-from llm_api.core.llm.output.formats.gpt_oss import GPT_OSS
+from llm_api.core.llm.output.formats import GPT_OSS
 from llm_api.core.llm.types import (
     JSON,
     ChatPrompt,
@@ -20,7 +20,7 @@ from llm_api.core.llm.types import (
     ToolChoice,
     ToolSpec,
 )
-from tests.core.llm.output.formats.samples import ARGUMENTS, SAMPLES, Sample
+from tests.core.llm.output.format_samples import ARGUMENTS, SAMPLES, Sample
 from tests.core.llm.output.grammars import Grammar
 from tests.core.llm.output.reading import AUTO, REQUIRED, Folded, fold, request
 

@@ -1,6 +1,6 @@
 """Bytes in, whole characters out."""
 
-from llm_api.core.llm.output.formats.hermes import HERMES
+from llm_api.core.llm.output.formats import HERMES
 from llm_api.core.llm.output.machine import OutputMachine
 from llm_api.core.llm.output.reader import OutputReader, ReadingRules
 from llm_api.core.llm.output.reasoning import ReasoningMarks

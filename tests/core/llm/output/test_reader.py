@@ -6,8 +6,8 @@ import random
 import pytest
 
 from llm_api.core.llm.output.dialect import recognise
-from llm_api.core.llm.output.formats.table import recognise_formats
-from tests.core.llm.output.formats.samples import SAMPLES
+from llm_api.core.llm.output.formats import recognise_formats
+from tests.core.llm.output.format_samples import SAMPLES
 from tests.core.llm.output.reading import AUTO, NOW, WEATHER, Folded, fold, request
 
 HERMES = ""

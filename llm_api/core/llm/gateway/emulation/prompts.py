@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from typing import Final, cast
 
-from llm_api.core.llm.output.formats.hermes import HERMES
+from llm_api.core.llm.output.formats import HERMES
 from llm_api.core.llm.prompt.traits import Fields, TemplateTraits, TurnTraits
 from llm_api.core.llm.prompt.turns import TurnWriter
 from llm_api.core.llm.types import JSON, ChatPrompt, Message, Role, ToolChoice

@@ -5,9 +5,9 @@ import random
 import pytest
 
 from llm_api.core.llm.output.dialect import recognise
-from llm_api.core.llm.output.formats.table import recognise_formats
+from llm_api.core.llm.output.formats import recognise_formats
 from llm_api.core.llm.output.reader import OutputReader
-from tests.core.llm.output.formats.samples import ARGUMENTS, SAMPLES, Sample
+from tests.core.llm.output.format_samples import ARGUMENTS, SAMPLES, Sample
 from tests.core.llm.output.reading import AUTO, Folded, fold, request
 
 CALLS = [["get_weather", ARGUMENTS], ["now", "{}"]]

@@ -3,24 +3,32 @@
 from dataclasses import dataclass
 
 from llm_api.core.llm.output.call_format import CallFormat
-from llm_api.core.llm.output.formats.deepseek import DEEPSEEK_R1, DEEPSEEK_V3_1
-from llm_api.core.llm.output.formats.functionary import FUNCTIONARY_3_1, FUNCTIONARY_3_2
-from llm_api.core.llm.output.formats.glm import GLM_4_5, GLM_4_7
-from llm_api.core.llm.output.formats.gpt_oss import GPT_OSS
-from llm_api.core.llm.output.formats.hermes import HERMES
-from llm_api.core.llm.output.formats.json_list import (
+from llm_api.core.llm.output.formats import (
     APERTUS,
     APRIEL,
     COMMAND_R7B,
+    DEEPSEEK_R1,
+    DEEPSEEK_V3_1,
+    FUNCTIONARY_3_1,
+    FUNCTIONARY_3_2,
+    GLM_4_5,
+    GLM_4_7,
+    GPT_OSS,
     GRANITE_3,
+    HERMES,
+    KIMI_K2,
+    LFM2,
+    LLAMA3_JSON,
+    MINIMAX_M1,
+    MINIMAX_M2,
+    MISTRAL_LIST,
+    MISTRAL_NAMED,
+    MISTRAL_WITH_ID,
     NEMOTRON,
+    PYTHONIC,
+    QWEN3_CODER,
+    SEED_OSS,
 )
-from llm_api.core.llm.output.formats.kimi import KIMI_K2
-from llm_api.core.llm.output.formats.llama import LLAMA3_JSON
-from llm_api.core.llm.output.formats.minimax import MINIMAX_M1, MINIMAX_M2
-from llm_api.core.llm.output.formats.mistral import MISTRAL_LIST, MISTRAL_NAMED, MISTRAL_WITH_ID
-from llm_api.core.llm.output.formats.pythonic import LFM2, PYTHONIC
-from llm_api.core.llm.output.formats.qwen3_coder import QWEN3_CODER, SEED_OSS
 
 ARGUMENTS = '{"city": "Paris", "days": 3}'
 
