@@ -65,13 +65,13 @@ def common(several: Iterable[Capabilities]) -> Capabilities:
     )
 
 
-FORMATS: Final[Mapping[type[OutputFormat], tuple[Ability, str]]] = {
-    JSONFormat: ("json", "response_format"),
-    RegexFormat: ("regex", "guided_regex"),
-    ChoiceFormat: ("choice", "guided_choice"),
-    GrammarFormat: ("grammar", "grammar"),
+FORMAT_ABILITIES: Final[Mapping[type[OutputFormat], Ability]] = {
+    JSONFormat: "json",
+    RegexFormat: "regex",
+    ChoiceFormat: "choice",
+    GrammarFormat: "grammar",
 }
-"""What each format needs, and the parameter that asks for it."""
+"""The ability that each format needs."""
 
 EVERYTHING: Final = Capabilities(frozenset(get_args(Ability)))
 
@@ -82,7 +82,7 @@ def _asked(request: GenerationRequest) -> Iterator[tuple[Ability, str]]:
     if request.tool_choice is not None and request.tool_choice.mode == "required":
         yield "required_tools", "tool_choice"
     if request.output_format is not None:
-        yield FORMATS[type(request.output_format)]
+        yield FORMAT_ABILITIES[type(request.output_format)], request.output_format.param
     if request.top_logprobs is not None:
         yield "logprobs", "logprobs"
     if request.ignore_eos:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, Union
+from typing import ClassVar, Literal, TypeAlias, Union
 
 from llm_api.core.utils.tokens import TokenMeter
 
@@ -26,6 +26,11 @@ class ToolSpec:
     parameters: Mapping[str, JSON] = field(default_factory=dict)
     is_strict: bool = False
     param: str = field(default="tools", compare=False)
+
+    @property
+    def schema(self) -> dict[str, JSON]:
+        """`parameters` with `type` and `properties`, also where the client sent none."""
+        return {"type": "object", "properties": {}, **self.parameters}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ class ToolChoice:
 class JSONFormat:
     """The answer is one JSON value that is valid for `schema`."""
 
+    param: ClassVar[str] = "response_format"
     schema: Mapping[str, JSON]
 
 
@@ -128,6 +134,7 @@ class JSONFormat:
 class RegexFormat:
     """The whole answer matches `pattern`, in the syntax of Rust's `regex`."""
 
+    param: ClassVar[str] = "guided_regex"
     pattern: str
 
 
@@ -135,6 +142,7 @@ class RegexFormat:
 class ChoiceFormat:
     """The answer is one of `choices`, verbatim."""
 
+    param: ClassVar[str] = "guided_choice"
     choices: tuple[str, ...]
 
 
@@ -142,10 +150,12 @@ class ChoiceFormat:
 class GrammarFormat:
     """The answer is a sentence of a grammar in Lark's or llama.cpp's (GBNF) notation."""
 
+    param: ClassVar[str] = "grammar"
     grammar: str
 
 
 OutputFormat: TypeAlias = JSONFormat | RegexFormat | ChoiceFormat | GrammarFormat
+"""What the whole answer is. `param` is the parameter of the request that asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +192,14 @@ class GenerationRequest:
     output_format: OutputFormat | None = None
     context: RequestContext = RequestContext()
     meter: TokenMeter = field(default_factory=TokenMeter, compare=False)
+
+    @property
+    def callable_tools(self) -> tuple[ToolSpec, ...]:
+        """The tools of the prompt that `tool_choice` allows to call."""
+        if self.tool_choice is None or not isinstance(self.prompt, ChatPrompt):
+            return ()
+        allowed = self.tool_choice.allowed
+        return tuple(tool for tool in self.prompt.tools if tool.name in allowed)
 
 
 @dataclass(frozen=True, slots=True)

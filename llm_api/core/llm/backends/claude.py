@@ -9,11 +9,11 @@ from urllib.parse import quote
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.claude_answers import ClaudeReader
 from llm_api.core.llm.backends.claude_requests import CAPABILITIES, to_body
-from llm_api.core.llm.backends.reading import answer_events
 from llm_api.core.llm.backends.upstream_backend import (
     UpstreamBackend,
     UpstreamClient,
     UpstreamOptions,
+    answer_events,
 )
 from llm_api.core.llm.types import Event, GenerationRequest
 

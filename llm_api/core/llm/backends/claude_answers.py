@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llm_api.core.llm.backends.reading import text_of
+from llm_api.core.llm.backends.upstream_backend import text_of
 from llm_api.core.llm.types import (
     Event,
     Finished,

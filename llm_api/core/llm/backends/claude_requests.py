@@ -10,7 +10,6 @@ from typing import Final
 
 from llm_api.core.errors import UnsupportedParameterError
 from llm_api.core.llm.backends.claude_schema import native_schema
-from llm_api.core.llm.backends.tools import input_schema, offered_tools
 from llm_api.core.llm.capabilities import Capabilities
 from llm_api.core.llm.prompt.turns import read_arguments
 from llm_api.core.llm.types import (
@@ -111,9 +110,9 @@ def _tools(request: GenerationRequest, messages: Sequence[Message]) -> dict[str,
             {
                 "name": tool.name,
                 "description": tool.description,
-                "input_schema": input_schema(tool),
+                "input_schema": tool.schema,
             }
-            for tool in offered_tools(request)
+            for tool in request.callable_tools
         ]
         return {"tools": tools, "tool_choice": _choice(request.tool_choice)}
     # Calls in a history are refused where no tool is defined.

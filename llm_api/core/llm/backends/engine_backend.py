@@ -16,8 +16,7 @@ from llm_api.core.llm.engine.runner import Constraint, DrawingRules
 from llm_api.core.llm.observation import EngineStatus
 from llm_api.core.llm.output.enforce import PreparedOutput
 from llm_api.core.llm.output.machine import OutputMachine
-from llm_api.core.llm.prompt.encode import EncodedPrompt, PromptEncoder
-from llm_api.core.llm.tokenizer import Tokenizer
+from llm_api.core.llm.prompt.encode import EncodedPrompt, PromptEncoder, Tokenizer
 from llm_api.core.llm.types import (
     AnswerDelta,
     Event,

@@ -8,11 +8,11 @@ from typing import Final
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.ollama_answers import OllamaReader
 from llm_api.core.llm.backends.ollama_requests import CAPABILITIES, OllamaModel, to_body
-from llm_api.core.llm.backends.reading import answer_events
 from llm_api.core.llm.backends.upstream_backend import (
     UpstreamBackend,
     UpstreamClient,
     UpstreamOptions,
+    answer_events,
 )
 from llm_api.core.llm.types import Event, GenerationRequest
 

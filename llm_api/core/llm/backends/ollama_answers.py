@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from llm_api.core.llm.backends.reading import text_of
+from llm_api.core.llm.backends.upstream_backend import text_of
 from llm_api.core.llm.output.dialect import new_call_id
 from llm_api.core.llm.types import (
     Event,

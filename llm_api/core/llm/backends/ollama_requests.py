@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from llm_api.core.errors import InvalidRequestError, UnsupportedParameterError
-from llm_api.core.llm.backends.tools import input_schema, offered_tools
 from llm_api.core.llm.capabilities import Capabilities
 from llm_api.core.llm.prompt.turns import read_arguments
 from llm_api.core.llm.types import (
@@ -123,10 +122,10 @@ def _tools(request: GenerationRequest) -> list[JSON]:
             "function": {
                 "name": tool.name,
                 "description": tool.description,
-                "parameters": input_schema(tool),
+                "parameters": tool.schema,
             },
         }
-        for tool in offered_tools(request)
+        for tool in request.callable_tools
     ]
 
 

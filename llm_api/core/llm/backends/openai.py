@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
-from uuid import uuid4
 
 import httpx2
 
@@ -17,6 +16,7 @@ from llm_api.core.llm.backends.upstream_backend import (
     UpstreamClient,
     UpstreamOptions,
 )
+from llm_api.core.llm.output.dialect import new_call_id
 from llm_api.core.llm.types import ChatPrompt, Event, GenerationRequest, Started
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class OpenAIBackend(UpstreamBackend):
 
 
 async def open_openai(
-    card: ModelCard, options: OpenAIOptions, new_id: Callable[[], str] | None = None
+    card: ModelCard, options: OpenAIOptions, new_id: Callable[[], str] = new_call_id
 ) -> OpenAIBackend:
     """Prepare to ask the server, which need not answer yet. `new_id` names calls without an id."""
     flavour = FLAVOURS[options.flavour]
@@ -103,7 +103,7 @@ async def open_openai(
     headers = {"authorization": f"Bearer {upstream.api_key}"} if upstream.api_key else {}
     client = UpstreamClient(_base(upstream.url), upstream, headers, flavour.key_name)
     known = replace(card, backend=options.flavour, capabilities=flavour.capabilities)
-    return OpenAIBackend(known, options, client, new_id or _new_id)
+    return OpenAIBackend(known, options, client, new_id)
 
 
 def _must_call(request: GenerationRequest) -> bool:
@@ -112,7 +112,3 @@ def _must_call(request: GenerationRequest) -> bool:
 
 def _base(url: str) -> str:
     return f"{url.rstrip('/')}/v1" if httpx2.URL(url).path == "/" else url
-
-
-def _new_id() -> str:
-    return f"call_{uuid4().hex}"

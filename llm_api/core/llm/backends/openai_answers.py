@@ -1,4 +1,4 @@
-"""A stream of OpenAI's chunks as our events, whatever the server makes of the protocol. Pure.
+"""A stream of OpenAI's chunks as our events, however a server speaks the protocol. Pure.
 
 Raises AttributeError, LookupError, TypeError or ValueError for what is no such chunk.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from llm_api.core.errors import UpstreamError
-from llm_api.core.llm.backends.openai_calls import CallNumbers
+from llm_api.core.llm.backends.upstream_backend import text_of
 from llm_api.core.llm.types import (
     AnswerDelta,
     Finished,
@@ -18,6 +18,8 @@ from llm_api.core.llm.types import (
     SampledLogprob,
     TextDelta,
     TokenLogprob,
+    ToolCallDelta,
+    ToolCallStarted,
     Usage,
 )
 from llm_api.core.upstream import Origin, failure_in_stream
@@ -31,6 +33,63 @@ _REASONS: Final[Mapping[str, FinishReason]] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
+
+
+@dataclass(slots=True)
+class CallNumbers:
+    """Which call a fragment belongs to, however a server numbers its calls. Counts from 0.
+
+    OpenAI sends `index` with every fragment, and `id` and `name` once. Others do otherwise:
+
+    1. `id` and `name` come again with every fragment of the same index.
+    2. All calls have index 0, each its own `id` and `name`.
+    3. There is no index: fragments without an `id` go on with the last call.
+    4. There is neither index nor `id`: every fragment with a name is a whole call.
+    5. There is no `id` where a call begins: it gets one here.
+    6. A call without arguments has no fragment of them: they are `{}`.
+    """
+
+    new_id: Callable[[], str]
+    _ids: list[str] = field(default_factory=list)
+    _by_index: dict[int, int] = field(default_factory=dict)
+    _has_arguments: set[int] = field(default_factory=set)
+
+    @property
+    def count(self) -> int:
+        return len(self._ids)
+
+    def take(self, fragment: dict[str, Any]) -> Iterator[ToolCallStarted | ToolCallDelta]:
+        """What one element of `tool_calls` adds. Raises ValueError for a call without a name."""
+        function = fragment.get("function") or {}
+        index, id_, name = fragment.get("index"), fragment.get("id"), function.get("name")
+        number = self._going_on(index, id_, name)
+        if number is None:
+            if not name:
+                raise ValueError("a call without a name")
+            number = self.count
+            self._ids.append(id_ or self.new_id())
+            yield ToolCallStarted(number, self._ids[number], name)
+        if index is not None:
+            self._by_index[index] = number
+        if arguments := function.get("arguments"):
+            self._has_arguments.add(number)
+            yield ToolCallDelta(number, arguments)
+
+    def end(self) -> Iterator[ToolCallDelta]:
+        """The arguments of the calls that came without any."""
+        for number in range(self.count):
+            if number not in self._has_arguments:
+                yield ToolCallDelta(number, "{}")
+
+    def _going_on(self, index: int | None, id_: str | None, name: str | None) -> int | None:
+        """The call that is continued; None where one begins."""
+        if index is not None:
+            number = self._by_index.get(index)
+            is_another = number is not None and id_ and name and id_ != self._ids[number]
+            return None if is_another else number
+        if id_:
+            return self._ids.index(id_) if id_ in self._ids else None
+        return self.count - 1 if self._ids and not name else None
 
 
 @dataclass(slots=True)
@@ -96,10 +155,10 @@ class AnswerReader:
             return
         delta = choice.get("delta") or {}
         if thought := delta.get("reasoning_content") or delta.get("reasoning"):
-            yield ReasoningDelta(_string(thought))
+            yield ReasoningDelta(text_of(thought))
         if refusal := delta.get("refusal"):
             self._is_refused = True
-            yield TextDelta(_string(refusal))
+            yield TextDelta(text_of(refusal))
         yield from _text(delta.get("content"), sampled)
         for fragment in delta.get("tool_calls") or []:
             yield from self._calls.take(fragment)
@@ -134,15 +193,9 @@ class AnswerReader:
 
 
 def _text(content: object, sampled: tuple[SampledLogprob, ...]) -> Iterator[TextDelta]:
-    text = _string(content or "")
+    text = text_of(content or "")
     if text or sampled:
         yield TextDelta(text, sampled)
-
-
-def _string(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{type(value).__name__} in place of text")
-    return value
 
 
 def _candidate(token: str, logprob: float, data: Sequence[int] | None = None) -> TokenLogprob:

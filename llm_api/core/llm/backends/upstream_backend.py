@@ -1,13 +1,22 @@
 """What every backend that runs elsewhere shares: its HTTP client, and all but the dialect.
 
-Knows no dialect: each backend gives paths, headers and bodies, and reads the events. A request is
-sent once: whether to try again is for whoever chooses between backends.
+Knows no dialect: each backend gives paths, headers and bodies, and reads the events. It sends a
+request once: the router decides whether to try again.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import httpx2
 
@@ -19,9 +28,11 @@ from llm_api.core.errors import (
 )
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.observation import Observation
-from llm_api.core.llm.types import JSON, Event, GenerationRequest
+from llm_api.core.llm.types import JSON, Event, Finished, GenerationRequest
 from llm_api.core.upstream import Origin, explained, open_http, refusal, understood
 from llm_api.core.utils.tokens import estimate_tokens
+
+Part = TypeVar("Part")
 
 _LIMITS = httpx2.Limits(
     max_connections=None,  # how many requests may run is decided before they come here
@@ -108,7 +119,7 @@ class UpstreamClient:
             raise UnavailableError(error.message) from error
 
     def understood(self) -> AbstractContextManager[None]:
-        """Read an answer inside: what its form makes you raise becomes UpstreamError."""
+        """A block that reads an answer: what a wrong form raises there becomes UpstreamError."""
         return understood(self._origin)
 
     async def aclose(self) -> None:
@@ -185,3 +196,31 @@ async def _lines(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
                 yield line
     if rest.strip():
         yield rest
+
+
+async def answer_events(
+    client: UpstreamClient, parts: AsyncIterator[Part], read: Callable[[Part], Iterable[Event]]
+) -> AsyncGenerator[Event, None]:
+    """The events that `read` makes of the parts of a stream, `Finished` last.
+
+    Raises UpstreamError for parts that it cannot read, and for a stream that ends before.
+    """
+    finished: Finished | None = None
+    async for part in parts:
+        with client.understood():
+            events = list(read(part))
+        for event in events:
+            if isinstance(event, Finished):
+                finished = event  # to the end of the body: only then is the connection free again
+            else:
+                yield event
+    if finished is None:
+        raise UpstreamError(f"{client.origin} ended its answer before it was complete; try again.")
+    yield finished
+
+
+def text_of(value: object) -> str:
+    """A text in an answer. Raises TypeError where it is none."""
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value

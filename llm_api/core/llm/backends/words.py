@@ -12,7 +12,7 @@ from typing import Final, assert_never
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.observation import Observation
-from llm_api.core.llm.output.stop_strings import StopStrings
+from llm_api.core.llm.output.machine import StopStrings
 from llm_api.core.llm.types import (
     ChatPrompt,
     Event,

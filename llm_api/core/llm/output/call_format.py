@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from llm_api.core.llm.output.arguments import ArgumentSyntax
-from llm_api.core.llm.output.json_arguments import JSONArguments
+from llm_api.core.llm.output.arguments import ArgumentSyntax, JSONArguments
 from llm_api.core.llm.output.pattern import Part, Slot
 
 

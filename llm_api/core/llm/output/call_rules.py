@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from llm_api.core.llm.output.call_format import CallFormat, around_name
 from llm_api.core.llm.output.lark import ANY_TEXT, GAP, Lark
 from llm_api.core.llm.output.pattern import Part, Pattern, beginnings, escape, merge
-from llm_api.core.llm.output.schemas.arguments import argument_schema
+from llm_api.core.llm.output.schemas.tool_schema import argument_schema
 from llm_api.core.llm.types import ToolSpec
 
 

@@ -9,7 +9,7 @@ from llm_api.core.llm.output.call_format import CallFormat
 from llm_api.core.llm.output.formats import STRAYS, recognise_formats
 from llm_api.core.llm.output.reader import OutputReader, ReadingRules
 from llm_api.core.llm.output.reasoning import ReasoningMarks, Thinking, find_marks
-from llm_api.core.llm.types import ChatPrompt, GenerationRequest, ToolSpec
+from llm_api.core.llm.types import ChatPrompt, GenerationRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Dialect:
 
         A `GrammarFormat` is in Lark here.
         """
-        tools = _callable_tools(request)
+        tools = request.callable_tools
         choice = request.tool_choice
         is_chat = isinstance(request.prompt, ChatPrompt)
         marks = self._marks if is_chat else None
@@ -84,10 +84,3 @@ class Dialect:
 def recognise(template_source: str, control_tokens: Mapping[str, int]) -> Dialect:
     """The dialect of a model, by its chat template and the control tokens of its vocabulary."""
     return Dialect(recognise_formats(template_source), find_marks(template_source), control_tokens)
-
-
-def _callable_tools(request: GenerationRequest) -> tuple[ToolSpec, ...]:
-    if request.tool_choice is None or not isinstance(request.prompt, ChatPrompt):
-        return ()
-    allowed = request.tool_choice.allowed
-    return tuple(tool for tool in request.prompt.tools if tool.name in allowed)

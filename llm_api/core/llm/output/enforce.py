@@ -12,12 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from llm_api.core.errors import InvalidRequestError, OverloadedError
-from llm_api.core.llm.capabilities import FORMATS
 from llm_api.core.llm.output.dialect import Dialect
+from llm_api.core.llm.output.format_size import check_format_size
 from llm_api.core.llm.output.reader import OutputReader
-from llm_api.core.llm.output.schemas.enforceable_tools import SchemaCompiler, enforceable
-from llm_api.core.llm.output.schemas.format_size import check_format_size
 from llm_api.core.llm.output.schemas.json_schema import checked
+from llm_api.core.llm.output.schemas.relaxed import relaxed
+from llm_api.core.llm.output.schemas.tool_schema import argument_schema, naming, whole_schema
 from llm_api.core.llm.types import (
     JSON,
     ChatPrompt,
@@ -48,8 +48,16 @@ MAX_GRAMMAR_CHARACTERS: Final = 512 * 1024
 Constraint_co = TypeVar("Constraint_co", covariant=True)
 
 
-class Compiler(SchemaCompiler, Protocol[Constraint_co]):
+class Compiler(Protocol[Constraint_co]):
     """Turns grammars into what the engine follows. Thread-safe; every method blocks."""
+
+    def check_schema(self, schema: Mapping[str, JSON], param: str) -> None:
+        """Raises InvalidRequestError for the deepest part that cannot be enforced."""
+        ...
+
+    def why_refused(self, schema: JSON) -> str:
+        """Why a schema as a whole cannot be enforced; "" where it can."""
+        ...
 
     def compile(self, grammar: str, param: str) -> Constraint_co:
         """Raises InvalidRequestError that names `param`."""
@@ -181,7 +189,7 @@ class _Preparing(Generic[Constraint_co]):
     ) -> ToolSpec:
         if time.monotonic() > self._ends_at:
             raise _too_slow(request)
-        enforced, rules = enforceable(tool, self._compiler)
+        enforced, rules = enforceable_tool(tool, self._compiler)
         if rules is not None:
             checks[tool.name] = rules
         return enforced
@@ -195,7 +203,7 @@ class _Preparing(Generic[Constraint_co]):
 def _param(request: GenerationRequest) -> str:
     """The parameter that the grammar of this request comes from."""
     if request.output_format is not None:
-        return FORMATS[type(request.output_format)][1]
+        return request.output_format.param
     tools = request.prompt.tools if isinstance(request.prompt, ChatPrompt) else ()
     brought_by = {tool.param.partition("[")[0] for tool in tools}
     return brought_by.pop() if len(brought_by) == 1 else "tools"
@@ -207,3 +215,43 @@ def _too_slow(request: GenerationRequest) -> InvalidRequestError:
         f"'{param}' cannot be enforced: it takes too long to compile; make it smaller.",
         param=param,
     )
+
+
+def enforceable_tool(
+    tool: ToolSpec, compiler: Compiler[object]
+) -> tuple[ToolSpec, "CallRules | None"]:
+    """The tool with parameters that can be enforced, and what judges its calls by the others.
+
+    None where nothing is left to judge. Raises InvalidRequestError, which names the function: for a
+    malformed schema, one that is too large, and of a strict tool one that cannot be enforced.
+    """
+    with naming(tool):
+        return _strict(tool, compiler) if tool.is_strict else _lenient(tool, compiler)
+
+
+def _strict(tool: ToolSpec, compiler: Compiler[object]) -> tuple[ToolSpec, None]:
+    schema = checked(argument_schema(tool), tool.param)
+    compiler.check_schema(schema, tool.param)
+    return replace(tool, parameters=schema), None
+
+
+def _lenient(tool: ToolSpec, compiler: Compiler[object]) -> tuple[ToolSpec, "CallRules | None"]:
+    whole = whole_schema(tool)
+
+    def refuses(schema: dict[str, JSON]) -> bool:
+        try:
+            return bool(compiler.why_refused(checked(schema, tool.param)))
+        except InvalidRequestError:
+            return True
+
+    held = relaxed(whole, refuses)
+    enforced = replace(tool, parameters=checked(held, tool.param))
+    return enforced, None if held is whole else _rules(whole, tool.param)
+
+
+def _rules(schema: Mapping[str, JSON], param: str) -> "CallRules":
+    # The validator's libraries take a tenth of a second to import: only for those who use them.
+    from llm_api.core.llm.output.checking.call_check import CallRules  # noqa: PLC0415
+    from llm_api.core.llm.output.checking.json_validator import JSONValidator  # noqa: PLC0415
+
+    return CallRules(JSONValidator(schema, param, is_lenient=True))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from llm_api.core.llm.output.lark_size import find_terminals
+from llm_api.core.llm.output.format_size import find_terminals
 from llm_api.core.llm.output.pattern import escape
 
 _TOKEN: Final = re.compile(

@@ -6,7 +6,7 @@ from typing import Final
 
 from llm_api.core.llm.output.arguments import ArgumentReader
 from llm_api.core.llm.output.lark import Lark
-from llm_api.core.llm.output.schemas.arguments import properties
+from llm_api.core.llm.output.schemas.tool_schema import properties
 from llm_api.core.llm.output.values import to_json, value_json, value_schema
 from llm_api.core.llm.types import JSON
 

@@ -21,10 +21,20 @@ from llm_api.core.llm.output.arguments import ArgumentReader
 from llm_api.core.llm.output.call_format import CallFormat
 from llm_api.core.llm.output.marks import Found, Mark, MarkFinder
 from llm_api.core.llm.output.pattern import Part, Pattern, skip_gap
-from llm_api.core.llm.output.pieces import Piece, Visible
 from llm_api.core.llm.output.reasoning import ReasoningMarks, Thinking
-from llm_api.core.llm.output.schemas.arguments import argument_schema
+from llm_api.core.llm.output.schemas.tool_schema import argument_schema
 from llm_api.core.llm.types import ReasoningDelta, ToolCallDelta, ToolCallStarted, ToolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """Text for the user: verbatim what stands from character `start` of the answer."""
+
+    start: int
+    text: str
+
+
+Piece: TypeAlias = Visible | ReasoningDelta | ToolCallStarted | ToolCallDelta
 
 
 class _Place(Enum):

@@ -8,7 +8,7 @@ from llm_api.core.llm.output.arguments import ArgumentReader
 from llm_api.core.llm.output.lark import ANY_TEXT, Lark
 from llm_api.core.llm.output.marks import Mark, MarkFinder
 from llm_api.core.llm.output.pattern import Pattern, skip_gap
-from llm_api.core.llm.output.schemas.arguments import properties
+from llm_api.core.llm.output.schemas.tool_schema import properties
 from llm_api.core.llm.output.values import (
     is_plain_text,
     text_choices,

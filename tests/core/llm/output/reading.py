@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from llm_api.core.llm.output.pieces import Visible
-from llm_api.core.llm.output.reader import OutputReader
+from llm_api.core.llm.output.reader import OutputReader, Visible
 from llm_api.core.llm.types import (
     ChatPrompt,
     GenerationRequest,

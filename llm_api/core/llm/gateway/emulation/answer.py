@@ -8,8 +8,7 @@ from llm_api.core.llm.collect import cut_short
 from llm_api.core.llm.gateway.emulation.checks import InvalidAnswerError
 from llm_api.core.llm.gateway.emulation.plan import Plan
 from llm_api.core.llm.gateway.emulation.prompts import CONVENTION, example_call
-from llm_api.core.llm.output.pieces import Piece, Visible
-from llm_api.core.llm.output.reader import OutputReader, ReadingRules
+from llm_api.core.llm.output.reader import OutputReader, Piece, ReadingRules, Visible
 from llm_api.core.llm.output.reasoning import ReasoningMarks
 from llm_api.core.llm.types import (
     Annotation,

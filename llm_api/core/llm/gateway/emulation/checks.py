@@ -9,7 +9,6 @@ from typing import Final, assert_never
 from pydantic_core import from_json
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.capabilities import FORMATS
 from llm_api.core.llm.output.checking.call_check import Verdict, every_call_rules, verdicts
 from llm_api.core.llm.output.checking.json_patterns import UncheckableError, matches
 from llm_api.core.llm.output.checking.json_validator import JSONValidator
@@ -52,10 +51,9 @@ class FormatCheck:
 
 def format_check(wanted: CheckedFormat) -> FormatCheck:
     """Raises InvalidRequestError for what cannot be checked."""
-    _, param = FORMATS[type(wanted)]
     match wanted:
         case JSONFormat(schema):
-            validator = JSONValidator(schema, param)
+            validator = JSONValidator(schema, wanted.param)
             said = json.dumps(validator.schema, ensure_ascii=False)
             demand = (
                 f"one JSON value, without any other text, that is valid for this schema:\n{said}"
@@ -67,7 +65,7 @@ def format_check(wanted: CheckedFormat) -> FormatCheck:
             return FormatCheck(demand, partial(_read_choice, choices))
         case RegexFormat(pattern):
             demand = f"text that matches this regular expression as a whole:\n{pattern}"
-            return FormatCheck(demand, partial(_read_match, _whole(pattern, param), pattern))
+            return FormatCheck(demand, partial(_read_match, _whole(pattern, wanted.param), pattern))
         case other:
             assert_never(other)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from llm_api.core.errors import UnsupportedParameterError
-from llm_api.core.llm.capabilities import FORMATS, Ability
+from llm_api.core.llm.capabilities import FORMAT_ABILITIES, Ability
 from llm_api.core.llm.gateway.emulation.checks import (
     CallCheck,
     CheckedFormat,
@@ -13,7 +13,7 @@ from llm_api.core.llm.gateway.emulation.checks import (
     format_check,
 )
 from llm_api.core.llm.gateway.emulation.prompts import as_plain_text, demand, instruction
-from llm_api.core.llm.output.schemas.format_size import check_format_size
+from llm_api.core.llm.output.format_size import check_format_size
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest, ToolSpec
 
 EMULATED: Final[frozenset[Ability]] = frozenset(
@@ -52,7 +52,7 @@ def find_needs(request: GenerationRequest, abilities: Collection[Ability]) -> Ne
         return None
     calls = _speaks_of_calls(request.prompt) and not _can_call(request, abilities)
     wanted = request.output_format if isinstance(request.output_format, CheckedFormat) else None
-    if wanted is not None and FORMATS[type(wanted)][0] in abilities:
+    if wanted is not None and FORMAT_ABILITIES[type(wanted)] in abilities:
         wanted = wanted if calls and request.prompt.tools else None  # it would forbid calls
     return Needs(request.prompt, calls, wanted) if calls or wanted is not None else None
 

@@ -10,9 +10,8 @@ from pydantic_core import from_json
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.output.checking.json_patterns import UncheckableError
 from llm_api.core.llm.output.checking.json_validator import JSONValidator
-from llm_api.core.llm.output.schemas.arguments import argument_schema
 from llm_api.core.llm.output.schemas.relaxed import without_unenforced
-from llm_api.core.llm.output.schemas.tool_schema import naming, whole_schema
+from llm_api.core.llm.output.schemas.tool_schema import argument_schema, naming, whole_schema
 from llm_api.core.llm.types import JSON, ToolCall, ToolSpec
 
 ANSWER_SECONDS: Final = 2.0

@@ -1,14 +1,39 @@
-"""The schema that a call's arguments have to follow, and refusals that name the function."""
+"""The schema that a call's arguments must follow, and refusals that name the function."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Final
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.output.schemas.arguments import argument_schema
 from llm_api.core.llm.output.schemas.json_schema import sound
 from llm_api.core.llm.output.schemas.tidy import tidy
 from llm_api.core.llm.types import JSON, ToolSpec
+
+_PLAIN: Final = frozenset(
+    {"type", "properties", "required", "title", "description", "$schema", "$defs", "definitions"}
+)
+
+
+def argument_schema(tool: ToolSpec) -> Mapping[str, JSON]:
+    """The schema of a call's arguments: an object with the declared parameters. Pure.
+
+    What a plain schema leaves open is closed: a model must not invent parameters. So a function
+    without any takes `{}`.
+    """
+    schema = tool.schema
+    declared = properties(schema)
+    required = schema.get("required", [])
+    is_satisfiable = isinstance(required, list) and all(name in declared for name in required)
+    if schema.keys() <= _PLAIN and is_satisfiable:
+        return {**schema, "additionalProperties": False}
+    return schema
+
+
+def properties(schema: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """The declared parameters."""
+    declared = schema.get("properties")
+    return declared if isinstance(declared, dict) else {}
 
 
 def whole_schema(tool: ToolSpec) -> dict[str, JSON]:

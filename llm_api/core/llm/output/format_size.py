@@ -1,14 +1,25 @@
-"""How large a grammar is, told before any work is spent on it. Pure; linear in the text.
+"""How large a demanded format is, a grammar above all: told before any work is spent on it. Pure.
 
-Covers: rules, and what terminals come to once each name in them is replaced by what it
-stands for, as a lexer needs them. Does not cover: how much a rule can match, which costs nothing
-until it is matched.
+Covers characters, choices and, in a grammar, its rules and its terminals with each name in them
+replaced by what it stands for, as a lexer needs them. Linear in the text. Does not cover JSON
+Schemas (`schemas/sound`), nor how much a rule can match, which costs nothing until it is matched.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Never, assert_never
 
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.types import (
+    ChoiceFormat,
+    GrammarFormat,
+    JSONFormat,
+    OutputFormat,
+    RegexFormat,
+)
+
+MAX_CHARACTERS: Final = 64 * 1024
+MAX_CHOICES: Final = 1_000
 MAX_RULES: Final = 1_000
 MAX_EXPANSION: Final = 200_000
 """Symbols of all terminals together, names replaced."""
@@ -21,6 +32,30 @@ _TOKEN: Final = re.compile(
     | (?P<used>\b[A-Z_][A-Z0-9_]*\b)""",
     re.VERBOSE | re.MULTILINE,
 )
+
+
+def check_format_size(output_format: OutputFormat) -> None:
+    """Raises InvalidRequestError that names the parameter, for a text that is too long."""
+    match output_format:
+        case JSONFormat():
+            return
+        case ChoiceFormat(choices) if len(choices) > MAX_CHOICES:
+            _refuse(output_format, f"{len(choices)} choices", f"{MAX_CHOICES} are")
+        case ChoiceFormat(choices):
+            length = sum(map(len, choices))
+        case RegexFormat(text) | GrammarFormat(text):
+            length = len(text)
+        case other:
+            assert_never(other)
+    if length > MAX_CHARACTERS:
+        _refuse(output_format, f"{length} characters", f"{MAX_CHARACTERS} are")
+
+
+def _refuse(output_format: OutputFormat, found: str, taken: str) -> Never:
+    param = output_format.param
+    raise InvalidRequestError(
+        f"'{param}' is too large: it has {found}, and at most {taken} taken.", param=param
+    )
 
 
 def size_problem(lark: str) -> str:

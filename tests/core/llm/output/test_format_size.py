@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from llm_api.core.llm.output.lark_size import MAX_RULES, find_terminals, size_problem
+from llm_api.core.llm.output.format_size import MAX_RULES, find_terminals, size_problem
 
 
 def doubling(levels: int, name: str = "R") -> str:
