@@ -241,7 +241,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
         ("jsonschema", "referencing"),
         frozenset({"llm_api.core.llm.output.checking.json_validator"}),
     ),
-    "regex": frozenset({"llm_api.core.llm.output.checking.json_patterns"}),
+    "regex": frozenset({"llm_api.core.llm.output.checking.string_checks"}),
     "redis": frozenset(
         {
             "llm_api.core.access.redis_counters",

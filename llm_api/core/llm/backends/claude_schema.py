@@ -9,14 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from llm_api.core.errors import UnsupportedParameterError
-from llm_api.core.llm.output.schemas.json_schema import (
-    ASSERTING,
-    FORMATS,
-    Place,
-    check_finite,
-    sound,
-    subschemas,
-)
+from llm_api.core.llm.output.schemas.enforceable import ASSERTING, COMPILER_FORMATS
+from llm_api.core.llm.output.schemas.places import Place, subschemas
+from llm_api.core.llm.output.schemas.sound import check_finite, sound
 from llm_api.core.llm.types import JSON
 
 _PARAM: Final = "response_format"
@@ -31,7 +26,7 @@ _KEYWORDS: Final = _TYPING | frozenset(
 )  # fmt: skip
 
 
-_FORMATS: Final = FORMATS - {"unknown"}
+_FORMATS: Final = COMPILER_FORMATS - {"unknown"}
 
 
 def native_schema(schema: Mapping[str, JSON]) -> dict[str, JSON]:

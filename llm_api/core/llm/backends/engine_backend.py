@@ -32,7 +32,7 @@ from llm_api.core.llm.types import (
 from llm_api.core.utils.work_threads import WorkThreads
 
 if TYPE_CHECKING:
-    from llm_api.core.llm.output.checking.call_check import CallRules, Verdict
+    from llm_api.core.llm.output.checking.call_judge import CallJudge, Verdict
 
 Result = TypeVar("Result")
 
@@ -106,15 +106,15 @@ class EngineBackend:
         self._check_bias(request)
         output = await self._preparer.prepare(request, prompt.text)
         events = self._answer(request, prompt, output)
-        if output.call_checks:
+        if output.call_judges:
             first, judge = (
                 events,
-                partial(self._verdicts, output.call_checks, request.context.scope),
+                partial(self._verdicts, output.call_judges, request.context.scope),
             )
             events = resampled(
                 request,
                 lambda asked: first if asked is request else self._answer(asked, prompt),
-                output.call_checks,
+                output.call_judges,
                 judge,
             )
         async with aclosing(events):
@@ -145,12 +145,12 @@ class EngineBackend:
                     yield event
 
     async def _verdicts(
-        self, checks: Mapping[str, "CallRules"], scope: str, calls: Sequence[ToolCall]
+        self, judges: Mapping[str, "CallJudge"], scope: str, calls: Sequence[ToolCall]
     ) -> list["Verdict"]:
         # The validator's libraries take a tenth of a second to import: only for those who use them.
-        from llm_api.core.llm.output.checking.call_check import verdicts  # noqa: PLC0415
+        from llm_api.core.llm.output.checking.call_judge import verdicts  # noqa: PLC0415
 
-        return await self._checkers.run(partial(verdicts, checks, calls), scope)
+        return await self._checkers.run(partial(verdicts, judges, calls), scope)
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return await self._on_thread(lambda: [self._encoder.count(text) for text in texts])
@@ -187,10 +187,10 @@ class EngineBackend:
         return self._vocabulary.piece(token)
 
     def _token_request(
-        self, request: GenerationRequest, prompt: list[int], rules: DrawingRules
+        self, request: GenerationRequest, prompt: tuple[int, ...], rules: DrawingRules
     ) -> TokenRequest:
         return TokenRequest(
-            prompt=tuple(prompt),
+            prompt=prompt,
             limit=min(len(prompt) + request.max_tokens, self._encoder.context_length),
             rules=rules,
             end_tokens=self._vocabulary.end_tokens,

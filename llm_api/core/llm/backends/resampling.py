@@ -30,7 +30,7 @@ from llm_api.core.llm.types import (
 )
 
 if TYPE_CHECKING:
-    from llm_api.core.llm.output.checking.call_check import Verdict
+    from llm_api.core.llm.output.checking.call_judge import Verdict
 
 logger = logging.getLogger(__name__)
 

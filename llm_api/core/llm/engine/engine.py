@@ -147,7 +147,7 @@ class Engine:
         self._open_requests += 1
         if self._idle_check is not None:
             self._idle_check.cancel()
-        self._post(partial(self._open, job))
+        self._post(partial(self._open, job, request.prompt))
         return job
 
     def _expect_idleness(self) -> None:
@@ -206,13 +206,13 @@ class Engine:
         if self._is_running:
             self._scheduler.check_integrity()
 
-    def _open(self, job: Job) -> None:
+    def _open(self, job: Job, prompt: tuple[int, ...]) -> None:
         if not self._is_running:
             self._deliver([(job, _unloaded())])
             return
         sequence = job.sequence
         try:
-            self._runner.open(sequence.id, job.rules, tuple(sequence.tokens))
+            self._runner.open(sequence.id, job.rules, prompt)
         except Exception:
             log.exception("no sampler for sequence %d", sequence.id)
             self._deliver([(job, GenerationError("The engine could not set up sampling."))])

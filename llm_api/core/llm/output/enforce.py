@@ -15,7 +15,7 @@ from llm_api.core.errors import InvalidRequestError, OverloadedError
 from llm_api.core.llm.output.dialect import Dialect
 from llm_api.core.llm.output.format_size import check_format_size
 from llm_api.core.llm.output.reader import OutputReader
-from llm_api.core.llm.output.schemas.json_schema import checked
+from llm_api.core.llm.output.schemas.enforceable import enforceable
 from llm_api.core.llm.output.schemas.relaxed import relaxed
 from llm_api.core.llm.output.schemas.tool_schema import argument_schema, naming, whole_schema
 from llm_api.core.llm.types import (
@@ -31,7 +31,7 @@ from llm_api.core.llm.types import (
 from llm_api.core.utils.work_threads import WorkThreads
 
 if TYPE_CHECKING:
-    from llm_api.core.llm.output.checking.call_check import CallRules
+    from llm_api.core.llm.output.checking.call_judge import CallJudge
 
 COMPILE_SECONDS: Final = 4.0
 """What a grammar may take to compile, on however busy a machine. The compiler's own limits end the
@@ -70,11 +70,14 @@ class Compiler(Protocol[Constraint_co]):
 
 @dataclass(frozen=True, slots=True)
 class PreparedOutput(Generic[Constraint_co]):
-    """How an answer is to be drawn, None for freely, and read; which of its calls to check."""
+    """How an answer is drawn, `constraint` None for freely, and read.
+
+    `call_judges` judge calls, by the function's name, where a schema could not be enforced whole.
+    """
 
     constraint: Constraint_co | None
     reader: OutputReader
-    call_checks: Mapping[str, "CallRules"] = field(default_factory=dict)
+    call_judges: Mapping[str, "CallJudge"] = field(default_factory=dict)
 
 
 class OutputEnforcer(Generic[Constraint_co]):
@@ -149,8 +152,8 @@ class _Preparing(Generic[Constraint_co]):
         self, request: GenerationRequest, prompt_text: str
     ) -> PreparedOutput[Constraint_co]:
         """Raises InvalidRequestError."""
-        checks: dict[str, CallRules] = {}
-        plan = self._dialect.plan(self._checked(request, checks), prompt_text)
+        judges: dict[str, CallJudge] = {}
+        plan = self._dialect.plan(self._checked(request, judges), prompt_text)
         if plan.grammar is None:
             return PreparedOutput(None, plan.reader)
         param = _param(request)
@@ -159,18 +162,18 @@ class _Preparing(Generic[Constraint_co]):
                 f"'{param}' cannot be enforced: it is too large; send less of it.", param=param
             )
         constraint = self._compiler.compile(plan.grammar, param)
-        return PreparedOutput(constraint, plan.reader, checks)
+        return PreparedOutput(constraint, plan.reader, judges)
 
     def _checked(
-        self, request: GenerationRequest, checks: dict[str, "CallRules"]
+        self, request: GenerationRequest, judges: dict[str, "CallJudge"]
     ) -> GenerationRequest:
         """The request with schemas that can be enforced, and its grammar in Lark.
 
-        What is left to be checked of calls is added to `checks`.
+        What is left to be checked of calls is added to `judges`.
         """
         match request.output_format:
             case JSONFormat(schema):
-                checked_format = JSONFormat(self._checked_schema(schema, _param(request)))
+                checked_format = JSONFormat(_enforced(schema, _param(request), self._compiler))
                 request = replace(request, output_format=checked_format)
             case GrammarFormat(grammar):
                 lark = self._compiler.to_lark(grammar, _param(request))
@@ -179,25 +182,29 @@ class _Preparing(Generic[Constraint_co]):
                 pass
         if request.tool_choice is not None and isinstance(request.prompt, ChatPrompt):
             tools = tuple(
-                self._checked_tool(tool, request, checks) for tool in request.prompt.tools
+                self._checked_tool(tool, request, judges) for tool in request.prompt.tools
             )
             request = replace(request, prompt=replace(request.prompt, tools=tools))
         return request
 
     def _checked_tool(
-        self, tool: ToolSpec, request: GenerationRequest, checks: dict[str, "CallRules"]
+        self, tool: ToolSpec, request: GenerationRequest, judges: dict[str, "CallJudge"]
     ) -> ToolSpec:
         if time.monotonic() > self._ends_at:
             raise _too_slow(request)
-        enforced, rules = enforceable_tool(tool, self._compiler)
-        if rules is not None:
-            checks[tool.name] = rules
+        enforced, judge = enforceable_tool(tool, self._compiler)
+        if judge is not None:
+            judges[tool.name] = judge
         return enforced
 
-    def _checked_schema(self, schema: Mapping[str, JSON], param: str) -> dict[str, JSON]:
-        enforceable = checked(schema, param)
-        self._compiler.check_schema(enforceable, param)
-        return enforceable
+
+def _enforced(
+    schema: Mapping[str, JSON], param: str, compiler: Compiler[object]
+) -> dict[str, JSON]:
+    """A schema all of which can be enforced. Raises InvalidRequestError."""
+    enforced = enforceable(schema, param)
+    compiler.check_schema(enforced, param)
+    return enforced
 
 
 def _param(request: GenerationRequest) -> str:
@@ -219,7 +226,7 @@ def _too_slow(request: GenerationRequest) -> InvalidRequestError:
 
 def enforceable_tool(
     tool: ToolSpec, compiler: Compiler[object]
-) -> tuple[ToolSpec, "CallRules | None"]:
+) -> tuple[ToolSpec, "CallJudge | None"]:
     """The tool with parameters that can be enforced, and what judges its calls by the others.
 
     None where nothing is left to judge. Raises InvalidRequestError, which names the function: for a
@@ -230,28 +237,27 @@ def enforceable_tool(
 
 
 def _strict(tool: ToolSpec, compiler: Compiler[object]) -> tuple[ToolSpec, None]:
-    schema = checked(argument_schema(tool), tool.param)
-    compiler.check_schema(schema, tool.param)
+    schema = _enforced(argument_schema(tool), tool.param, compiler)
     return replace(tool, parameters=schema), None
 
 
-def _lenient(tool: ToolSpec, compiler: Compiler[object]) -> tuple[ToolSpec, "CallRules | None"]:
+def _lenient(tool: ToolSpec, compiler: Compiler[object]) -> tuple[ToolSpec, "CallJudge | None"]:
     whole = whole_schema(tool)
 
     def refuses(schema: dict[str, JSON]) -> bool:
         try:
-            return bool(compiler.why_refused(checked(schema, tool.param)))
+            return bool(compiler.why_refused(enforceable(schema, tool.param)))
         except InvalidRequestError:
             return True
 
     held = relaxed(whole, refuses)
-    enforced = replace(tool, parameters=checked(held, tool.param))
-    return enforced, None if held is whole else _rules(whole, tool.param)
+    enforced = replace(tool, parameters=enforceable(held, tool.param))
+    return enforced, None if held is whole else _judge(whole, tool.param)
 
 
-def _rules(schema: Mapping[str, JSON], param: str) -> "CallRules":
+def _judge(schema: Mapping[str, JSON], param: str) -> "CallJudge":
     # The validator's libraries take a tenth of a second to import: only for those who use them.
-    from llm_api.core.llm.output.checking.call_check import CallRules  # noqa: PLC0415
+    from llm_api.core.llm.output.checking.call_judge import CallJudge  # noqa: PLC0415
     from llm_api.core.llm.output.checking.json_validator import JSONValidator  # noqa: PLC0415
 
-    return CallRules(JSONValidator(schema, param, is_lenient=True))
+    return CallJudge(JSONValidator(schema, param, is_lenient=True))

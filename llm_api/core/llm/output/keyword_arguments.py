@@ -6,7 +6,7 @@ from typing import Final
 
 from llm_api.core.llm.output.arguments import ArgumentReader
 from llm_api.core.llm.output.lark import Lark
-from llm_api.core.llm.output.schemas.tool_schema import properties
+from llm_api.core.llm.output.schemas.places import mapping_at
 from llm_api.core.llm.output.values import to_json, value_json, value_schema
 from llm_api.core.llm.types import JSON
 
@@ -25,7 +25,7 @@ class KeywordArguments:
     def grammar(self, lark: Lark, name: str, schema: Mapping[str, JSON]) -> str:
         """In the order of declaration; `name_N` is what may come from parameter N on."""
         required = schema.get("required")
-        parameters = list(properties(schema))
+        parameters = list(mapping_at(schema, "properties"))
         first, later = ['""'], '""'
         for number, parameter in reversed(list(enumerate(parameters))):
             value = value_schema(schema, parameter)
@@ -39,7 +39,7 @@ class KeywordArguments:
         return lark.rule(name, " | ".join(first))
 
     def reader(self, schema: Mapping[str, JSON]) -> ArgumentReader:
-        return _KeywordReader(list(properties(schema)))
+        return _KeywordReader(list(mapping_at(schema, "properties")))
 
     def write(self, arguments: Mapping[str, JSON]) -> str:
         return ", ".join(f"{name}={_python(value)}" for name, value in arguments.items())

@@ -8,7 +8,7 @@ from llm_api.core.llm.output.arguments import ArgumentReader
 from llm_api.core.llm.output.lark import ANY_TEXT, Lark
 from llm_api.core.llm.output.marks import Mark, MarkFinder
 from llm_api.core.llm.output.pattern import Pattern, skip_gap
-from llm_api.core.llm.output.schemas.tool_schema import properties
+from llm_api.core.llm.output.schemas.places import mapping_at
 from llm_api.core.llm.output.values import (
     is_plain_text,
     text_choices,
@@ -38,7 +38,7 @@ class TaggedArguments:
     def grammar(self, lark: Lark, name: str, schema: Mapping[str, JSON]) -> str:
         required = schema.get("required")
         written = []
-        for number, parameter in enumerate(properties(schema)):
+        for number, parameter in enumerate(mapping_at(schema, "properties")):
             head = lark.literal(f"{self.opening}{parameter}{self.naming}")
             value = self._value(lark, f"{name}_{number}", value_schema(schema, parameter))
             is_required = isinstance(required, list) and parameter in required

@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic_core import from_json
 
+from llm_api.core.llm.output.schemas.places import mapping_at
 from llm_api.core.llm.types import JSON
 
 _ANNOTATIONS: Final = frozenset({"type", "title", "description", "default", "examples"})
@@ -31,8 +32,7 @@ def text_choices(schema: Mapping[str, JSON]) -> list[str] | None:
 
 def value_schema(schema: Mapping[str, JSON], name: str) -> dict[str, JSON]:
     """The schema of one parameter, with the definitions that it may refer to."""
-    declared = schema.get("properties")
-    own = declared.get(name) if isinstance(declared, dict) else None
+    own = mapping_at(schema, "properties").get(name)
     definitions = {key: schema[key] for key in _DEFINITIONS if key in schema}
     return {**definitions, **own} if isinstance(own, dict) else definitions
 

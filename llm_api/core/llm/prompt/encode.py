@@ -55,9 +55,9 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EncodedPrompt:
-    """Token ids, and the text that the chat template made; none for a raw prompt."""
+    """Token ids, and the text that the chat template made; "" for a raw prompt."""
 
-    tokens: list[int]
+    tokens: tuple[int, ...]
     text: str = ""
 
 
@@ -101,7 +101,7 @@ class PromptEncoder:
                 tokens = self._encode_segments([Segment(raw, is_literal=True)], "prompt")
             case TokenPrompt(ids):
                 self._check_ids(ids)
-                tokens = list(ids)
+                tokens = ids
             case other:
                 assert_never(other)
         param = "messages" if isinstance(prompt, ChatPrompt) else "prompt"
@@ -121,7 +121,7 @@ class PromptEncoder:
 
     def _encode_segments(
         self, segments: list[Segment], param: str, *, adds_special: bool = True
-    ) -> list[int]:
+    ) -> tuple[int, ...]:
         # What cannot fit however well it tokenises is refused without tokenising it.
         size = sum(len(segment.text.encode()) for segment in segments)
         if (least := size // self._tokenizer.longest_token) >= self.context_length:
@@ -137,7 +137,7 @@ class PromptEncoder:
             # Of what is far too long, the rest is not looked at.
             if len(tokens) > 2 * self.context_length and segment is not segments[-1]:
                 raise self._too_long(f"more than {len(tokens)} tokens", param)
-        return tokens
+        return tuple(tokens)
 
     def _check_beginning(self, segment: Segment, param: str) -> None:
         """What is far too long by its beginning is not tokenised whole: it would take a minute.

@@ -9,7 +9,7 @@ import pytest
 
 from llm_api.core.errors import OverloadedError
 from llm_api.core.llm.backends.resampling import ATTEMPTS, resampled
-from llm_api.core.llm.output.checking.call_check import Verdict
+from llm_api.core.llm.output.checking.call_judge import Verdict
 from llm_api.core.llm.types import (
     Event,
     Finished,

@@ -14,8 +14,8 @@ from llm_api.core.llm.engine.grammar import COMPILER_STACK_BYTES, GrammarCompile
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.runner import ConstraintError
 from llm_api.core.llm.files.installed import default_model_path
-from llm_api.core.llm.output.checking.json_patterns import has_format
-from llm_api.core.llm.output.schemas.json_schema import FORMATS, checked
+from llm_api.core.llm.output.checking.string_checks import has_format
+from llm_api.core.llm.output.schemas.enforceable import COMPILER_FORMATS, enforceable
 from llm_api.core.llm.output.schemas.string_formats import PATTERNS
 from llm_api.core.llm.types import JSON
 from llm_api.core.utils.work_threads import WorkThreads
@@ -311,7 +311,7 @@ def test_shared_definitions_are_known_where_the_culprit_is_sought(
 def test_every_text_of_a_format_has_it(
     model: LlamaModel, compiler: GrammarCompiler, name: str
 ) -> None:
-    schema = checked({"type": "string", "format": name, "maxLength": 60}, "x")
+    schema = enforceable({"type": "string", "format": name, "maxLength": 60}, "x")
     compiler.check_schema(schema, "x")
     grammar = json.dumps({"grammars": [{"json_schema": schema}]})
     for seed in range(20):
@@ -322,7 +322,7 @@ def test_every_text_of_a_format_has_it(
 def test_the_formats_that_are_enforced_are_those_the_compiler_knows(
     compiler: GrammarCompiler,
 ) -> None:
-    for name in FORMATS:
+    for name in COMPILER_FORMATS:
         compiler.check_schema({"type": "string", "format": name}, "x")
     for name in ("uri-reference", "regex", "int32"):
         with pytest.raises(InvalidRequestError):

@@ -70,27 +70,27 @@ def chat(text: str) -> ChatPrompt:
 
 def test_the_template_s_control_texts_become_tokens_and_the_message_s_do_not() -> None:
     tokens = encoder("<start>" + WORDS).encode(chat("a<start>")).tokens
-    assert tokens == [BOS, START, ord("a"), *map(ord, "<start>")]
+    assert tokens == (BOS, START, ord("a"), *map(ord, "<start>"))
 
 
 @pytest.mark.parametrize(("begin", "adds_bos"), [("<s>", True), ("", True), ("<s>", False)])
 def test_there_is_exactly_one_bos(begin: str, adds_bos: bool) -> None:
     whole = encoder(begin + WORDS, adds_bos=adds_bos)
-    assert whole.encode(chat("x")).tokens == [BOS, ord("x")]
+    assert whole.encode(chat("x")).tokens == (BOS, ord("x"))
 
 
 def test_nothing_is_added_to_a_template_that_is_whole() -> None:
     whole = encoder(WORDS, template_is_whole=True)
-    assert whole.encode(chat("x")).tokens == [ord("x")]
-    assert whole.encode(TextPrompt("x")).tokens == [BOS, ord("x")]
+    assert whole.encode(chat("x")).tokens == (ord("x"),)
+    assert whole.encode(TextPrompt("x")).tokens == (BOS, ord("x"))
 
 
 def test_raw_text_is_not_parsed_for_control_tokens() -> None:
-    assert encoder().encode(TextPrompt("<s>")).tokens == [BOS, *map(ord, "<s>")]
+    assert encoder().encode(TextPrompt("<s>")).tokens == (BOS, *map(ord, "<s>"))
 
 
 def test_token_ids_are_taken_as_they_are() -> None:
-    assert encoder().encode(TokenPrompt((5, 6, 7))).tokens == [5, 6, 7]
+    assert encoder().encode(TokenPrompt((5, 6, 7))).tokens == (5, 6, 7)
 
 
 @pytest.mark.parametrize("token", [-1, 1000, 2**40])
@@ -157,7 +157,7 @@ def test_answers_and_blanks_may_be_left_out_by_the_template() -> None:
     template = (
         "{% for turn in messages if turn.role == 'user' %}{{ turn.content | trim }}{% endfor %}"
     )
-    assert encoder(template, context=10).encode(ChatPrompt(tuple(turns))).tokens == [BOS, ord("y")]
+    assert encoder(template, context=10).encode(ChatPrompt(tuple(turns))).tokens == (BOS, ord("y"))
 
 
 @pytest.fixture
@@ -186,5 +186,5 @@ def test_what_is_far_too_long_by_its_beginning_is_not_tokenised_whole(
 
 def test_a_long_text_of_few_tokens_fits(of_any_length: list[int]) -> None:
     prompt = TextPrompt("z" * 10_000 + "x")
-    assert encoder(context=10).encode(prompt).tokens == [BOS, ord("x")]
+    assert encoder(context=10).encode(prompt).tokens == (BOS, ord("x"))
     assert sum(of_any_length) < 30_000

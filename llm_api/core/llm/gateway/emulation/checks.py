@@ -9,10 +9,10 @@ from typing import Final, assert_never
 from pydantic_core import from_json
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.output.checking.call_check import Verdict, every_call_rules, verdicts
-from llm_api.core.llm.output.checking.json_patterns import UncheckableError, matches
+from llm_api.core.llm.output.checking.call_judge import Verdict, call_judges, verdicts
 from llm_api.core.llm.output.checking.json_validator import JSONValidator
-from llm_api.core.llm.output.schemas.json_schema import refusal
+from llm_api.core.llm.output.checking.string_checks import UncheckableError, matches
+from llm_api.core.llm.output.schemas.places import refusal
 from llm_api.core.llm.types import (
     JSON,
     ChoiceFormat,
@@ -75,7 +75,7 @@ class CallCheck:
 
     def __init__(self, tools: Sequence[ToolSpec], allowed: Collection[str]) -> None:
         """Raises InvalidRequestError for parameters that cannot be checked."""
-        self._rules = every_call_rules(tool for tool in tools if tool.name in allowed)
+        self._rules = call_judges(tool for tool in tools if tool.name in allowed)
 
     @property
     def unenforced(self) -> tuple[str, ...]:

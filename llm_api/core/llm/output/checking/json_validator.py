@@ -17,15 +17,16 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.output.checking.evaluated import Evaluation
-from llm_api.core.llm.output.checking.json_patterns import (
-    FORMATS,
+from llm_api.core.llm.output.checking.string_checks import (
+    CHECKED_FORMATS,
     UncheckableError,
     has_format,
     is_found,
     matches,
 )
-from llm_api.core.llm.output.schemas.json_schema import check_finite, refusal, sound, subschemas
+from llm_api.core.llm.output.checking.unevaluated import Evaluation
+from llm_api.core.llm.output.schemas.places import refusal, subschemas
+from llm_api.core.llm.output.schemas.sound import check_finite, sound
 from llm_api.core.llm.types import JSON
 
 CHECK_SECONDS: Final = 0.5
@@ -198,7 +199,7 @@ def _nothing(validator: Any, demand: Any, value: Any, schema: Any) -> None:
 
 
 def _format(validator: Any, name: str, value: Any, schema: Any) -> _Findings:
-    if isinstance(value, str) and name in FORMATS and not has_format(name, value):
+    if isinstance(value, str) and name in CHECKED_FORMATS and not has_format(name, value):
         yield ValidationError(f"{value!r} is not a {name!r}")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from llm_api.core.llm.output.schemas.json_schema import escaped, with_parts
+from llm_api.core.llm.output.schemas.places import escaped, mapping_at, with_parts
 from llm_api.core.llm.types import JSON
 
 UNENFORCED: Final = frozenset(
@@ -126,18 +126,16 @@ class _Relaxing:
         self._met.add(reference)
         _, _, place = reference.partition("#/")
         group, _, name = place.partition("/")
-        named = self.root.get(group)
-        for key, part in named.items() if isinstance(named, dict) else ():
+        for key, part in mapping_at(self.root, group).items():
             if escaped(key) == name:
                 relaxed_part = self._part(part)
-                self.root = {**self.root, group: {**self._group(group), key: relaxed_part}}
-
-    def _group(self, name: str) -> dict[str, JSON]:
-        group = self.root.get(name)
-        return group if isinstance(group, dict) else {}
+                self.root = {
+                    **self.root,
+                    group: {**mapping_at(self.root, group), key: relaxed_part},
+                }
 
     def _definitions(self) -> _Schema:
-        return {key: self._group(key) for key in _DEFINITIONS if key in self.root}
+        return {key: mapping_at(self.root, key) for key in _DEFINITIONS if key in self.root}
 
     def _less(self, schema: _Schema) -> Iterator[_Schema]:
         """The schema with ever less of it: one keyword gone, then more and more of them."""

@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from llm_api.core.llm.output.schemas.json_schema import resolved, sound, subschemas, with_parts
+from llm_api.core.llm.output.schemas.places import mapping_at, resolved, subschemas, with_parts
+from llm_api.core.llm.output.schemas.sound import sound
 from llm_api.core.llm.types import JSON
 
 _DEFINITION: Final = re.compile(r"#/(?:\$defs|definitions)/[^/]+")
@@ -54,8 +55,7 @@ def _with_definitions(root: _Schema, param: str) -> _Schema:
     }
     if not references:
         return root
-    given = root.get("$defs")
-    definitions = given if isinstance(given, dict) else {}
+    definitions = mapping_at(root, "$defs")
     names: dict[str, str] = {}
     for reference in sorted(references):
         name = _UNFIT.sub("_", reference)

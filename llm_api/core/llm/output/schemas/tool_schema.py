@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Final
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.output.schemas.json_schema import sound
+from llm_api.core.llm.output.schemas.places import mapping_at
+from llm_api.core.llm.output.schemas.sound import sound
 from llm_api.core.llm.output.schemas.tidy import tidy
 from llm_api.core.llm.types import JSON, ToolSpec
 
@@ -22,18 +23,12 @@ def argument_schema(tool: ToolSpec) -> Mapping[str, JSON]:
     without any takes `{}`.
     """
     schema = tool.schema
-    declared = properties(schema)
+    declared = mapping_at(schema, "properties")
     required = schema.get("required", [])
     is_satisfiable = isinstance(required, list) and all(name in declared for name in required)
     if schema.keys() <= _PLAIN and is_satisfiable:
         return {**schema, "additionalProperties": False}
     return schema
-
-
-def properties(schema: Mapping[str, JSON]) -> Mapping[str, JSON]:
-    """The declared parameters."""
-    declared = schema.get("properties")
-    return declared if isinstance(declared, dict) else {}
 
 
 def whole_schema(tool: ToolSpec) -> dict[str, JSON]:

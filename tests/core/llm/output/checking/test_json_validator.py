@@ -9,8 +9,8 @@ import pytest
 
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.output.checking import json_validator
-from llm_api.core.llm.output.checking.json_patterns import UncheckableError
 from llm_api.core.llm.output.checking.json_validator import CHECK_SECONDS, JSONValidator
+from llm_api.core.llm.output.checking.string_checks import UncheckableError
 
 LIST: dict[str, Any] = {
     "$defs": {

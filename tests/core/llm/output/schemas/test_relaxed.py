@@ -8,7 +8,7 @@ from llguidance import LLMatcher
 
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.output.checking.json_validator import JSONValidator
-from llm_api.core.llm.output.schemas.json_schema import checked
+from llm_api.core.llm.output.schemas.enforceable import enforceable
 from llm_api.core.llm.output.schemas.relaxed import relaxed, without_unenforced
 from llm_api.core.llm.output.schemas.tidy import tidy
 from llm_api.core.llm.types import JSON
@@ -28,10 +28,10 @@ class Trials:
     def __call__(self, schema: dict[str, JSON]) -> bool:
         self.count += 1
         try:
-            enforceable = checked(schema, "x")
+            enforced = enforceable(schema, "x")
         except InvalidRequestError:
             return True
-        grammar = json.dumps({"grammars": [{"json_schema": enforceable}]})
+        grammar = json.dumps({"grammars": [{"json_schema": enforced}]})
         return bool(LLMatcher(tokenizer(), grammar, log_level=0).is_error())
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from llm_api.core.llm.output.schemas.json_schema import resolved
+from llm_api.core.llm.output.schemas.places import list_at, mapping_at, resolved
 from llm_api.core.llm.types import JSON
 
 Part: TypeAlias = str | int
@@ -42,7 +42,10 @@ class Evaluation:
             return self._own_items(schema, self.value)
         if "additionalProperties" in schema:
             return set(self.value)
-        declared, patterns = _mapping(schema, "properties"), _mapping(schema, "patternProperties")
+        declared, patterns = (
+            mapping_at(schema, "properties"),
+            mapping_at(schema, "patternProperties"),
+        )
         return {
             name
             for name in self.value
@@ -52,7 +55,7 @@ class Evaluation:
     def _own_items(self, schema: Mapping[str, JSON], items: list[JSON]) -> set[Part]:
         if "items" in schema:
             return {*range(len(items))}
-        judged: set[Part] = {*range(len(_list(schema, "prefixItems")))}
+        judged: set[Part] = {*range(len(list_at(schema, "prefixItems")))}
         if "contains" in schema:
             wanted = schema["contains"]
             judged |= {index for index, item in enumerate(items) if self.is_valid(wanted, item)}
@@ -66,22 +69,12 @@ class Evaluation:
         if isinstance(reference := schema.get("$ref"), str):
             yield resolved(reference, self.root)
         for name in ("allOf", "anyOf", "oneOf"):
-            yield from (one for one in _list(schema, name) if self.is_valid(one, self.value))
+            yield from (one for one in list_at(schema, name) if self.is_valid(one, self.value))
         if "if" in schema:
             holds = self.is_valid(schema["if"], self.value)
             if holds:
                 yield schema["if"]
             yield schema.get("then" if holds else "else")
-        for name, dependent in _mapping(schema, "dependentSchemas").items():
+        for name, dependent in mapping_at(schema, "dependentSchemas").items():
             if name in self.value:
                 yield dependent
-
-
-def _mapping(schema: Mapping[str, JSON], name: str) -> Mapping[str, JSON]:
-    value = schema.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _list(schema: Mapping[str, JSON], name: str) -> list[JSON]:
-    value = schema.get(name)
-    return value if isinstance(value, list) else []

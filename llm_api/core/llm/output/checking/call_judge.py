@@ -8,8 +8,8 @@ from typing import Final
 from pydantic_core import from_json
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.output.checking.json_patterns import UncheckableError
 from llm_api.core.llm.output.checking.json_validator import JSONValidator
+from llm_api.core.llm.output.checking.string_checks import UncheckableError
 from llm_api.core.llm.output.schemas.relaxed import without_unenforced
 from llm_api.core.llm.output.schemas.tool_schema import argument_schema, naming, whole_schema
 from llm_api.core.llm.types import JSON, ToolCall, ToolSpec
@@ -34,8 +34,11 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class CallRules:
-    """`whole` judges by the schema. `enforced` judges by what can be enforced of it, None: all."""
+class CallJudge:
+    """Judges the calls of one function.
+
+    `whole` judges by the schema, `enforced` by what of it can be enforced; None where that is all.
+    """
 
     whole: JSONValidator
     enforced: JSONValidator | None = None
@@ -58,32 +61,32 @@ class CallRules:
             return False
 
 
-def verdicts(rules: Mapping[str, CallRules], calls: Sequence[ToolCall]) -> list[Verdict]:
+def verdicts(judges: Mapping[str, CallJudge], calls: Sequence[ToolCall]) -> list[Verdict]:
     """What is wrong with each call. Those that there is no time for are not judged."""
     ends_at = time.thread_time() + ANSWER_SECONDS
     return [
-        rules[call.name].verdict(call.arguments)
+        judges[call.name].verdict(call.arguments)
         if time.thread_time() < ends_at
         else Verdict("it takes too long to check", is_certain=False)
         for call in calls
     ]
 
 
-def every_call_rules(tools: Iterable[ToolSpec]) -> dict[str, CallRules]:
+def call_judges(tools: Iterable[ToolSpec]) -> dict[str, CallJudge]:
     """What judges the calls of each tool, by its name. Raises InvalidRequestError."""
     ends_at = time.thread_time() + TOOLS_SECONDS
-    rules: dict[str, CallRules] = {}
+    judges: dict[str, CallJudge] = {}
     for tool in tools:
         if time.thread_time() > ends_at:
             raise InvalidRequestError(
                 "The schemas of all functions take too long to check; send less of them.",
                 param=tool.param,
             )
-        rules[tool.name] = call_rules(tool)
-    return rules
+        judges[tool.name] = call_judge(tool)
+    return judges
 
 
-def call_rules(tool: ToolSpec) -> CallRules:
+def call_judge(tool: ToolSpec) -> CallJudge:
     """What judges the calls of a tool that no grammar holds.
 
     Raises InvalidRequestError, which names the function: for a malformed schema, one that is too
@@ -91,10 +94,10 @@ def call_rules(tool: ToolSpec) -> CallRules:
     """
     with naming(tool):
         if tool.is_strict:
-            return CallRules(JSONValidator(argument_schema(tool), tool.param))
+            return CallJudge(JSONValidator(argument_schema(tool), tool.param))
         whole = whole_schema(tool)
         enforced = without_unenforced(whole)
         judge = JSONValidator(whole, tool.param, is_lenient=True)
         if enforced == whole:
-            return CallRules(judge)
-        return CallRules(judge, JSONValidator(enforced, tool.param, is_lenient=True))
+            return CallJudge(judge)
+        return CallJudge(judge, JSONValidator(enforced, tool.param, is_lenient=True))

@@ -8,13 +8,9 @@ from typing import Any, cast
 import pytest
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.output.schemas.json_schema import (
-    FORMATS,
-    MAX_DEPTH,
-    Place,
-    checked,
-    deepest_refused,
-)
+from llm_api.core.llm.output.schemas.enforceable import COMPILER_FORMATS, enforceable
+from llm_api.core.llm.output.schemas.places import Place, deepest_refused
+from llm_api.core.llm.output.schemas.sound import MAX_DEPTH
 from llm_api.core.llm.output.schemas.string_formats import PATTERNS
 from llm_api.core.llm.types import JSON
 
@@ -54,7 +50,7 @@ NODE: dict[str, Any] = {"$ref": "#/$defs/node"}
     ],
 )
 def test_a_schema_that_some_value_satisfies_passes(schema: dict[str, Any]) -> None:
-    assert checked(schema, "response_format") == schema
+    assert enforceable(schema, "response_format") == schema
 
 
 @pytest.mark.parametrize(
@@ -75,7 +71,7 @@ def test_a_schema_that_some_value_satisfies_passes(schema: dict[str, Any]) -> No
 )
 def test_a_schema_without_a_finite_value_is_refused(schema: dict[str, Any], pointer: str) -> None:
     with pytest.raises(InvalidRequestError, match="no finite value") as raised:
-        checked(schema, "response_format")
+        enforceable(schema, "response_format")
     assert pointer in raised.value.message
     assert raised.value.param == "response_format"
 
@@ -86,12 +82,12 @@ def test_a_schema_without_a_finite_value_is_refused(schema: dict[str, Any], poin
 def test_a_reference_that_leads_nowhere_is_refused_where_it_stands(reference: object) -> None:
     schema: dict[str, Any] = {"properties": {"a/b": {"$ref": reference}}, "required": ["a/b"]}
     with pytest.raises(InvalidRequestError, match="'/properties/a~1b', the reference"):
-        checked(schema, "tools")
+        enforceable(schema, "tools")
 
 
 def test_a_reference_into_a_list_is_followed() -> None:
     schema: dict[str, Any] = {"prefixItems": [{"type": "string"}, {"$ref": "#/prefixItems/0"}]}
-    assert checked(schema, "tools") == schema
+    assert enforceable(schema, "tools") == schema
 
 
 @pytest.mark.parametrize(
@@ -108,7 +104,7 @@ def test_a_reference_into_a_list_is_followed() -> None:
 )
 def test_a_schema_that_is_too_large_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequestError, match="too large"):
-        checked(schema, "response_format")
+        enforceable(schema, "response_format")
 
 
 def test_formats_that_assert_nothing_and_compiler_options_are_left_out() -> None:
@@ -123,7 +119,7 @@ def test_formats_that_assert_nothing_and_compiler_options_are_left_out() -> None
         },
         "anyOf": [{"format": "byte"}],
     }
-    assert checked(schema, "tools") == {
+    assert enforceable(schema, "tools") == {
         "type": "object",
         "properties": {
             "format": email,
@@ -137,16 +133,18 @@ def test_formats_that_assert_nothing_and_compiler_options_are_left_out() -> None
 def test_days_are_days_that_there_are() -> None:
     pattern = {"pattern": f"^(?:{PATTERNS['date']})$"}
     schema: dict[str, Any] = {"format": "date", "pattern": "^2", "allOf": [{"minLength": 1}]}
-    assert checked(schema, "tools") == {"pattern": "^2", "allOf": [{"minLength": 1}, pattern]}
+    assert enforceable(schema, "tools") == {"pattern": "^2", "allOf": [{"minLength": 1}, pattern]}
 
 
-@pytest.mark.parametrize("name", sorted(PATTERNS.keys() - FORMATS))
+@pytest.mark.parametrize("name", sorted(PATTERNS.keys() - COMPILER_FORMATS))
 def test_a_format_that_the_compiler_does_not_know_is_a_pattern(name: str) -> None:
-    assert checked({"format": name}, "tools") == {"allOf": [{"pattern": f"^(?:{PATTERNS[name]})$"}]}
+    assert enforceable({"format": name}, "tools") == {
+        "allOf": [{"pattern": f"^(?:{PATTERNS[name]})$"}]
+    }
 
 
 def test_a_format_that_no_pattern_says_stays_for_the_compiler_to_refuse() -> None:
-    assert checked({"format": "regex"}, "tools") == {"format": "regex"}
+    assert enforceable({"format": "regex"}, "tools") == {"format": "regex"}
 
 
 def test_the_branches_of_a_one_of_stand_in_place() -> None:
@@ -155,7 +153,7 @@ def test_the_branches_of_a_one_of_stand_in_place() -> None:
         "oneOf": [{"$ref": "#/$defs/cat"}, {"type": "null"}],
         "$defs": {"cat": cat},
     }
-    assert checked(schema, "tools")["oneOf"] == [cat, {"type": "null"}]
+    assert enforceable(schema, "tools")["oneOf"] == [cat, {"type": "null"}]
 
 
 def test_the_deepest_refused_part_is_found() -> None:
@@ -169,7 +167,10 @@ def test_the_deepest_refused_part_is_found() -> None:
 
 
 def test_a_format_that_is_no_text_stays_for_the_compiler_to_refuse() -> None:
-    assert checked({"type": "string", "format": []}, "tools") == {"type": "string", "format": []}
+    assert enforceable({"type": "string", "format": []}, "tools") == {
+        "type": "string",
+        "format": [],
+    }
 
 
 def chain(length: int, link: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
@@ -206,7 +207,7 @@ LABORIOUS: dict[str, dict[str, Any]] = {
 def test_references_are_followed_in_less_than_a_second(schema: dict[str, Any]) -> None:
     began = time.thread_time()
     with suppress(InvalidRequestError):
-        checked(schema, "response_format")
+        enforceable(schema, "response_format")
     assert time.thread_time() - began < 1
 
 
@@ -214,7 +215,7 @@ def test_a_branch_that_holds_itself_stays_a_reference() -> None:
     either = {"oneOf": [{"$ref": "#/$defs/tree"}, {"const": 1}]}
     schema: dict[str, Any] = {**either, "$defs": {"tree": an_object({"next": either})}}
     tree = an_object({"next": either})
-    opened = checked(schema, "response_format")
+    opened = enforceable(schema, "response_format")
     assert opened["oneOf"] == [tree, {"const": 1}]
 
 
@@ -226,7 +227,7 @@ def test_branches_of_different_types_need_not_be_opened() -> None:
         "$defs": {"node": an_object({"next": either})},
     }
     expected = {"$ref": "#/$defs/node", "$defs": {"node": an_object({"next": any_of})}}
-    assert checked(schema, "response_format") == expected
+    assert enforceable(schema, "response_format") == expected
 
 
 @pytest.mark.parametrize(
@@ -239,6 +240,6 @@ def test_branches_of_different_types_need_not_be_opened() -> None:
     ],
 )
 def test_branches_that_may_both_hold_stay_one_of(branches: list[JSON]) -> None:
-    opened = checked({"oneOf": branches, "$defs": {"any": {}}}, "response_format")
+    opened = enforceable({"oneOf": branches, "$defs": {"any": {}}}, "response_format")
     assert "anyOf" not in opened
     assert len(cast("list[object]", opened["oneOf"])) == 2

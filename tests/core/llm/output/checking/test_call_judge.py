@@ -7,7 +7,7 @@ import pytest
 
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.output.checking import call_check
-from llm_api.core.llm.output.checking.call_check import call_rules, every_call_rules, verdicts
+from llm_api.core.llm.output.checking.call_judge import call_judge, call_judges, verdicts
 from llm_api.core.llm.output.checking.json_validator import CHECK_SECONDS
 from llm_api.core.llm.types import ToolCall, ToolSpec
 
@@ -17,7 +17,7 @@ ENDLESS = ToolCall("id", "slow", '{"a": "' + "a" * 1000 + 'b"}')
 
 def test_calls_that_there_is_no_time_for_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_check, "ANSWER_SECONDS", 0.2)
-    rules = {"slow": call_rules(ToolSpec("slow", "", SLOW))}
+    rules = {"slow": call_judge(ToolSpec("slow", "", SLOW))}
     began = time.process_time()
     judged = verdicts(rules, [ENDLESS] * 50)
     assert time.process_time() - began < 3 * CHECK_SECONDS
@@ -29,5 +29,5 @@ def test_tools_that_there_is_no_time_for_are_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(call_check, "TOOLS_SECONDS", 0.0)
     tools = [ToolSpec(f"slow_{number}", "", SLOW, param="server_tools") for number in range(3)]
     with pytest.raises(InvalidRequestError, match="send less") as refusal:
-        every_call_rules(tools)
+        call_judges(tools)
     assert refusal.value.param == "server_tools"

@@ -18,7 +18,7 @@ _LONGEST_TRACKED: Final = 1000
 
 _LONGEST_HOST: Final = 253
 
-FORMATS: Final = frozenset({*PATTERNS, "ipv4", "ipv6", "regex"})
+CHECKED_FORMATS: Final = frozenset({*PATTERNS, "ipv4", "ipv6", "regex"})
 
 
 class UncheckableError(Exception):
@@ -49,7 +49,7 @@ def is_found(pattern: str, text: str, seconds: float) -> bool:
 
 
 def has_format(name: str, text: str) -> bool:
-    """Whether a text has one of FORMATS."""
+    """Whether a text has one of CHECKED_FORMATS."""
     match name:
         case "ipv4" | "ipv6":
             return _is_address(IPv4Address if name == "ipv4" else IPv6Address, text)
