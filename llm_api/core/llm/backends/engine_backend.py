@@ -37,17 +37,19 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 ENCODERS: Final = 4
-"""Threads of one model that prompts become tokens on. A slow one keeps no other model waiting."""
+"""Threads of one model that encode prompts. A slow prompt keeps no other model waiting."""
 
 CHECKERS: Final = 2
-"""Threads of one model that calls are checked on. A check is short, but many calls end at once."""
+"""Threads of one model that check calls. A check is short, but many answers may end at once."""
 
 
 class Vocabulary(Tokenizer, Protocol):
     """Tokens as text, and those that end an answer."""
 
     @property
-    def end_tokens(self) -> frozenset[int]: ...
+    def end_tokens(self) -> frozenset[int]:
+        """Token ids that end an answer."""
+        ...
 
     def token_bytes(self, token: int) -> bytes:
         """As `piece`, but a control token shows its text."""
@@ -69,7 +71,7 @@ class Preparer(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Wait for work that was given up, but not long."""
+        """Wait a short time for work that was given up."""
         ...
 
 
@@ -153,9 +155,11 @@ class EngineBackend:
         return await self._checkers.run(partial(verdicts, judges, calls), scope)
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text by itself, in order. Raises UnavailableError once closed."""
         return await self._on_thread(lambda: [self._encoder.count(text) for text in texts])
 
     def observe(self) -> Iterator[EngineStatus]:
+        """The status of the one engine, as of now."""
         yield self._engine.status()
 
     async def aclose(self) -> None:
@@ -181,7 +185,7 @@ class EngineBackend:
         return DrawingRules(request.sampling, request.top_logprobs, banned, constraint)
 
     def _render(self, token: int) -> bytes:
-        """What a token adds to the text that is read: of control tokens, the marks alone."""
+        """The bytes that a token adds to the text: none for control tokens, except marks."""
         if token in self._preparer.marks:
             return self._vocabulary.token_bytes(token)
         return self._vocabulary.piece(token)

@@ -42,9 +42,9 @@ class OllamaBackend(UpstreamBackend):
 async def open_ollama(card: ModelCard, options: UpstreamOptions) -> OllamaBackend:
     """Prepare to ask the server, which need not answer yet.
 
-    Where the card knows a context length, Ollama is told to use it (`num_ctx`), which makes it load
-    the model anew if it is loaded with another; where not, Ollama's own applies. Neither a prompt
-    nor an answer is cut silently to fit.
+    Where the card knows a context length, Ollama is told to use it (`num_ctx`), and reloads a model
+    that is loaded with another; else Ollama's own applies. Neither a prompt nor an answer is cut
+    silently to fit.
     """
     headers = {"authorization": f"Bearer {options.api_key}"} if options.api_key else {}
     advice = f"`ollama pull {options.model}` fetches it"

@@ -38,7 +38,7 @@ CAPABILITIES: Final = Capabilities(
         }
     ),
 )
-"""Every way it samples, without mirostat and `logit_bias`; it cannot be made to call a tool."""
+"""All of its sampling but mirostat. It has no `logit_bias`, and no way to demand a call."""
 
 _EFFORTS: Final[Mapping[JSON, JSON]] = {
     "none": False,
@@ -67,7 +67,7 @@ def to_body(request: GenerationRequest, model: OllamaModel) -> tuple[str, dict[s
     body: dict[str, JSON] = {
         "model": model.name,
         "stream": True,
-        # Too long a prompt, or answer, is told: Ollama would forget the beginning by itself.
+        # A prompt or an answer that is too long is an error; else Ollama would drop the beginning.
         "truncate": False,
         "shift": False,
         **asked,
@@ -145,7 +145,7 @@ def _think(variables: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 def _options(request: GenerationRequest, model: OllamaModel) -> dict[str, JSON]:
-    """Every option in full: what is not said, Ollama fills with values of its own."""
+    """Every option in full: Ollama fills in its own defaults for options left out."""
     sampling: Sampling = request.sampling
     options: dict[str, JSON] = {
         name: getattr(sampling, name) for name in sorted(CAPABILITIES.sampling - {"seed"})

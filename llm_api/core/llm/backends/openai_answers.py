@@ -1,6 +1,6 @@
 """A stream of OpenAI's chunks as our events, however a server speaks the protocol. Pure.
 
-Raises AttributeError, LookupError, TypeError or ValueError for what is no such chunk.
+Raises AttributeError, LookupError, TypeError or ValueError for anything else.
 """
 
 import json
@@ -56,6 +56,7 @@ class CallNumbers:
 
     @property
     def count(self) -> int:
+        """How many calls have begun."""
         return len(self._ids)
 
     def take(self, fragment: dict[str, Any]) -> Iterator[ToolCallStarted | ToolCallDelta]:
@@ -104,7 +105,7 @@ class AnswerReader:
     new_id: Callable[[], str]
     must_call: bool = False
     usage: Usage | None = None
-    """None until the server has told it: at the end, or never."""
+    """None until the server reports it: at the end, or never."""
     _reason: str | None = None
     _is_refused: bool = False
     _calls: CallNumbers = field(init=False)
@@ -127,7 +128,7 @@ class AnswerReader:
         return list(self._calls.end())
 
     def finished(self) -> Finished:
-        """The end. Usage that was not told is 0: a guess would pass for a count.
+        """The end. Usage that was not reported is 0: a guess would pass for a count.
 
         There are calls if and only if the reason is "tool_calls", or "length" where they were cut.
         Raises UpstreamError if the answer was cut, given up, or is not the call that was demanded.

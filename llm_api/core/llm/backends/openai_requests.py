@@ -51,7 +51,7 @@ def to_wire(request: GenerationRequest, model: str, flavour: Flavour) -> tuple[s
 
 
 def _sampling(sampling: Sampling, flavour: Flavour) -> Fields:
-    """An engine is told every value, since its defaults are others; OpenAI what is not off.
+    """An engine gets every value, since its defaults differ; OpenAI gets what is not off.
 
     Its reasoning models take no `top_p`, and `temperature` only as 1.
     """
@@ -124,7 +124,7 @@ def _call(call: ToolCall) -> JSON:
 
 
 def _tools(specs: Sequence[ToolSpec], choice: ToolChoice | None, flavour: Flavour) -> Fields:
-    """Tools that may not be called are not sent, except to who knows `allowed_tools`.
+    """Tools that may not be called are not sent, except to a server that knows `allowed_tools`.
 
     `parallel_tool_calls` is left out where it says nothing: OpenAI's reasoning models refuse it.
     """

@@ -1,7 +1,7 @@
-"""Calls of functions whose schema cannot be enforced as a whole: checked, and drawn anew.
+"""Calls of functions whose schema cannot be enforced as a whole: checked, and resampled.
 
 ```
- attempt ──► text, other calls ──► shown at once, unless nobody sees the answer before its end
+ attempt ──► text, other calls ──► shown at once, unless the request `is_whole`
         └──► from the first such call on ──► held ──► valid: shown
                                                   └─► not: the next attempt, if nothing was shown
 ```
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 ATTEMPTS: Final = 3
 
 _LEAST_TEMPERATURE: Final = 0.7
-"""Of a further attempt: what is always the likeliest would be the same again."""
+"""Temperature of a further attempt: a greedy one would give the same answer again."""
 
 Generate = Callable[[GenerationRequest], AsyncGenerator[Event, None]]
 Judge = Callable[[Sequence[ToolCall]], Awaitable[Sequence["Verdict"]]]

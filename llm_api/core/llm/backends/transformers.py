@@ -96,7 +96,7 @@ class TransformersBackend(EngineBackend):
 
 
 class _FreeAnswers:
-    """A `Preparer` that demands nothing: what could be demanded is not among the capabilities."""
+    """A `Preparer` without constraints: the capabilities allow no demands."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect

@@ -77,7 +77,7 @@ class TransformersVocabulary:
 
 
 def _plain(tokenizer: "PreTrainedTokenizerBase") -> "FastTokenizer":
-    """A tokenizer of our own that neither pads nor cuts."""
+    """A copy of the tokenizer that neither pads nor cuts."""
     from tokenizers import Tokenizer as FastTokenizer  # noqa: PLC0415 - the model's, if any
 
     inner = getattr(tokenizer, "backend_tokenizer", None)

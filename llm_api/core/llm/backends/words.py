@@ -30,7 +30,7 @@ from llm_api.core.llm.types import (
 _WORD: Final = re.compile(r"\s*(?:\w+|[^\w\s])|\s+\Z")
 
 TURN: Final = 16
-"""Words after which an answer lets the event loop do something else."""
+"""Words after which an answer yields to the event loop."""
 
 
 def split_words(text: str) -> list[str]:

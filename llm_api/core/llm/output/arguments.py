@@ -15,7 +15,9 @@ class ArgumentReader(Protocol):
     """Turns the arguments of one call, while they arrive, into the text of a JSON object."""
 
     @property
-    def is_complete(self) -> bool: ...
+    def is_complete(self) -> bool:
+        """Whether the end of the arguments has been read; nothing is taken after it."""
+        ...
 
     def feed(self, text: str) -> tuple[str, int]:
         """More of the JSON text, and how many characters of `text` it was made of.
@@ -30,11 +32,11 @@ class ArgumentReader(Protocol):
 
 
 class ArgumentSyntax(Protocol):
-    """A way to write arguments."""
+    """A notation of arguments. Immutable: one serves every answer."""
 
     @property
     def notation(self) -> str:
-        """A word for it."""
+        """Its name, with which the names of its grammar rules begin."""
         ...
 
     @property
@@ -46,7 +48,9 @@ class ArgumentSyntax(Protocol):
         """Add the rule `name` for arguments that are valid for `schema`. Returns its name."""
         ...
 
-    def reader(self, schema: Mapping[str, JSON]) -> ArgumentReader: ...
+    def reader(self, schema: Mapping[str, JSON]) -> ArgumentReader:
+        """A reader for the arguments of one call. `schema` decides which values are bare text."""
+        ...
 
     def write(self, arguments: Mapping[str, JSON]) -> str:
         """Arguments as a model would write them."""

@@ -1,7 +1,7 @@
-"""What a request demands of its answer, made ready: schemas checked, the grammar compiled.
+"""Prepares what a request demands of its answer: schemas checked, tools relaxed, grammar compiled.
 
-Refuses what cannot be enforced, and says where: no answer is ever freer than was asked for. Only of
-a tool that is not strict, what cannot be enforced is left for the caller to check.
+Refuses what cannot be enforced, and says where: no answer is ever freer than was asked for. The one
+exception are tools that are not strict: what cannot be enforced of them, the caller has to check.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from llm_api.core.llm.output.checking.call_judge import CallJudge
 
 COMPILE_SECONDS: Final = 4.0
-"""What a grammar may take to compile, on however busy a machine. The compiler's own limits end the
-worst after half a second of computing; what goes on behind a refusal lasts no longer than that."""
+"""Wall-clock bound on waiting for a thread, and again on compiling. The compiler's own limits end
+the worst grammar after half a second of CPU time: so long a thread may go on after a refusal."""
 
 CLOSING_SECONDS: Final = 2.0
 
@@ -43,7 +43,7 @@ MAX_COMPILING: Final = 4
 MAX_COMPILING_PER_SCOPE: Final = 2
 
 MAX_GRAMMAR_CHARACTERS: Final = 512 * 1024
-"""Of all that is demanded of one answer, the schemas of its tools among it."""
+"""Size of the grammar of one answer, which contains the schemas of its tools."""
 
 Constraint_co = TypeVar("Constraint_co", covariant=True)
 
@@ -136,12 +136,12 @@ class OutputEnforcer(Generic[Constraint_co]):
             raise _too_slow(request) from error
 
     async def aclose(self) -> None:
-        """Wait for what is still being compiled, though nobody wants it: not long."""
+        """Wait up to CLOSING_SECONDS for compilations under way."""
         await self._threads.aclose(CLOSING_SECONDS)
 
 
 class _Preparing(Generic[Constraint_co]):
-    """Prepares one answer, on a thread. Goes on from part to part until its time is up."""
+    """Prepares one answer, on a thread. Looks at the clock before each tool."""
 
     def __init__(self, dialect: Dialect, compiler: Compiler[Constraint_co], seconds: float) -> None:
         self._dialect = dialect
@@ -227,7 +227,7 @@ def _too_slow(request: GenerationRequest) -> InvalidRequestError:
 def enforceable_tool(
     tool: ToolSpec, compiler: Compiler[object]
 ) -> tuple[ToolSpec, "CallJudge | None"]:
-    """The tool with parameters that can be enforced, and what judges its calls by the others.
+    """The tool with parameters that can be enforced, and the judge of its calls by all of them.
 
     None where nothing is left to judge. Raises InvalidRequestError, which names the function: for a
     malformed schema, one that is too large, and of a strict tool one that cannot be enforced.

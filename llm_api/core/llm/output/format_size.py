@@ -59,7 +59,7 @@ def _refuse(output_format: OutputFormat, found: str, taken: str) -> Never:
 
 
 def size_problem(lark: str) -> str:
-    """What of a grammar in Lark's notation is too large; "" where nothing is."""
+    """Why a grammar in Lark's notation is too large; "" where it is not."""
     references = _references(lark)
     if len(references) > MAX_RULES:
         return f"it has {len(references)} rules, and at most {MAX_RULES} are taken"
@@ -74,9 +74,9 @@ def size_problem(lark: str) -> str:
 
 
 def find_terminals(references: Mapping[str, Sequence[str]]) -> list[str]:
-    """The names that lead to no name that refers to itself: each behind those that it uses.
+    """The names from which no cycle is reached, each after those that it uses.
 
-    `references` are the names that each name uses; those not among its keys count for nothing.
+    `references` maps a name to the names it uses; used names that are no keys are ignored.
     """
     waiting = dict.fromkeys(references, 0)
     users: dict[str, list[str]] = {name: [] for name in references}

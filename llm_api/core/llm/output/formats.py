@@ -124,7 +124,7 @@ MINIMAX_M2 = CallFormat(
     trigger="<minimax:tool_call>",
 )
 
-# A tag for each parameter: Qwen3-Coder, and Seed-OSS under a name of its own.
+# A tag for each parameter: Qwen3-Coder, and with another outer tag Seed-OSS.
 QWEN3_CODER = CallFormat(
     heads=(
         ("<tool_call>\n<function=", Slot.NAME, ">\n"),
@@ -312,7 +312,7 @@ _TABLE: Final[tuple[tuple[tuple[str, ...], tuple[CallFormat, ...]], ...]] = (
     (("[func_name1(",), (PYTHONIC,)),
     (('{"name": function name, "parameters"',), (LLAMA3_JSON, LLAMA3_PYTHON_TAG)),
 )
-"""Texts that a template holds all of, and its model's formats; the first line that fits holds."""
+"""Signs that a template contains, all of them, and its model's formats. The first fit holds."""
 
 
 def recognise_formats(template_source: str) -> tuple[CallFormat, ...]:

@@ -16,7 +16,7 @@ _COMPACT: Final[Mapping[str, JSON]] = {
 """JSON without room for white space: no model can fill an answer with it."""
 
 _OPTIONS: Final = '%llguidance {"no_forcing": true}'
-"""Of all grammars of an answer. Forced text is found by who follows it: see `TokenMatcher`."""
+"""In every grammar of an answer. `TokenMatcher`, which follows it, finds forced text itself."""
 
 ANY_TEXT: Final = "TEXT"
 GAP: Final = "GAP"

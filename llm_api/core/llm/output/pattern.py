@@ -184,7 +184,7 @@ def merge(parts: Sequence[Part]) -> tuple[Part, ...]:
 
 
 def beginnings(texts: Sequence[str]) -> str:
-    """A regular expression for everything with which one of `texts` begins, itself included."""
+    """A regular expression for every beginning of one of `texts`, the whole text included."""
     rests: dict[str, list[str]] = {}
     for text in filter(None, texts):
         rests.setdefault(text[0], []).append(text[1:])

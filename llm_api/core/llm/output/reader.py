@@ -75,7 +75,7 @@ class ReadingRules:
 
 
 class OutputReader:
-    """Reads one answer. Never raises: what is malformed is text."""
+    """Reads one answer. Never raises: malformed calls and thoughts are text."""
 
     def __init__(self, rules: ReadingRules, new_id: Callable[[], str]) -> None:
         self._rules = rules

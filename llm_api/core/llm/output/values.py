@@ -55,7 +55,7 @@ def _literal_json(text: str) -> str:
 
 
 def to_json(value: object) -> str:
-    """JSON text that can be sent: what is no character is escaped. Raises TypeError, ValueError."""
+    """JSON that can be sent as UTF-8: lone surrogates are escaped. Raises TypeError, ValueError."""
     written = json.dumps(value, ensure_ascii=False, allow_nan=False)
     is_sendable = not any("\ud800" <= character <= "\udfff" for character in written)
     return written if is_sendable else json.dumps(value, allow_nan=False)

@@ -1,4 +1,4 @@
-"""What users wrote that looks like a control token is carried around the template.
+"""Text of users that looks like a control token is carried around the template.
 
 A placeholder stands for it while the template runs, and it comes out as a literal segment, which is
 never parsed for control tokens. So does the beginning of such a text at the end of a message, which

@@ -17,7 +17,9 @@ class Tokenizer(Protocol):
     """A vocabulary and the control tokens its chat template is made of. Thread-safe."""
 
     @property
-    def vocabulary_size(self) -> int: ...
+    def vocabulary_size(self) -> int:
+        """Token ids run from 0 to below this."""
+        ...
 
     @property
     def longest_token(self) -> int:
@@ -30,10 +32,14 @@ class Tokenizer(Protocol):
         ...
 
     @property
-    def bos_text(self) -> str: ...
+    def bos_text(self) -> str:
+        """The text of the BOS token; "" where the vocabulary has none."""
+        ...
 
     @property
-    def eos_text(self) -> str: ...
+    def eos_text(self) -> str:
+        """The text of the EOS token; "" where the vocabulary has none."""
+        ...
 
     @property
     def control_tokens(self) -> Mapping[str, int]:

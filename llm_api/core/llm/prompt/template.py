@@ -2,7 +2,7 @@
 
 What it covers: the text of a control token (`<|im_start|>`, `<s>`) inside a message or a template
 variable comes out as a literal segment, which is never parsed for control tokens (see
-`template_carrying`). What it does not cover: a template that itself turns harmless text into a
+`carrying`). What it does not cover: a template that itself turns harmless text into a
 control token, and words that merely persuade the model.
 """
 
@@ -35,7 +35,7 @@ LONGEST_SOURCE: Final = 1 << 20
 
 
 class ChatTemplate:
-    """Renders conversations, in a process of its own. Thread-safe. Close it."""
+    """Renders conversations, in a separate process. Thread-safe. Close it."""
 
     def __init__(
         self,

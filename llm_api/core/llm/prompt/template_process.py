@@ -1,7 +1,7 @@
-"""A chat template in a process of its own, which is killed where it breaks its bounds.
+"""A chat template in a separate process, which is killed where it breaks its bounds.
 
-What runs there is `template_worker`; it is the kernel that ends it when it has computed for too
-long. Here it is started, asked, ended, and started anew.
+`template_worker` runs there; the kernel ends it when it has computed for too long. This module
+starts it, asks it, ends it, and starts it again.
 """
 
 import json
@@ -35,7 +35,7 @@ class TemplateBoundsError(Exception):
 class TemplateProcess:
     """Thread-safe: one request at a time, the others wait. Every call blocks, within bounds.
 
-    Close it; what is never closed ends when it is forgotten.
+    Close it; one that is never closed ends when it is garbage-collected.
     """
 
     def __init__(self, loading: Callable[[], Loading], limits: Limits) -> None:

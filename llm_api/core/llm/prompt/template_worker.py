@@ -1,11 +1,10 @@
 """The process that the chat template of one model runs in, until its socket (stdin) closes.
 
-It is given whole prompts: what a user wrote is looked through here, too, where it costs the server
-nothing.
+It gets whole prompts, and searches them for control tokens: here that costs the server nothing.
 
-Covers: time, whoever is left to measure it (the kernel ends a process that computes for too long),
-memory, output, a crash, and what the environment holds, which this process does not get.
-Does not cover: files and network, which are Jinja's sandbox's to refuse.
+Covers: time (the kernel ends a process that computes for too long), memory, output, a crash, and
+the environment, which this process does not get. Does not cover: files and network, which Jinja's
+sandbox refuses.
 """
 
 import json
@@ -43,7 +42,7 @@ class PromptRenderer:
     """Renders prompts with one template, as it can take them."""
 
     def __init__(self, loading: Loading, limits: Limits) -> None:
-        """Raises whatever Jinja does."""
+        """Raises what Jinja raises, which can be anything."""
         self._limits = limits
         self._special: dict[str, JSON] = {**loading.special, "add_generation_prompt": True}
         self._template = SandboxedTemplate(loading.source, loading.now)
@@ -99,7 +98,7 @@ class _Worker:
         self._renderer: PromptRenderer | None = None
 
     def answer(self, request: bytes) -> tuple[Mark, str]:
-        """The border to the template: whatever it raises, and it alone, is told."""
+        """The border to the template: reports every exception of the template, and no other."""
         try:
             return Mark.DONE, self._done(request)
         except MemoryError:
@@ -126,17 +125,18 @@ class _Worker:
 
 
 def _end_after(cpu_seconds: float) -> None:
-    """Have the kernel end this process after so much computing; no code has to run for it."""
+    """Have the kernel end this process after so many seconds of CPU time."""
     signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
 
 
 def _reason(error: Exception) -> str:
-    """One line of what a template may have filled with anything."""
+    """A template's message, in one line."""
     words = str(error)[: 4 * _REASON_CHARACTERS].split()
     return " ".join(words)[:_REASON_CHARACTERS] or type(error).__name__
 
 
 def main() -> None:
+    """Take the limits from the command line, bound this process by them, and serve its stdin."""
     limits = Limits(**json.loads(sys.argv[1]))
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     memory = (

@@ -31,7 +31,7 @@ from llm_api.core.llm.prompt.traits import (
 from llm_api.core.llm.types import JSON, ChatPrompt, Message, ToolCall, ToolSpec
 
 Protect: TypeAlias = Callable[[JSON], JSON]
-"""Makes what a user wrote safe to put between what templates are made of."""
+"""Replaces control tokens in text that a user wrote, so that a template cannot confuse them."""
 
 _SECTION: Final = """\
 # Tools
@@ -48,7 +48,7 @@ To call a function, answer with its name and its arguments like this:
 
 
 class TurnWriter:
-    """Lays out one prompt. Whatever a user may have written goes through `protect`."""
+    """Lays out one prompt. All text that a user may have written goes through `protect`."""
 
     def __init__(self, traits: TemplateTraits, form: CallFormat, protect: Protect) -> None:
         """`form` is how calls are written where the template does not."""
@@ -197,7 +197,7 @@ def _is_short(call_id: str) -> bool:
 
 
 def read_arguments(text: str) -> dict[str, JSON]:
-    """The arguments of a call in a history: cut ones are closed, what is no object is kept."""
+    """The arguments of a call in a history. JSON that was cut is closed; other values are kept."""
     value: JSON = text
     for _ in range(2):  # some models write their JSON into a JSON string
         if not isinstance(value, str):

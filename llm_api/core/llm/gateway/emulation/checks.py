@@ -9,7 +9,7 @@ from typing import Final, assert_never
 from pydantic_core import from_json
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.output.checking.call_judge import Verdict, call_judges, verdicts
+from llm_api.core.llm.output.checking.call_judge import Verdict, make_call_judges, verdicts
 from llm_api.core.llm.output.checking.json_validator import JSONValidator
 from llm_api.core.llm.output.checking.string_checks import UncheckableError, matches
 from llm_api.core.llm.output.schemas.places import refusal
@@ -75,7 +75,7 @@ class CallCheck:
 
     def __init__(self, tools: Sequence[ToolSpec], allowed: Collection[str]) -> None:
         """Raises InvalidRequestError for parameters that cannot be checked."""
-        self._rules = call_judges(tool for tool in tools if tool.name in allowed)
+        self._rules = make_call_judges(tool for tool in tools if tool.name in allowed)
 
     @property
     def unenforced(self) -> tuple[str, ...]:

@@ -15,17 +15,18 @@ from llm_api.core.llm.output.schemas.tool_schema import argument_schema, naming,
 from llm_api.core.llm.types import JSON, ToolCall, ToolSpec
 
 ANSWER_SECONDS: Final = 2.0
-"""Of computing, for all calls of one answer."""
+"""CPU time to check all calls of one answer."""
 
 TOOLS_SECONDS: Final = 4.0
-"""Of computing, to make ready for all tools of one request."""
+"""CPU time to prepare the judges of all tools of one request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`problem` is what is wrong, "" if nothing is.
+    """`problem` is what is wrong with a call, "" if nothing is.
 
-    What `is_bearable` breaks nothing that can be enforced; what is not `is_certain` may be right.
+    A call that `is_bearable` breaks nothing that can be enforced. Without `is_certain`, the check
+    gave up, and the call may be right.
     """
 
     problem: str = ""
@@ -44,6 +45,7 @@ class CallJudge:
     enforced: JSONValidator | None = None
 
     def verdict(self, arguments: str) -> Verdict:
+        """What is wrong with the arguments of a call, a JSON text. Blocks, but not long."""
         try:
             value: JSON = from_json(arguments, allow_inf_nan=False)
         except ValueError as error:
@@ -62,7 +64,7 @@ class CallJudge:
 
 
 def verdicts(judges: Mapping[str, CallJudge], calls: Sequence[ToolCall]) -> list[Verdict]:
-    """What is wrong with each call. Those that there is no time for are not judged."""
+    """A verdict for each call, in order. Once the time is used up, one that is not certain."""
     ends_at = time.thread_time() + ANSWER_SECONDS
     return [
         judges[call.name].verdict(call.arguments)
@@ -72,8 +74,8 @@ def verdicts(judges: Mapping[str, CallJudge], calls: Sequence[ToolCall]) -> list
     ]
 
 
-def call_judges(tools: Iterable[ToolSpec]) -> dict[str, CallJudge]:
-    """What judges the calls of each tool, by its name. Raises InvalidRequestError."""
+def make_call_judges(tools: Iterable[ToolSpec]) -> dict[str, CallJudge]:
+    """The judge of each tool's calls, by its name. Raises InvalidRequestError."""
     ends_at = time.thread_time() + TOOLS_SECONDS
     judges: dict[str, CallJudge] = {}
     for tool in tools:
@@ -82,12 +84,12 @@ def call_judges(tools: Iterable[ToolSpec]) -> dict[str, CallJudge]:
                 "The schemas of all functions take too long to check; send less of them.",
                 param=tool.param,
             )
-        judges[tool.name] = call_judge(tool)
+        judges[tool.name] = make_call_judge(tool)
     return judges
 
 
-def call_judge(tool: ToolSpec) -> CallJudge:
-    """What judges the calls of a tool that no grammar holds.
+def make_call_judge(tool: ToolSpec) -> CallJudge:
+    """The judge of a tool's calls where no grammar holds them.
 
     Raises InvalidRequestError, which names the function: for a malformed schema, one that is too
     large, and of a strict tool one that cannot be checked within a bound.

@@ -1,4 +1,4 @@
-"""Whether a JSON value is valid for a schema that a user wrote, said within a bound.
+"""Whether a JSON value is valid for a schema that a user wrote, found out within a bound.
 
 Every keyword of JSON Schema 2020-12 is judged but `$dynamicRef`, and the formats that it defines
 assert. References stay within the schema.
@@ -30,17 +30,17 @@ from llm_api.core.llm.output.schemas.sound import check_finite, sound
 from llm_api.core.llm.types import JSON
 
 CHECK_SECONDS: Final = 0.5
-"""Of computing, for one check: references can make a small schema cost exponential time."""
+"""CPU time of one check: references can make a small schema cost exponential time."""
 
 FORM_SECONDS: Final = 2.0
-"""Of computing, to see that a schema is well formed: its size alone decides."""
+"""CPU time to see that a schema is well formed: its size alone decides."""
 
 _LONGEST_PROBLEM: Final = 300
 _PROBLEMS: Final = 20
-"""So many are looked at for the one that is told, and as many branches of a union."""
+"""Problems compared to choose the one reported, and branches of a union tried for it."""
 
 _UNBOUNDED: Final = ("unevaluatedProperties", "unevaluatedItems", "$dynamicRef")
-"""What is judged only of those who are content with an answer that could not be checked."""
+"""Keywords judged only where `is_lenient`: a check of them may not come to an end."""
 
 _Findings = Iterator[ValidationError]
 _Keyword = Callable[[Any, Any, Any, Any], _Findings | None]
@@ -115,7 +115,7 @@ class JSONValidator:
         return is_found(pattern, text, self._left())
 
     def _kind(self, keywords: Mapping[str, _Keyword]) -> Any:
-        """The library's validator with these keywords in place of its own, all of them timed."""
+        """The library's validator with its keywords replaced by these, all of them timed."""
         every = {**Draft202012Validator.VALIDATORS, **keywords}
         timed = {name: self._timed(keyword) for name, keyword in every.items()}
         return extend(Draft202012Validator, timed)  # type: ignore[no-untyped-call]
@@ -128,7 +128,7 @@ class JSONValidator:
         return check
 
     def _keywords(self) -> Mapping[str, _Keyword]:
-        """Those whose cost in the library, of time or of memory, has no bound."""
+        """Replacements of keywords whose cost in the library, time or memory, has no bound."""
         return {
             "pattern": self._pattern,
             "patternProperties": self._pattern_properties,

@@ -1,7 +1,7 @@
-"""Whether a text matches a pattern, or a format of JSON Schema: within a bound, whatever is asked.
+"""Whether a text matches a pattern, or a format of JSON Schema, within a time bound.
 
-Rust's regex engine takes linear time, and no look-around. What it refuses goes to one that tracks
-back, which is given up when the time is over, and lets other threads run meanwhile.
+Rust's regex engine takes linear time, and no look-around. What it refuses goes to a backtracking
+engine, which gives up when the time is over, and lets other threads run meanwhile.
 """
 
 from functools import cache, lru_cache
@@ -14,7 +14,7 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 from llm_api.core.llm.output.schemas.string_formats import PATTERNS
 
 _LONGEST_TRACKED: Final = 1000
-"""Characters of a pattern that may track back: beyond, compiling it is no bounded work."""
+"""Characters of a backtracking pattern: to compile a longer one is not bounded."""
 
 _LONGEST_HOST: Final = 253
 

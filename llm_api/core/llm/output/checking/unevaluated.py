@@ -1,4 +1,4 @@
-"""Which parts of a value a schema has judged: what `unevaluated...` of JSON Schema leaves over."""
+"""Which parts of a value a schema has judged, and so which `unevaluated...` applies to. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

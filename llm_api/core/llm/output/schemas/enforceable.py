@@ -26,18 +26,18 @@ COMPILER_FORMATS: Final = frozenset(
 """The formats that the compiler knows."""
 
 _BY_PATTERN: Final = PATTERNS.keys() - (COMPILER_FORMATS - {"date", "date-time", "time"})
-"""Formats that are enforced as patterns: of days the compiler knows too many, of others nothing."""
+"""Formats enforced as patterns: the compiler takes days that do not exist, or lacks the format."""
 
 ASSERTING: Final = COMPILER_FORMATS | _BY_PATTERN | {"regex"}
 """The formats that JSON Schema defines. Others assert nothing, as the specification has it."""
 
 
 def enforceable(schema: Mapping[str, JSON], param: str) -> dict[str, JSON]:
-    """The schema as it is to be enforced: formats that assert nothing left out, some as patterns.
+    """The schema as the compiler takes it: idle formats left out, some formats as patterns.
 
-    The branches of a `oneOf` are put in place of references to them: only so can the compiler see
-    that they exclude each other. Those of different types are an `anyOf`, and may be references.
-    Raises InvalidRequestError, with the pointer of what is wrong.
+    References that are branches of a `oneOf` are replaced by their targets: the compiler must see
+    that branches exclude each other. Branches of different types become an `anyOf`, and may stay
+    references. Raises InvalidRequestError, with the pointer of what is wrong.
     """
     root = sound(schema, param)
     check_finite(root, param)

@@ -1,7 +1,7 @@
-"""What of a JSON Schema can be held while a model writes; the rest is checked afterwards.
+"""The part of a JSON Schema that a grammar can enforce; the rest is checked afterwards.
 
-Each keyword that cannot be enforced is dropped where it stands, and nothing around it. So whatever
-is valid for a schema is valid for the relaxed one.
+Each keyword that cannot be enforced is dropped where it stands, and nothing around it. So every
+value that is valid for a schema is valid for the relaxed one.
 """
 
 import time
@@ -19,17 +19,17 @@ UNENFORCED: Final = frozenset(
         "unevaluatedItems", "$dynamicRef", "$recursiveRef",
     }
 )  # fmt: skip
-"""Keywords that no grammar says here, wherever they stand."""
+"""Keywords that the compiler never enforces, wherever they stand."""
 
 _MAX_TRIALS: Final = 300
 _MAX_SECONDS: Final = 1.0
-"""So many schemas are compiled, so long, to find what has to go. Beyond, any object will do."""
+"""Bounds on the trial compilations of one schema. Beyond them, any object is let through."""
 
 _LAST: Final = (
     "items", "prefixItems", "anyOf", "allOf", "enum", "const", "additionalProperties", "$ref",
     "required", "properties", "type",
 )  # fmt: skip
-"""What is given up last: it says the most."""
+"""Keywords dropped last: they demand the most."""
 
 _DEFINITIONS: Final = ("$defs", "definitions")
 _KEPT: Final = frozenset({*_DEFINITIONS, "$schema", "title", "description", "default"})
@@ -39,7 +39,7 @@ _DEPENDING: Final[Mapping[str, str]] = {
     "patternProperties": "additionalProperties",
     "prefixItems": "items",
 }
-"""What is about all that the other does not name: without it, that would be more."""
+"""A keyword, and the one that applies to what it leaves over: both are dropped together."""
 
 Refuses = Callable[[dict[str, JSON]], bool]
 """Whether a schema cannot be enforced as a whole."""
@@ -48,11 +48,11 @@ _Schema = dict[str, JSON]
 
 
 class _TooManyTrialsError(Exception):
-    """There is no end to what would have to go."""
+    """The bounds on trials are used up."""
 
 
 def without_unenforced(schema: _Schema) -> _Schema:
-    """The schema without the keywords of which no grammar is made."""
+    """The schema without UNENFORCED keywords."""
 
     def kept(part: JSON) -> JSON:
         if not isinstance(part, dict):
@@ -63,7 +63,7 @@ def without_unenforced(schema: _Schema) -> _Schema:
 
 
 def relaxed(schema: _Schema, refuses: Refuses) -> _Schema:
-    """The schema without what cannot be enforced; the same one where all of it can.
+    """The schema without what cannot be enforced; the same object where all of it can.
 
     Every reference has to lead into its `$defs` or `definitions`.
     """
@@ -79,7 +79,7 @@ def relaxed(schema: _Schema, refuses: Refuses) -> _Schema:
 
 
 def _as_open(schema: _Schema, less: JSON) -> _Schema:
-    """What says less is not taken for a plain schema, which is closed to other properties."""
+    """Keeps a schema that lost keywords open: a plain one is closed to other properties."""
     whole = less if isinstance(less, dict) else {}
     is_same = whole.keys() == schema.keys()
     return whole if is_same else {"type": "object", "additionalProperties": True, **whole}
@@ -87,7 +87,7 @@ def _as_open(schema: _Schema, less: JSON) -> _Schema:
 
 @dataclass(slots=True)
 class _Relaxing:
-    """Goes down to where the refusal comes from. A definition is relaxed when it is first met."""
+    """Descends to what is refused. Relaxes a definition at the first reference to it."""
 
     root: _Schema
     refuses: Refuses
@@ -138,7 +138,7 @@ class _Relaxing:
         return {key: mapping_at(self.root, key) for key in _DEFINITIONS if key in self.root}
 
     def _less(self, schema: _Schema) -> Iterator[_Schema]:
-        """The schema with ever less of it: one keyword gone, then more and more of them."""
+        """Ever smaller schemas: first without one keyword, then without more and more of them."""
         if "oneOf" in schema:
             schema = _with_any_of(schema)
             yield schema

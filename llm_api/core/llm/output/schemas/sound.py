@@ -1,4 +1,4 @@
-"""What a JSON Schema must be before anything is made of it: not too large, and satisfiable. Pure.
+"""Bounds on a JSON Schema, checked before anything is made of it. Pure.
 
 Covers: its size, references that lead nowhere, and schemas that no finite value satisfies. Does not
 cover: keywords that cannot be enforced, which the grammar compiler refuses.
@@ -23,13 +23,13 @@ MAX_DEPTH: Final = 64
 MAX_CHARACTERS: Final = 128 * 1024
 """Of all names and texts in a schema together."""
 MAX_STEPS: Final = 200_000
-"""What may be looked at to tell whether a finite value satisfies a schema: a tenth of a second."""
+"""Subschemas visited to find out whether a finite value satisfies a schema: a tenth of a second."""
 
 
 def sound(schema: Mapping[str, JSON], param: str) -> dict[str, JSON]:
     """The schema without compiler options.
 
-    Raises InvalidRequestError where it is too large, or refers to nothing.
+    Raises InvalidRequestError where it is too large, or a reference leads nowhere.
     """
     root = {name: value for name, value in schema.items() if name != "x-guidance"}
     _check_size(root, param)
@@ -86,7 +86,7 @@ class _Finiteness:
     """Whether some finite value satisfies a schema: the least fixed point over its references."""
 
     def __init__(self, root: JSON, param: str) -> None:
-        """Raises InvalidRequestError where that cannot be told in little time."""
+        """Raises InvalidRequestError where MAX_STEPS do not suffice to find out."""
         self._param = param
         self._seen = 0
         self._ending: set[str] = set()  # references known to be satisfied

@@ -1,4 +1,4 @@
-"""What the formats of JSON Schema 2020-12 demand of a text, as patterns in Rust's syntax. Pure.
+"""The string formats of JSON Schema 2020-12 as patterns in Rust's syntax. Pure.
 
 Covers every format of the specification but `ipv4` and `ipv6`, for which there is a library, and
 `regex`, which no pattern can say. The international ones are wider than their RFCs: a label may

@@ -1,8 +1,8 @@
-"""A JSON Schema in the words of draft 2020-12, without those that demand nothing. Pure, and exact.
+"""A JSON Schema in the keywords of draft 2020-12, without idle ones. Pure, and exact.
 
-Clients have their schemas made, by tools that say what always holds (`propertyNames: {"type":
-"string"}`), say null for nothing, or speak an older draft. Whatever is valid for a schema is valid
-for the tidy one, and the other way round.
+Tools write the schemas of most clients. They write what always holds (`propertyNames: {"type":
+"string"}`), null for nothing, or an older draft. A value is valid for the tidied schema exactly if
+it is valid for the schema.
 """
 
 import re
@@ -38,7 +38,7 @@ _Schema = dict[str, JSON]
 def tidy(schema: Mapping[str, JSON], param: str = "tools") -> _Schema:
     """The same demands in fewer words.
 
-    Raises InvalidRequestError where it is too large, or refers to nothing.
+    Raises InvalidRequestError where the schema is too large, or a reference leads nowhere.
     """
     whole = _tidied(_with_definitions(sound(schema, param), param))
     return whole if isinstance(whole, dict) else {"not": {}}
@@ -96,7 +96,7 @@ def _tidied(schema: JSON) -> JSON:
     return False if whole.get("not") in (True, {}) else whole
 
 
-def _say_tuples_anew(schema: _Schema) -> None:
+def _modernise_tuples(schema: _Schema) -> None:
     """Draft 7: `items` was a list, and `additionalItems` what came behind it."""
     behind = schema.pop("additionalItems", True)
     if isinstance(schema.get("items"), list):
@@ -105,7 +105,7 @@ def _say_tuples_anew(schema: _Schema) -> None:
             schema["items"] = behind
 
 
-def _say_dependencies_anew(schema: _Schema) -> None:
+def _modernise_dependencies(schema: _Schema) -> None:
     """Draft 7: both kinds of dependencies had one name."""
     dependencies = schema.get("dependencies")
     if not isinstance(dependencies, dict):
@@ -119,7 +119,7 @@ def _say_dependencies_anew(schema: _Schema) -> None:
     schema.setdefault("dependentSchemas", schemas)
 
 
-def _say_bounds_anew(schema: _Schema) -> None:
+def _modernise_bounds(schema: _Schema) -> None:
     """Draft 4: a bound was made exclusive by a word beside it."""
     for bound in ("minimum", "maximum"):
         exclusive = f"exclusive{bound.capitalize()}"
@@ -167,7 +167,7 @@ def _holds_of_texts(schema: JSON) -> bool:
     )
 
 
-def _say_names_as_properties(schema: _Schema) -> None:
+def _names_to_properties(schema: _Schema) -> None:
     """Names out of a list, or of a pattern, where they are all that is said of properties."""
     names = schema.get("propertyNames")
     if not isinstance(names, dict) or schema.keys() & {"properties", "patternProperties"}:
@@ -203,12 +203,12 @@ def _close(schema: _Schema) -> None:
 
 
 _BEFORE_PARTS: Final[tuple[Callable[[_Schema], None], ...]] = (
-    _say_tuples_anew,
-    _say_dependencies_anew,
-    _say_bounds_anew,
+    _modernise_tuples,
+    _modernise_dependencies,
+    _modernise_bounds,
 )
 _AFTER_PARTS: Final[tuple[Callable[[_Schema], None], ...]] = (
     _drop_idle,
-    _say_names_as_properties,
+    _names_to_properties,
     _close,
 )

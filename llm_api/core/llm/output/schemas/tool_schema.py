@@ -32,9 +32,9 @@ def argument_schema(tool: ToolSpec) -> Mapping[str, JSON]:
 
 
 def whole_schema(tool: ToolSpec) -> dict[str, JSON]:
-    """All that a tool demands of its arguments, in plain words.
+    """All that a tool demands of its arguments, tidied.
 
-    Raises InvalidRequestError where it is too large, or refers to nothing.
+    Raises InvalidRequestError where that is too large, or a reference leads nowhere.
     """
     given = replace(tool, parameters=tidy(tool.parameters, tool.param))
     return sound(argument_schema(given), tool.param)
@@ -42,7 +42,7 @@ def whole_schema(tool: ToolSpec) -> dict[str, JSON]:
 
 @contextmanager
 def naming(tool: ToolSpec) -> Iterator[None]:
-    """Whatever is refused in the block names the function: a position may be nobody's."""
+    """A block whose refusals name the function, since a pointer alone does not tell which."""
     try:
         yield
     except InvalidRequestError as error:

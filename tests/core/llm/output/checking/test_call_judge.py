@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.output.checking import call_check
-from llm_api.core.llm.output.checking.call_judge import call_judge, call_judges, verdicts
+from llm_api.core.llm.output.checking import call_judge
+from llm_api.core.llm.output.checking.call_judge import make_call_judge, make_call_judges, verdicts
 from llm_api.core.llm.output.checking.json_validator import CHECK_SECONDS
 from llm_api.core.llm.types import ToolCall, ToolSpec
 
@@ -16,8 +16,8 @@ ENDLESS = ToolCall("id", "slow", '{"a": "' + "a" * 1000 + 'b"}')
 
 
 def test_calls_that_there_is_no_time_for_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call_check, "ANSWER_SECONDS", 0.2)
-    rules = {"slow": call_judge(ToolSpec("slow", "", SLOW))}
+    monkeypatch.setattr(call_judge, "ANSWER_SECONDS", 0.2)
+    rules = {"slow": make_call_judge(ToolSpec("slow", "", SLOW))}
     began = time.process_time()
     judged = verdicts(rules, [ENDLESS] * 50)
     assert time.process_time() - began < 3 * CHECK_SECONDS
@@ -26,8 +26,8 @@ def test_calls_that_there_is_no_time_for_are_not_judged(monkeypatch: pytest.Monk
 
 
 def test_tools_that_there_is_no_time_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call_check, "TOOLS_SECONDS", 0.0)
+    monkeypatch.setattr(call_judge, "TOOLS_SECONDS", 0.0)
     tools = [ToolSpec(f"slow_{number}", "", SLOW, param="server_tools") for number in range(3)]
     with pytest.raises(InvalidRequestError, match="send less") as refusal:
-        call_judges(tools)
+        make_call_judges(tools)
     assert refusal.value.param == "server_tools"
