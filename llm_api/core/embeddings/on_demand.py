@@ -24,7 +24,7 @@ PAUSE_SECONDS = 10.0
 
 
 class OnDemandEmbedder:
-    """Opened once, whoever asks first. Lives on one event loop."""
+    """Opened once, by its first request. Lives on one event loop."""
 
     def __init__(
         self,

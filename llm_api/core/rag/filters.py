@@ -73,7 +73,7 @@ EVERYTHING = And(())
 
 
 def parse_filter(value: object, path: str = "filter") -> Filter:
-    """A filter out of parsed JSON, from whoever sent it.
+    """A filter out of parsed JSON, which is not trusted.
 
     Raises InvalidRequestError whose `param` is the path of what is wrong.
     """

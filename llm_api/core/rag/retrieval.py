@@ -22,7 +22,7 @@ SPECIAL_TOKENS = 8
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """Its parts belong to whoever opened them. `top_k` holds where a request does not say.
+    """The opener closes its parts. `top_k` holds where a request does not say.
 
     All ingests share `turns`, so that one of them at a time computes in a thread.
     """

@@ -41,7 +41,7 @@ def with_context(prompt: ChatPrompt, context: str) -> ChatPrompt:
 
 
 def chat_prompt(prompt: Prompt) -> ChatPrompt:
-    """Raises TypeError for a raw prompt: whoever maps requests makes none here."""
+    """Raises TypeError for a raw prompt, which no caller makes here."""
     if not isinstance(prompt, ChatPrompt):
         raise TypeError("documents are for conversations")
     return prompt

@@ -1,7 +1,7 @@
 """A program that builds the search index of a collection's folder that nobody else has open.
 
 The engine's Python binding holds the interpreter while it computes, which takes a minute for
-100,000 chunks: so this is a process of its own, and a polite one.
+100,000 chunks: so this is a separate process, of low priority.
 """
 
 import os

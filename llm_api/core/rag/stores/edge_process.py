@@ -1,4 +1,4 @@
-"""The embedded store as the server sees it: in a process of its own, started again if it dies.
+"""The embedded store as the server sees it: in a separate process, started again if it dies.
 
 Every method is a call of the same name there. What only reads is answered within the timeout, or an
 error; a write may take longer, as long as the process shows that it is alive. One that does not is
@@ -142,7 +142,7 @@ class _Worker:
 
 
 def _settle(waiting: "asyncio.Future[object]", answer: Answer) -> None:
-    if waiting.done():  # whoever asked has gone
+    if waiting.done():  # the caller has gone
         return
     if answer.error is None:
         waiting.set_result(answer.value)

@@ -25,7 +25,7 @@ class Sealing:
         self.is_sealed = False
 
     def before_write(self) -> None:
-        """Whoever writes calls this first, with `writing` held."""
+        """A writer calls this first, with `writing` held."""
         self._writes += 1
         if self.is_sealed:
             unseal(self.folder)

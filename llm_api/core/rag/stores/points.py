@@ -22,7 +22,7 @@ SEARCH_EF = 128
 """Candidates that a walk through the index keeps at least."""
 
 MAX_NUMBER_INDEXES = 32
-"""Fields of a collection over which ranges are indexed: whoever filters chooses them."""
+"""Fields of a collection over which ranges are indexed; filters choose them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
