@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL
 from dataclasses import asdict
 from types import TracebackType
 from typing import Final, Self
@@ -12,6 +12,7 @@ from llm_api.core.errors import UnavailableError, UnreadableFileError
 from llm_api.core.rag.loaders import worker
 from llm_api.core.rag.loaders.kinds import label
 from llm_api.core.rag.loaders.loaded import Limits, LoadedText
+from llm_api.core.utils.child_process import ChildProcess, start_child
 
 _MAX_HEADER_BYTES: Final = 4 << 20  # metadata, title and warnings, parsed on the event loop
 _MAX_SECTION_BYTES: Final = 64 << 20
@@ -76,7 +77,7 @@ class _Worker:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._process: Process | None = None
+        self._process: ChildProcess | None = None
 
     async def load(self, data: bytes, name: str, charset: str) -> LoadedText:
         process = self._process = self._process or await _start(self._limits)
@@ -101,35 +102,28 @@ class _Worker:
     async def stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+            await process.end()
 
-    async def _ask(self, process: Process, request: bytes) -> worker.Answer:
-        files, answers = process.stdin, process.stdout
-        if files is None or answers is None:
-            raise ValueError("a process without pipes")
-        files.write(request)
-        await files.drain()
-        header = await answers.readuntil()
+    async def _ask(self, process: ChildProcess, request: bytes) -> worker.Answer:
+        process.stdin.write(request)
+        await process.stdin.drain()
+        header = await process.stdout.readuntil()
         size = worker.size_of(header)
         if size > self._limits.characters * _UTF8_BYTES + _MAX_SECTION_BYTES:
             raise ValueError("more text than the worker may answer")
-        body = await answers.readexactly(size)
+        body = await process.stdout.readexactly(size)
         return await asyncio.to_thread(worker.decode_answer, header, body)
 
 
-async def _start(limits: Limits) -> Process:
+async def _start(limits: Limits) -> ChildProcess:
     """It gets the module path and nothing else of the environment: no keys, no tokens."""
     try:
-        return await asyncio.create_subprocess_exec(
+        return await start_child(
             *(sys.executable, "-P", "-X", "utf8", "-m", worker.__name__),
             json.dumps(asdict(limits)),
-            stdin=PIPE,
-            stdout=PIPE,
             stderr=DEVNULL,
             limit=_MAX_HEADER_BYTES,
-            start_new_session=True,  # Ctrl-C is the server's to handle
+            has_own_session=True,  # Ctrl-C is the server's to handle
             env={"PYTHONPATH": ":".join(filter(None, sys.path))},
         )
     except OSError as error:

@@ -29,6 +29,7 @@ from llm_api.core.rag.vector_store import (
     VectorStore,
     Written,
 )
+from llm_api.core.utils.child_process import ChildProcess, start_child
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,10 +68,10 @@ Checks are counted, not seconds: while the event loop stands still, nobody can b
 class _Worker:
     """The process that holds the store, and who waits for its answers."""
 
-    def __init__(self, process: asyncio.subprocess.Process, timeout_seconds: float) -> None:
+    def __init__(self, process: ChildProcess, timeout_seconds: float) -> None:
         self.process = process
         self._check_seconds = timeout_seconds / _CHECKS
-        self._calls = cast("asyncio.StreamWriter", process.stdin)
+        self._calls = process.stdin
         self._numbers = itertools.count(_OPENING + 1)
         self._waiting: dict[int, asyncio.Future[object]] = {}
         self._silent_checks = 0
@@ -78,9 +79,7 @@ class _Worker:
         self._opened = self._expect(_OPENING)
         self._opened.add_done_callback(_look_at)
         self._watching = asyncio.create_task(self._watch())
-        self._reading = asyncio.create_task(
-            self._read(cast("asyncio.StreamReader", process.stdout))
-        )
+        self._reading = asyncio.create_task(self._read(process.stdout))
 
     @property
     def has_ended(self) -> bool:
@@ -127,6 +126,7 @@ class _Worker:
         for number, waiting in self._waiting.items():
             _settle(waiting, Answer(number, error=_unopened() if number == _OPENING else _ended()))
         self._waiting.clear()
+        await self.process.end()  # it has closed its output: it is ending, or mad
 
     async def _watch(self) -> None:
         """Kill the process if it owes an answer, and is not heard of for the timeout."""
@@ -286,9 +286,6 @@ async def open_edge_process(
         await store.aclose()
 
 
-async def _start(folder: Path | None) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", f"{__package__}.edge_worker", str(folder or "")),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
+async def _start(folder: Path | None) -> ChildProcess:
+    module = f"{__package__}.edge_worker"
+    return await start_child(sys.executable, "-m", module, str(folder or ""))
