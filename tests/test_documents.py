@@ -313,7 +313,8 @@ DESIGNS = sorted((ROOT / "llm_api").rglob("DESIGN.md"))
 def test_every_module_that_a_design_names_is_there(design: Path) -> None:
     text = design.read_text(encoding="utf-8")
     named = set(re.findall(r"\b((?:\w+/)*\w+\.py)\b", text))
-    bases = [*CODE, design.parent]
+    tests = ROOT / "tests" / design.parent.relative_to(ROOT / "llm_api")
+    bases = [*CODE, design.parent, tests]
     assert {path for path in named if not any((base / path).exists() for base in bases)} == set()
 
 
