@@ -171,12 +171,21 @@ class EngineBackend:
 
     def _end_threads(self) -> None:
         self._encoder.close()
-        self._threads.shutdown(cancel_futures=True)
+        self._threads.shutdown()  # what waits for a thread is refused there, not cancelled
 
     async def _on_thread(self, call: Callable[[], Result]) -> Result:
+        """What `call` returns. Raises UnavailableError once the model is being closed."""
+
+        def unless_closed() -> Result:
+            self._check_open()
+            return call()
+
+        self._check_open()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, unless_closed)
+
+    def _check_open(self) -> None:
         if self._is_closed:
             raise UnavailableError("The model is being unloaded.")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def _drawing_rules(
         self, request: GenerationRequest, constraint: Constraint | None

