@@ -16,6 +16,7 @@ from llm_api.core.llm.engine.runner import Constraint, DrawingRules
 from llm_api.core.llm.observation import EngineStatus
 from llm_api.core.llm.output.enforce import PreparedOutput
 from llm_api.core.llm.output.machine import OutputMachine
+from llm_api.core.llm.output.schemas.tool_schema import check_demanded_sizes
 from llm_api.core.llm.prompt.encode import EncodedPrompt, PromptEncoder, Tokenizer
 from llm_api.core.llm.types import (
     AnswerDelta,
@@ -104,7 +105,7 @@ class EngineBackend:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         self._card.capabilities.check(request)
-        prompt = await self._on_thread(lambda: self._encoder.encode(request.prompt))
+        prompt = await self._on_thread(lambda: self._encoded(request))
         self._check_bias(request)
         output = await self._preparer.prepare(request, prompt.text)
         events = self._answer(request, prompt, output)
@@ -172,6 +173,11 @@ class EngineBackend:
     def _end_threads(self) -> None:
         self._encoder.close()
         self._threads.shutdown()  # what waits for a thread is refused there, not cancelled
+
+    def _encoded(self, request: GenerationRequest) -> EncodedPrompt:
+        """Blocks. Raises InvalidRequestError, also for what it would be of no use to write."""
+        check_demanded_sizes(request)
+        return self._encoder.encode(request.prompt)
 
     async def _on_thread(self, call: Callable[[], Result]) -> Result:
         """What `call` returns. Raises UnavailableError once the model is being closed."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -29,9 +30,11 @@ from llm_api.core.llm.engine.llama_runner import ContextOptions
 from llm_api.core.llm.engine.scheduler import Scheduler
 from llm_api.core.llm.files.installed import default_model_path
 from llm_api.core.llm.types import (
+    JSON,
     ChatPrompt,
     Finished,
     GenerationRequest,
+    JSONFormat,
     Message,
     RequestContext,
     Sampling,
@@ -39,6 +42,8 @@ from llm_api.core.llm.types import (
     TextDelta,
     TextPrompt,
     TokenPrompt,
+    ToolChoice,
+    ToolSpec,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -265,6 +270,29 @@ async def test_a_prompt_that_does_not_fit_is_refused_never_cut(backend: EngineBa
         with pytest.raises(ContextLengthExceededError):
             await complete(backend, ask("word " * words))
         assert time.process_time() - started < 1
+
+
+HUGE: dict[str, JSON] = {
+    "type": "object",
+    "properties": {"a": {"type": "string", "description": "x" * 200_000}},
+}
+
+
+@pytest.mark.parametrize(
+    "demand",
+    [
+        {"output_format": JSONFormat(HUGE)},
+        {"tool_choice": ToolChoice("auto", frozenset({"f"}))},
+    ],
+)
+async def test_a_schema_that_is_too_large_is_refused_before_the_prompt_is_written(
+    backend: EngineBackend, demand: dict[str, Any]
+) -> None:
+    tools = (ToolSpec("f", parameters=HUGE),)
+    prompt = ChatPrompt((Message("user", "word " * 5000),), tools=tools)
+    # The prompt does not fit either; whoever writes it first says so.
+    with pytest.raises(InvalidRequestError, match="is too large"):
+        await complete(backend, GenerationRequest(prompt, 8, **demand))
 
 
 @pytest.mark.parametrize("token", [-1, 10**6])

@@ -7,9 +7,9 @@ from typing import Final
 
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.output.schemas.places import mapping_at
-from llm_api.core.llm.output.schemas.sound import sound
+from llm_api.core.llm.output.schemas.sound import check_schema_size, sound
 from llm_api.core.llm.output.schemas.tidy import tidy
-from llm_api.core.llm.types import JSON, ToolSpec
+from llm_api.core.llm.types import JSON, GenerationRequest, JSONFormat, ToolSpec
 
 _PLAIN: Final = frozenset(
     {"type", "properties", "required", "title", "description", "$schema", "$defs", "definitions"}
@@ -49,3 +49,15 @@ def naming(tool: ToolSpec) -> Iterator[None]:
         raise InvalidRequestError(
             f"The function '{tool.name}': {error.message}", param=error.param
         ) from error
+
+
+def check_demanded_sizes(request: GenerationRequest) -> None:
+    """Raises InvalidRequestError for a schema that is too large, of the answer or of a tool.
+
+    For before the prompt is written, which tells the model all of them.
+    """
+    if isinstance(request.output_format, JSONFormat):
+        check_schema_size(dict(request.output_format.schema), request.output_format.param)
+    for tool in request.callable_tools:
+        with naming(tool):
+            check_schema_size(dict(tool.parameters), tool.param)
