@@ -89,7 +89,7 @@ async def test_store_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
 
 
 async def test_store_whose_process_dies_comes_back(tmp_path: Path) -> None:
-    async with open_edge_process(tmp_path) as store:
+    async with open_edge_process(tmp_path, timeout_seconds=60) as store:
         await put(store, "c", new_document("a", "one"))
         os.kill(_process_id(store), signal.SIGSTOP)
         searching = asyncio.create_task(find(store, "c"))
