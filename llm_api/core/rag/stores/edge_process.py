@@ -76,6 +76,7 @@ class _Worker:
         self._waiting: dict[int, asyncio.Future[object]] = {}
         self._silent_checks = 0
         self._bearable_checks = _START_SECONDS / self._check_seconds
+        self._has_ended = False
         self._opened = self._expect(_OPENING)
         self._opened.add_done_callback(_look_at)
         self._watching = asyncio.create_task(self._watch())
@@ -83,7 +84,8 @@ class _Worker:
 
     @property
     def has_ended(self) -> bool:
-        return self._reading.done()
+        """Whether it answers nothing any more, though its process may still be there."""
+        return self._has_ended or self._reading.done()
 
     async def opened(self) -> None:
         """Returns when the store is open. Raises what keeps it from opening."""
@@ -122,6 +124,7 @@ class _Worker:
             self._silent_checks, self._bearable_checks = 0, _CHECKS
             if isinstance(message, Answer):
                 _settle(self._waiting.pop(message.number), message)
+        self._has_ended = True
         self._watching.cancel()
         for number, waiting in self._waiting.items():
             _settle(waiting, Answer(number, error=_unopened() if number == _OPENING else _ended()))
