@@ -113,6 +113,10 @@ class _Worker:
         await self._reading
         await self.process.wait()
 
+    async def gone(self) -> None:
+        """Returns once the process, which has ended, is no more: it may hold the folder's lock."""
+        await asyncio.wait([self._reading], timeout=_CLOSE_SECONDS_IF_OWING)
+
     def _expect(self, number: int) -> asyncio.Future[object]:
         if not self._waiting:
             self._silent_checks = 0
@@ -196,6 +200,8 @@ class EdgeProcess:
             if self._is_closed:
                 raise VectorStoreUnavailableError("The server is stopping.")
             if self._worker is None or self._worker.has_ended:
+                if self._worker is not None:
+                    await self._worker.gone()
                 self._worker = _Worker(await _start(self._folder), self._timeout_seconds)
             worker = self._worker
         await worker.opened()
