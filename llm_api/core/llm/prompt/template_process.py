@@ -8,7 +8,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import time
 import weakref
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from threading import Lock
 from llm_api.core.errors import UnavailableError
 from llm_api.core.llm.prompt import template_worker as worker
 from llm_api.core.llm.prompt.template_wire import SIZE, Limits, Loading, Mark, Rendering, encode
+from llm_api.core.utils.isolation import isolated_command, isolated_environment
 
 
 class TemplateRefusedError(Exception):
@@ -181,14 +181,13 @@ class _Child:
 
 
 def _start(connection: socket.socket, limits: Limits) -> "subprocess.Popen[bytes]":
-    """It gets the module path and nothing else of the environment: no keys, no tokens."""
     return subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-P", "-X", "utf8", "-m", worker.__name__, json.dumps(asdict(limits))],
+        isolated_command(worker.__name__, json.dumps(asdict(limits))),
         stdin=connection.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C is the server's to handle
-        env={"PYTHONPATH": ":".join(filter(None, sys.path))},
+        env=isolated_environment(),
     )
 
 

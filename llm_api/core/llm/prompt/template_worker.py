@@ -31,6 +31,7 @@ from llm_api.core.llm.prompt.template_wire import (
 from llm_api.core.llm.prompt.traits import Fields, find_traits
 from llm_api.core.llm.prompt.turns import TurnWriter
 from llm_api.core.llm.types import JSON, ChatPrompt
+from llm_api.core.utils.isolation import limit_memory
 
 _REASON_CHARACTERS: Final = 300
 
@@ -138,11 +139,7 @@ def _reason(error: Exception) -> str:
 def main() -> None:
     """Take the limits from the command line, bound this process by them, and serve its stdin."""
     limits = Limits(**json.loads(sys.argv[1]))
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    memory = (
-        limits.memory_bytes if most == resource.RLIM_INFINITY else min(most, limits.memory_bytes)
-    )
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    limit_memory(limits.memory_bytes)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with socket.socket(fileno=0) as server:
         serve(server.makefile("rb"), server.makefile("wb"), limits)

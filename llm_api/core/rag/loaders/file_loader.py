@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from asyncio.subprocess import DEVNULL
 from dataclasses import asdict
 from types import TracebackType
@@ -13,6 +12,7 @@ from llm_api.core.rag.loaders import worker
 from llm_api.core.rag.loaders.kinds import label
 from llm_api.core.rag.loaders.loaded import Limits, LoadedText
 from llm_api.core.utils.child_process import ChildProcess, start_child
+from llm_api.core.utils.isolation import isolated_command, isolated_environment
 
 _MAX_HEADER_BYTES: Final = 4 << 20  # metadata, title and warnings, parsed on the event loop
 _MAX_SECTION_BYTES: Final = 64 << 20
@@ -116,15 +116,13 @@ class _Worker:
 
 
 async def _start(limits: Limits) -> ChildProcess:
-    """It gets the module path and nothing else of the environment: no keys, no tokens."""
     try:
         return await start_child(
-            *(sys.executable, "-P", "-X", "utf8", "-m", worker.__name__),
-            json.dumps(asdict(limits)),
+            *isolated_command(worker.__name__, json.dumps(asdict(limits))),
             stderr=DEVNULL,
             limit=_MAX_HEADER_BYTES,
             has_own_session=True,  # Ctrl-C is the server's to handle
-            env={"PYTHONPATH": ":".join(filter(None, sys.path))},
+            env=isolated_environment(),
         )
     except OSError as error:
         raise UnavailableError("No process could be started to read the file in.") from error

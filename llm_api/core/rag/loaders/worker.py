@@ -11,7 +11,6 @@ import io
 import json
 import math
 import os
-import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.loaders.load import load
 from llm_api.core.rag.loaders.loaded import Limits, LoadedText
 from llm_api.core.rag.types import Section
+from llm_api.core.utils.isolation import limit_memory
 
 _GRACE_SECONDS = 5
 _MAX_SECTIONS = 100_000
@@ -116,11 +116,7 @@ def serve(files: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
 
 def main() -> None:
     limits = Limits(**json.loads(sys.argv[1]))
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    memory = (
-        limits.memory_bytes if most == resource.RLIM_INFINITY else min(most, limits.memory_bytes)
-    )
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    limit_memory(limits.memory_bytes)
     # Parsers print as they please: their words go to stderr and not among the answers.
     answers = io.FileIO(os.dup(1), "wb")
     os.dup2(2, 1)
