@@ -16,7 +16,6 @@ _OTHER: Final = "second_function"
 _KEY: Final = "probe_key"
 _VALUE: Final = "probe value"
 _RESULT: Final = "probe result"
-_SYSTEM: Final = "probesystem"
 _WORDS: Final = ("firstprobe", "secondprobe")
 _ROLES: Final = ("system", "user", "assistant", "tool")
 
