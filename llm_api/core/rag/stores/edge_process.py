@@ -115,7 +115,7 @@ class _Worker:
 
     async def gone(self) -> None:
         """Returns once the process, which has ended, is no more: it may hold the folder's lock."""
-        await asyncio.wait([self._reading], timeout=_CLOSE_SECONDS_IF_OWING)
+        await asyncio.wait([self._reading])
 
     def _expect(self, number: int) -> asyncio.Future[object]:
         if not self._waiting:

@@ -84,8 +84,9 @@ async def test_second_process_is_told_what_to_do(
 
 async def test_store_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(VectorStoreUnavailableError):
-        await EdgeProcess(tmp_path / "file").running()
+    async with open_edge_process(tmp_path / "file") as store:
+        with pytest.raises(VectorStoreUnavailableError):
+            await store.running()
 
 
 async def test_store_whose_process_dies_comes_back(tmp_path: Path) -> None:
