@@ -36,8 +36,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "llm": "errors upstream utils",
         "functions": "errors utils",
         "upstream": "errors",
+        "utils": "errors",
         "errors": "",
-        "utils": "",
     },
     "llm_api.core.llm": {
         "residency": "gateway backend observation types",

@@ -17,6 +17,7 @@ from llm_api.config.chosen_backends import (
 from llm_api.config.config_file import ConfigFile, configuration_of
 from llm_api.config.model_entry import ModelEntry
 from llm_api.config.settings import ConfigurationError, Settings
+from llm_api.core.utils.model_names import meant
 
 _OVERRIDES = (
     "context_length",
@@ -67,12 +68,15 @@ class ChosenModels:
         return tuple(model for model in self.models if model.backend.kind == "llama")
 
     def only(self, name: str | None) -> "ChosenModels":
-        """The model of this name or alias alone, or the first, to be loaded at the start.
+        """The model that a name means alone, or the first, to be loaded at the start.
 
-        Raises ConfigurationError where there is none of that name.
+        Raises ConfigurationError where there is none of that name; ModelNotFoundError where it
+        could be any of several.
         """
+        names = {str(model.name): model.settings.model_aliases for model in self.models}
+        wanted = None if name is None else meant(name, names)
         for model in self.models:
-            if name is None or name in {model.name, *model.settings.model_aliases}:
+            if name is None or wanted == str(model.name):
                 backend = replace(model.backend, fallbacks=())
                 alone = replace(model, loads_at_startup=True, backend=backend)
                 return ChosenModels((alone,), self.idle_seconds, self.memory_bytes)

@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,11 @@ def test_a_model_is_asked_for_by_name_or_alias(
     assert registry.state("e") == "unloaded"
     with pytest.raises(ModelNotFoundError):
         registry.resolve("text-embedding-3-small")
+
+
+async def test_a_model_of_the_hub_answers_to_the_last_part_of_its_name() -> None:
+    settings = load_settings(embedding_model_name="jinaai/jina-embeddings-v3")
+    async with aclosing(find_embedders(settings, asyncio.to_thread)) as embedders:
+        assert embedders.resolve("jina-embeddings-v3").card.id == "jinaai/jina-embeddings-v3"
+        with pytest.raises(ModelNotFoundError):
+            embedders.resolve("jina-embeddings")

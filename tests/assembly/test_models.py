@@ -15,6 +15,7 @@ from llm_api.config.chosen_models import choose_models
 from llm_api.config.settings import Settings, load_settings
 from llm_api.core.errors import UpstreamTimeoutError
 from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.llm.files.installed import default_model_path
 from llm_api.core.llm.types import (
     ChatPrompt,
     Finished,
@@ -54,6 +55,18 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def settings_with(text: str) -> Settings:
     Path("models.yaml").write_text(text, encoding="utf-8")
     return load_settings(config_file="models.yaml")
+
+
+async def test_a_file_answers_to_its_name_without_its_quantisation(tmp_path: Path) -> None:
+    link = tmp_path / "llama-2-7b-chat.Q4_K_M.gguf"
+    link.symlink_to(default_model_path())
+    chosen = choose_models(load_settings(model_path=link))
+    async with (
+        aclosing(ComputeThread()) as compute,
+        open_models(chosen, find_models(chosen), compute) as models,
+    ):
+        assert models.resolve("llama-2-7b-chat").card.id == "llama-2-7b-chat.Q4_K_M"
+        assert len(models.cards()) == 1
 
 
 async def test_every_kind_of_server_is_there_at_once() -> None:

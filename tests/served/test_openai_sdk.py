@@ -200,6 +200,13 @@ def test_models_are_listed_and_found_by_alias(sdk: OpenAI) -> None:
     assert answer.model == MODEL
 
 
+def test_the_names_that_people_bring_are_answered_with_the_id(sdk: OpenAI) -> None:
+    for name in ("smollm2-135m-instruct", f"{MODEL}.gguf"):
+        answer = sdk.chat.completions.create(model=name, messages=QUESTION, max_tokens=1)
+        assert answer.model == sdk.models.retrieve(name).id == MODEL
+    assert sdk.models.retrieve("all-minilm-l6-v2").id == "all-MiniLM-L6-v2"
+
+
 def test_an_unknown_model_is_not_served_by_another(sdk: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match=MODEL) as raised:
         sdk.chat.completions.create(model="gpt-4o", messages=QUESTION)

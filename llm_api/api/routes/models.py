@@ -9,6 +9,7 @@ from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.mapping.models import to_embedding_model, to_model
 from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE
 from llm_api.api.models.models import Model, ModelList
+from llm_api.core.utils.model_names import meant
 
 ModelPath = Annotated[str, Path(examples=[DEFAULT_MODEL_EXAMPLE])]
 
@@ -26,9 +27,12 @@ async def list_models(services: Services) -> ModelList:
 
 @router.get("/models/{model:path}", summary="Describe one model", response_model_exclude_unset=True)
 async def retrieve_model(model: ModelPath, services: Services) -> Model:
-    """A model by its id or one of its aliases. Ids may contain `/`, percent-encoded or not."""
-    for card in services.embedders.cards():
-        if model in (card.id, *card.aliases):
-            return to_embedding_model(card, services.embedders.state(card.id))
-    found = services.models.card(model)
-    return to_model(found, services.models.state(found.id))
+    """A model by any name it answers to. Ids may contain `/`, percent-encoded or not."""
+    models, embedders = services.models, services.embedders
+    names = {card.id: card.aliases for card in models.cards()}
+    found = meant(model, names | {card.id: card.aliases for card in embedders.cards()})
+    for card in embedders.cards():
+        if card.id == found:
+            return to_embedding_model(card, embedders.state(card.id))
+    known = models.card(found or model)
+    return to_model(known, models.state(known.id))

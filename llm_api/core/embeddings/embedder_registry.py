@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from llm_api.core.embeddings.embedder import EmbedderCard
 from llm_api.core.embeddings.on_demand import EmbedderState, OnDemandEmbedder
 from llm_api.core.errors import ModelNotFoundError
+from llm_api.core.utils.model_names import meant
 
 
 class EmbedderRegistry:
@@ -21,10 +22,11 @@ class EmbedderRegistry:
         return self.resolve(model_id).state
 
     def resolve(self, name: str) -> OnDemandEmbedder:
-        """The embedder of this id or alias, exactly. Raises ModelNotFoundError."""
-        for embedder in self._embedders:
-            if name in (embedder.card.id, *embedder.card.aliases):
-                return embedder
+        """The embedder that a name means (`utils/model_names`). Raises ModelNotFoundError."""
+        by_id = {embedder.card.id: embedder for embedder in self._embedders}
+        found = meant(name, {card.id: card.aliases for card in self.cards()})
+        if found is not None:
+            return by_id[found]
         known = ", ".join(f"`{card.id}`" for card in self.cards())
         raise ModelNotFoundError(
             f"The embedding model `{name}` does not exist or you do not have access to it."

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
+from itertools import chain
 
 from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.llm.backend import Backend, ModelCard, OwnedBackend
@@ -10,6 +11,7 @@ from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency.keeper import KeptModel, ModelKeeper, Timer
 from llm_api.core.llm.residency.plan import ModelState, ResidencyLimits
 from llm_api.core.llm.types import Event, GenerationRequest
+from llm_api.core.utils.model_names import meant
 
 
 class OnDemandBackend:
@@ -65,10 +67,7 @@ class ModelRegistry:
         self._backends = {
             model_id: _with_fallbacks(model_id, single, fallbacks or {}) for model_id in single
         }
-        self._by_name = dict(self._backends)
-        for backend in self._backends.values():
-            for alias in backend.card.aliases:
-                self._by_name.setdefault(alias, backend)
+        self._names = {one.card.id: one.card.aliases for one in self._backends.values()}
 
     def cards(self) -> list[ModelCard]:
         return [backend.card for backend in self._backends.values()]
@@ -78,16 +77,17 @@ class ModelRegistry:
         return self._keeper.state(model_id) if model_id in self._kept else "loaded"
 
     def resolve(self, name: str) -> Backend:
-        """The backend of this id or alias, exactly. Raises ModelNotFoundError."""
-        backend = self._by_name.get(name)
-        if backend is None:
-            known = ", ".join(f"`{known}`" for known in self._by_name)
+        """The backend that a name means (`utils/model_names`). Raises ModelNotFoundError."""
+        model_id = meant(name, self._names)
+        if model_id is None:
+            names = (*self._names, *chain.from_iterable(self._names.values()))
+            known = ", ".join(f"`{known}`" for known in dict.fromkeys(names))
             raise ModelNotFoundError(
                 f"The model `{name}` does not exist or you do not have access to it."
                 f" Known models: {known}.",
                 param="model",
             )
-        return backend
+        return self._backends[model_id]
 
     @property
     def is_ready(self) -> bool:

@@ -28,7 +28,7 @@ async def test_models_go_by_id_and_by_alias() -> None:
 async def test_an_unknown_model_is_told_the_known_names() -> None:
     registry = ModelRegistry([FakeModel(name).kept() for name in "ab"])
     with pytest.raises(ModelNotFoundError, match="`a`, `b`, `a-alias`, `b-alias`"):
-        registry.resolve("A")
+        registry.resolve("c")
     await registry.aclose()
 
 
