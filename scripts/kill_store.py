@@ -28,7 +28,7 @@ from llm_api.core.rag.stores.edge_process import open_edge_process
 from llm_api.core.rag.types import Chunk, Document, Span
 from llm_api.core.rag.vector_store import (
     EmbeddedChunk,
-    Embedding,
+    EmbeddingModel,
     NewDocument,
     QueryVector,
     SearchQuery,
@@ -39,7 +39,7 @@ Problem: TypeAlias = str
 
 DOCUMENTS = 12
 CHUNKS = 40
-MODEL = Embedding("random", 32)
+MODEL = EmbeddingModel("random", 32)
 VECTOR = np.ones(MODEL.dimension, np.float32)
 
 

@@ -1,4 +1,6 @@
-"""The import laws: which way imports run, which module may open a heavy library, and no cycles.
+"""The laws of imports and of types' names.
+
+Which way imports run, which module may open a heavy library, no cycles; one idea to a type's name.
 
 Looks at source text only, so imports inside functions and under `TYPE_CHECKING` count as well.
 """
@@ -11,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from scripts.structure import PACKAGE, child_of, edges, imported_names, read_modules
+from scripts.structure import PACKAGE, child_of, edges, imported_names, read_modules, recurring
 
 SOURCE: Final = Path(__file__).parent.parent / PACKAGE
 
@@ -208,6 +210,8 @@ RESERVED: Final[Mapping[str, tuple[str, str]]] = {
     "llm_api.core.llm": ("llm_api.core.rag", "llm_api.core.rag.answering"),
 }
 
+# Types of the wire. Each may have the name of the domain type that it carries.
+WIRE: Final = "llm_api.api.models"
 
 # Heavy libraries, and the only modules that import them.
 DOORS: Final[Mapping[str, frozenset[str]]] = {
@@ -387,6 +391,33 @@ def test_every_child_has_a_line_and_no_arrow_is_left_without_an_import() -> None
     for package, arrows in ARROWS.items():
         found = {child: set(line.split()) for child, line in arrows.items()}
         assert edges(modules, package) == found, package
+
+
+def type_names(modules: Mapping[str, ast.Module], *, of_the_wire: bool) -> list[str]:
+    """The public classes at the top of the modules, as `module.name`. Pure."""
+    return [
+        f"{module}.{node.name}"
+        for module, tree in modules.items()
+        if is_below(module, WIRE) == of_the_wire
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+
+
+@pytest.mark.parametrize("of_the_wire", [False, True])
+def test_name_of_a_type_stands_for_one_idea(of_the_wire: bool) -> None:
+    assert recurring(type_names(read_modules(SOURCE), of_the_wire=of_the_wire)) == {}
+
+
+def test_types_of_one_name_are_found(tmp_path: Path) -> None:
+    files = {
+        "core/a.py": "class Job:\n    class Inner: ...\nclass _Part: ...",
+        "core/b.py": "class Job: ...\nclass _Part: ...\nclass Inner: ...",
+        "api/models/jobs.py": "class Job: ...",
+    }
+    modules = fake_package(tmp_path, files)
+    assert recurring(type_names(modules, of_the_wire=False)) == {"Job": 2}
+    assert recurring(type_names(modules, of_the_wire=True)) == {}
 
 
 def test_the_whole_package_is_read() -> None:

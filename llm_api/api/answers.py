@@ -14,7 +14,7 @@ from llm_api.api.disconnect import until_disconnect
 from llm_api.api.errors import INTERNAL_FAILURE, Failure, describe
 from llm_api.api.mapping.generation import AnswerHead, fingerprint
 from llm_api.api.models.base import AnswerModel
-from llm_api.api.origin import Origin, origin, unenforced
+from llm_api.api.origin import AnswerOrigin, origin, unenforced
 from llm_api.api.request_facts import facts_of
 from llm_api.api.sse import DONE_FRAME, EventStream, error_frame, frame
 from llm_api.core.errors import LLMAPIError
@@ -121,7 +121,7 @@ async def _streamed(request: Request, generation: Generation, open_writer: OpenW
 
 async def started(
     request: Request, generation: Generation
-) -> tuple[list[ChoiceEvent], AsyncGenerator[ChoiceEvent, None], Origin]:
+) -> tuple[list[ChoiceEvent], AsyncGenerator[ChoiceEvent, None], AnswerOrigin]:
     """The events up to the last `Started`, those still to come, and whose they are.
 
     Raises as `answer`.

@@ -15,7 +15,7 @@ UNENFORCED_HEADER = "x-llm-api-unenforced"
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class AnswerOrigin:
     """`model` is the model that answered, not the one that was asked where those differ."""
 
     model: str
@@ -31,7 +31,7 @@ def unenforced(names: Iterable[str]) -> dict[str, str]:
     return {UNENFORCED_HEADER: said} if said else {}
 
 
-def origin(asked: ModelCard, served_by: Iterable[ServedBy | None]) -> Origin:
+def origin(asked: ModelCard, served_by: Iterable[ServedBy | None]) -> AnswerOrigin:
     """The origin of an answer by what is known of each choice; None is the model's own backend.
 
     Choices of one answer may come from several backends: then all are named. It is a hit of the
@@ -44,7 +44,7 @@ def origin(asked: ModelCard, served_by: Iterable[ServedBy | None]) -> Origin:
     uses = {one.cache for one in by}
     if uses != {None}:
         headers[CACHE_HEADER] = "hit" if uses == {"hit"} else "miss"
-    return Origin(_joined(one.fallback or asked.id for one in by), headers)
+    return AnswerOrigin(_joined(one.fallback or asked.id for one in by), headers)
 
 
 def _joined(names: Iterable[str]) -> str:

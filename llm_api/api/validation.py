@@ -14,7 +14,7 @@ _EXPECTATIONS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class RequestProblem:
     """What is wrong with a request."""
 
     message: str
@@ -22,7 +22,7 @@ class Problem:
     param: str | None
 
 
-def describe_validation(errors: Sequence[Mapping[str, Any]], body: object) -> Problem:
+def describe_validation(errors: Sequence[Mapping[str, Any]], body: object) -> RequestProblem:
     """The first finding. `body` is the parsed body, which it may be about."""
     error = errors[0]
     kind: str = error["type"]
@@ -32,17 +32,17 @@ def describe_validation(errors: Sequence[Mapping[str, Any]], body: object) -> Pr
     else:
         param = str(location[0])  # of the path, the query or the headers
     if kind == "missing":
-        return Problem(
+        return RequestProblem(
             f"Missing required parameter: '{param}'.", "missing_required_parameter", param
         )
     if kind == "extra_forbidden":
-        return Problem(
+        return RequestProblem(
             f"The parameter '{param}' is not known to this server.", "unsupported_parameter", param
         )
     code = "invalid_type" if kind.endswith("_type") or kind in _TYPE_ERRORS else "invalid_value"
     expectation = _EXPECTATIONS.get(kind) or error["msg"].removesuffix(".")
     subject = f"value for '{param}'" if param else "request body"
-    return Problem(f"Invalid {subject}: {expectation}.", code, param)
+    return RequestProblem(f"Invalid {subject}: {expectation}.", code, param)
 
 
 def readable_path(location: Sequence[str | int], body: object, *, is_missing: bool) -> str:

@@ -1,10 +1,8 @@
 """The composition root of embeddings: which embedder the settings mean, opened when needed."""
 
 import time
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from llm_api.config.settings import Settings
 from llm_api.core.embeddings.embedder import EmbedderCard, OwnedEmbedder
@@ -24,17 +22,10 @@ from llm_api.core.embeddings.sentence_transformer import (
     SentenceTransformerOptions,
     open_sentence_transformer,
 )
-from llm_api.core.embeddings.upstream_embedder import UpstreamOptions, open_upstream
+from llm_api.core.embeddings.upstream_embedder import UpstreamEmbedderOptions, open_upstream
 from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.utils.machine import physical_cores
-
-Result = TypeVar("Result")
-
-
-class RunOnThread(Protocol):
-    """Runs functions on one thread, one at a time: what it opens, it alone computes with."""
-
-    def __call__(self, function: Callable[[], Result], /) -> Awaitable[Result]: ...
+from llm_api.core.utils.work_threads import RunOnThread
 
 
 def find_embedders(settings: Settings, run: RunOnThread) -> EmbedderRegistry:
@@ -73,11 +64,11 @@ def _card(settings: Settings) -> EmbedderCard:
     )
 
 
-def _upstream(settings: Settings) -> UpstreamOptions | None:
+def _upstream(settings: Settings) -> UpstreamEmbedderOptions | None:
     if settings.embedding_url is None or embedder_kind(settings) != "upstream":
         return None
     key = settings.embedding_api_key
-    return UpstreamOptions(
+    return UpstreamEmbedderOptions(
         url=settings.embedding_url,
         model=settings.embedding_model_name,
         api_key=None if key is None else key.get_secret_value(),

@@ -20,7 +20,7 @@ from llm_api.config.settings import Settings
 from llm_api.core.llm.backend import Backend, GenerationDefaults, ModelCard, OwnedBackend
 from llm_api.core.llm.backends.upstream_backend import UpstreamBackend, UpstreamOptions
 from llm_api.core.llm.engine.compute_thread import ComputeThread
-from llm_api.core.llm.gateway.response_cache.backend import Answers, CachingBackend
+from llm_api.core.llm.gateway.response_cache.backend import AnswerStore, CachingBackend
 from llm_api.core.llm.gateway.response_cache.memory_answers import MemoryAnswers
 from llm_api.core.llm.gateway.routing.replica import Replica
 from llm_api.core.llm.gateway.routing.routed import RoutedBackend, RoutingLimits
@@ -207,7 +207,7 @@ async def open_response_cache(settings: Settings) -> AsyncGenerator[Wrap | None,
 
 
 @asynccontextmanager
-async def _open_answers(settings: Settings) -> AsyncGenerator[Answers, None]:
+async def _open_answers(settings: Settings) -> AsyncGenerator[AnswerStore, None]:
     seconds = settings.response_cache_seconds
     if settings.response_cache == "memory" or settings.redis_url is None:
         yield MemoryAnswers(settings.response_cache_bytes, seconds)

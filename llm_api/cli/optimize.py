@@ -21,7 +21,7 @@ from llm_api.cli.terminal import notes, output
 if TYPE_CHECKING:
     from llm_api.config.settings import Settings
     from llm_api.core.llm.files.gguf import GGUFModel
-    from llm_api.core.llm.tuning.comparison import Result, Trial
+    from llm_api.core.llm.tuning.comparison import ComparedFile, Trial
 
 EXAMPLES = """Examples:
 
@@ -201,7 +201,7 @@ def _show_written(progress: Progress, task: TaskID, size: int) -> None:
 
 def _measure(
     job: _Job, written: dict[str, Path], trial: "Trial", settings: "Settings"
-) -> "list[Result]":
+) -> "list[ComparedFile]":
     from llm_api.assembly.local_models import model_options
     from llm_api.core.llm.tuning.comparison import compare
 
@@ -215,7 +215,7 @@ def _measure(
         return compare([(CURRENT, job.source), *written.items()], trial, options, show)
 
 
-def _print(results: "list[Result]", job: _Job, written: dict[str, Path]) -> None:
+def _print(results: "list[ComparedFile]", job: _Job, written: dict[str, Path]) -> None:
     from llm_api.core.llm.tuning.comparison import fastest
     from llm_api.core.utils.machine import format_bytes
 

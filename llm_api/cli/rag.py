@@ -13,7 +13,7 @@ from llm_api.cli.terminal import harmless, notes, output
 
 if TYPE_CHECKING:
     from llm_api.config.settings import Settings
-    from llm_api.core.rag.evaluation import Comparison
+    from llm_api.core.rag.evaluation import ModeComparison
     from llm_api.core.rag.reports import DocumentOutcome
 
 rag = typer.Typer(
@@ -52,7 +52,7 @@ def evaluate_folder(
     output().print(f"Best here: {comparison.best}.")
 
 
-async def _compare(settings: "Settings", folder: Path, split: str, cutoff: int) -> "Comparison":
+async def _compare(settings: "Settings", folder: Path, split: str, cutoff: int) -> "ModeComparison":
     from llm_api.cli.local_library import local_retrieval
     from llm_api.core.errors import InvalidRequestError
     from llm_api.core.rag.beir import read_corpus, read_judgements, read_queries

@@ -53,7 +53,7 @@ _CONTEXT_LENGTH_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class UpstreamServer:
     """The server as errors name it. `api_key` is in none of them; `key_name` is where it is set.
 
     `advice` is what to do where it does not have what was asked for.
@@ -96,7 +96,7 @@ async def _carry_trace(request: httpx2.Request) -> None:
 
 
 @contextmanager
-def explained(origin: Origin) -> Iterator[None]:
+def explained(server: UpstreamServer) -> Iterator[None]:
     """Turn what the network does inside into UnavailableError, UpstreamTimeoutError, UpstreamError.
 
     What the HTTP library says stays in the chain: it may quote a header.
@@ -104,32 +104,34 @@ def explained(origin: Origin) -> Iterator[None]:
     try:
         yield
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-        raise UnavailableError(f"{origin} cannot be reached.") from error
+        raise UnavailableError(f"{server} cannot be reached.") from error
     except (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
-        message = f"{origin} cannot be asked; check its URL and {origin.key_name}."
+        message = f"{server} cannot be asked; check its URL and {server.key_name}."
         raise UnavailableError(message) from error
     except httpx2.TimeoutException as error:
-        raise UpstreamTimeoutError(f"{origin} did not answer in time.") from error
+        raise UpstreamTimeoutError(f"{server} did not answer in time.") from error
     except (httpx2.SSEError, httpx2.DecodingError) as error:
-        raise _odd(origin) from error
+        raise _odd(server) from error
     except httpx2.HTTPError as error:
-        raise UpstreamError(f"{origin} broke off its answer; try again.") from error
+        raise UpstreamError(f"{server} broke off its answer; try again.") from error
 
 
 @contextmanager
-def understood(origin: Origin) -> Iterator[None]:
+def understood(server: UpstreamServer) -> Iterator[None]:
     """Turn what reading an answer of another form raises into UpstreamError."""
     try:
         yield
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise _odd(origin) from error
+        raise _odd(server) from error
 
 
-def _odd(origin: Origin) -> UpstreamError:
-    return UpstreamError(f"{origin} answered in a form that is not understood.")
+def _odd(server: UpstreamServer) -> UpstreamError:
+    return UpstreamError(f"{server} answered in a form that is not understood.")
 
 
-def refusal(origin: Origin, response: httpx2.Response, param: str | None = None) -> LLMAPIError:
+def refusal(
+    server: UpstreamServer, response: httpx2.Response, param: str | None = None
+) -> LLMAPIError:
     """The error that an answer without success is to our caller. Its body must have been read.
 
     `param` is to be blamed for a request that the server does not take, if it blames none itself.
@@ -140,10 +142,10 @@ def refusal(origin: Origin, response: httpx2.Response, param: str | None = None)
         said = Complaint(response.text)
     said = replace(said, param=said.param or param)
     wait = retry_after_seconds(response.headers, time.time())
-    return failure(origin, response.status_code, said, wait)
+    return failure(server, response.status_code, said, wait)
 
 
-def failure_in_stream(origin: Origin, body: object) -> LLMAPIError:
+def failure_in_stream(server: UpstreamServer, body: object) -> LLMAPIError:
     """The error that stands in a stream in place of the rest of the answer. Pure.
 
     vLLM and llama-server say a status in `error.code`, OpenAI and Anthropic a kind in `error.type`.
@@ -152,27 +154,27 @@ def failure_in_stream(origin: Origin, body: object) -> LLMAPIError:
     said = error if isinstance(error, dict) else {}
     code = said.get("code")
     status = code if isinstance(code, int) else _STATUSES.get(str(said.get("type")))
-    return failure(origin, status, complaint(body))
+    return failure(server, status, complaint(body))
 
 
 def failure(
-    origin: Origin, status: int | None, said: Complaint, wait_seconds: float | None = None
+    server: UpstreamServer, status: int | None, said: Complaint, wait_seconds: float | None = None
 ) -> LLMAPIError:
     """The error that a failure of this HTTP status is to our caller. Pure."""
-    message = _presentable(said.message, origin.api_key)
-    words = f"{origin} {'failed' if status is None else f'answered {status}'}: {message}"
-    if status == 404 and origin.advice:
-        words += f" ({origin.advice})"
+    message = _presentable(said.message, server.api_key)
+    words = f"{server} {'failed' if status is None else f'answered {status}'}: {message}"
+    if status == 404 and server.advice:
+        words += f" ({server.advice})"
     match status:
         case 400 | 413 | 422 if said.code in _CONTEXT_LENGTH_CODES:
             return ContextLengthExceededError(message, param=said.param)
         case 400 | 413 | 422:
-            return InvalidRequestError(f"{origin} refused the request: {message}", param=said.param)
+            return InvalidRequestError(f"{server} refused the request: {message}", param=said.param)
         case 401 | 403:
-            return UnavailableError(f"{origin} refused the key; check {origin.key_name}.")
+            return UnavailableError(f"{server} refused the key; check {server.key_name}.")
         case 429 | 529:
             seconds = RETRY_SECONDS if wait_seconds is None else wait_seconds
-            return OverloadedError(f"{origin} is busy.", retry_after_seconds=seconds)
+            return OverloadedError(f"{server} is busy.", retry_after_seconds=seconds)
         case 404 | 503:
             return UnavailableError(words, retry_after_seconds=wait_seconds)
         case _:

@@ -22,7 +22,7 @@ from llm_api.assembly.retrieval import VectorStoreOptions, open_vector_store
 from llm_api.core.rag.types import Chunk, Document, Span
 from llm_api.core.rag.vector_store import (
     EmbeddedChunk,
-    Embedding,
+    EmbeddingModel,
     NewDocument,
     QueryVector,
     SearchQuery,
@@ -80,7 +80,7 @@ def documents(vectors: Vectors) -> list[NewDocument]:
 
 
 async def fill(store: VectorStore, vectors: Vectors) -> None:
-    await store.create_collection("bench", Embedding(MODEL, DIMENSION))
+    await store.create_collection("bench", EmbeddingModel(MODEL, DIMENSION))
     made = documents(vectors)
     for start in range(0, len(made), DOCUMENTS_AT_ONCE):
         await store.replace_documents("bench", MODEL, made[start : start + DOCUMENTS_AT_ONCE])

@@ -17,14 +17,14 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from llm_api.core.rag.chunking import ChunkSettings, split_document
 from llm_api.core.rag.loaders.decode import clean
-from llm_api.core.rag.loaders.loaded import Limits, LoadedText
+from llm_api.core.rag.loaders.loaded import FileLimits, LoadedText
 from llm_api.core.rag.loaders.worker import answer_file, decode_answer, encode_answer
 from llm_api.core.rag.metadata import check_metadata
 from llm_api.core.rag.types import Document
 from scripts.fuzz.rounds import Target
 from tests.core.rag.loaders.files import docx, drawn_pdf, paragraph, pdf
 
-LIMITS = Limits()
+LIMITS = FileLimits()
 ANSWER_SECONDS = 5.0
 """A file of a few kilobytes: milliseconds, or something is wrong."""
 

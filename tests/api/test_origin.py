@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from llm_api.api.origin import Origin, origin
+from llm_api.api.origin import AnswerOrigin, origin
 from llm_api.core.errors import UnavailableError
 from llm_api.core.llm.gateway.routing.fallback import FallbackBackend
 from llm_api.core.llm.types import GenerationRequest, ServedBy, TextPrompt
@@ -100,7 +100,7 @@ async def test_choices_from_several_backends_name_all_of_them(
 
 def test_a_name_that_no_header_can_hold_is_encoded() -> None:
     by = origin(CARD, [ServedBy("stub", "Ω model/1\n")])
-    assert by == Origin(
+    assert by == AnswerOrigin(
         "Ω model/1\n",
         {"x-llm-api-backend": "stub", "x-llm-api-fallback": "%CE%A9 model/1%0A"},
     )

@@ -15,7 +15,7 @@ from llm_api.core.errors import (
 )
 from llm_api.core.upstream import (
     Complaint,
-    Origin,
+    UpstreamServer,
     complaint,
     explained,
     failure,
@@ -27,7 +27,7 @@ from llm_api.core.upstream import (
 )
 
 KEY = "sk-secret"
-ORIGIN = Origin("http://elsewhere/v1", "OPENAI_API_KEY", KEY)
+ORIGIN = UpstreamServer("http://elsewhere/v1", "OPENAI_API_KEY", KEY)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from llm_api.api.request_facts import RequestFacts, facts_of
 from llm_api.core.upstream import outgoing_trace
 
 
-class Span(Protocol):
+class TracedRequest(Protocol):
     """One request in a trace."""
 
     @property
@@ -28,7 +28,7 @@ class Span(Protocol):
 class Tracer(Protocol):
     """Where spans begin."""
 
-    def begin(self, scope: Scope) -> Span:
+    def begin(self, scope: Scope) -> TracedRequest:
         """A span for the request with this scope, in its client's trace if that has one."""
         ...
 

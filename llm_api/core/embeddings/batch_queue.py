@@ -19,7 +19,7 @@ PADDING_TOKENS = 32
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class TextJob:
     """The texts of one request. `adapter` is the same for all texts of a batch."""
 
     lengths: Sequence[int]
@@ -51,10 +51,10 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TextBatch:
     """Texts to compute together: of each job these positions. `is_part`: of a long request."""
 
-    parts: Sequence[tuple[Job, Sequence[int]]]
+    parts: Sequence[tuple[TextJob, Sequence[int]]]
     adapter: str | None
     is_part: bool
 
@@ -64,16 +64,16 @@ class BatchQueue:
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
-        self._jobs: dict[Job, None] = {}
+        self._jobs: dict[TextJob, None] = {}
 
     @property
     def waiting_tokens(self) -> int:
         return sum(job.tokens_left for job in self._jobs)
 
-    def add(self, job: Job) -> None:
+    def add(self, job: TextJob) -> None:
         self._jobs[job] = None
 
-    def remove(self, job: Job) -> None:
+    def remove(self, job: TextJob) -> None:
         """Drop what is not computed yet. Does nothing for a job that is not there."""
         self._jobs.pop(job, None)
 
@@ -82,7 +82,7 @@ class BatchQueue:
         """Whether a request waits that fits into one batch."""
         return any(map(self._is_small, self._jobs))
 
-    def next_batch(self, *, of_small: bool = False) -> Batch | None:
+    def next_batch(self, *, of_small: bool = False) -> TextBatch | None:
         """Take out what is to be computed now; None while nothing waits. `of_small`: of those."""
         jobs = [job for job in self._jobs if not of_small or self._is_small(job)]
         if not jobs:
@@ -93,14 +93,14 @@ class BatchQueue:
         if not lead.waiting:
             parts += self._company(lead, parts[0][1], others)
         self._note_turn([job for job, _ in parts])
-        return Batch(parts, lead.adapter, is_part=not self._is_small(lead))
+        return TextBatch(parts, lead.adapter, is_part=not self._is_small(lead))
 
-    def _is_small(self, job: Job) -> bool:
+    def _is_small(self, job: TextJob) -> bool:
         return job.padded_tokens <= self._budget
 
     def _company(
-        self, lead: Job, taken: Sequence[int], others: Sequence[Job]
-    ) -> list[tuple[Job, list[int]]]:
+        self, lead: TextJob, taken: Sequence[int], others: Sequence[TextJob]
+    ) -> list[tuple[TextJob, list[int]]]:
         """Whole jobs that fit beside the texts taken from `lead`, of like length."""
         longest = max(lead.lengths[index] for index in taken)
         count, tokens = len(taken), sum(lead.lengths[index] for index in taken)
@@ -114,7 +114,7 @@ class BatchQueue:
                 company.append((job, job.take(len(job.waiting))))
         return company
 
-    def _note_turn(self, served: Sequence[Job]) -> None:
+    def _note_turn(self, served: Sequence[TextJob]) -> None:
         """Drop the jobs that are through; count who has been overtaken by a later one."""
         last = max(position for position, job in enumerate(self._jobs) if job in served)
         for position, job in enumerate(self._jobs):

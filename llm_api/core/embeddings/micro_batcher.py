@@ -21,7 +21,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from llm_api.core.embeddings.batch_queue import Batch, BatchQueue, Job
+from llm_api.core.embeddings.batch_queue import BatchQueue, TextBatch, TextJob
 from llm_api.core.embeddings.embedder import Vectors
 from llm_api.core.embeddings.encoder import EncoderText, Pause, go_on
 from llm_api.core.errors import EmbeddingError, OverloadedError, UnavailableError
@@ -43,7 +43,7 @@ class _Work:
     """A request under way: its texts, and the vectors that are there."""
 
     texts: Sequence[EncoderText]
-    job: Job
+    job: TextJob
     done: "asyncio.Future[Vectors]"
     rows: list[Vectors | None] = field(init=False)
     missing: int = field(init=False)
@@ -67,7 +67,7 @@ class MicroBatcher:
         self._compute = compute
         self._clock = clock
         self._queue = BatchQueue(budget)
-        self._works: dict[Job, _Work] = {}
+        self._works: dict[TextJob, _Work] = {}
         self._tokens_per_second = 0.0
         self._has_work = asyncio.Event()
         self._is_closed = False
@@ -89,7 +89,7 @@ class MicroBatcher:
         if self._is_closed:
             raise _closed()
         self._check_room()
-        job = Job([len(text.ids) for text in texts], adapter)
+        job = TextJob([len(text.ids) for text in texts], adapter)
         work = _Work(texts, job, self._loop.create_future())
         self._works[job] = work
         self._queue.add(job)
@@ -128,7 +128,7 @@ class MicroBatcher:
         for work in self._works.values():
             _settle(work, _closed())
 
-    async def _serve(self, batch: Batch) -> None:
+    async def _serve(self, batch: TextBatch) -> None:
         began = self._clock()
         task = self._task_of(batch)
         pause = self._let_small_pass if batch.is_part else go_on
@@ -141,7 +141,7 @@ class MicroBatcher:
         self._learn_speed(sum(len(text.ids) for text in task.texts), self._clock() - began)
         _deliver(task, vectors)
 
-    def _task_of(self, batch: Batch) -> "_Task":
+    def _task_of(self, batch: TextBatch) -> "_Task":
         return _Task([(self._works[job], indices) for job, indices in batch.parts])
 
     def _fail(self, task: "_Task") -> None:

@@ -20,7 +20,7 @@ from llm_api.core.embeddings.embedder import (
     Vectors,
 )
 from llm_api.core.errors import EmbeddingError, InvalidRequestError, UnsupportedParameterError
-from llm_api.core.upstream import Origin, explained, open_http, refusal
+from llm_api.core.upstream import UpstreamServer, explained, open_http, refusal
 from llm_api.core.utils.tokens import TokenMeter, estimate_tokens
 
 TEXTS_AT_ONCE = 32
@@ -30,7 +30,7 @@ REQUESTS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class UpstreamOptions:
+class UpstreamEmbedderOptions:
     """`url` is the base URL that an OpenAI client would be given. Prefixes of None are none."""
 
     url: str
@@ -68,7 +68,11 @@ class UpstreamEmbedder:
     """Embeds on another server. Made by `open_upstream`."""
 
     def __init__(
-        self, card: EmbedderCard, client: "_Client", dialect: _Dialect, options: UpstreamOptions
+        self,
+        card: EmbedderCard,
+        client: "_Client",
+        dialect: _Dialect,
+        options: UpstreamEmbedderOptions,
     ) -> None:
         self._card = card
         self._client = client
@@ -154,13 +158,13 @@ class _Client:
     """A connection whose failures are errors of ours."""
 
     http: httpx2.AsyncClient
-    origin: Origin
+    server: UpstreamServer
 
     async def post(self, path: str, body: dict[str, Any]) -> httpx2.Response:
-        with explained(self.origin):
+        with explained(self.server):
             response = await self.http.post(path, json=body)
         if not response.is_success:
-            raise refusal(self.origin, response, "input")
+            raise refusal(self.server, response, "input")
         return response
 
 
@@ -207,7 +211,7 @@ class _TEI:
         return [position for position, one in enumerate(tokens) if len(one) > self.max_tokens]
 
 
-async def open_upstream(card: EmbedderCard, options: UpstreamOptions) -> UpstreamEmbedder:
+async def open_upstream(card: EmbedderCard, options: UpstreamEmbedderOptions) -> UpstreamEmbedder:
     """Find out which kind of server it is. Raises UnavailableError where none answers.
 
     Raises UpstreamError where what answers breaks off, or takes too long.
@@ -216,9 +220,9 @@ async def open_upstream(card: EmbedderCard, options: UpstreamOptions) -> Upstrea
     url = options.url.rstrip("/")
     base = url if url.endswith("/v1") else f"{url}/v1"
     http = open_http(base, headers, httpx2.Timeout(options.timeout_seconds), httpx2.Limits())
-    client = _Client(http, Origin(url, "EMBEDDING_API_KEY", options.api_key))
+    client = _Client(http, UpstreamServer(url, "EMBEDDING_API_KEY", options.api_key))
     try:
-        with explained(client.origin):
+        with explained(client.server):
             answer = await http.get("../info")
         limit = _tei_limit(answer)
     except BaseException:

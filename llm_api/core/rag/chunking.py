@@ -19,7 +19,7 @@ from typing import Final, TypeAlias, TypeVar
 from uuid import UUID, uuid5
 
 from llm_api.core.rag.sentences import sentences, trimmed
-from llm_api.core.rag.types import Chunk, Document, Section, Span
+from llm_api.core.rag.types import Chunk, Document, Span, TextSection
 
 CountTokens: TypeAlias = Callable[[Sequence[str]], Sequence[int]]
 """How many tokens each text has for the embedder, without those that it puts around a text."""
@@ -110,9 +110,9 @@ def split_document(
 
 def _regions(document: Document) -> Iterator[tuple[int, int, tuple[str, ...]]]:
     """Start, end and headings of the parts that no chunk reaches across."""
-    end = Section(len(document.text))
+    end = TextSection(len(document.text))
     begin: int | None = None
-    for section, following in pairwise((Section(0), *document.sections, end)):
+    for section, following in pairwise((TextSection(0), *document.sections, end)):
         begin = section.start if begin is None else begin
         is_last = following is end
         if not is_last and section.headings == following.headings:

@@ -7,19 +7,19 @@ from llm_api.core.embeddings.embedder import Embedder, EmbeddingRequest
 from llm_api.core.errors import ContextLengthExceededError
 from llm_api.core.rag.prepare import Prepared
 from llm_api.core.rag.reports import FAULTS_OF_ONE, Report, failed
-from llm_api.core.rag.vector_store import EmbeddedChunk, Embedding, NewDocument, Vector
+from llm_api.core.rag.vector_store import EmbeddedChunk, EmbeddingModel, NewDocument, Vector
 
 EMBEDDED_AT_ONCE = 512
 """Chunks in one request. The more, the more alike are the lengths in a batch of the embedder."""
 
 
-async def embedding_of(embedder: Embedder) -> Embedding:
+async def embedding_of(embedder: Embedder) -> EmbeddingModel:
     """What a collection of this embedder's vectors remembers. Opens the model if need be."""
     dimension = embedder.card.dimension
     if dimension is None:
         probe = await embedder.embed(EmbeddingRequest(["dimension"], input_type="document"))
         dimension = probe.vectors.shape[1]
-    return Embedding(embedder.card.id, dimension)
+    return EmbeddingModel(embedder.card.id, dimension)
 
 
 async def embed_documents(

@@ -43,7 +43,7 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ModeComparison:
     """What each mode reaches. `best` has the highest nDCG; of equals the one that costs least."""
 
     qualities: Mapping[SearchMode, Quality]
@@ -56,7 +56,7 @@ async def compare_modes(
     questions: Mapping[str, str],
     judgements: Judgements,
     cutoff: int = 10,
-) -> Comparison:
+) -> ModeComparison:
     """Asks every question (by its id) in every mode. No score is too low here.
 
     Raises ValueError where no question has a relevant document, and what the search raises.
@@ -72,7 +72,7 @@ async def compare_modes(
         )
         rankings = await _rankings(retriever, questions, options)
         qualities[mode] = evaluate(rankings, judgements, cutoff)
-    return Comparison(qualities, max(CHEAPEST_FIRST, key=lambda mode: qualities[mode].ndcg))
+    return ModeComparison(qualities, max(CHEAPEST_FIRST, key=lambda mode: qualities[mode].ndcg))
 
 
 async def _rankings(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import Final
 
-from llm_api.core.rag.types import Document, Metadata, Section
+from llm_api.core.rag.types import Document, Metadata, TextSection
 
 _STEP_CHARACTERS: Final = 64 * 1024
 _STEP_SECTIONS: Final = 1024
@@ -30,7 +30,7 @@ def new_document(
     id: str | None = None,
     title: str = "",
     metadata: Metadata | None = None,
-    sections: tuple[Section, ...] = (),
+    sections: tuple[TextSection, ...] = (),
 ) -> Document:
     """A document; without an id, its words are its identity, so that it is never there twice."""
     return Document(
@@ -63,7 +63,7 @@ def _digest(parts: Mapping[str, str]) -> str:
             return str(end.value)
 
 
-def _digesting(parts: Mapping[str, str | Sequence[Section]]) -> Generator[None, None, str]:
+def _digesting(parts: Mapping[str, str | Sequence[TextSection]]) -> Generator[None, None, str]:
     """The hash of `json.dumps(parts, sort_keys=True)`."""
     digest = sha256()
     for number, (name, value) in enumerate(sorted(parts.items())):
@@ -82,7 +82,7 @@ def _of_text(text: str) -> Iterator[str]:
     yield '"'
 
 
-def _of_sections(sections: Sequence[Section]) -> Iterator[str]:
+def _of_sections(sections: Sequence[TextSection]) -> Iterator[str]:
     yield "["
     for start in range(0, len(sections), _STEP_SECTIONS):
         step = [asdict(section) for section in sections[start : start + _STEP_SECTIONS]]

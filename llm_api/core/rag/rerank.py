@@ -4,11 +4,11 @@ The library is imported when the first question is asked, never before: that tak
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from llm_api.core.errors import (
     EmbeddingError,
@@ -17,22 +17,15 @@ from llm_api.core.errors import (
     UnavailableError,
     without_folders,
 )
+from llm_api.core.utils.work_threads import RunOnThread
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
 log = logging.getLogger(__name__)
 
-Result = TypeVar("Result")
-
 BATCH = 8
 """Pairs computed at once: a CPU gains nothing from more, and padding costs."""
-
-
-class RunOnThread(Protocol):
-    """Runs functions on one thread, one at a time."""
-
-    def __call__(self, function: Callable[[], Result], /) -> Awaitable[Result]: ...
 
 
 class Reranker(Protocol):

@@ -18,7 +18,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class TextSection:
     """A part of a document's text that begins at character `start`, under these headings.
 
     The last heading of a long table is its header, so that each chunk of it names its columns.
@@ -38,7 +38,7 @@ class Document:
     text: str
     title: str = ""
     metadata: Metadata = field(default_factory=dict)
-    sections: tuple[Section, ...] = ()
+    sections: tuple[TextSection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

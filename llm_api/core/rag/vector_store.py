@@ -33,7 +33,7 @@ then: which fields of its metadata a document has."""
 
 
 @dataclass(frozen=True, slots=True)
-class Embedding:
+class EmbeddingModel:
     """The model that made the vectors of a collection, and their length."""
 
     model: str
@@ -48,7 +48,7 @@ class Collection:
     """
 
     name: str
-    embedding: Embedding
+    embedding: EmbeddingModel
     documents: int | None
     chunks: int | None
     word_rule: int = NEWEST_RULE
@@ -150,7 +150,7 @@ class VectorStore(Protocol):
     engine does not answer; every method that writes, StorageFullError.
     """
 
-    async def create_collection(self, name: str, embedding: Embedding) -> None:
+    async def create_collection(self, name: str, embedding: EmbeddingModel) -> None:
         """Have this collection. Does nothing if it is there already.
 
         Raises EmbeddingMismatchError if it is there with another embedding, and

@@ -5,17 +5,23 @@ Each kind of work has threads of its own, so that none can keep another from bei
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 Result = TypeVar("Result")
 
 _STACK_LOCK: Final = threading.Lock()
 """The size of a stack is the process's: held while a thread with another begins."""
+
+
+class RunOnThread(Protocol):
+    """Runs functions on one thread, one at a time: what it opens, it alone computes with."""
+
+    def __call__(self, function: Callable[[], Result], /) -> Awaitable[Result]: ...
 
 
 class WorkThreads:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from llm_api.core.embeddings.embedder import EmbedderCard, EmbeddingRequest, TokenIds
 from llm_api.core.embeddings.upstream_embedder import (
     UpstreamEmbedder,
-    UpstreamOptions,
+    UpstreamEmbedderOptions,
     open_upstream,
 )
 from llm_api.core.errors import (
@@ -93,7 +93,9 @@ def upstream(request: pytest.FixtureRequest) -> Iterator[Upstream]:
 
 @pytest.fixture
 async def embedder(upstream: Upstream) -> AsyncGenerator[UpstreamEmbedder, None]:
-    options = UpstreamOptions(upstream.url, "model", api_key="secret", query_prefix="query: ")
+    options = UpstreamEmbedderOptions(
+        upstream.url, "model", api_key="secret", query_prefix="query: "
+    )
     embedder = await open_upstream(CARD, options)
     yield embedder
     await embedder.aclose()
@@ -209,7 +211,9 @@ async def test_the_time_to_wait_is_handed_on(
 
 @openai
 async def test_a_server_that_is_silent_is_given_up(upstream: Upstream) -> None:
-    embedder = await open_upstream(CARD, UpstreamOptions(upstream.url, "m", timeout_seconds=0.2))
+    embedder = await open_upstream(
+        CARD, UpstreamEmbedderOptions(upstream.url, "m", timeout_seconds=0.2)
+    )
     upstream.seconds = 1.0
     with pytest.raises(UpstreamTimeoutError, match="did not answer in time"):
         await embedder.embed(EmbeddingRequest(["a"]))
@@ -218,4 +222,4 @@ async def test_a_server_that_is_silent_is_given_up(upstream: Upstream) -> None:
 
 async def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:9/v1 cannot be reached"):
-        await open_upstream(CARD, UpstreamOptions("http://127.0.0.1:9/v1", "model"))
+        await open_upstream(CARD, UpstreamEmbedderOptions("http://127.0.0.1:9/v1", "model"))

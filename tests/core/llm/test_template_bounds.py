@@ -19,10 +19,10 @@ import pytest
 
 from llm_api.core.errors import InvalidRequestError, ModelFileError, UnavailableError
 from llm_api.core.llm.prompt.template import LONGEST_SOURCE, ChatTemplate
-from llm_api.core.llm.prompt.template_wire import Limits
+from llm_api.core.llm.prompt.template_wire import TemplateLimits
 from llm_api.core.llm.types import JSON, ChatPrompt, Message
 
-LIMITS = Limits(load_cpu_seconds=0.6, render_cpu_seconds=0.4)
+LIMITS = TemplateLimits(load_cpu_seconds=0.6, render_cpu_seconds=0.4)
 """Less time than templates have, so that the table is quick; all else is theirs."""
 
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
@@ -106,7 +106,7 @@ DEEP = {
 PROMPT = ChatPrompt((Message("user", "Hello"),))
 
 
-def template(source: str, limits: Limits = LIMITS) -> ChatTemplate:
+def template(source: str, limits: TemplateLimits = LIMITS) -> ChatTemplate:
     return ChatTemplate(
         source, bos_text="<s>", eos_text="</s>", control_texts=frozenset(), limits=limits
     )

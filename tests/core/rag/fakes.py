@@ -35,7 +35,7 @@ from llm_api.core.rag.vector_store import (
     Collection,
     DocumentPage,
     DocumentRecord,
-    Embedding,
+    EmbeddingModel,
     Hit,
     NewDocument,
     SearchQuery,
@@ -104,7 +104,9 @@ def by_lines() -> Chunking:
 class FakeStore:
     """Keeps documents by collection and id. Filters are remembered, not applied."""
 
-    collections: dict[str, tuple[Embedding, dict[str, NewDocument]]] = field(default_factory=dict)
+    collections: dict[str, tuple[EmbeddingModel, dict[str, NewDocument]]] = field(
+        default_factory=dict
+    )
     failures: dict[str, Exception] = field(default_factory=dict)
     seconds: float = 0.0
     calls: list[str] = field(default_factory=list)
@@ -115,7 +117,7 @@ class FakeStore:
             raise CollectionNotFoundError(f"There is no collection {collection!r}.")
         return self.collections[collection][1]
 
-    async def create_collection(self, name: str, embedding: Embedding) -> None:
+    async def create_collection(self, name: str, embedding: EmbeddingModel) -> None:
         if self.collections.setdefault(name, (embedding, {}))[0] != embedding:
             raise EmbeddingMismatchError("Another embedding.")
 

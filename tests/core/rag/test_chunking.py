@@ -14,7 +14,7 @@ from llm_api.core.rag.chunking import (
     CountTokens,
     split_document,
 )
-from llm_api.core.rag.types import Chunk, Document, Section
+from llm_api.core.rag.types import Chunk, Document, TextSection
 
 
 def count_words(texts: Sequence[str]) -> list[int]:
@@ -68,7 +68,7 @@ def test_headings_begin_chunks_and_go_with_what_is_below_them() -> None:
     text = "intro words\n# Top\n\n## Part\nbody one.\n## Other\nbody two."
     sections = [("# Top", ("Top",)), ("## Part", ("Top", "Part")), ("## Other", ("Top", "Other"))]
     document = Document(
-        "d", text, sections=tuple(Section(text.index(line), path) for line, path in sections)
+        "d", text, sections=tuple(TextSection(text.index(line), path) for line, path in sections)
     )
     assert [(chunk.headings, chunk.text) for chunk in chunks_of(document, 50)] == [
         ((), "intro words"),
@@ -78,7 +78,7 @@ def test_headings_begin_chunks_and_go_with_what_is_below_them() -> None:
 
 
 def test_chunk_keeps_little_of_a_heading_that_is_none() -> None:
-    document = Document("d", "# x\nwords", sections=(Section(0, ("Top", "x" * 1_000_000)),))
+    document = Document("d", "# x\nwords", sections=(TextSection(0, ("Top", "x" * 1_000_000)),))
     [chunk] = chunks_of(document)
     assert chunk.headings == ("Top", "x" * 200)
 
@@ -86,7 +86,7 @@ def test_chunk_keeps_little_of_a_heading_that_is_none() -> None:
 def test_sentence_runs_on_over_a_page_break_and_counts_for_the_page_it_begins_on() -> None:
     text = "Page one begins. It goes\n\non here. Page two ends. More."
     second = text.index("on here")
-    document = Document("d", text, sections=(Section(0, (), 1), Section(second, (), 2)))
+    document = Document("d", text, sections=(TextSection(0, (), 1), TextSection(second, (), 2)))
     assert [(chunk.page, chunk.text) for chunk in chunks_of(document, 6)] == [
         (1, "Page one begins. It goes"),
         (2, "on here. Page two ends. More."),
@@ -94,7 +94,7 @@ def test_sentence_runs_on_over_a_page_break_and_counts_for_the_page_it_begins_on
 
 
 def test_document_without_words_has_no_chunks() -> None:
-    assert chunks_of(Document("d", " \n ", sections=(Section(1, ("x",)),))) == []
+    assert chunks_of(Document("d", " \n ", sections=(TextSection(1, ("x",)),))) == []
 
 
 def test_same_words_at_the_same_place_keep_their_id() -> None:
@@ -111,7 +111,7 @@ def random_document(walk: random.Random) -> Document:
     text = " ".join(walk.choices(words, k=walk.randrange(120)))
     places = sorted(walk.sample(range(len(text) + 1), min(len(text), walk.randrange(6))))
     paths = [("A",), ("A", "B"), ("C",), ()]
-    sections = (Section(place, walk.choice(paths), walk.choice([None, 3])) for place in places)
+    sections = (TextSection(place, walk.choice(paths), walk.choice([None, 3])) for place in places)
     return Document("d", text, sections=tuple(sections))
 
 
@@ -217,7 +217,7 @@ def test_first_chunks_come_before_the_rest_is_looked_at() -> None:
 def test_many_headings_are_chunked_in_linear_time() -> None:
     text = "# h\n" * 100_000
     paths = [tuple(f"h{level}" for level in range(number % 7)) for number in range(7)]
-    sections = tuple(Section(4 * number, paths[number % 7]) for number in range(100_000))
+    sections = tuple(TextSection(4 * number, paths[number % 7]) for number in range(100_000))
     before = time.process_time()
     found = chunks_of(Document("d", text, sections=sections), 200)
     assert time.process_time() - before < 20

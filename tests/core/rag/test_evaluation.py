@@ -4,7 +4,7 @@ from math import log2
 import pytest
 
 from llm_api.core.rag.evaluation import (
-    Comparison,
+    ModeComparison,
     Quality,
     compare_modes,
     evaluate,
@@ -40,7 +40,7 @@ class ModalStore(FakeStore):
         return hits[::-1] if query.mode in self.wrong else hits
 
 
-async def compared(wrong: frozenset[SearchMode]) -> tuple[Comparison, ModalStore]:
+async def compared(wrong: frozenset[SearchMode]) -> tuple[ModeComparison, ModalStore]:
     store = ModalStore(wrong=wrong)
     await Ingester(store, FakeEmbedder(), by_lines()).ingest(
         "default", each(DOCUMENTS), lambda _: None

@@ -5,7 +5,7 @@ from hashlib import sha256
 import pytest
 
 from llm_api.core.rag.identity import content_hash, is_carried, new_document
-from llm_api.core.rag.types import Document, Section
+from llm_api.core.rag.types import Document, TextSection
 
 
 def hash_of(document: Document) -> tuple[str, int]:
@@ -22,7 +22,7 @@ def hash_of(document: Document) -> tuple[str, int]:
 @pytest.mark.parametrize("text", ["", "a", 'quotes " and \\', "é😀\u2028" * 50_000, "x" * 200_000])
 @pytest.mark.parametrize("sections", [0, 1, 3000])
 def test_hash_is_that_of_the_whole_json_in_short_steps(text: str, sections: int) -> None:
-    given = tuple(Section(n, (f"h{n}", 'a "b"'), n or None) for n in range(sections))
+    given = tuple(TextSection(n, (f"h{n}", 'a "b"'), n or None) for n in range(sections))
     document = Document("id", text, "Title", {"year": 2020}, given)
     whole = {
         "text": text,

@@ -20,8 +20,8 @@ from llm_api.core.rag.identity import new_document
 from llm_api.core.rag.ingest import Ingester, each
 from llm_api.core.rag.prepare import Chunking
 from llm_api.core.rag.reports import DocumentOutcome
-from llm_api.core.rag.types import Chunk, Document, Section, Span
-from llm_api.core.rag.vector_store import Embedding, NewDocument, Written
+from llm_api.core.rag.types import Chunk, Document, Span, TextSection
+from llm_api.core.rag.vector_store import EmbeddingModel, NewDocument, Written
 from llm_api.core.utils.long_work import SLICE_SECONDS
 from tests.core.rag.fakes import DIMENSION, MODEL, FakeEmbedder, FakeStore, by_lines, lines
 from tests.live import PATIENCE_SECONDS
@@ -85,7 +85,7 @@ async def test_same_document_again_changes_nothing_and_embeds_nothing() -> None:
     [
         replace(ONE, text="The cat sleeps."),
         replace(ONE, title="Pets"),
-        replace(ONE, sections=(Section(0, ("Cats",)),)),
+        replace(ONE, sections=(TextSection(0, ("Cats",)),)),
     ],
     ids=["text", "title", "sections"],
 )
@@ -214,7 +214,7 @@ async def test_store_that_is_down_ends_the_ingest() -> None:
 
 async def test_collection_of_another_embedding_is_refused_before_anything_is_embedded() -> None:
     bench = Bench()
-    await bench.store.create_collection("default", Embedding("other", DIMENSION))
+    await bench.store.create_collection("default", EmbeddingModel("other", DIMENSION))
     with pytest.raises(EmbeddingMismatchError):
         await bench.ingest(ONE)
     assert bench.embedder.requests == []
@@ -223,7 +223,7 @@ async def test_collection_of_another_embedding_is_refused_before_anything_is_emb
 async def test_dimension_that_nobody_knows_is_found_out() -> None:
     bench = Bench(embedder=FakeEmbedder(EmbedderCard(MODEL, 0, "tests")))
     await bench.ingest(ONE)
-    assert bench.store.collections["default"][0] == Embedding(MODEL, DIMENSION)
+    assert bench.store.collections["default"][0] == EmbeddingModel(MODEL, DIMENSION)
 
 
 async def test_every_document_of_many_windows_is_stored_and_reported_once() -> None:

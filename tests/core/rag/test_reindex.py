@@ -16,7 +16,7 @@ from llm_api.core.rag.stores.document_store import DocumentStore
 from llm_api.core.rag.stores.edge import open_edge
 from llm_api.core.rag.stores.points import Recipe
 from llm_api.core.rag.types import Document
-from llm_api.core.rag.vector_store import FIRST_RULE, NEWEST_RULE, Embedding
+from llm_api.core.rag.vector_store import FIRST_RULE, NEWEST_RULE, EmbeddingModel
 from tests.core.rag.fakes import DIMENSION, MODEL, FakeEmbedder, open_retrieval
 
 DOCUMENTS = [Document(f"d{n}", f"words of number{n}", metadata={"n": n}) for n in range(5)]
@@ -57,7 +57,7 @@ async def test_words_are_cut_by_the_newest_rule_though_the_model_stays(
     old: Retrieval, tmp_path: Path
 ) -> None:
     async with open_edge(tmp_path, is_durable=False) as engine:
-        await engine.create("default", Recipe(Embedding(MODEL, DIMENSION), FIRST_RULE))
+        await engine.create("default", Recipe(EmbeddingModel(MODEL, DIMENSION), FIRST_RULE))
         store = DocumentStore(engine)
         retrieval = replace(old, store=store)
         await retrieval.ingest("default", each(DOCUMENTS), quiet)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from llm_api.api.models.rag.fields import Hit, Scores, SearchParameters, Span
 from llm_api.api.models.rag.search import EvalAnswer, EvalRequest, Quality, SearchAnswer
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.rag.evaluation import Comparison
+from llm_api.core.rag.evaluation import ModeComparison
 from llm_api.core.rag.filters import EVERYTHING, parse_filter
 from llm_api.core.rag.retrieve import SearchOptions
 from llm_api.core.rag.types import Span as DomainSpan
@@ -70,7 +70,7 @@ def to_questions(request: EvalRequest) -> tuple[dict[str, str], dict[str, dict[s
     return questions, judgements
 
 
-def to_eval_answer(request: EvalRequest, comparison: Comparison) -> EvalAnswer:
+def to_eval_answer(request: EvalRequest, comparison: ModeComparison) -> EvalAnswer:
     qualities = comparison.qualities
     return EvalAnswer(
         object="rag.eval",

@@ -32,7 +32,7 @@ class ClaudeBackend(UpstreamBackend):
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         self._card.capabilities.check(request)
         body = to_body(request, self._model)
-        reader = ClaudeReader(self._client.origin)
+        reader = ClaudeReader(self._client.server)
         async with (
             self._client.events("v1/messages", body) as sent,
             aclosing(

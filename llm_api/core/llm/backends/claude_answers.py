@@ -21,7 +21,7 @@ from llm_api.core.llm.types import (
     ToolCallStarted,
     Usage,
 )
-from llm_api.core.upstream import Origin, failure_in_stream
+from llm_api.core.upstream import UpstreamServer, failure_in_stream
 
 _REASONS: Final[Mapping[str, FinishReason]] = {
     "end_turn": "stop",
@@ -49,8 +49,8 @@ class ClaudeReader:
     What is of another form raises AttributeError, LookupError, TypeError or ValueError.
     """
 
-    def __init__(self, origin: Origin) -> None:
-        self._origin = origin
+    def __init__(self, server: UpstreamServer) -> None:
+        self._server = server
         self._usage: dict[str, Any] = {}
         self._reason: FinishReason | None = None
         self._call: _OpenCall | None = None
@@ -76,7 +76,7 @@ class ClaudeReader:
             case "message_stop":
                 yield self._finished()
             case "error":
-                raise failure_in_stream(self._origin, said)
+                raise failure_in_stream(self._server, said)
             case _:
                 pass
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from llm_api.core.errors import UnsupportedParameterError
 from llm_api.core.llm.output.schemas.enforceable import ASSERTING, COMPILER_FORMATS
-from llm_api.core.llm.output.schemas.places import Place, subschemas
+from llm_api.core.llm.output.schemas.places import Subschema, subschemas
 from llm_api.core.llm.output.schemas.sound import check_finite, sound
 from llm_api.core.llm.types import JSON
 
@@ -72,7 +72,7 @@ def _sent_part(schema: JSON) -> JSON:
     return _sent(schema) if isinstance(schema, dict) else schema
 
 
-def _why_unsupported(place: Place) -> str:
+def _why_unsupported(place: Subschema) -> str:
     """What is wrong with one subschema; nothing where it is supported."""
     match place.schema:
         case False if place.pointer.endswith("/additionalProperties"):

@@ -30,7 +30,7 @@ class OllamaBackend(UpstreamBackend):
         self._card.capabilities.check(request)
         path, body = to_body(request, self._model)
         is_parallel = request.tool_choice is None or request.tool_choice.is_parallel
-        reader = OllamaReader(self._client.origin, max_calls=None if is_parallel else 1)
+        reader = OllamaReader(self._client.server, max_calls=None if is_parallel else 1)
         async with (
             self._client.lines(path, body) as lines,
             aclosing(answer_events(self._client, lines, reader.read)) as events,

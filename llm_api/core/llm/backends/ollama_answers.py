@@ -21,7 +21,7 @@ from llm_api.core.llm.types import (
     ToolCallStarted,
     Usage,
 )
-from llm_api.core.upstream import Origin, failure_in_stream
+from llm_api.core.upstream import UpstreamServer, failure_in_stream
 
 _REASONS: Final[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length"}
 
@@ -34,12 +34,12 @@ class OllamaReader:
 
     def __init__(
         self,
-        origin: Origin,
+        server: UpstreamServer,
         max_calls: int | None = None,
         new_id: Callable[[], str] = new_call_id,
     ) -> None:
         """Calls beyond `max_calls` are left out: Ollama cannot be told to make one at most."""
-        self._origin = origin
+        self._server = server
         self._max_calls = max_calls
         self._new_id = new_id
         self._calls = 0
@@ -49,7 +49,7 @@ class OllamaReader:
         """The events of one line. Raises the error that it tells in place of an answer."""
         said = json.loads(line)
         if "error" in said:
-            raise failure_in_stream(self._origin, said)
+            raise failure_in_stream(self._server, said)
         message = said["message"] if "message" in said else {**said, "content": said["response"]}
         if not self._has_started:
             self._has_started = True

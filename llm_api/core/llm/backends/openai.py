@@ -53,7 +53,7 @@ class OpenAIBackend(UpstreamBackend):
             await self._check_tools()
         path, body = to_wire(request, self._model, self._flavour)
         reader = AnswerReader(
-            self._client.origin, request.top_logprobs or 0, self._new_id, _must_call(request)
+            self._client.server, request.top_logprobs or 0, self._new_id, _must_call(request)
         )
         is_started = False
         async with self._client.events(path, body) as events:
@@ -69,7 +69,7 @@ class OpenAIBackend(UpstreamBackend):
                     yield delta
         finished = reader.finished()
         if reader.usage is None:
-            log.warning("%s tells no usage: 0 tokens are reported", self._client.origin)
+            log.warning("%s tells no usage: 0 tokens are reported", self._client.server)
         for delta in reader.end():
             yield delta
         yield finished

@@ -22,7 +22,7 @@ from llm_api.core.llm.types import (
     ToolCallStarted,
     Usage,
 )
-from llm_api.core.upstream import Origin, failure_in_stream
+from llm_api.core.upstream import UpstreamServer, failure_in_stream
 
 _REASONS: Final[Mapping[str, FinishReason]] = {
     "stop": "stop",
@@ -100,7 +100,7 @@ class AnswerReader:
     With `must_call` an answer that ends by itself without a call is a failure.
     """
 
-    origin: Origin
+    server: UpstreamServer
     top_logprobs: int
     new_id: Callable[[], str]
     must_call: bool = False
@@ -117,7 +117,7 @@ class AnswerReader:
         """What one chunk adds. Raises the error that it says in place of an answer."""
         chunk: dict[str, Any] = json.loads(data)
         if chunk.get("error"):
-            raise failure_in_stream(self.origin, chunk)
+            raise failure_in_stream(self.server, chunk)
         if chunk.get("usage"):
             self.usage = _usage(chunk["usage"])
         # The chunk with the usage has no choices; one choice is all that was asked for.
@@ -135,17 +135,17 @@ class AnswerReader:
         """
         if self._reason is None:
             raise UpstreamError(
-                f"{self.origin} ended its answer before it was complete; try again."
+                f"{self.server} ended its answer before it was complete; try again."
             )
         if self._reason not in _REASONS:
-            raise UpstreamError(f"{self.origin} gave up its answer: {self._reason[:50]}.")
+            raise UpstreamError(f"{self.server} gave up its answer: {self._reason[:50]}.")
         reason = _REASONS[self._reason]
         if reason in ("stop", "tool_calls"):
             reason = "tool_calls" if self._calls.count else "stop"
         if self._is_refused:
             reason = "content_filter"
         if self.must_call and reason == "stop":
-            raise UpstreamError(f"{self.origin} made no call, although one was required.")
+            raise UpstreamError(f"{self.server} made no call, although one was required.")
         return Finished(reason, self.usage or Usage(0, 0))
 
     def _choice(self, choice: dict[str, Any]) -> Iterator[AnswerDelta]:

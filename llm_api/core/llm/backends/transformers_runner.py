@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from llm_api.core.llm.backends.drawing import Drawer, Logits
 from llm_api.core.llm.backends.transformers_vocabulary import TransformersVocabulary
-from llm_api.core.llm.engine.plan import Span, StepPlan
+from llm_api.core.llm.engine.plan import StepPlan, TokenSpan
 from llm_api.core.llm.engine.runner import DrawingRules, Drawn
 from llm_api.core.llm.engine.sampling import logprobs
 
@@ -93,7 +93,7 @@ class TransformersRunner:
 class _Batch:
     """The tensors of a batch, each (rows, tokens): in `mask` all tokens so far, else the next."""
 
-    def __init__(self, spans: Sequence[Span], device: "torch.device") -> None:
+    def __init__(self, spans: Sequence[TokenSpan], device: "torch.device") -> None:
         import torch  # noqa: PLC0415 - see above
 
         self._ids = [span.sequence_id for span in spans]
@@ -108,7 +108,7 @@ class _Batch:
         self.mask = torch.from_numpy(mask).to(device)
         self.positions = (self.mask.cumsum(-1) - 1).clamp(min=0)
 
-    def go_on(self, spans: Sequence[Span]) -> None:
+    def go_on(self, spans: Sequence[TokenSpan]) -> None:
         """One more token for each of these rows; the others leave."""
         import torch  # noqa: PLC0415 - see above
 

@@ -29,7 +29,7 @@ from llm_api.core.errors import (
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.types import JSON, Event, Finished, GenerationRequest
-from llm_api.core.upstream import Origin, explained, open_http, refusal, understood
+from llm_api.core.upstream import UpstreamServer, explained, open_http, refusal, understood
 from llm_api.core.utils.tokens import estimate_tokens
 
 Part = TypeVar("Part")
@@ -75,15 +75,15 @@ class UpstreamClient:
 
         `advice` is what to do where the server does not have the model.
         """
-        self._origin = Origin(url, key_name, options.api_key, advice)
+        self._server = UpstreamServer(url, key_name, options.api_key, advice)
         self._quick = options.connect_seconds
         timeout = httpx2.Timeout(options.silence_seconds, connect=options.connect_seconds)
         self._http = open_http(url, headers, timeout, _LIMITS)
 
     @property
-    def origin(self) -> Origin:
+    def server(self) -> UpstreamServer:
         """The server as errors name it."""
-        return self._origin
+        return self._server
 
     @asynccontextmanager
     async def events(
@@ -106,7 +106,7 @@ class UpstreamClient:
         with self._explained():
             response = await self._http.get(path, timeout=self._quick)
         if not response.is_success:
-            raise refusal(self._origin, response)
+            raise refusal(self._server, response)
         with self.understood():
             said: JSON = response.json()
             return said
@@ -120,7 +120,7 @@ class UpstreamClient:
 
     def understood(self) -> AbstractContextManager[None]:
         """A block that reads an answer: what a wrong form raises there becomes UpstreamError."""
-        return understood(self._origin)
+        return understood(self._server)
 
     async def aclose(self) -> None:
         """Close every connection. Requests still running end with UnavailableError. Idempotent."""
@@ -134,7 +134,7 @@ class UpstreamClient:
             async with self._http.stream("POST", path, json=body) as response:
                 if not response.is_success:
                     await response.aread()
-                    raise refusal(self._origin, response)
+                    raise refusal(self._server, response)
                 yield response
 
     @contextmanager
@@ -143,7 +143,7 @@ class UpstreamClient:
         if self._http.is_closed:
             raise _stopping()
         try:
-            with explained(self._origin):
+            with explained(self._server):
                 yield
         except UpstreamError as error:
             if self._http.is_closed:
@@ -215,7 +215,7 @@ async def answer_events(
             else:
                 yield event
     if finished is None:
-        raise UpstreamError(f"{client.origin} ended its answer before it was complete; try again.")
+        raise UpstreamError(f"{client.server} ended its answer before it was complete; try again.")
     yield finished
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from itertools import islice
 
 from llm_api.core.llm.engine.fair_queue import FairQueue
-from llm_api.core.llm.engine.plan import Span, StepPlan
+from llm_api.core.llm.engine.plan import StepPlan, TokenSpan
 from llm_api.core.llm.engine.planner import Occupancy, Outcome
 from llm_api.core.llm.engine.sequence import Sequence
 
@@ -79,9 +79,9 @@ class BatchScheduler:
             self._running[sequence.id] = sequence
 
 
-def _span(sequence: Sequence, row: int) -> Span:
+def _span(sequence: Sequence, row: int) -> TokenSpan:
     tokens = tuple(sequence.tokens[sequence.computed :])
-    return Span(sequence.id, row, sequence.computed, tokens, samples=True)
+    return TokenSpan(sequence.id, row, sequence.computed, tokens, samples=True)
 
 
 def _outcome(sequence: Sequence, token: int) -> Outcome:

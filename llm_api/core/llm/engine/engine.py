@@ -26,7 +26,7 @@ from llm_api.core.errors import (
     UnavailableError,
 )
 from llm_api.core.llm.engine.compute_thread import CLOSING_SECONDS, ComputeThread
-from llm_api.core.llm.engine.job import Delivery, Job, TokenEvent, TokenRequest, deliver
+from llm_api.core.llm.engine.job import Delivery, TokenEvent, TokenJob, TokenRequest, deliver
 from llm_api.core.llm.engine.plan import StepPlan
 from llm_api.core.llm.engine.planner import Outcome, Planner
 from llm_api.core.llm.engine.runner import Drawn, NoRoomError, Runner
@@ -68,7 +68,7 @@ class Engine:
         self._clock = clock
         self._idle_seconds = idle_seconds
         # The compute thread's:
-        self._jobs: dict[int, Job] = {}
+        self._jobs: dict[int, TokenJob] = {}
         self._is_running = False
         self._has_turn = False
         self._step_seconds = Distribution(STEP_SECONDS)
@@ -126,7 +126,7 @@ class Engine:
             kv=occupancy.kv,
         )
 
-    def _submit(self, request: TokenRequest) -> Job:
+    def _submit(self, request: TokenRequest) -> TokenJob:
         if self._is_closed:
             raise UnavailableError("The model is not running; try again later.")
         if self._open_requests >= self._capacity:
@@ -142,7 +142,7 @@ class Engine:
             end_tokens=request.end_tokens,
             scope=request.scope,
         )
-        job = Job(sequence, request.rules, submitted=self._clock())
+        job = TokenJob(sequence, request.rules, submitted=self._clock())
         self._next_id += 1
         self._open_requests += 1
         if self._idle_check is not None:
@@ -155,7 +155,7 @@ class Engine:
         if not self._open_requests and not self._loop.is_closed():
             self._idle_check = self._loop.call_later(self._idle_seconds, self._post, self._check)
 
-    def _end(self, jobs: list[Job]) -> None:
+    def _end(self, jobs: list[TokenJob]) -> None:
         """Answer the requests that the stopped engine leaves behind, and take no more."""
         self._is_closed = True
         deliver([(job, _unloaded()) for job in jobs])
@@ -206,7 +206,7 @@ class Engine:
         if self._is_running:
             self._scheduler.check_integrity()
 
-    def _open(self, job: Job, prompt: tuple[int, ...]) -> None:
+    def _open(self, job: TokenJob, prompt: tuple[int, ...]) -> None:
         if not self._is_running:
             self._deliver([(job, _unloaded())])
             return
@@ -221,7 +221,7 @@ class Engine:
         self._scheduler.add(sequence)
         self._ask_for_turn()
 
-    def _abort(self, job: Job) -> None:
+    def _abort(self, job: TokenJob) -> None:
         """The answer may have ended meanwhile: then there is nothing to abort."""
         if self._jobs.pop(job.sequence.id, None) is not None:
             self._scheduler.abort(job.sequence)
@@ -292,7 +292,7 @@ class Engine:
         failed = self._scheduler.fail(plan)
         self._deliver([(self._forget(sequence), error) for sequence in failed])
 
-    def _forget(self, sequence: Sequence) -> Job:
+    def _forget(self, sequence: Sequence) -> TokenJob:
         self._runner.close(sequence.id)
         return self._jobs.pop(sequence.id)
 

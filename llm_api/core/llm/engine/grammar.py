@@ -21,7 +21,7 @@ from llm_api.core.llm.engine.llama_model import LlamaModel
 from llm_api.core.llm.engine.runner import ConstraintError
 from llm_api.core.llm.output.format_size import size_problem
 from llm_api.core.llm.output.gbnf import GBNFError, gbnf_to_lark, is_lark
-from llm_api.core.llm.output.schemas.places import Place, deepest_refused, refusal
+from llm_api.core.llm.output.schemas.places import Subschema, deepest_refused, refusal
 from llm_api.core.llm.types import JSON
 
 _CONTROL = b"\xff"
@@ -226,7 +226,7 @@ class GrammarCompiler:
             shared = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
             ends_at = time.monotonic() + SEARCH_SECONDS
 
-            def why_refused(place: Place) -> str:
+            def why_refused(place: Subschema) -> str:
                 if time.monotonic() > ends_at:
                     return ""
                 part = place.schema

@@ -36,7 +36,7 @@ class TokenEvent:
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class TokenJob:
     """A sequence, and when it reached each stage, in seconds of the engine's clock.
 
     The mailbox and `has_ended` belong to the event loop, all else to the compute thread.
@@ -68,7 +68,7 @@ class Job:
             yield delivered
 
 
-Delivery: TypeAlias = tuple[Job, TokenEvent | LLMAPIError]
+Delivery: TypeAlias = tuple[TokenJob, TokenEvent | LLMAPIError]
 
 
 def deliver(deliveries: list[Delivery]) -> None:

@@ -11,7 +11,7 @@ from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.engine.llama_library import load_library
 from llm_api.core.llm.engine.llama_model import LlamaModel
 from llm_api.core.llm.engine.llama_runner import Batch
-from llm_api.core.llm.engine.plan import Span
+from llm_api.core.llm.engine.plan import TokenSpan
 from llm_api.core.llm.engine.runner import DecodeError
 
 LONGEST_TEXT = 8192
@@ -97,7 +97,7 @@ class PoolingContext:
     def _embed(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
         # Every row is an output: pooling reads them all.
         spans = tuple(
-            Span(slot, slot, 0, tuple(tokens), samples=True, drafted=len(tokens) - 1)
+            TokenSpan(slot, slot, 0, tuple(tokens), samples=True, drafted=len(tokens) - 1)
             for slot, tokens in enumerate(sequences)
         )
         self._batch.fill(spans)

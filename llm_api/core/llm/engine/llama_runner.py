@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.engine.llama_library import load_library
 from llm_api.core.llm.engine.llama_model import LlamaModel
-from llm_api.core.llm.engine.plan import CopyPrefix, KvOperation, Span, StepPlan, TrimSlot
+from llm_api.core.llm.engine.plan import CopyPrefix, KvOperation, StepPlan, TokenSpan, TrimSlot
 from llm_api.core.llm.engine.runner import (
     ConstraintError,
     DecodeError,
@@ -181,7 +181,7 @@ class LlamaRunner:
         return seconds
 
     def _decode_for_nothing(self, rows: int) -> None:
-        span = Span(0, slot=0, start=0, tokens=(0,) * rows, samples=True, drafted=rows - 1)
+        span = TokenSpan(0, slot=0, start=0, tokens=(0,) * rows, samples=True, drafted=rows - 1)
         self._batch.fill((span,))
         if self._library.llama_decode(self._context, self._batch.struct) != _DECODED:
             raise ModelFileError("llama.cpp cannot compute this model: it failed on two tokens.")
@@ -217,7 +217,7 @@ class LlamaRunner:
         if self.can_trim and not self._is_unified:
             self._library.llama_memory_seq_rm(self._memory, target, length, -1)
 
-    def _draw_along(self, span: Span, row: int) -> list[Drawn]:
+    def _draw_along(self, span: TokenSpan, row: int) -> list[Drawn]:
         """Draw from `row`, and on from the rows of the draft while it is what was drawn."""
         drawn: list[Drawn] = []
         try:
@@ -290,7 +290,7 @@ class Batch:
         self._keeper_offset = offset
         self._counts.fill(2 if offset else 1)
 
-    def fill(self, spans: tuple[Span, ...]) -> list[int]:
+    def fill(self, spans: tuple[TokenSpan, ...]) -> list[int]:
         """Lay the spans out row by row. Returns the first row to draw from, for each span."""
         rows = []
         start = 0

@@ -25,7 +25,7 @@ KvOperation: TypeAlias = CopyPrefix | TrimSlot
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TokenSpan:
     """Consecutive tokens of one sequence to decode at positions `start`, `start + 1`, ...
 
     With `samples` set the span reaches the sequence's end: a token is drawn behind it. The last
@@ -50,4 +50,4 @@ class StepPlan:
     """KV operations in their order, then the spans that one decode call computes together."""
 
     kv_operations: tuple[KvOperation, ...] = ()
-    spans: tuple[Span, ...] = ()
+    spans: tuple[TokenSpan, ...] = ()

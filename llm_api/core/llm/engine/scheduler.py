@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from llm_api.core.llm.engine.drafting import PromptLookup
 from llm_api.core.llm.engine.fair_queue import FairQueue
-from llm_api.core.llm.engine.plan import CopyPrefix, KvOperation, Span, StepPlan, TrimSlot
+from llm_api.core.llm.engine.plan import CopyPrefix, KvOperation, StepPlan, TokenSpan, TrimSlot
 from llm_api.core.llm.engine.planner import Occupancy, Outcome
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import PrefixMatch, Slot, SlotTable, common_prefix_length
@@ -248,7 +248,7 @@ class Scheduler:
 
     # Steps
 
-    def _spans(self, *, with_drafts: bool, is_awaited: bool) -> list[Span]:
+    def _spans(self, *, with_drafts: bool, is_awaited: bool) -> list[TokenSpan]:
         """A prefill step or a decode step; in turn, where there is work for both.
 
         The last token of a prompt is left to a decode step, so that it is computed by the same
@@ -270,7 +270,7 @@ class Scheduler:
             return spans
         return self._with_drafts(decodes, spans)
 
-    def _with_drafts(self, decodes: list[Sequence], spans: list[Span]) -> list[Span]:
+    def _with_drafts(self, decodes: list[Sequence], spans: list[TokenSpan]) -> list[TokenSpan]:
         """Add what each sequence has drafted, within a step that stays small."""
         room = DRAFTING_STEP_TOKENS - sum(len(span.tokens) for span in spans)
         extended = []
@@ -342,7 +342,7 @@ class Scheduler:
             self._slots.trim(slot, length)
 
 
-def _chunks(prefills: list[Sequence], budget: int) -> list[Span]:
+def _chunks(prefills: list[Sequence], budget: int) -> list[TokenSpan]:
     """All but the last token of these prompts, in their order, within the budget.
 
     Only the first is cut where it does not fit: llama.cpp computes sequences of unequal length
@@ -357,9 +357,9 @@ def _chunks(prefills: list[Sequence], budget: int) -> list[Span]:
     return spans
 
 
-def _span(sequence: Sequence, length: int) -> Span:
+def _span(sequence: Sequence, length: int) -> TokenSpan:
     start = sequence.computed
-    return Span(
+    return TokenSpan(
         sequence_id=sequence.id,
         slot=_owned(sequence),
         start=start,

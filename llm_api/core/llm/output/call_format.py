@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from llm_api.core.llm.output.arguments import ArgumentSyntax, JSONArguments
-from llm_api.core.llm.output.pattern import Part, Slot
+from llm_api.core.llm.output.pattern import OpenPart, Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,13 @@ class CallFormat:
         return f"{self.opening}{self.separator.join(written)}{self.closing}"
 
     def _written(self, position: int, name: str, arguments: str) -> str:
-        slots = {Slot.NAME: name, Slot.ID: f"{position:09}", Slot.NUMBER: str(position)}
+        call_id, number = f"{position:09}", str(position)
+        filled = {OpenPart.NAME: name, OpenPart.ID: call_id, OpenPart.NUMBER: number}
         parts = (*self.heads[0], arguments, *self.tails[0])
-        return "".join(part if isinstance(part, str) else slots[part] for part in parts)
+        return "".join(part if isinstance(part, str) else filled[part] for part in parts)
 
 
 def around_name(head: Sequence[Part]) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
     """A head's parts before the function's name, and behind it."""
-    position = head.index(Slot.NAME)
+    position = head.index(OpenPart.NAME)
     return tuple(head[:position]), tuple(head[position + 1 :])

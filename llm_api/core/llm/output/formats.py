@@ -9,7 +9,7 @@ from typing import Final
 
 from llm_api.core.llm.output.call_format import CallFormat
 from llm_api.core.llm.output.keyword_arguments import KeywordArguments
-from llm_api.core.llm.output.pattern import Part, Slot
+from llm_api.core.llm.output.pattern import OpenPart, Part
 from llm_api.core.llm.output.tagged_arguments import TaggedArguments
 
 # JSON between tags: Hermes, Qwen 2.5 and 3, and every model that was not taught another way.
@@ -18,7 +18,7 @@ from llm_api.core.llm.output.tagged_arguments import TaggedArguments
 def _objects(*before: str) -> tuple[tuple[Part, ...], ...]:
     """JSON objects behind each of these texts, with `arguments` or else `parameters`."""
     return tuple(
-        (text + '{"name": "', Slot.NAME, f'", "{keyword}": ')
+        (text + '{"name": "', OpenPart.NAME, f'", "{keyword}": ')
         for text in before
         for keyword in ("arguments", "parameters")
     )
@@ -31,9 +31,9 @@ HERMES = CallFormat(
 # Bare JSON at the beginning, with `parameters`: Llama 3.1 to 3.3; or behind a token.
 LLAMA3_JSON = CallFormat(
     heads=(
-        ('{"name": "', Slot.NAME, '", "parameters": '),
-        ('{"type": "function", "name": "', Slot.NAME, '", "parameters": '),
-        ('{"name": "', Slot.NAME, '", "arguments": '),
+        ('{"name": "', OpenPart.NAME, '", "parameters": '),
+        ('{"type": "function", "name": "', OpenPart.NAME, '", "parameters": '),
+        ('{"name": "', OpenPart.NAME, '", "arguments": '),
     ),
     tails=(("}",),),
     separator="; ",
@@ -45,12 +45,12 @@ LLAMA3_PYTHON_TAG = replace(
 )
 
 # A JSON list behind a mark: Granite 3, Nemotron, Apriel, older Mistrals, Command R7B, Apertus.
-_OBJECT: Final[tuple[Part, ...]] = ('{"name": "', Slot.NAME, '", "arguments": ')
+_OBJECT: Final[tuple[Part, ...]] = ('{"name": "', OpenPart.NAME, '", "arguments": ')
 
 
 def _json_list(trigger: str, behind: str = "", *, has_ids: bool = False) -> CallFormat:
     """With `has_ids`, models are made to write an id in each call; without, it is understood."""
-    tails: tuple[tuple[Part, ...], ...] = (("}",), (', "id": "', Slot.ID, '"}'))
+    tails: tuple[tuple[Part, ...], ...] = (("}",), (', "id": "', OpenPart.ID, '"}'))
     return CallFormat(
         heads=(_OBJECT,),
         tails=tails[::-1] if has_ids else tails,
@@ -71,8 +71,14 @@ MISTRAL_LIST = _json_list("[TOOL_CALLS]", has_ids=True)
 
 COMMAND_R7B = CallFormat(
     heads=(
-        ('{"tool_call_id": "', Slot.NUMBER, '", "tool_name": "', Slot.NAME, '", "parameters": '),
-        ('{"tool_name": "', Slot.NAME, '", "parameters": '),
+        (
+            '{"tool_call_id": "',
+            OpenPart.NUMBER,
+            '", "tool_name": "',
+            OpenPart.NAME,
+            '", "parameters": ',
+        ),
+        ('{"tool_name": "', OpenPart.NAME, '", "parameters": '),
     ),
     tails=(("}",),),
     opening="<|START_ACTION|>[\n    ",
@@ -82,7 +88,7 @@ COMMAND_R7B = CallFormat(
 )
 
 APERTUS = CallFormat(
-    heads=(('{"', Slot.NAME, '": '),),
+    heads=(('{"', OpenPart.NAME, '": '),),
     tails=(("}",),),
     opening="<|tools_prefix|>[",
     separator=", ",
@@ -92,15 +98,15 @@ APERTUS = CallFormat(
 
 # Name and arguments behind `[TOOL_CALLS]`: the newer Mistrals.
 MISTRAL_NAMED = CallFormat(
-    heads=(("[TOOL_CALLS]", Slot.NAME, "[ARGS]"),),
+    heads=(("[TOOL_CALLS]", OpenPart.NAME, "[ARGS]"),),
     separator="",
     trigger="[TOOL_CALLS]",
 )
 
 MISTRAL_WITH_ID = CallFormat(
     heads=(
-        ("[TOOL_CALLS]", Slot.NAME, "[CALL_ID]", Slot.ID, "[ARGS]"),
-        ("[TOOL_CALLS]", Slot.NAME, "[ARGS]"),
+        ("[TOOL_CALLS]", OpenPart.NAME, "[CALL_ID]", OpenPart.ID, "[ARGS]"),
+        ("[TOOL_CALLS]", OpenPart.NAME, "[ARGS]"),
     ),
     separator="",
     trigger="[TOOL_CALLS]",
@@ -116,7 +122,7 @@ MINIMAX_M1 = CallFormat(
 )
 
 MINIMAX_M2 = CallFormat(
-    heads=(('<invoke name="', Slot.NAME, '">\n'),),
+    heads=(('<invoke name="', OpenPart.NAME, '">\n'),),
     tails=(("</invoke>",),),
     arguments=TaggedArguments('<parameter name="', '">', "</parameter>\n"),
     opening="<minimax:tool_call>\n",
@@ -127,8 +133,8 @@ MINIMAX_M2 = CallFormat(
 # A tag for each parameter: Qwen3-Coder, and with another outer tag Seed-OSS.
 QWEN3_CODER = CallFormat(
     heads=(
-        ("<tool_call>\n<function=", Slot.NAME, ">\n"),
-        ("<function=", Slot.NAME, ">\n"),  # it forgets the outer tag
+        ("<tool_call>\n<function=", OpenPart.NAME, ">\n"),
+        ("<function=", OpenPart.NAME, ">\n"),  # it forgets the outer tag
     ),
     tails=(("</function>\n</tool_call>",),),
     arguments=TaggedArguments("<parameter=", ">\n", "\n</parameter>\n"),
@@ -136,7 +142,7 @@ QWEN3_CODER = CallFormat(
 )
 
 SEED_OSS = CallFormat(
-    heads=(("<seed:tool_call>\n<function=", Slot.NAME, ">\n"),),
+    heads=(("<seed:tool_call>\n<function=", OpenPart.NAME, ">\n"),),
     tails=(("</function>\n</seed:tool_call>",),),
     arguments=TaggedArguments("<parameter=", ">", "</parameter>\n"),
     trigger="<seed:tool_call>",
@@ -144,7 +150,7 @@ SEED_OSS = CallFormat(
 
 # A tag for each name and each value: GLM 4.5 and later, with line breaks between them or not.
 GLM_4_5 = CallFormat(
-    heads=(("<tool_call>", Slot.NAME, "\n"),),
+    heads=(("<tool_call>", OpenPart.NAME, "\n"),),
     tails=(("</tool_call>",),),
     arguments=TaggedArguments("<arg_key>", "</arg_key>\n<arg_value>", "</arg_value>\n"),
     trigger="<tool_call>",
@@ -152,14 +158,14 @@ GLM_4_5 = CallFormat(
 
 GLM_4_7 = replace(
     GLM_4_5,
-    heads=(("<tool_call>", Slot.NAME),),
+    heads=(("<tool_call>", OpenPart.NAME),),
     arguments=TaggedArguments("<arg_key>", "</arg_key><arg_value>", "</arg_value>"),
     separator="",
 )
 
 # A list of calls in Python: Llama 4; and between two tokens, LFM2.
 PYTHONIC = CallFormat(
-    heads=((Slot.NAME, "("),),
+    heads=((OpenPart.NAME, "("),),
     tails=((")",),),
     arguments=KeywordArguments(),
     opening="[",
@@ -178,21 +184,21 @@ LFM2 = replace(
 
 # Functionary: a tag with the name (v3.1), or a recipient before everything (v3.2).
 FUNCTIONARY_3_1 = CallFormat(
-    heads=(("<function=", Slot.NAME, ">"),),
+    heads=(("<function=", OpenPart.NAME, ">"),),
     tails=(("</function>",),),
     separator="",
     trigger="<function=",
 )
 
 FUNCTIONARY_3_2 = CallFormat(
-    heads=((Slot.NAME, "\n"),),  # the prompt has written the first `>>>`
+    heads=((OpenPart.NAME, "\n"),),  # the prompt has written the first `>>>`
     separator="\n>>>",
     is_anywhere=False,
     text_opening="all\n",
     silent=(">>>all\n",),
 )
 
-FUNCTIONARY_3_2_LATER = CallFormat(heads=((">>>", Slot.NAME, "\n"),))
+FUNCTIONARY_3_2_LATER = CallFormat(heads=((">>>", OpenPart.NAME, "\n"),))
 
 
 # Tokens around each part of a call: DeepSeek R1 and V3, and shorter from V3.1 on.
@@ -204,7 +210,7 @@ def _token(words: str) -> str:
 DEEPSEEK_SIGN: Final = _token("tool calls begin")
 
 DEEPSEEK_V3_1 = CallFormat(
-    heads=((_token("tool call begin"), Slot.NAME, _token("tool sep")),),
+    heads=((_token("tool call begin"), OpenPart.NAME, _token("tool sep")),),
     tails=((_token("tool call end"),),),
     opening=DEEPSEEK_SIGN,
     separator="",
@@ -213,7 +219,9 @@ DEEPSEEK_V3_1 = CallFormat(
 )
 
 DEEPSEEK_R1 = CallFormat(
-    heads=((f"{_token('tool call begin')}function{_token('tool sep')}", Slot.NAME, "\n```json\n"),),
+    heads=(
+        (f"{_token('tool call begin')}function{_token('tool sep')}", OpenPart.NAME, "\n```json\n"),
+    ),
     tails=((f"\n```{_token('tool call end')}",),),
     opening=DEEPSEEK_SIGN,
     closing=_token("tool calls end"),
@@ -225,9 +233,9 @@ KIMI_K2 = CallFormat(
     heads=(
         (
             "<|tool_call_begin|>functions.",
-            Slot.NAME,
+            OpenPart.NAME,
             ":",
-            Slot.NUMBER,
+            OpenPart.NUMBER,
             "<|tool_call_argument_begin|>",
         ),
     ),
@@ -243,11 +251,11 @@ _JSON = " <|constrain|>json<|message|>"
 
 GPT_OSS = CallFormat(
     heads=(
-        ("<|channel|>commentary to=functions.", Slot.NAME, _JSON),
-        ("<|channel|>commentary to=functions.", Slot.NAME, " json<|message|>"),
-        ("<|channel|>commentary to=functions.", Slot.NAME, "<|message|>"),
-        ("<|channel|>analysis to=functions.", Slot.NAME, _JSON),
-        ("<|channel|>analysis to=functions.", Slot.NAME, "<|message|>"),
+        ("<|channel|>commentary to=functions.", OpenPart.NAME, _JSON),
+        ("<|channel|>commentary to=functions.", OpenPart.NAME, " json<|message|>"),
+        ("<|channel|>commentary to=functions.", OpenPart.NAME, "<|message|>"),
+        ("<|channel|>analysis to=functions.", OpenPart.NAME, _JSON),
+        ("<|channel|>analysis to=functions.", OpenPart.NAME, "<|message|>"),
     ),
     is_anywhere=False,
     takes_several=False,  # a call ends the turn
@@ -265,10 +273,10 @@ GPT_OSS = CallFormat(
 GPT_OSS_RECIPIENT_FIRST = replace(
     GPT_OSS,
     heads=(
-        (" to=functions.", Slot.NAME, "<|channel|>commentary" + _JSON),
-        (" to=functions.", Slot.NAME, "<|channel|>commentary json<|message|>"),
-        (" to=functions.", Slot.NAME, "<|channel|>commentary<|message|>"),
-        (" to=functions.", Slot.NAME, "<|channel|>analysis" + _JSON),
+        (" to=functions.", OpenPart.NAME, "<|channel|>commentary" + _JSON),
+        (" to=functions.", OpenPart.NAME, "<|channel|>commentary json<|message|>"),
+        (" to=functions.", OpenPart.NAME, "<|channel|>commentary<|message|>"),
+        (" to=functions.", OpenPart.NAME, "<|channel|>analysis" + _JSON),
     ),
 )
 

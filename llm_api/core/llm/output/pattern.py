@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Final, TypeAlias
 
 
-class Slot(Enum):
+class OpenPart(Enum):
     """A part of a call that differs from call to call."""
 
     NAME = auto()
@@ -21,7 +21,7 @@ class Slot(Enum):
     """The position of the call among the model's calls."""
 
 
-Part: TypeAlias = str | Slot
+Part: TypeAlias = str | OpenPart
 
 _LONGEST_GAP: Final = 32
 """Characters of white space that one gap may have: what is held back stays bounded."""
@@ -37,7 +37,7 @@ _GAP_REGEX: Final = f"[ \\t\\r\\n]{{0,{_LONGEST_GAP}}}"
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class PatternMatch:
     """How far a pattern goes in a text.
 
     `end` is where it ends. `is_whole` says that this is all of the pattern, `is_open` that the
@@ -52,7 +52,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """A character or slot; with `may_gap`, white space may stand before it."""
+    """A character or an open part; with `may_gap`, white space may stand before it."""
 
     part: Part
     may_gap: bool
@@ -86,7 +86,7 @@ class Pattern:
         part = self._items[0].part if self._items else ""
         return part if isinstance(part, str) else ""
 
-    def match(self, text: str, start: int, names: Collection[str]) -> Match:
+    def match(self, text: str, start: int, names: Collection[str]) -> PatternMatch:
         """How far `text` from `start` is as this pattern, in parts between white space. Pure."""
         position = end = start
         name = ""
@@ -95,23 +95,23 @@ class Pattern:
                 end = position
                 position = skip_gap(text, position)
             if position == len(text):
-                return Match(end, is_open=True)
-            if isinstance(item.part, Slot):
+                return PatternMatch(end, is_open=True)
+            if isinstance(item.part, OpenPart):
                 word = _word(text, position)
                 if position + len(word) == len(text):
                     may_come = any(known.startswith(word) for known in names)
-                    return Match(end, is_open=may_come or item.part is not Slot.NAME)
-                if not word or (item.part is Slot.NAME and word not in names):
-                    return Match(end)
-                name = word if item.part is Slot.NAME else name
+                    return PatternMatch(end, is_open=may_come or item.part is not OpenPart.NAME)
+                if not word or (item.part is OpenPart.NAME and word not in names):
+                    return PatternMatch(end)
+                name = word if item.part is OpenPart.NAME else name
                 position += len(word)
             elif text[position] == item.part:
                 if self._peeks and number == len(self._items) - 1:
                     break
                 position += 1
             else:
-                return Match(end)
-        return Match(position, is_whole=True, name=name)
+                return PatternMatch(end)
+        return PatternMatch(position, is_whole=True, name=name)
 
     def regex(self, name: str) -> str:
         """A regular expression for it (Rust's syntax, for use between slashes), without peek."""
@@ -125,7 +125,7 @@ def _items(parts: Sequence[Part]) -> list[_Item]:
     items: list[_Item] = []
     may_gap = False
     for part in parts:
-        for piece in (part,) if isinstance(part, Slot) else part:
+        for piece in (part,) if isinstance(part, OpenPart) else part:
             if isinstance(piece, str) and piece.isspace():
                 may_gap = True
                 continue
@@ -152,11 +152,11 @@ def _word(text: str, start: int) -> str:
 
 def _regex(part: Part, name: str) -> str:
     match part:
-        case Slot.ID:
+        case OpenPart.ID:
             return "[A-Za-z0-9]{9}"
-        case Slot.NUMBER:
+        case OpenPart.NUMBER:
             return "[0-9]{1,9}"
-        case Slot.NAME:
+        case OpenPart.NAME:
             return escape(name)
         case str(character):
             return escape(character)

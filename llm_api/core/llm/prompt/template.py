@@ -19,7 +19,12 @@ from llm_api.core.llm.prompt.template_process import (
     TemplateProcess,
     TemplateRefusedError,
 )
-from llm_api.core.llm.prompt.template_wire import Limits, Loading, Rendering, decode_segments
+from llm_api.core.llm.prompt.template_wire import (
+    Loading,
+    Rendering,
+    TemplateLimits,
+    decode_segments,
+)
 from llm_api.core.llm.types import ChatPrompt
 
 FALLBACK_TEMPLATE: Final = (
@@ -44,7 +49,7 @@ class ChatTemplate:
         bos_text: str,
         eos_text: str,
         control_texts: frozenset[str],
-        limits: Limits | None = None,
+        limits: TemplateLimits | None = None,
     ) -> None:
         """Compile the template and find out what it can do. Blocks, for seconds at most.
 
@@ -54,7 +59,7 @@ class ChatTemplate:
             raise _unusable(f"has {len(source):,} characters, of {LONGEST_SOURCE:,} at most")
         special = {"bos_token": bos_text, "eos_token": eos_text}
         loading = partial(_loading, source, special, control_texts)
-        self._process = TemplateProcess(loading, limits or Limits())
+        self._process = TemplateProcess(loading, limits or TemplateLimits())
         try:
             self.variables = frozenset(map(str, json.loads(self._process.load())))
         except TemplateFailedError as error:

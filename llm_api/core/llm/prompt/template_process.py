@@ -16,7 +16,14 @@ from threading import Lock
 
 from llm_api.core.errors import UnavailableError
 from llm_api.core.llm.prompt import template_worker as worker
-from llm_api.core.llm.prompt.template_wire import SIZE, Limits, Loading, Mark, Rendering, encode
+from llm_api.core.llm.prompt.template_wire import (
+    SIZE,
+    Loading,
+    Rendering,
+    RenderOutcome,
+    TemplateLimits,
+    encode,
+)
 from llm_api.core.utils.isolation import isolated_command, isolated_environment
 
 
@@ -38,7 +45,7 @@ class TemplateProcess:
     Close it; one that is never closed ends when it is garbage-collected.
     """
 
-    def __init__(self, loading: Callable[[], Loading], limits: Limits) -> None:
+    def __init__(self, loading: Callable[[], Loading], limits: TemplateLimits) -> None:
         """`loading` is what a process is asked first. Starts nothing yet."""
         self._loading = loading
         self._limits = limits
@@ -103,13 +110,13 @@ class TemplateProcess:
         try:
             mark, text = child.ask(request)
             match mark:
-                case Mark.DONE:
+                case RenderOutcome.DONE:
                     return text
-                case Mark.REFUSED:
+                case RenderOutcome.REFUSED:
                     raise TemplateRefusedError(text)
-                case Mark.FAILED:
+                case RenderOutcome.FAILED:
                     raise TemplateFailedError(text)
-                case Mark.BROKE_BOUNDS:
+                case RenderOutcome.BROKE_BOUNDS:
                     raise TemplateBoundsError(text)
         except TemplateBoundsError:
             self._drop()
@@ -135,7 +142,7 @@ class _EndedError(TemplateBoundsError):
 class _Child:
     """One process, and the socket to it."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: TemplateLimits) -> None:
         """Raises UnavailableError where none can be started."""
         self._limits = limits
         self._connection, theirs = socket.socketpair()
@@ -150,7 +157,7 @@ class _Child:
         self.kill = self._process.kill
         self.end = weakref.finalize(self, _end, self._process, self._connection)
 
-    def ask(self, request: bytes) -> tuple[Mark, str]:
+    def ask(self, request: bytes) -> tuple[RenderOutcome, str]:
         """Raises TemplateBoundsError where there is no answer; the process is of no use then."""
         deadline = time.monotonic() + self._limits.wait_seconds
         try:
@@ -158,7 +165,7 @@ class _Child:
             self._connection.sendall(SIZE.pack(len(request)) + request)
             (size,) = SIZE.unpack(self._read(SIZE.size, deadline))
             answer = self._read(size, deadline)
-            return Mark(answer[:1]), answer[1:].decode(errors="surrogatepass")
+            return RenderOutcome(answer[:1]), answer[1:].decode(errors="surrogatepass")
         except TimeoutError:
             raise TemplateBoundsError("takes too long") from None
         except (OSError, EOFError):
@@ -180,7 +187,7 @@ class _Child:
         return bytes(parts)
 
 
-def _start(connection: socket.socket, limits: Limits) -> "subprocess.Popen[bytes]":
+def _start(connection: socket.socket, limits: TemplateLimits) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603 - our own module
         isolated_command(worker.__name__, json.dumps(asdict(limits))),
         stdin=connection.fileno(),

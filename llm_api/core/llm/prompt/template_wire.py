@@ -21,7 +21,7 @@ from llm_api.core.llm.types import ChatPrompt, Message, ToolCall, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class TemplateLimits:
     """What one template may cost. Loading it compiles it and renders some small conversations.
 
     `wait_seconds` is for an answer of a process that does not get to compute: it is stopped, or
@@ -41,7 +41,7 @@ SIZE: Final = Struct(">I")
 """Before each message: how many bytes it has."""
 
 
-class Mark(Enum):
+class RenderOutcome(Enum):
     """What an answer is; the first byte of it."""
 
     DONE = b"D"

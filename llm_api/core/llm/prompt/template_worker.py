@@ -21,10 +21,10 @@ from llm_api.core.llm.prompt.carrying import Carrier, ControlTexts
 from llm_api.core.llm.prompt.template_sandbox import RefusalError, SandboxedTemplate
 from llm_api.core.llm.prompt.template_wire import (
     SIZE,
-    Limits,
     Loading,
-    Mark,
     Rendering,
+    RenderOutcome,
+    TemplateLimits,
     decode,
     encode_segments,
 )
@@ -42,7 +42,7 @@ _GIVEN: Final = frozenset({"messages", "add_generation_prompt", "bos_token", "eo
 class PromptRenderer:
     """Renders prompts with one template, as it can take them."""
 
-    def __init__(self, loading: Loading, limits: Limits) -> None:
+    def __init__(self, loading: Loading, limits: TemplateLimits) -> None:
         """Raises what Jinja raises, which can be anything."""
         self._limits = limits
         self._special: dict[str, JSON] = {**loading.special, "add_generation_prompt": True}
@@ -82,7 +82,7 @@ class PromptRenderer:
             return None
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
+def serve(requests: BinaryIO, answers: BinaryIO, limits: TemplateLimits) -> None:
     worker = _Worker(limits)
     while header := requests.read(SIZE.size):
         mark, text = worker.answer(requests.read(*SIZE.unpack(header)))
@@ -94,22 +94,22 @@ def serve(requests: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
 
 
 class _Worker:
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: TemplateLimits) -> None:
         self._limits = limits
         self._renderer: PromptRenderer | None = None
 
-    def answer(self, request: bytes) -> tuple[Mark, str]:
+    def answer(self, request: bytes) -> tuple[RenderOutcome, str]:
         """The border to the template: reports every exception of the template, and no other."""
         try:
-            return Mark.DONE, self._done(request)
+            return RenderOutcome.DONE, self._done(request)
         except MemoryError:
-            return Mark.BROKE_BOUNDS, "takes more memory than is allowed"
+            return RenderOutcome.BROKE_BOUNDS, "takes more memory than is allowed"
         except RecursionError:
-            return Mark.FAILED, "it nests too deeply"
+            return RenderOutcome.FAILED, "it nests too deeply"
         except RefusalError as error:
-            return Mark.REFUSED, _reason(error)
+            return RenderOutcome.REFUSED, _reason(error)
         except Exception as error:  # noqa: BLE001 - the template is foreign code: it may raise anything
-            return Mark.FAILED, _reason(error)
+            return RenderOutcome.FAILED, _reason(error)
 
     def _done(self, request: bytes) -> str:
         is_first = self._renderer is None
@@ -138,7 +138,7 @@ def _reason(error: Exception) -> str:
 
 def main() -> None:
     """Take the limits from the command line, bound this process by them, and serve its stdin."""
-    limits = Limits(**json.loads(sys.argv[1]))
+    limits = TemplateLimits(**json.loads(sys.argv[1]))
     limit_memory(limits.memory_bytes)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with socket.socket(fileno=0) as server:

@@ -30,7 +30,7 @@ NOISE = 1.05
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ComparedFile:
     """Medians over the rounds. The ratios are to the first file in the same round.
 
     `request_ratio` is how many times as fast as the first file a whole request is answered.
@@ -61,7 +61,7 @@ def compare(
     trial: Trial,
     options: ModelOptions,
     on_step: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
-) -> list[Result]:
+) -> list[ComparedFile]:
     """Measure each (name, file); results in the same order. Blocks for minutes.
 
     `on_step` hears which file was measured, and how many steps of how many are done. Raises
@@ -101,11 +101,11 @@ def summarise(
     reference_speeds: Sequence[Speed],
     losses: NDArray[np.float64],
     reference_losses: NDArray[np.float64],
-) -> Result:
+) -> ComparedFile:
     """One file's rounds against those of the reference. Pure."""
     pairs = list(zip(speeds, reference_speeds, strict=True))
     change, error = perplexity_change(reference_losses, losses)
-    return Result(
+    return ComparedFile(
         name=name,
         speed=Speed(
             median(speed.prefill for speed in speeds), median(speed.decode for speed in speeds)
@@ -119,7 +119,7 @@ def summarise(
     )
 
 
-def fastest(results: Sequence[Result]) -> Result:
+def fastest(results: Sequence[ComparedFile]) -> ComparedFile:
     """The first file, unless another answers a request faster by more than noise. Pure."""
     best = max(results, key=lambda result: result.request_ratio)
     return best if best.request_ratio > NOISE else results[0]

@@ -23,7 +23,7 @@ from llm_api.core.llm.types import (
     Usage,
 )
 from llm_api.core.rag.answering.citations import CitationCursor
-from llm_api.core.rag.answering.conversation import Conversation, chat_prompt, read_conversation
+from llm_api.core.rag.answering.conversation import RagConversation, chat_prompt, read_conversation
 from llm_api.core.rag.answering.events import Sources, Supported
 from llm_api.core.rag.answering.follow_up import refers_back
 from llm_api.core.rag.answering.grounding import Admitted, Grounding
@@ -84,7 +84,7 @@ class RagBackend(BorrowingBackend):
                 yield event
 
     async def _standalone(
-        self, conversation: Conversation, request: GenerationRequest
+        self, conversation: RagConversation, request: GenerationRequest
     ) -> tuple[str, list[Finished]]:
         """The question to search for, and what the model took to find it."""
         question = conversation.question
@@ -96,7 +96,7 @@ class RagBackend(BorrowingBackend):
     async def _search(self, question: str) -> list[Hit]:
         return await self._retriever.search(question, self._search_options)
 
-    async def _earlier(self, conversation: Conversation) -> tuple[Hit, ...]:
+    async def _earlier(self, conversation: RagConversation) -> tuple[Hit, ...]:
         """The sources of earlier turns, found again: so they are as the documents are now.
 
         Those of questions that had to be rewritten are not.

@@ -12,7 +12,7 @@ from llm_api.core.llm.types import ChatPrompt, Message, Prompt
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class RagConversation:
     """`history` is what stands before the last question. `earlier` are the questions in it."""
 
     question: str
@@ -23,12 +23,12 @@ class Conversation:
         return [turn.content for turn in self.history if _asks(turn)]
 
 
-def read_conversation(messages: Sequence[Message]) -> Conversation:
+def read_conversation(messages: Sequence[Message]) -> RagConversation:
     """Raises InvalidRequestError where nobody asks anything."""
     asked = [position for position, turn in enumerate(messages) if _asks(turn)]
     if not asked:
         raise InvalidRequestError("There is no question: no message of the user.", param="messages")
-    return Conversation(messages[asked[-1]].content, tuple(messages[: asked[-1]]))
+    return RagConversation(messages[asked[-1]].content, tuple(messages[: asked[-1]]))
 
 
 def with_context(prompt: ChatPrompt, context: str) -> ChatPrompt:

@@ -10,7 +10,7 @@ import mammoth  # type: ignore[import-untyped]  # it ships no types
 from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.loaders.docx_parts import read_member, readable_docx
 from llm_api.core.rag.loaders.html import load_html
-from llm_api.core.rag.loaders.loaded import Limits, LoadedText
+from llm_api.core.rag.loaders.loaded import FileLimits, LoadedText
 
 _CONTENT_TYPES: Final = "[Content_Types].xml"
 _WORD: Final = (b"wordprocessingml.document.main", b"ms-word.document")
@@ -18,7 +18,7 @@ _SPARED_BYTES: Final = 1_000_000
 _MAX_MEMBERS: Final = 10_000
 
 
-def load_docx(data: bytes, limits: Limits) -> LoadedText:
+def load_docx(data: bytes, limits: FileLimits) -> LoadedText:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check_size(archive, len(data), limits)
@@ -36,7 +36,7 @@ def load_docx(data: bytes, limits: Limits) -> LoadedText:
     return replace(loaded, warnings=(*loaded.warnings, *warnings))
 
 
-def _check_size(archive: zipfile.ZipFile, packed_bytes: int, limits: Limits) -> None:
+def _check_size(archive: zipfile.ZipFile, packed_bytes: int, limits: FileLimits) -> None:
     """By what the archive says of its members, before any of them is read.
 
     An archive that understates a member is caught when that is read: `zipfile` reads no byte

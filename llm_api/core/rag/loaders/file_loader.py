@@ -10,7 +10,7 @@ from typing import Final, Self
 from llm_api.core.errors import UnavailableError, UnreadableFileError
 from llm_api.core.rag.loaders import worker
 from llm_api.core.rag.loaders.kinds import label
-from llm_api.core.rag.loaders.loaded import Limits, LoadedText
+from llm_api.core.rag.loaders.loaded import FileLimits, LoadedText
 from llm_api.core.utils.child_process import ChildProcess, start_child
 from llm_api.core.utils.isolation import isolated_command, isolated_environment
 
@@ -25,8 +25,8 @@ class FileLoader:
     Close it, or use it in `async with`: its processes end then.
     """
 
-    def __init__(self, limits: Limits | None = None, *, processes: int = 2) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, limits: FileLimits | None = None, *, processes: int = 2) -> None:
+        self._limits = limits or FileLimits()
         self._workers = [_Worker(self._limits) for _ in range(processes)]
         # The one that was used last comes first, so that one process is all a quiet server runs.
         self._free: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
@@ -75,7 +75,7 @@ class FileLoader:
 class _Worker:
     """One process: started when a file comes, and anew after a file that gave no text."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: FileLimits) -> None:
         self._limits = limits
         self._process: ChildProcess | None = None
 
@@ -104,7 +104,7 @@ class _Worker:
         if process is not None:
             await process.end()
 
-    async def _ask(self, process: ChildProcess, request: bytes) -> worker.Answer:
+    async def _ask(self, process: ChildProcess, request: bytes) -> worker.LoadOutcome:
         process.stdin.write(request)
         await process.stdin.drain()
         header = await process.stdout.readuntil()
@@ -115,7 +115,7 @@ class _Worker:
         return await asyncio.to_thread(worker.decode_answer, header, body)
 
 
-async def _start(limits: Limits) -> ChildProcess:
+async def _start(limits: FileLimits) -> ChildProcess:
     try:
         return await start_child(
             *isolated_command(worker.__name__, json.dumps(asdict(limits))),

@@ -5,13 +5,13 @@ from dataclasses import replace
 from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.loaders.decode import decode
 from llm_api.core.rag.loaders.kinds import Kind, binary_kind, label, text_kind
-from llm_api.core.rag.loaders.loaded import Limits, LoadedText
+from llm_api.core.rag.loaders.loaded import FileLimits, LoadedText
 
 # Each loader's library is imported when the first file of its kind comes.
 # ruff: noqa: PLC0415
 
 
-def load(data: bytes, name: str, limits: Limits, charset: str = "") -> LoadedText:
+def load(data: bytes, name: str, limits: FileLimits, charset: str = "") -> LoadedText:
     """The text of a file. Raises `UnreadableFileError` with one line that says why there is none.
 
     `charset` is what was declared beside the file.
@@ -38,7 +38,7 @@ def load(data: bytes, name: str, limits: Limits, charset: str = "") -> LoadedTex
 _WHY_EMPTY = {Kind.PDF: "there is no text in it; if it is a scan, recognise its text (OCR) first"}
 
 
-def _load_binary(kind: Kind, data: bytes, limits: Limits) -> LoadedText:
+def _load_binary(kind: Kind, data: bytes, limits: FileLimits) -> LoadedText:
     if kind is Kind.PDF:
         from llm_api.core.rag.loaders.pdf import load_pdf
 
@@ -48,7 +48,7 @@ def _load_binary(kind: Kind, data: bytes, limits: Limits) -> LoadedText:
     return load_docx(data, limits)
 
 
-def _load_text(kind: Kind, text: str, limits: Limits) -> LoadedText:
+def _load_text(kind: Kind, text: str, limits: FileLimits) -> LoadedText:
     match kind:
         case Kind.MARKDOWN:
             from llm_api.core.rag.loaders.markdown import load_markdown

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from llm_api.core.errors import UnreadableFileError
-from llm_api.core.rag.types import Metadata, Section
+from llm_api.core.rag.types import Metadata, TextSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +16,13 @@ class LoadedText:
 
     text: str
     title: str = ""
-    sections: tuple[Section, ...] = ()
+    sections: tuple[TextSection, ...] = ()
     metadata: Metadata = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class FileLimits:
     """What one file may cost. Past a limit it is refused, never cut.
 
     `expansion_ratio` is how many times its size an archive may unpack to; small ones are spared.
@@ -57,7 +57,7 @@ class TextBuilder:
 
     max_characters: int
     length: int = 0
-    sections: list[Section] = field(default_factory=list)
+    sections: list[TextSection] = field(default_factory=list)
     _parts: list[str] = field(default_factory=list)
 
     def add(self, text: str) -> None:
@@ -71,7 +71,7 @@ class TextBuilder:
         self, headings: tuple[str, ...], page: int | None = None, *, start: int | None = None
     ) -> None:
         """What is added from here on, or stands from `start` on, is under these headings."""
-        section = Section(self.length if start is None else start, headings, page)
+        section = TextSection(self.length if start is None else start, headings, page)
         if self.sections and self.sections[-1].start == section.start:
             self.sections.pop()
         self.sections.append(section)

@@ -12,7 +12,7 @@ from markdown_it.token import Token
 
 from llm_api.core.rag.loaders.loaded import HeadingPath, LoadedText
 from llm_api.core.rag.loaders.page_text import LONG_TABLE
-from llm_api.core.rag.types import Section
+from llm_api.core.rag.types import TextSection
 
 _FRONT_MATTER = re.compile(r"---\n(.*?)\n(?:---|\.\.\.)\n", re.DOTALL)
 _DELIMITERS = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?")
@@ -32,7 +32,7 @@ def load_markdown(text: str) -> LoadedText:
     return LoadedText(text, _title(front, sections), sections)
 
 
-def _sections(body: str, offsets: Sequence[int]) -> Iterator[Section]:
+def _sections(body: str, offsets: Sequence[int]) -> Iterator[TextSection]:
     """One for each heading that is not inside a list or a quotation, and each long table."""
     path = HeadingPath()
     headings: tuple[str, ...] = ()
@@ -43,10 +43,10 @@ def _sections(body: str, offsets: Sequence[int]) -> Iterator[Section]:
         if opening.type == "heading_open":
             title = _title_words(content.content)
             headings = path.enter(int(opening.tag[1:]), title)
-            yield Section(start, headings)
+            yield TextSection(start, headings)
         elif end - start >= LONG_TABLE and (columns := _columns(content.content)):
-            yield Section(start, (*headings, columns))
-            yield Section(end, headings)
+            yield TextSection(start, (*headings, columns))
+            yield TextSection(end, headings)
 
 
 def _columns(paragraph: str) -> str:
@@ -71,7 +71,7 @@ def _words(tokens: list[Token]) -> str:
     return " ".join("".join(part.content for part in parts).split())
 
 
-def _title(front: re.Match[str] | None, sections: tuple[Section, ...]) -> str:
+def _title(front: re.Match[str] | None, sections: tuple[TextSection, ...]) -> str:
     named = _FRONT_TITLE.search(front[1]) if front else None
     if named:
         return named[1]

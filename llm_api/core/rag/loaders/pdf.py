@@ -15,7 +15,7 @@ from pypdfium2 import raw
 
 from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.loaders.decode import clean
-from llm_api.core.rag.loaders.loaded import HeadingPath, Limits, LoadedText, TextBuilder
+from llm_api.core.rag.loaders.loaded import FileLimits, HeadingPath, LoadedText, TextBuilder
 from llm_api.core.rag.loaders.pdf_forms import noted_words
 from llm_api.core.rag.loaders.pdf_page import has_pictures, is_blank, page_text
 
@@ -53,7 +53,7 @@ def _listed(pages: Sequence[int]) -> str:
     return ", ".join(map(str, pages[:_LISTED])) + (f" and {more:,} more" if more > 0 else "")
 
 
-def load_pdf(data: bytes, limits: Limits) -> LoadedText:
+def load_pdf(data: bytes, limits: FileLimits) -> LoadedText:
     pdf = _open(data)
     unread = _Unread()
     if len(pdf) > limits.pages:

@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from llm_api.core.rag.loaders.loaded import HeadingPath, LoadedText
-from llm_api.core.rag.types import Section
+from llm_api.core.rag.types import TextSection
 
 _DECLARATION: Final = re.compile(
     r"^(?P<indent>[ \t]{0,40})"
@@ -25,7 +25,9 @@ def load_code(text: str) -> LoadedText:
     return LoadedText(
         text,
         sections=tuple(
-            Section(found.start(), path.enter(len(found["indent"].expandtabs(4)), found["name"]))
+            TextSection(
+                found.start(), path.enter(len(found["indent"].expandtabs(4)), found["name"])
+            )
             for found in _DECLARATION.finditer(text)
         ),
     )

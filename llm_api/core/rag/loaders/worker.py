@@ -19,8 +19,8 @@ from typing import BinaryIO
 
 from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.loaders.load import load
-from llm_api.core.rag.loaders.loaded import Limits, LoadedText
-from llm_api.core.rag.types import Section
+from llm_api.core.rag.loaders.loaded import FileLimits, LoadedText
+from llm_api.core.rag.types import TextSection
 from llm_api.core.utils.isolation import limit_memory
 
 _GRACE_SECONDS = 5
@@ -30,7 +30,7 @@ _SECTIONS_IN_A_LINE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class LoadOutcome:
     """What became of a file: its text, or a reason why there is none."""
 
     loaded: LoadedText | None = None
@@ -41,7 +41,7 @@ def encode_request(data: bytes, name: str, charset: str = "") -> bytes:
     return _message({"name": name, "charset": charset}, data)
 
 
-def encode_answer(answer: Answer) -> bytes:
+def encode_answer(answer: LoadOutcome) -> bytes:
     if answer.loaded is None:
         return _message({"reason": answer.reason}, b"")
     loaded = asdict(answer.loaded)
@@ -53,18 +53,18 @@ def encode_answer(answer: Answer) -> bytes:
     return _message({**loaded, "section_bytes": len(listed)}, listed + text.encode())
 
 
-def decode_answer(header: bytes, body: bytes) -> Answer:
+def decode_answer(header: bytes, body: bytes) -> LoadOutcome:
     """Blocks, without keeping the interpreter."""
     fields = json.loads(header)
     if "reason" in fields:
-        return Answer(reason=fields["reason"])
+        return LoadOutcome(reason=fields["reason"])
     listed = int(fields["section_bytes"])
     sections = tuple(
-        Section(section["start"], tuple(section["headings"]), section["page"])
+        TextSection(section["start"], tuple(section["headings"]), section["page"])
         for line in body[:listed].splitlines()
         for section in json.loads(line)
     )
-    return Answer(
+    return LoadOutcome(
         LoadedText(
             body[listed:].decode(),
             fields["title"],
@@ -85,24 +85,24 @@ def _message(header: dict[str, object], body: bytes) -> bytes:
     return json.dumps({**header, "size": len(body)}).encode() + b"\n" + body
 
 
-def answer_file(data: bytes, name: str, limits: Limits, charset: str = "") -> Answer:
+def answer_file(data: bytes, name: str, limits: FileLimits, charset: str = "") -> LoadOutcome:
     """The border to the parsers: whatever they raise, the file is what was wrong."""
     try:
         loaded = load(data, name, limits, charset)
     except UnreadableFileError as error:
-        return Answer(reason=error.message)
+        return LoadOutcome(reason=error.message)
     except MemoryError:
-        return Answer(reason="it takes more memory to read than is allowed")
+        return LoadOutcome(reason="it takes more memory to read than is allowed")
     except RecursionError:
-        return Answer(reason="it nests too deeply")
+        return LoadOutcome(reason="it nests too deeply")
     except Exception as error:  # noqa: BLE001 - no parser lists what a broken file makes it raise
-        return Answer(reason=f"it is damaged ({type(error).__name__})")
+        return LoadOutcome(reason=f"it is damaged ({type(error).__name__})")
     if len(loaded.sections) > _MAX_SECTIONS:
-        return Answer(reason=f"it has more than {_MAX_SECTIONS:,} headings")
-    return Answer(loaded)
+        return LoadOutcome(reason=f"it has more than {_MAX_SECTIONS:,} headings")
+    return LoadOutcome(loaded)
 
 
-def serve(files: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
+def serve(files: BinaryIO, answers: BinaryIO, limits: FileLimits) -> None:
     while header := files.readline():
         # Ends this process should the server be gone and never kill it; no code has to run for it.
         signal.alarm(math.ceil(limits.seconds) + _GRACE_SECONDS)
@@ -115,7 +115,7 @@ def serve(files: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
 
 
 def main() -> None:
-    limits = Limits(**json.loads(sys.argv[1]))
+    limits = FileLimits(**json.loads(sys.argv[1]))
     limit_memory(limits.memory_bytes)
     # Parsers print as they please: their words go to stderr and not among the answers.
     answers = io.FileIO(os.dup(1), "wb")

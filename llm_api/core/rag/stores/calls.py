@@ -19,7 +19,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What call `number` returned, or the error it raised."""
 
     number: int
@@ -32,16 +32,16 @@ class Beat:
     """The process is alive, and has not answered everything yet."""
 
 
-def encode(message: Call | Answer | Beat) -> bytes:
+def encode(message: Call | Reply | Beat) -> bytes:
     data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     return len(data).to_bytes(_LENGTH_BYTES, "big") + data
 
 
-async def read(reader: asyncio.StreamReader) -> Call | Answer | Beat | None:
+async def read(reader: asyncio.StreamReader) -> Call | Reply | Beat | None:
     """The next message, or None if the other end has gone."""
     try:
         length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES), "big")
         message = pickle.loads(await reader.readexactly(length))  # noqa: S301 - see above
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
-    return cast("Call | Answer | Beat", message)
+    return cast("Call | Reply | Beat", message)

@@ -39,7 +39,7 @@ from llm_api.core.rag.stores.checked_file import (
     write_checked,
 )
 from llm_api.core.rag.stores.points import Recipe
-from llm_api.core.rag.vector_store import FIRST_RULE, Embedding
+from llm_api.core.rag.vector_store import FIRST_RULE, EmbeddingModel
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Entry:
     """Where a collection is, and by what it was made."""
 
     subfolder: str
-    embedding: Embedding
+    embedding: EmbeddingModel
     words: int = FIRST_RULE
 
     @property
@@ -227,7 +227,7 @@ def _made_up(path: Path) -> _Description | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     name = f"recovered-{''.join(filter(str.isalnum, path.name))[:48]}"
-    return _Description(name, Entry(path.name, Embedding(UNKNOWN_MODEL, dimension)))
+    return _Description(name, Entry(path.name, EmbeddingModel(UNKNOWN_MODEL, dimension)))
 
 
 def _first_line(error: Exception) -> str:

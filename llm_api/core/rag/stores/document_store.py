@@ -24,7 +24,7 @@ from llm_api.core.rag.bm25 import Bm25
 from llm_api.core.rag.filters import Filter, Presence, leaves
 from llm_api.core.rag.metadata import check_metadata, is_unicode
 from llm_api.core.rag.stores import layout, reading, writing
-from llm_api.core.rag.stores.points import AllOf, Condition, Engine, Points, Recipe, ranges
+from llm_api.core.rag.stores.points import AllOf, Condition, Points, Recipe, StoreEngine, ranges
 from llm_api.core.rag.stores.ranking import Question
 from llm_api.core.rag.types import Document, Metadata
 from llm_api.core.rag.vector_store import (
@@ -32,7 +32,7 @@ from llm_api.core.rag.vector_store import (
     Collection,
     DocumentPage,
     DocumentRecord,
-    Embedding,
+    EmbeddingModel,
     Hit,
     NewDocument,
     SearchQuery,
@@ -53,7 +53,7 @@ class DocumentStore:
     Whatever changes a collection waits for its turn; searches do not.
     """
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, engine: StoreEngine, clock: Callable[[], float] = time.time) -> None:
         self._engine = engine
         self._clock = clock
         self._bm25 = cache(Bm25)
@@ -72,7 +72,7 @@ class DocumentStore:
             except Exception:  # of one collection: the others are cleaned up nevertheless
                 log.exception("the collection %r cannot be cleaned up", name)
 
-    async def create_collection(self, name: str, embedding: Embedding) -> None:
+    async def create_collection(self, name: str, embedding: EmbeddingModel) -> None:
         _check_collection_name(name)
         async with self._turns[name]:
             if name not in await self._engine.names():
@@ -126,7 +126,7 @@ class DocumentStore:
         async with self._turns[collection]:
             recipe = await self._engine.recipe(collection)
             for length in {len(one.vector) for new in documents for one in new.chunks}:
-                _check_embedding(collection, recipe.embedding, Embedding(model, length))
+                _check_embedding(collection, recipe.embedding, EmbeddingModel(model, length))
             points = self._engine.points(collection)
             records = await reading.read_records(points, [new.document.id for new in documents])
             writes = [
@@ -195,7 +195,7 @@ class DocumentStore:
     async def search(self, collection: str, query: SearchQuery) -> tuple[Hit, ...]:
         recipe = await self._engine.recipe(collection)
         if query.vector is not None:
-            asked = Embedding(query.vector.model, len(query.vector.values))
+            asked = EmbeddingModel(query.vector.model, len(query.vector.values))
             _check_embedding(collection, recipe.embedding, asked)
         points = self._engine.points(collection)
         where = await self._condition(collection, query.filter)
@@ -233,7 +233,7 @@ def _what_happened(new: NewDocument, records: dict[str, layout.StoredDocument]) 
     return "unchanged" if record.content_hash == new.content_hash else "replaced"
 
 
-def _check_embedding(name: str, stored: Embedding, given: Embedding) -> None:
+def _check_embedding(name: str, stored: EmbeddingModel, given: EmbeddingModel) -> None:
     if given != stored:
         raise EmbeddingMismatchError(
             f"Collection {name!r} holds vectors of {stored.model!r} with {stored.dimension} "

@@ -16,13 +16,13 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from llm_api.core.errors import VectorStoreUnavailableError
 from llm_api.core.rag.filters import Filter
-from llm_api.core.rag.stores.calls import Answer, Call, encode, read
+from llm_api.core.rag.stores.calls import Call, Reply, encode, read
 from llm_api.core.rag.types import Document, Metadata
 from llm_api.core.rag.vector_store import (
     Collection,
     DocumentPage,
     DocumentRecord,
-    Embedding,
+    EmbeddingModel,
     Hit,
     NewDocument,
     SearchQuery,
@@ -126,12 +126,12 @@ class _Worker:
     async def _read(self, answers: asyncio.StreamReader) -> None:
         while (message := await read(answers)) is not None:
             self._silent_checks, self._bearable_checks = 0, _CHECKS
-            if isinstance(message, Answer):
+            if isinstance(message, Reply):
                 _settle(self._waiting.pop(message.number), message)
         self._has_ended = True
         self._watching.cancel()
         for number, waiting in self._waiting.items():
-            _settle(waiting, Answer(number, error=_unopened() if number == _OPENING else _ended()))
+            _settle(waiting, Reply(number, error=_unopened() if number == _OPENING else _ended()))
         self._waiting.clear()
         await self.process.end()  # it has closed its output: it is ending, or mad
 
@@ -148,7 +148,7 @@ class _Worker:
             self.process.kill()
 
 
-def _settle(waiting: "asyncio.Future[object]", answer: Answer) -> None:
+def _settle(waiting: "asyncio.Future[object]", answer: Reply) -> None:
     if waiting.done():  # the caller has gone
         return
     if answer.error is None:
@@ -228,7 +228,7 @@ class EdgeProcess:
         except TimeoutError as error:
             raise VectorStoreUnavailableError("The vector store does not answer.") from error
 
-    async def create_collection(self, name: str, embedding: Embedding) -> None:
+    async def create_collection(self, name: str, embedding: EmbeddingModel) -> None:
         await self._call(VectorStore.create_collection, name, embedding)
 
     async def describe_collection(self, name: str) -> Collection:

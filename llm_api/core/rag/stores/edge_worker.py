@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from llm_api.core.errors import LLMAPIError, VectorStoreError
-from llm_api.core.rag.stores.calls import Answer, Beat, Call, encode, read
+from llm_api.core.rag.stores.calls import Beat, Call, Reply, encode, read
 from llm_api.core.rag.stores.document_store import DocumentStore
 from llm_api.core.rag.stores.edge import open_edge
 from llm_api.core.utils.logs import configure_logs
@@ -29,7 +29,7 @@ BEAT_SECONDS = 0.25
 """How often a process that has something to do says that it is alive."""
 
 
-class Answers:
+class ReplyWriter:
     """The way back to the server, which the event loop and the heart share."""
 
     def __init__(self, descriptor: int) -> None:
@@ -45,7 +45,7 @@ class Answers:
         self._open_calls += 1
         self._is_busy.set()
 
-    def end_call(self, answer: Answer) -> None:
+    def end_call(self, answer: Reply) -> None:
         self._open_calls -= 1
         if not self._open_calls:
             self._is_busy.clear()
@@ -56,7 +56,7 @@ class Answers:
             self._send(Beat())
             time.sleep(BEAT_SECONDS)
 
-    def _send(self, message: Answer | Beat) -> None:
+    def _send(self, message: Reply | Beat) -> None:
         """Blocks until the other end has read it; is silent if there is none any more."""
         data = memoryview(encode(message))
         with self._sending, suppress(BrokenPipeError):
@@ -78,30 +78,30 @@ async def open_store(folder: Path | None) -> AsyncGenerator[DocumentStore, None]
         yield store
 
 
-async def serve(folder: Path | None, answers: Answers) -> None:
+async def serve(folder: Path | None, answers: ReplyWriter) -> None:
     """Answer the calls on standard input."""
     reader = await _standard_input()
     try:
         async with open_store(folder) as store, asyncio.TaskGroup() as tasks:
-            answers.end_call(Answer(0))
+            answers.end_call(Reply(0))
             while isinstance(call := await read(reader), Call):
                 answers.begin_call()
                 tasks.create_task(_serve_call(store, call, answers))
     except LLMAPIError as error:
-        answers.end_call(Answer(0, error=error))
+        answers.end_call(Reply(0, error=error))
 
 
-async def _serve_call(store: DocumentStore, call: Call, answers: Answers) -> None:
+async def _serve_call(store: DocumentStore, call: Call, answers: ReplyWriter) -> None:
     try:
         value = await getattr(store, call.method)(*call.arguments)
     except LLMAPIError as error:
-        answers.end_call(Answer(call.number, error=error))
+        answers.end_call(Reply(call.number, error=error))
     except Exception:
         log.exception("%s failed", call.method)
         failure = VectorStoreError("The vector store failed on this; the log says why.")
-        answers.end_call(Answer(call.number, error=failure))
+        answers.end_call(Reply(call.number, error=failure))
     else:
-        answers.end_call(Answer(call.number, value))
+        answers.end_call(Reply(call.number, value))
 
 
 async def _standard_input() -> asyncio.StreamReader:
@@ -119,7 +119,7 @@ def main(folder: str) -> None:
     configure_logs("INFO")
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints, does not answer
-    asyncio.run(serve(Path(folder) if folder else None, Answers(answers)))
+    asyncio.run(serve(Path(folder) if folder else None, ReplyWriter(answers)))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from llm_api.core.rag.stores.points import (
     Point,
     Range,
 )
-from llm_api.core.rag.types import Chunk, Document, Metadata, MetadataValue, Section, Span
+from llm_api.core.rag.types import Chunk, Document, Metadata, MetadataValue, Span, TextSection
 from llm_api.core.rag.vector_store import DocumentRecord, NewDocument
 
 KEYWORDS = ("kind", "document_id", "version", "tags")
@@ -132,7 +132,7 @@ class Intent:
 _DOCUMENT = TypeAdapter(StoredDocument)
 _CHUNK = TypeAdapter(StoredChunk)
 _INTENT = TypeAdapter(Intent)
-_CONTENT = TypeAdapter(tuple[str, tuple[Section, ...]])
+_CONTENT = TypeAdapter(tuple[str, tuple[TextSection, ...]])
 
 
 def read_document(payload: Payload) -> StoredDocument:
@@ -147,7 +147,7 @@ def read_intent(payload: Payload) -> Intent:
     return _INTENT.validate_python(payload)
 
 
-def read_content(parts: Sequence[Payload]) -> tuple[str, tuple[Section, ...]]:
+def read_content(parts: Sequence[Payload]) -> tuple[str, tuple[TextSection, ...]]:
     """Text and sections out of the payloads of all `content` points, in their order."""
     return _CONTENT.validate_json("".join(str(payload["json"]) for payload in parts))
 

@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from llm_api.core.rag.bm25 import SparseVector
-from llm_api.core.rag.vector_store import NEWEST_RULE, Embedding, Vector
+from llm_api.core.rag.vector_store import NEWEST_RULE, EmbeddingModel, Vector
 
 Payload: TypeAlias = Mapping[str, object]
 
@@ -109,7 +109,7 @@ def ranges(condition: Condition) -> Iterable[Range]:
 class Recipe:
     """By what the vectors of a collection are made: whose they are, and the rule of its words."""
 
-    embedding: Embedding
+    embedding: EmbeddingModel
     words: int = NEWEST_RULE
 
 
@@ -149,7 +149,7 @@ class Points(Protocol):
         """Have ranges over these keys found by an index, for as many keys as is reasonable."""
 
 
-class Engine(Protocol):
+class StoreEngine(Protocol):
     """Collections of points. Each method but `names` raises CollectionNotFoundError."""
 
     async def names(self) -> tuple[str, ...]: ...

@@ -33,7 +33,7 @@ class ServerOptions:
     replication_factor: int | None
 
 
-class Server:
+class QdrantRequests:
     """Requests to a server, each answered within the timeout or an error.
 
     Every request may be sent twice: a connection that the server has closed meanwhile is noticed

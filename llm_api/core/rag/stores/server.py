@@ -23,9 +23,9 @@ from llm_api.core.rag.stores.points import (
     SPARSE,
     Recipe,
 )
-from llm_api.core.rag.stores.requests import Server, ServerOptions
+from llm_api.core.rag.stores.requests import QdrantRequests, ServerOptions
 from llm_api.core.rag.stores.server_points import ServerPoints
-from llm_api.core.rag.vector_store import FIRST_RULE, Embedding
+from llm_api.core.rag.vector_store import FIRST_RULE, EmbeddingModel
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ _POLL_SECONDS = 0.2
 class ServerEngine:
     """The collections of a server. Use `open_server`."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: QdrantRequests) -> None:
         self._server = server
         self._client = server.client
 
@@ -51,7 +51,7 @@ class ServerEngine:
         payload = records[0].payload if records else None
         if not payload:
             raise CollectionNotFoundError(f"There is no collection {name!r}.", param="collection")
-        embedding = Embedding(str(payload["model"]), int(payload["dimension"]))
+        embedding = EmbeddingModel(str(payload["model"]), int(payload["dimension"]))
         return Recipe(embedding, int(payload.get("words", FIRST_RULE)))
 
     async def damage(self, name: str) -> str | None:
@@ -74,7 +74,7 @@ class ServerEngine:
         await self._server.ask(lambda: self._client.upsert(real_name, [point], wait=True))
         await self._change_aliases([_alias(name, real_name)])
 
-    async def _claim(self, name: str, embedding: Embedding) -> str | None:
+    async def _claim(self, name: str, embedding: EmbeddingModel) -> str | None:
         """Make the collection, and return its real name; or wait until somebody else has.
 
         Of several that create a collection at once, the server lets one make that real name.
@@ -176,7 +176,7 @@ async def open_server(options: ServerOptions) -> AsyncGenerator[ServerEngine, No
         check_compatibility=False,  # it would ask the server, which may be down
     )
     try:
-        yield ServerEngine(Server(client, options))
+        yield ServerEngine(QdrantRequests(client, options))
     finally:
         await client.close()
 

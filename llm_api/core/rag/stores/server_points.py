@@ -18,7 +18,7 @@ from llm_api.core.rag.stores.points import (
     Point,
     StoredPoint,
 )
-from llm_api.core.rag.stores.requests import Server
+from llm_api.core.rag.stores.requests import QdrantRequests
 from llm_api.core.rag.vector_store import Vector
 
 _POINTS_PER_REQUEST = 32  # their JSON is made on the event loop: 10 milliseconds
@@ -27,7 +27,7 @@ _POINTS_PER_REQUEST = 32  # their JSON is made on the event loop: 10 millisecond
 class ServerPoints:
     """The points of one collection of a server."""
 
-    def __init__(self, server: Server, name: str) -> None:
+    def __init__(self, server: QdrantRequests, name: str) -> None:
         self._server = server
         self._client = server.client
         self._name = name

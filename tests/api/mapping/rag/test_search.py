@@ -13,7 +13,7 @@ from llm_api.api.mapping.rag.search import (
 from llm_api.api.models.rag.fields import SearchParameters
 from llm_api.api.models.rag.search import EvalRequest
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.rag.evaluation import Comparison, Quality
+from llm_api.core.rag.evaluation import ModeComparison, Quality
 from llm_api.core.rag.filters import parse_filter
 from llm_api.core.rag.retrieve import SearchOptions
 from llm_api.core.rag.types import Span
@@ -94,7 +94,7 @@ def test_eval_answer_has_each_mode_and_the_best() -> None:
         "sparse": Quality(3, 2, recall=0.25, mrr=0.5, ndcg=0.75),
         "hybrid": Quality(3, 2, recall=0.5, mrr=0.75, ndcg=1.0),
     }
-    answer = to_eval_answer(evals(["a"], ["b"]), Comparison(qualities, "hybrid"))
+    answer = to_eval_answer(evals(["a"], ["b"]), ModeComparison(qualities, "hybrid"))
     assert answer.model_dump() == {
         "object": "rag.eval",
         "collection": "default",

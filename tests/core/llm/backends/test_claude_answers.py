@@ -25,9 +25,9 @@ from llm_api.core.llm.types import (
     ToolCallStarted,
     Usage,
 )
-from llm_api.core.upstream import Origin
+from llm_api.core.upstream import UpstreamServer
 
-ORIGIN = Origin("http://claude", "CLAUDE_API_KEY", "secret")
+ORIGIN = UpstreamServer("http://claude", "CLAUDE_API_KEY", "secret")
 START = {"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 1}}}
 BLOCK_END = {"type": "content_block_stop", "index": 0}
 STOP = {"type": "message_stop"}

@@ -20,7 +20,7 @@ from llm_api.core.llm.collect import collect
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.llama_runner import ContextOptions, ContextSize, LlamaRunner
-from llm_api.core.llm.engine.plan import Span, StepPlan, TrimSlot
+from llm_api.core.llm.engine.plan import StepPlan, TokenSpan, TrimSlot
 from llm_api.core.llm.engine.runner import DrawingRules, NoRoomError
 from llm_api.core.llm.engine.scheduler import Scheduler, SchedulerLimits
 from llm_api.core.llm.engine.sequence import Sequence
@@ -288,8 +288,8 @@ async def test_a_copied_state_lives_on_apart_from_its_source(path: Path) -> None
         await assert_as_alone(path, tokens, Answer(sequence.tokens[len(tokens) :], [], 0))
 
 
-def span(slot: int, tokens: list[int]) -> Span:
-    return Span(sequence_id=slot, slot=slot, start=0, tokens=tuple(tokens), samples=True)
+def span(slot: int, tokens: list[int]) -> TokenSpan:
+    return TokenSpan(sequence_id=slot, slot=slot, start=0, tokens=tuple(tokens), samples=True)
 
 
 def test_no_room_leaves_the_memory_as_it_was(path: Path, kind: str) -> None:
@@ -302,7 +302,7 @@ def test_no_room_leaves_the_memory_as_it_was(path: Path, kind: str) -> None:
         if kind == "recurrent":
             assert runner.execute(StepPlan(spans=(span(1, too_much),)))
             return
-        following = Span(0, 0, len(resident), (first,), samples=True)
+        following = TokenSpan(0, 0, len(resident), (first,), samples=True)
         with pytest.raises(NoRoomError):
             runner.execute(StepPlan(spans=(following, span(1, too_much))))
         after_refusal = runner.execute(StepPlan(spans=(following,)))

@@ -19,9 +19,9 @@ from llm_api.core.llm.types import (
     ToolCallStarted,
     Usage,
 )
-from llm_api.core.upstream import Origin
+from llm_api.core.upstream import UpstreamServer
 
-ORIGIN = Origin("http://ollama", "OLLAMA_API_KEY")
+ORIGIN = UpstreamServer("http://ollama", "OLLAMA_API_KEY")
 
 
 def read(*lines: dict[str, Any], max_calls: int | None = None) -> list[Event]:

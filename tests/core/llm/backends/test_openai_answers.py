@@ -19,13 +19,13 @@ from llm_api.core.llm.types import (
     ToolCallStarted,
     Usage,
 )
-from llm_api.core.upstream import Origin
+from llm_api.core.upstream import UpstreamServer
 
 
 def reader(top_logprobs: int = 0) -> AnswerReader:
     numbers = itertools.count()
     return AnswerReader(
-        Origin("http://elsewhere", "KEY"), top_logprobs, lambda: f"new{next(numbers)}"
+        UpstreamServer("http://elsewhere", "KEY"), top_logprobs, lambda: f"new{next(numbers)}"
     )
 
 

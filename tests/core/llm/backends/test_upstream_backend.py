@@ -189,7 +189,7 @@ async def test_whatever_is_wrong_with_a_server_it_is_not_healthy(
 
 
 def test_the_key_is_not_in_what_a_log_shows(upstream: StandIn, client: UpstreamClient) -> None:
-    assert KEY not in repr(client.origin) + str(client.origin)
+    assert KEY not in repr(client.server) + str(client.server)
     assert KEY not in repr(UpstreamOptions(upstream.url, "model", KEY))
 
 

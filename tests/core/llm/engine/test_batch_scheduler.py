@@ -5,7 +5,7 @@ import random
 import pytest
 
 from llm_api.core.llm.engine.batch_scheduler import BatchScheduler
-from llm_api.core.llm.engine.plan import Span
+from llm_api.core.llm.engine.plan import TokenSpan
 from llm_api.core.llm.engine.planner import Outcome
 from llm_api.core.llm.engine.sequence import Sequence
 
@@ -34,9 +34,12 @@ def test_first_step_computes_prompts_and_the_next_a_token_a_row(scheduler: Batch
     scheduler.add(sequence(0, 1, 2, 3))
     scheduler.add(sequence(1, 4))
     plan = scheduler.plan()
-    assert plan.spans == (Span(0, 0, 0, (1, 2, 3), True), Span(1, 1, 0, (4,), True))
+    assert plan.spans == (TokenSpan(0, 0, 0, (1, 2, 3), True), TokenSpan(1, 1, 0, (4,), True))
     scheduler.commit(plan, {0: [7], 1: [8]})
-    assert scheduler.plan().spans == (Span(0, 0, 3, (7,), True), Span(1, 1, 1, (8,), True))
+    assert scheduler.plan().spans == (
+        TokenSpan(0, 0, 3, (7,), True),
+        TokenSpan(1, 1, 1, (8,), True),
+    )
 
 
 def test_who_comes_later_waits_for_the_end_of_the_batch(scheduler: BatchScheduler) -> None:

@@ -4,14 +4,14 @@ import pytest
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.llm.files.installed import default_model_path
-from llm_api.core.llm.tuning.comparison import Result, Trial, compare, fastest, summarise
+from llm_api.core.llm.tuning.comparison import ComparedFile, Trial, compare, fastest, summarise
 from llm_api.core.llm.tuning.measure import Speed, Workload
 
 LOSSES = np.array([1.0, 2.0])
 SLOW = [Speed(100, 10), Speed(50, 5), Speed(100, 10)]
 
 
-def result(name: str, factor: float) -> Result:
+def result(name: str, factor: float) -> ComparedFile:
     speeds = [Speed(one.prefill * factor, one.decode * factor) for one in SLOW]
     return summarise(name, speeds, SLOW, LOSSES, LOSSES)
 

@@ -8,7 +8,7 @@ from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.loaders.charsets import known_charset
 from llm_api.core.rag.loaders.decode import decode
 from llm_api.core.rag.loaders.load import load
-from llm_api.core.rag.loaders.loaded import Limits
+from llm_api.core.rag.loaders.loaded import FileLimits
 
 RUSSIAN = "Все люди рождаются свободными и равными в своем достоинстве и правах. "
 POLISH = "Zażółć gęślą jaźń. Łódź, Kraków i Gdańsk są piękne. "
@@ -119,7 +119,7 @@ def test_damaged_byte_in_utf_8_is_named_and_spoils_nothing_else() -> None:
 
 
 def test_charset_beside_the_file_reaches_the_loader() -> None:
-    assert load(b"a,b\n\xc4,\xd6\n", "a.csv", Limits(), "koi8-r").text == "a: д\nb: ж\n\n"
+    assert load(b"a,b\n\xc4,\xd6\n", "a.csv", FileLimits(), "koi8-r").text == "a: д\nb: ж\n\n"
 
 
 @pytest.mark.parametrize("label", ["rot13", "zip", "idna", "unicode_escape", "", "a\0b", "utf-7"])

@@ -3,7 +3,7 @@
 import pytest
 
 from llm_api.core.rag.loaders.docx import load_docx
-from llm_api.core.rag.loaders.loaded import Limits, LoadedText
+from llm_api.core.rag.loaders.loaded import FileLimits, LoadedText
 from tests.core.rag.loaders.files import OFFICE, WORD, docx, paragraph
 
 MATH = f"{OFFICE}/officeDocument/2006/math"
@@ -13,7 +13,7 @@ SHAPE = "http://schemas.microsoft.com/office/word/2010/wordprocessingShape"
 
 
 def loaded(body: str, **parts: bytes) -> LoadedText:
-    return load_docx(docx(body, **parts), Limits())
+    return load_docx(docx(body, **parts), FileLimits())
 
 
 def cell(text: str, properties: str = "") -> str:

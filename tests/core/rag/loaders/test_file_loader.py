@@ -12,7 +12,7 @@ import pytest
 
 from llm_api.core.errors import UnavailableError, UnreadableFileError
 from llm_api.core.rag.loaders.file_loader import FileLoader
-from llm_api.core.rag.loaders.loaded import Limits
+from llm_api.core.rag.loaders.loaded import FileLimits
 from tests.core.rag.loaders.files import docx, paragraph, pdf
 
 # Forty megabytes that become twenty million lines: it takes long, and much memory.
@@ -65,14 +65,14 @@ async def test_refusal_names_the_file_without_its_folder() -> None:
 
 
 async def test_file_that_is_too_large_never_reaches_a_process(parsers: Parsers) -> None:
-    async with FileLoader(Limits(file_bytes=10)) as loader:
+    async with FileLoader(FileLimits(file_bytes=10)) as loader:
         with pytest.raises(UnreadableFileError, match="larger than 10 bytes"):
             await loader.load(b"x" * 11, "a.txt")
         assert parsers() == []
 
 
 async def test_largest_file_is_read_while_the_event_loop_goes_on() -> None:
-    data = (b"some words in a line of text\n" * 1_800_000)[: Limits().file_bytes]
+    data = (b"some words in a line of text\n" * 1_800_000)[: FileLimits().file_bytes]
     delays = []
 
     async def watch() -> None:
@@ -92,7 +92,7 @@ async def test_largest_file_is_read_while_the_event_loop_goes_on() -> None:
 async def test_parser_that_takes_too_long_is_killed_and_the_next_file_is_read(
     parsers: Parsers,
 ) -> None:
-    async with FileLoader(Limits(seconds=1.5), processes=1) as loader:
+    async with FileLoader(FileLimits(seconds=1.5), processes=1) as loader:
         with pytest.raises(UnreadableFileError, match=r"longer to read than 1\.5 seconds"):
             await loader.load(SLOW, "a.json")
         assert parsers() == []
@@ -100,7 +100,7 @@ async def test_parser_that_takes_too_long_is_killed_and_the_next_file_is_read(
 
 
 async def test_parser_that_takes_too_much_memory_is_stopped() -> None:
-    async with FileLoader(Limits(memory_bytes=300_000_000), processes=1) as loader:
+    async with FileLoader(FileLimits(memory_bytes=300_000_000), processes=1) as loader:
         with pytest.raises(UnreadableFileError, match="memory"):
             await loader.load(SLOW, "a.json")
         assert (await loader.load(b"words", "a.txt")).text == "words"

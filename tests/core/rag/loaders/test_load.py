@@ -10,15 +10,15 @@ import pytest
 from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.loaders.kinds import label
 from llm_api.core.rag.loaders.load import load
-from llm_api.core.rag.loaders.loaded import Limits, LoadedText
+from llm_api.core.rag.loaders.loaded import FileLimits, LoadedText
 from llm_api.core.rag.loaders.worker import answer_file
 from tests.core.rag.loaders.files import docx, encrypted_pdf, paragraph, pdf, zipped
 
-LIMITS = Limits()
+LIMITS = FileLimits()
 HTML = "<!DOCTYPE html><html><head><title>T</title></head><body><p>Hello</p></body></html>"
 
 
-def loaded(data: bytes | str, name: str, limits: Limits = LIMITS) -> LoadedText:
+def loaded(data: bytes | str, name: str, limits: FileLimits = LIMITS) -> LoadedText:
     return load(data if isinstance(data, bytes) else data.encode(), name, limits)
 
 
@@ -252,7 +252,7 @@ def test_long_name_above_many_values_costs_no_more_than_its_bound() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(UnreadableFileError, match="more than 1,000,000 characters"):
-            loaded(data, "a.json", Limits(characters=1_000_000))
+            loaded(data, "a.json", FileLimits(characters=1_000_000))
         peak_bytes = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -309,17 +309,19 @@ def test_archive_cannot_unpack_more_than_it_says(member: str) -> None:
 @pytest.mark.parametrize(
     ("data", "name", "limits", "reason"),
     [
-        (pdf(["a", "b", "c"]), "a.pdf", Limits(pages=2), "3 pages"),
-        (b"x" * 11, "a.txt", Limits(characters=10), "more than 10 characters"),
-        (b"<p>" + b"x" * 11, "a.html", Limits(characters=10), "more than 10 characters"),
-        (b"a\n" * 20, "a.csv", Limits(characters=10), "more than 10 characters"),
-        (b'{"a": "%b"}' % (b"x" * 11), "a.json", Limits(characters=10), "more than 10"),
-        (pdf(["x" * 11]), "a.pdf", Limits(characters=10), "more than 10 characters"),
-        (docx(paragraph("x" * 11)), "a.docx", Limits(characters=10), "more than 10 characters"),
-        (docx(paragraph("x")), "a.docx", Limits(unpacked_bytes=100), "unpacks to"),
+        (pdf(["a", "b", "c"]), "a.pdf", FileLimits(pages=2), "3 pages"),
+        (b"x" * 11, "a.txt", FileLimits(characters=10), "more than 10 characters"),
+        (b"<p>" + b"x" * 11, "a.html", FileLimits(characters=10), "more than 10 characters"),
+        (b"a\n" * 20, "a.csv", FileLimits(characters=10), "more than 10 characters"),
+        (b'{"a": "%b"}' % (b"x" * 11), "a.json", FileLimits(characters=10), "more than 10"),
+        (pdf(["x" * 11]), "a.pdf", FileLimits(characters=10), "more than 10 characters"),
+        (docx(paragraph("x" * 11)), "a.docx", FileLimits(characters=10), "more than 10 characters"),
+        (docx(paragraph("x")), "a.docx", FileLimits(unpacked_bytes=100), "unpacks to"),
     ],
 )
-def test_limit_refuses_and_never_cuts(data: bytes, name: str, limits: Limits, reason: str) -> None:
+def test_limit_refuses_and_never_cuts(
+    data: bytes, name: str, limits: FileLimits, reason: str
+) -> None:
     with pytest.raises(UnreadableFileError, match=reason):
         loaded(data, name, limits)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from llm_api.core.rag.loaders.loaded import Limits, LoadedText
+from llm_api.core.rag.loaders.loaded import FileLimits, LoadedText
 from llm_api.core.rag.loaders.pdf import load_pdf
 from tests.core.rag.loaders.files import drawn_pdf, pdf
 
@@ -30,7 +30,7 @@ RIGHT = (
 
 
 def loaded(data: bytes) -> LoadedText:
-    return load_pdf(data, Limits())
+    return load_pdf(data, FileLimits())
 
 
 def draw(text: str, x: float, y: float, matrix: str = UPRIGHT) -> str:
@@ -153,7 +153,7 @@ def test_picture_beside_text_is_named_by_its_page() -> None:
 def test_outline_of_many_titles_for_one_long_page_is_read_in_time() -> None:
     data = pdf(["x " * 20_000, "end"], outline=[("x x x x x x x x x x y", 0)] * 2_000)
     began = time.process_time()
-    assert load_pdf(data, Limits()).sections[-1].headings == ("x x x x x x x x x x y",)
+    assert load_pdf(data, FileLimits()).sections[-1].headings == ("x x x x x x x x x x y",)
     assert time.process_time() - began < 8
 
 

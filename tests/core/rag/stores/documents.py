@@ -3,10 +3,10 @@
 import numpy as np
 
 from llm_api.core.rag.filters import parse_filter
-from llm_api.core.rag.types import Chunk, Document, Metadata, Section, Span
+from llm_api.core.rag.types import Chunk, Document, Metadata, Span, TextSection
 from llm_api.core.rag.vector_store import (
     EmbeddedChunk,
-    Embedding,
+    EmbeddingModel,
     Hit,
     NewDocument,
     QueryVector,
@@ -16,7 +16,7 @@ from llm_api.core.rag.vector_store import (
     VectorStore,
 )
 
-MODEL = Embedding("tiny", 4)
+MODEL = EmbeddingModel("tiny", 4)
 
 
 def vector(*values: float) -> Vector:
@@ -41,7 +41,9 @@ def new_document(
         chunk = Chunk(f"{id_}-{position}", id_, position, part, span, ("Top", id_), 1)
         chunks.append(EmbeddedChunk(chunk, vectors[position] if vectors else EAST, part))
         start = span.end + 1
-    document = Document(id_, text, f"Title of {id_}", metadata or {}, (Section(0, ("Top",), 1),))
+    document = Document(
+        id_, text, f"Title of {id_}", metadata or {}, (TextSection(0, ("Top",), 1),)
+    )
     return NewDocument(document, content_hash or f"hash of {text}", chunks)
 
 

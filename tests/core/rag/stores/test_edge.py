@@ -29,7 +29,7 @@ from llm_api.core.rag.stores.points import AllOf, Recipe
 from llm_api.core.rag.vector_store import (
     FIRST_RULE,
     Collection,
-    Embedding,
+    EmbeddingModel,
     QueryVector,
     SearchQuery,
 )
@@ -295,7 +295,7 @@ async def test_index_is_built_beside_reads_and_writes(
     kept = {f"k{n}" for n in range(200)}
     async with open_edge(tmp_path, is_durable=True) as engine:
         store = DocumentStore(engine)
-        await store.create_collection("c", Embedding("wide", len(WIDE)))
+        await store.create_collection("c", EmbeddingModel("wide", len(WIDE)))
         await put_wide(store, "gone", *[f"g{n}" for n in range(100)])
         await put_wide(store, "kept", *kept)
         points = engine.points("c")

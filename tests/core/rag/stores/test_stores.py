@@ -13,10 +13,10 @@ from llm_api.core.errors import (
     InvalidRequestError,
 )
 from llm_api.core.rag.filters import EVERYTHING, parse_filter
-from llm_api.core.rag.types import Metadata, Section, Span
+from llm_api.core.rag.types import Metadata, Span, TextSection
 from llm_api.core.rag.vector_store import (
     Collection,
-    Embedding,
+    EmbeddingModel,
     NewDocument,
     QueryVector,
     SearchMode,
@@ -57,9 +57,9 @@ async def test_collection_created_by_several_at_once_is_one(store: VectorStore, 
     assert (await store.describe_collection(name)).documents == 3
 
 
-@pytest.mark.parametrize("other", [Embedding("other", 4), Embedding("tiny", 8)])
+@pytest.mark.parametrize("other", [EmbeddingModel("other", 4), EmbeddingModel("tiny", 8)])
 async def test_other_embedding_is_refused_with_the_way_out(
-    store: VectorStore, name: str, other: Embedding
+    store: VectorStore, name: str, other: EmbeddingModel
 ) -> None:
     await put(store, name, new_document("a", "one"))
     long = np.ones(other.dimension, np.float32)
@@ -118,8 +118,10 @@ async def test_deleted_collection_is_gone_and_can_be_made_anew(
     await store.delete_collection(name)
     with pytest.raises(CollectionNotFoundError):
         await store.describe_collection(name)
-    await store.create_collection(name, Embedding("other", 8))
-    assert await store.describe_collection(name) == Collection(name, Embedding("other", 8), 0, 0)
+    await store.create_collection(name, EmbeddingModel("other", 8))
+    assert await store.describe_collection(name) == Collection(
+        name, EmbeddingModel("other", 8), 0, 0
+    )
 
 
 async def test_rebuilt_collection_takes_the_place_of_the_old_one(
@@ -127,11 +129,13 @@ async def test_rebuilt_collection_takes_the_place_of_the_old_one(
 ) -> None:
     rebuilt = f"{name}-new"
     await put(store, name, new_document("a", "old"), new_document("b", "old"))
-    await store.create_collection(rebuilt, Embedding("other", 8))
+    await store.create_collection(rebuilt, EmbeddingModel("other", 8))
     wide = np.ones(8, np.float32)
     await store.replace_documents(rebuilt, "other", [new_document("a", "new", vectors=(wide,))])
     await store.rename_collection(rebuilt, name)
-    assert await store.describe_collection(name) == Collection(name, Embedding("other", 8), 1, 1)
+    assert await store.describe_collection(name) == Collection(
+        name, EmbeddingModel("other", 8), 1, 1
+    )
     with pytest.raises(CollectionNotFoundError):
         await store.describe_collection(rebuilt)
     [hit] = await store.search(name, SearchQuery("dense", 3, vector=QueryVector("other", wide)))
@@ -190,7 +194,9 @@ async def test_document_keeps_all_it_came_with(store: VectorStore, name: str) ->
 async def test_long_document_is_read_back_whole(store: VectorStore, name: str) -> None:
     text = "".join(f"{number} wörds " for number in range(300_000))
     new = new_document("long", text[:100])
-    document = type(new.document)("long", text, "", {}, (Section(5, ("A",)), Section(9, (), 2)))
+    document = type(new.document)(
+        "long", text, "", {}, (TextSection(5, ("A",)), TextSection(9, (), 2))
+    )
     await put(store, name, type(new)(document, "hash", new.chunks))
     assert await store.read_document(name, "long") == document
 

@@ -24,7 +24,7 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class PlaceChoice:
     """The place that was taken, and those that may be meant as well."""
 
     place: Place
@@ -39,7 +39,7 @@ def read_location(text: str) -> Location:
     return Location(name, tuple(area for area in areas if area))
 
 
-def choose(location: Location, places: Sequence[Place]) -> Choice:
+def choose(location: Location, places: Sequence[Place]) -> PlaceChoice:
     """The place that is meant: of this very name if there is one, in all the areas, the largest.
 
     Raises WeatherError where there is none.
@@ -56,7 +56,7 @@ def choose(location: Location, places: Sequence[Place]) -> Choice:
         if _inhabitants(other) >= PLAUSIBLE_SHARE * _inhabitants(taken)
         and full_name(other) != full_name(taken)
     }
-    return Choice(taken, tuple(plausible.values())[:MAX_ALTERNATIVES])
+    return PlaceChoice(taken, tuple(plausible.values())[:MAX_ALTERNATIVES])
 
 
 def full_name(place: Place) -> str:

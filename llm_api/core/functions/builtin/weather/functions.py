@@ -9,7 +9,12 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from llm_api.core.functions.builtin.weather.choice import Choice, choose, full_name, read_location
+from llm_api.core.functions.builtin.weather.choice import (
+    PlaceChoice,
+    choose,
+    full_name,
+    read_location,
+)
 from llm_api.core.functions.builtin.weather.open_meteo import OpenMeteo, Units
 from llm_api.core.functions.builtin.weather.wmo_codes import weather_in_words
 
@@ -92,12 +97,12 @@ class Weather:
             "units": _UNIT_NAMES[units],
         }
 
-    async def _find(self, location: str) -> Choice:
+    async def _find(self, location: str) -> PlaceChoice:
         wanted = read_location(location)
         return choose(wanted, await self.service.places(wanted.name))
 
 
-def _in_words(choice: Choice) -> dict[str, object]:
+def _in_words(choice: PlaceChoice) -> dict[str, object]:
     """The place that was taken and, where others may be meant, which."""
     place: dict[str, object] = {"place": full_name(choice.place)}
     if choice.alternatives:

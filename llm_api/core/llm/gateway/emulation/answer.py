@@ -6,7 +6,7 @@ from typing import Final, assert_never
 
 from llm_api.core.llm.collect import cut_short
 from llm_api.core.llm.gateway.emulation.checks import InvalidAnswerError
-from llm_api.core.llm.gateway.emulation.plan import Plan
+from llm_api.core.llm.gateway.emulation.plan import EmulationPlan
 from llm_api.core.llm.gateway.emulation.prompts import CONVENTION, example_call
 from llm_api.core.llm.output.reader import OutputReader, Piece, ReadingRules, Visible
 from llm_api.core.llm.output.reasoning import ReasoningMarks
@@ -27,14 +27,14 @@ from llm_api.core.llm.types import (
 _THOUGHTS: Final = ReasoningMarks("<think>", "</think>")
 
 
-class Answer:
+class AttemptReader:
     """Takes in the events of one attempt.
 
     Thoughts are shown at once, and so is text, unless it has to be checked or calls are demanded.
     Calls are kept until the answer is complete: they are valid all together, or none is made.
     """
 
-    def __init__(self, plan: Plan, new_id: Callable[[], str]) -> None:
+    def __init__(self, plan: EmulationPlan, new_id: Callable[[], str]) -> None:
         self._plan = plan
         self._reader = OutputReader(_rules(plan), new_id)
         self._keeps_text = plan.is_required or plan.format_check is not None
@@ -137,7 +137,7 @@ class Answer:
             yield ToolCallDelta(index, call.arguments)
 
 
-def _rules(plan: Plan) -> ReadingRules:
+def _rules(plan: EmulationPlan) -> ReadingRules:
     return ReadingRules(
         formats=(CONVENTION,) if plan.tools else (),
         tools=plan.tools,

@@ -25,9 +25,15 @@ from typing import Final
 from llm_api.core.errors import GenerationError
 from llm_api.core.llm.backend import ModelCard, OwnedBackend
 from llm_api.core.llm.collect import added, used_after
-from llm_api.core.llm.gateway.emulation.answer import Answer
+from llm_api.core.llm.gateway.emulation.answer import AttemptReader
 from llm_api.core.llm.gateway.emulation.checks import InvalidAnswerError
-from llm_api.core.llm.gateway.emulation.plan import EMULATED, Needs, Plan, find_needs, make_plan
+from llm_api.core.llm.gateway.emulation.plan import (
+    EMULATED,
+    EmulationPlan,
+    Needs,
+    find_needs,
+    make_plan,
+)
 from llm_api.core.llm.gateway.emulation.prompts import told_again
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.output.dialect import new_call_id
@@ -96,10 +102,10 @@ class EmulatingBackend:
         plan = await self._threads.run(partial(make_plan, request, needs), request.context.scope)
         self._backend.card.capabilities.check(plan.request)
         prompt, problem = plan.prompt, ""
-        bearable: Answer | None = None
+        bearable: AttemptReader | None = None
         spent = Finished("stop", Usage(0, 0))
         for attempt in range(self._attempts):
-            answer = Answer(plan, self._new_id)
+            answer = AttemptReader(plan, self._new_id)
             async with aclosing(
                 self._backend.generate(replace(plan.request, prompt=prompt))
             ) as events:
@@ -132,7 +138,7 @@ class EmulatingBackend:
             yield _with_end(event, spent)
 
 
-def _warned(event: Event, plan: Plan, request: GenerationRequest) -> Event:
+def _warned(event: Event, plan: EmulationPlan, request: GenerationRequest) -> Event:
     """The start of a stream says beforehand of which functions calls may break their schema."""
     if not isinstance(event, Started) or request.context.is_whole:
         return event

@@ -31,7 +31,7 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EmulationPlan:
     """`request` is for the backend, with `prompt`. Its answer may call `tools`, and is checked.
 
     `format_check` is for text, where there are no calls.
@@ -57,7 +57,7 @@ def find_needs(request: GenerationRequest, abilities: Collection[Ability]) -> Ne
     return Needs(request.prompt, calls, wanted) if calls or wanted is not None else None
 
 
-def make_plan(request: GenerationRequest, needs: Needs) -> Plan:
+def make_plan(request: GenerationRequest, needs: Needs) -> EmulationPlan:
     """Blocks. Raises InvalidRequestError for schemas that cannot be checked."""
     if request.top_logprobs is not None:
         raise UnsupportedParameterError(
@@ -77,7 +77,7 @@ def make_plan(request: GenerationRequest, needs: Needs) -> Plan:
         prompt = as_plain_text(replace(prompt, tools=tools))
     told = instruction(choice if prompt.tools or tools else None, check.demand if check else "")
     prompt = demand(prompt, told) if told else prompt
-    return Plan(
+    return EmulationPlan(
         request=replace(
             request,
             prompt=prompt,

@@ -23,7 +23,7 @@ from llm_api.core.llm.types import (
 )
 
 
-class Answers(Protocol):
+class AnswerStore(Protocol):
     """Recorded answers by their key. Never raises: what cannot be reached holds nothing."""
 
     async def get(self, key: str) -> bytes | None: ...
@@ -37,7 +37,7 @@ class CachingBackend(BorrowingBackend):
     schema. Equal requests that run at the same moment are each generated.
     """
 
-    def __init__(self, backend: Backend, answers: Answers, version: str) -> None:
+    def __init__(self, backend: Backend, answers: AnswerStore, version: str) -> None:
         super().__init__(backend)
         self._answers = answers
         self._version = version

@@ -18,16 +18,16 @@ SCHEMA_MAPPINGS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Subschema:
     """A subschema, and the JSON pointer that leads to it from the root."""
 
     pointer: str
     schema: JSON
 
 
-def subschemas(schema: JSON, pointer: str = "") -> Iterator[Place]:
+def subschemas(schema: JSON, pointer: str = "") -> Iterator[Subschema]:
     """Every subschema, each before its own parts."""
-    yield Place(pointer, schema)
+    yield Subschema(pointer, schema)
     if not isinstance(schema, dict):
         return
     for name, value in schema.items():
@@ -89,7 +89,7 @@ def escaped(name: str) -> str:
 
 
 def deepest_refused(
-    schema: Mapping[str, JSON], why_refused: Callable[[Place], str]
+    schema: Mapping[str, JSON], why_refused: Callable[[Subschema], str]
 ) -> tuple[str, str]:
     """The pointer of the deepest subschema that the compiler refuses, and why; "" if none is."""
     pointer = reason = ""

@@ -9,7 +9,7 @@ from typing import Final
 
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.output.schemas.places import (
-    Place,
+    Subschema,
     list_at,
     mapping_at,
     refusal,
@@ -75,7 +75,7 @@ def _characters(value: JSON) -> int:
     return sum(map(len, value)) if isinstance(value, dict) else 0
 
 
-def _check_reference(place: Place, root: JSON, param: str) -> None:
+def _check_reference(place: Subschema, root: JSON, param: str) -> None:
     if not isinstance(place.schema, dict) or "$ref" not in place.schema:
         return
     reference = place.schema["$ref"]

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from llm_api.core.llm.gateway.response_cache.backend import Answers
+from llm_api.core.llm.gateway.response_cache.backend import AnswerStore
 from llm_api.core.llm.gateway.response_cache.memory_answers import MemoryAnswers
 from llm_api.core.llm.gateway.response_cache.redis_answers import REST_SECONDS, RedisAnswers
 from llm_api.core.utils.redis_client import open_redis
@@ -26,7 +26,7 @@ class Clock:
         return self.now
 
 
-async def test_an_answer_is_there_under_its_key_alone(answers: Answers) -> None:
+async def test_an_answer_is_there_under_its_key_alone(answers: AnswerStore) -> None:
     key = uuid4().hex
     assert await answers.get(key) is None
     await answers.put(key, b"one")

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from llm_api.core.errors import GenerationError
-from llm_api.core.llm.gateway.response_cache.backend import Answers, CachingBackend
+from llm_api.core.llm.gateway.response_cache.backend import AnswerStore, CachingBackend
 from llm_api.core.llm.gateway.response_cache.memory_answers import MemoryAnswers
 from llm_api.core.llm.gateway.response_cache.recorded import MAX_ANSWER_BYTES
 from llm_api.core.llm.types import (
@@ -43,7 +43,9 @@ def use(events: list[Event]) -> str | None:
     return None if events[0].served_by is None else events[0].served_by.cache
 
 
-async def test_an_equal_request_gets_the_same_answer_without_the_backend(answers: Answers) -> None:
+async def test_an_equal_request_gets_the_same_answer_without_the_backend(
+    answers: AnswerStore,
+) -> None:
     inner = FakeBackend()
     backend = CachingBackend(inner, answers, "1")
     request = greedy()
@@ -59,7 +61,7 @@ async def test_an_equal_request_gets_the_same_answer_without_the_backend(answers
     assert again[-1] == Finished("stop", Usage(5, 3, cached_tokens=5))
 
 
-async def test_an_answer_that_breaks_a_schema_is_not_kept(answers: Answers) -> None:
+async def test_an_answer_that_breaks_a_schema_is_not_kept(answers: AnswerStore) -> None:
     end = Finished("tool_calls", Usage(5, 3), unenforced=("tag",))
     inner = FakeBackend(lambda _: [Started(5), end])
     backend, request = CachingBackend(inner, answers, "1"), greedy()
@@ -98,7 +100,7 @@ async def test_what_is_drawn_or_must_not_be_stored_goes_past_the_cache(
     assert len(inner.requests) == 3
 
 
-async def test_another_caller_another_model_and_another_version_miss(answers: Answers) -> None:
+async def test_another_caller_another_model_and_another_version_miss(answers: AnswerStore) -> None:
     other = FakeBackend(card=replace(CARD, id="other"))
     request = greedy("alice")
     asked = [
@@ -115,7 +117,7 @@ async def test_another_caller_another_model_and_another_version_miss(answers: An
     assert uses == ["miss", "miss", "miss", "miss", "hit"]
 
 
-async def test_an_answer_that_broke_off_is_not_kept(answers: Answers) -> None:
+async def test_an_answer_that_broke_off_is_not_kept(answers: AnswerStore) -> None:
     broken = FakeBackend(lambda _: [*spoken("a", "b")[:-1], GenerationError("broken")])
     request = greedy()
     with pytest.raises(GenerationError):
@@ -125,7 +127,7 @@ async def test_an_answer_that_broke_off_is_not_kept(answers: Answers) -> None:
     assert use(await answered(CachingBackend(FakeBackend(), answers, "1"), request)) == "miss"
 
 
-async def test_an_answer_whose_reader_left_is_not_kept_and_ends(answers: Answers) -> None:
+async def test_an_answer_whose_reader_left_is_not_kept_and_ends(answers: AnswerStore) -> None:
     inner = FakeBackend()
     backend = CachingBackend(inner, answers, "1")
     request = greedy()
@@ -146,7 +148,7 @@ async def test_a_reader_may_leave_in_the_middle_of_a_kept_answer() -> None:
     assert use(await answered(backend, request)) == "hit"
 
 
-async def test_an_answer_that_is_too_large_is_given_and_not_kept(answers: Answers) -> None:
+async def test_an_answer_that_is_too_large_is_given_and_not_kept(answers: AnswerStore) -> None:
     long = FakeBackend(lambda _: spoken("x" * MAX_ANSWER_BYTES))
     backend = CachingBackend(long, answers, "1")
     request = greedy()

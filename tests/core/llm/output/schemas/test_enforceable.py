@@ -9,7 +9,7 @@ import pytest
 
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.output.schemas.enforceable import COMPILER_FORMATS, enforceable
-from llm_api.core.llm.output.schemas.places import Place, deepest_refused
+from llm_api.core.llm.output.schemas.places import Subschema, deepest_refused
 from llm_api.core.llm.output.schemas.sound import MAX_DEPTH
 from llm_api.core.llm.output.schemas.string_formats import PATTERNS
 from llm_api.core.llm.types import JSON
@@ -159,7 +159,7 @@ def test_the_branches_of_a_one_of_stand_in_place() -> None:
 def test_the_deepest_refused_part_is_found() -> None:
     schema = an_object({"a": {}, "b": {"items": {"uniqueItems": True}}, "c": {}})
 
-    def why(place: Place) -> str:
+    def why(place: Subschema) -> str:
         return place.pointer.upper() if "uniqueItems" in str(place.schema) else ""
 
     assert deepest_refused(schema, why) == ("/properties/b/items", "/PROPERTIES/B/ITEMS")
