@@ -180,6 +180,14 @@ def _streamed_chat(pieces: list[str]) -> str:
     return "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
 
 
+@tries("POST /v1/responses")
+def response(server: Server) -> str:
+    asked = {"model": server.model, "input": QUESTION, "max_output_tokens": 16, "store": False}
+    body = server.post("/v1/responses", asked)
+    expect(body["output"][0]["content"][0]["text"], "no text")
+    return f"{body['status']}, {body['usage']['output_tokens']} tokens"
+
+
 @tries("POST /v1/completions")
 def completion(server: Server) -> str:
     asked = {"model": server.model, "prompt": "The capital of France is", "max_tokens": 8}

@@ -91,7 +91,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api": {
         "wiring": "deps docs draining errors mcp_server metrics middleware policy routes sse",
         "routes": "answers deps disconnect docs draining json_body mapping models origin"
-        " request_facts text_stream uploads",
+        " request_facts response_stream text_stream uploads",
+        "response_stream": "answers disconnect mapping models origin sse",
         "text_stream": "answers errors",
         "draining": "errors request_facts sse",
         "answers": "disconnect errors mapping models origin request_facts sse",

@@ -97,11 +97,12 @@ async def whole(request: Request, generation: Generation) -> list[Completion]:
 
 
 async def _collected(request: Request, generation: Generation) -> list[Completion]:
-    async with aclosing(_events(request, generation)) as events:
+    async with aclosing(noted_events(request, generation)) as events:
         return await collect(events, len(generation.requests))
 
 
-def _events(request: Request, generation: Generation) -> AsyncGenerator[ChoiceEvent, None]:
+def noted_events(request: Request, generation: Generation) -> AsyncGenerator[ChoiceEvent, None]:
+    """The events of all answers, which the facts of the request take note of."""
     facts = facts_of(request.scope)
     facts.expect(
         generation.backend.card,
@@ -126,7 +127,7 @@ async def started(
 
     Raises as `answer`.
     """
-    events = _events(request, generation)
+    events = noted_events(request, generation)
     try:
         early = await until_disconnect(request, _all_started(events, len(generation.requests)))
     except BaseException:

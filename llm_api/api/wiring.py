@@ -35,6 +35,7 @@ from llm_api.api.routes import (
     functions,
     models,
     plain,
+    responses,
     server_info,
 )
 from llm_api.api.routes.rag import chat as rag_chat
@@ -50,6 +51,7 @@ _RESOURCES = (
     *_DOCUMENT_RESOURCES,
     models,
     plain,
+    responses,
     server_info,
 )
 

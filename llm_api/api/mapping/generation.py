@@ -9,6 +9,7 @@ from llm_api.api.models.generation import (
     CompletionTokensDetails,
     CompletionUsage,
     PromptTokensDetails,
+    SamplingParameters,
     Stop,
 )
 from llm_api.core.errors import (
@@ -93,7 +94,7 @@ def to_guided_format(request: AnswerParameters) -> OutputFormat | None:
     return next(iter(formats.values()), None)
 
 
-def to_sampling(request: AnswerParameters, defaults: GenerationDefaults, choice: int) -> Sampling:
+def to_sampling(request: SamplingParameters, defaults: GenerationDefaults, choice: int) -> Sampling:
     """The sampling of choice number `choice` of a prompt; its seed is `seed + choice`."""
     off = Sampling()
     repeat_penalty = same_meaning(

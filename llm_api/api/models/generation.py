@@ -42,15 +42,9 @@ class StreamOptions(RequestModel):
     )
 
 
-class AnswerParameters(RequestModel):
-    """What steers a generation, with any backend. Null means absent."""
+class SamplingParameters(RequestModel):
+    """How the next token is chosen. Null means absent."""
 
-    n: int | None = Field(
-        default=None, ge=1, le=MAX_CHOICES, description="Answers per prompt. Default 1."
-    )
-    stop: Stop | None = Field(
-        default=None, description="Up to 4 strings that end the answer; they are not part of it."
-    )
     seed: int | None = Field(
         default=None,
         ge=-(2**63),
@@ -70,10 +64,6 @@ class AnswerParameters(RequestModel):
         description="Token id to bias, -100 (never) to 100.",
         examples=[{"42": -100}],
     )
-    stream: bool | None = Field(default=None, description="Answer with server-sent events.")
-    stream_options: StreamOptions | None = Field(default=None, description="Only with `stream`.")
-    user: str | None = Field(default=None, description="Accepted; changes nothing.")
-
     top_k: int | None = Field(
         default=None, ge=-1, le=2**31 - 1, description="Extension. 0 or -1: off, the default."
     )
@@ -88,6 +78,20 @@ class AnswerParameters(RequestModel):
     mirostat: Literal[0, 1, 2] | None = Field(default=None, description="Extension. 0: off.")
     mirostat_tau: float | None = Field(default=None, ge=0, le=100, description="Extension.")
     mirostat_eta: float | None = Field(default=None, ge=0, le=1, description="Extension.")
+
+
+class AnswerParameters(SamplingParameters):
+    """What steers a generation, with any backend. Null means absent."""
+
+    n: int | None = Field(
+        default=None, ge=1, le=MAX_CHOICES, description="Answers per prompt. Default 1."
+    )
+    stop: Stop | None = Field(
+        default=None, description="Up to 4 strings that end the answer; they are not part of it."
+    )
+    stream: bool | None = Field(default=None, description="Answer with server-sent events.")
+    stream_options: StreamOptions | None = Field(default=None, description="Only with `stream`.")
+    user: str | None = Field(default=None, description="Accepted; changes nothing.")
     ignore_eos: bool | None = Field(
         default=None, description="Extension. Go on past the model's end of text."
     )

@@ -1,0 +1,205 @@
+"""Responses, wire to domain: items become the turns of a conversation. Pure.
+
+What an assistant did in one go, its thought, its words and its calls, is several items and one
+turn.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from llm_api.api.mapping.generation import refuse, required
+from llm_api.api.models.responses.items import (
+    CallOutputItem,
+    Content,
+    CustomToolCallItem,
+    FunctionCallItem,
+    InputItem,
+    InputPart,
+    ItemReference,
+    MCPApprovalRequestItem,
+    MCPApprovalResponseItem,
+    MCPCallItem,
+    MCPListToolsItem,
+    MessageItem,
+    ReasoningItem,
+    UnknownItem,
+)
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.types import Message, Role, ToolCall
+
+OWN_LABEL = "llm_api"
+"""The `server_label` of this server's own functions."""
+
+_ROLES: Mapping[str, Role] = {"developer": "system", "system": "system", "user": "user"}
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedItem:
+    """An item, and the parameter that brought it."""
+
+    item: InputItem
+    path: str
+
+
+def placed(items: Iterable[InputItem], path: str = "input") -> list[PlacedItem]:
+    """The items of one parameter."""
+    return [PlacedItem(item, f"{path}[{index}]") for index, item in enumerate(items)]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemReader:
+    """How items are read.
+
+    `flat_name` is what the model knows a tool by that has this name in this namespace; `unsealed`
+    opens the encrypted thought that the parameter of this path holds; `files` are the texts of
+    files by the paths of their parts.
+    """
+
+    flat_name: Callable[[str, str | None], str]
+    unsealed: Callable[[str, str], str]
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def turns(self, items: Iterable[PlacedItem]) -> tuple[Message, ...]:
+        """The conversation.
+
+        Raises InvalidRequestError for what contradicts itself, UnsupportedParameterError for what
+        cannot be read; both name the parameter.
+        """
+        turns = _Turns()
+        for one in items:
+            self._add(turns, one.item, one.path)
+        return turns.all()
+
+    def _add(self, turns: "_Turns", item: InputItem, path: str) -> None:
+        match item:
+            case MessageItem():
+                self._add_message(turns, item, path)
+            case ReasoningItem():
+                turns.think(self._thought(item, path))
+            case FunctionCallItem() | CustomToolCallItem():
+                name = self.flat_name(item.name, item.namespace)
+                turns.call(ToolCall(item.call_id, name, _arguments(item)))
+            case CallOutputItem():
+                output = self._text(item.output, f"{path}.output")
+                turns.answer(item.call_id, output, f"{path}.call_id")
+            case MCPCallItem():
+                self._add_server_call(turns, item)
+            case MCPListToolsItem():
+                pass  # the request's tools say what there is now
+            case ItemReference():
+                raise InvalidRequestError(
+                    f"'{path}' refers to an item '{item.id}' that is not stored here.",
+                    param=f"{path}.id",
+                )
+            case MCPApprovalRequestItem() | MCPApprovalResponseItem() | UnknownItem():
+                refuse(f"{path}.type", f"is '{item.type}': this server cannot read such items.")
+            case other:
+                assert_never(other)
+
+    def _add_message(self, turns: "_Turns", item: MessageItem, path: str) -> None:
+        text = self._text(item.content, f"{path}.content")
+        if item.role == "assistant":
+            turns.say(text)
+        else:
+            turns.add(Message(_ROLES[item.role], text))
+
+    def _add_server_call(self, turns: "_Turns", item: MCPCallItem) -> None:
+        namespace = None if item.server_label == OWN_LABEL else item.server_label
+        name = self.flat_name(item.name, namespace)
+        turns.call(ToolCall(item.id, name, item.arguments))
+        result = item.output if item.output is not None else json.dumps({"error": item.error})
+        turns.answer(item.id, result, "")
+
+    def _thought(self, item: ReasoningItem, path: str) -> str:
+        if item.content:
+            return self._text(item.content, f"{path}.content")
+        if item.encrypted_content:
+            return self.unsealed(item.encrypted_content, f"{path}.encrypted_content")
+        return self._text(item.summary, f"{path}.summary")
+
+    def _text(self, content: Content, path: str) -> str:
+        if isinstance(content, str):
+            return content
+        return "".join(self._part(part, f"{path}[{index}]") for index, part in enumerate(content))
+
+    def _part(self, part: InputPart, path: str) -> str:
+        if part.type == "input_image":
+            refuse(f"{path}.type", "is 'input_image': this server's models read text only.")
+        if part.type == "input_file":
+            return self.files[path]
+        if part.type == "refusal":
+            return required(part.refusal, f"{path}.refusal")
+        return required(part.text, f"{path}.text")
+
+
+def _arguments(item: FunctionCallItem | CustomToolCallItem) -> str:
+    """A custom tool's input is the one argument of the function that the model knows it as."""
+    if isinstance(item, FunctionCallItem):
+        return item.arguments
+    return json.dumps({"input": item.input}, ensure_ascii=False)
+
+
+class _Turns:
+    """Turns, of which the last may be an assistant's that is not over.
+
+    | what comes | while an assistant's turn is open |
+    |---|---|
+    | a thought | begins another turn, once it has spoken or called |
+    | words | begin another turn after words, are added to a turn of calls |
+    | a call | is added |
+    | all else | ends it |
+    """
+
+    def __init__(self) -> None:
+        self._turns: list[Message] = []
+        self._made: set[str] = set()
+        self._reasoning: list[str] = []
+        self._content: str | None = None
+        self._calls: list[ToolCall] = []
+
+    def all(self) -> tuple[Message, ...]:
+        self._end()
+        return tuple(self._turns)
+
+    def add(self, turn: Message) -> None:
+        self._end()
+        self._turns.append(turn)
+
+    def think(self, thought: str) -> None:
+        if self._content is not None or self._calls:
+            self._end()
+        self._reasoning.append(thought)
+
+    def say(self, text: str) -> None:
+        if self._content is not None:
+            self._end()
+        self._content = text
+
+    def call(self, call: ToolCall) -> None:
+        self._calls.append(call)
+        self._made.add(call.id)
+
+    def answer(self, call_id: str, output: str, path: str) -> None:
+        """Raises InvalidRequestError for the output of a call that has not been made."""
+        if call_id not in self._made:
+            raise InvalidRequestError(
+                f"No tool call found for the output '{path}': the call '{call_id}' must stand"
+                " before it.",
+                param=path,
+            )
+        self.add(Message("tool", output, tool_call_id=call_id))
+
+    def _end(self) -> None:
+        if self._content is None and not self._calls and not self._reasoning:
+            return
+        self._turns.append(
+            Message(
+                "assistant",
+                self._content or "",
+                tool_calls=tuple(self._calls),
+                reasoning="\n\n".join(self._reasoning),
+            )
+        )
+        self._content, self._calls, self._reasoning = None, [], []

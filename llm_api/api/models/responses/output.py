@@ -1,0 +1,116 @@
+"""What an answer is made of on `/v1/responses`: the items of `output`, and their parts."""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field
+
+from llm_api.api.models.base import AnswerModel
+
+ItemStatus: TypeAlias = Literal["in_progress", "completed", "incomplete"]
+
+
+class LogprobCandidate(AnswerModel):
+    """`bytes` are the token's, which need not be whole characters."""
+
+    token: str
+    bytes: list[int]
+    logprob: float
+
+
+class OutputLogprob(LogprobCandidate):
+    """The chosen token, and the likeliest candidates in descending order."""
+
+    top_logprobs: list[LogprobCandidate]
+
+
+class OutputText(AnswerModel):
+    type: Literal["output_text"]
+    text: str
+    annotations: list[dict[str, Any]]
+    logprobs: list[OutputLogprob] = Field(description="Filled where `include` asks for them.")
+
+
+class OutputMessage(AnswerModel):
+    """What the model says."""
+
+    id: str
+    type: Literal["message"]
+    status: ItemStatus
+    role: Literal["assistant"]
+    content: list[OutputText]
+
+
+class ReasoningText(AnswerModel):
+    type: Literal["reasoning_text"]
+    text: str
+
+
+class SummaryText(AnswerModel):
+    type: Literal["summary_text"]
+    text: str
+
+
+class ReasoningOutput(AnswerModel):
+    """What the model thinks before it answers: in `summary` where one is asked for."""
+
+    id: str
+    type: Literal["reasoning"]
+    status: ItemStatus
+    summary: list[SummaryText]
+    content: list[ReasoningText] = Field(
+        default=[], description="Present where no summary is asked for."
+    )
+    encrypted_content: str = Field(default="", description="Present where `include` asks for it.")
+
+
+class FunctionCallOutputItem(AnswerModel):
+    """A call that the client is asked to make."""
+
+    id: str
+    type: Literal["function_call"]
+    status: ItemStatus
+    call_id: str
+    name: str
+    namespace: str = Field(default="", description="Present where the tool has one.")
+    arguments: str = Field(description="JSON text, valid for the function's schema.")
+
+
+class CustomCallOutputItem(AnswerModel):
+    """A call of a custom tool that the client is asked to make."""
+
+    id: str
+    type: Literal["custom_tool_call"]
+    status: ItemStatus
+    call_id: str
+    name: str
+    namespace: str = Field(default="", description="Present where the tool has one.")
+    input: str
+
+
+class MCPError(AnswerModel):
+    type: Literal["mcp_tool_execution_error"]
+    content: list[dict[str, Any]]
+
+
+class MCPCallOutputItem(AnswerModel):
+    """A call that the server made: of an MCP server's tool, or of a function of its own."""
+
+    id: str
+    type: Literal["mcp_call"]
+    status: Literal["in_progress", "completed", "failed"]
+    server_label: str
+    name: str
+    arguments: str
+    approval_request_id: str | None
+    output: str | None
+    error: MCPError | None
+
+
+OutputItem = Annotated[
+    OutputMessage
+    | ReasoningOutput
+    | FunctionCallOutputItem
+    | CustomCallOutputItem
+    | MCPCallOutputItem,
+    Field(discriminator="type"),
+]
