@@ -6,6 +6,7 @@ Looks at source text only, so imports inside functions and under `TYPE_CHECKING`
 """
 
 import ast
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -14,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from scripts.structure import PACKAGE, child_of, edges, imported_names, read_modules, recurring
+from scripts.structure import PACKAGE, child_of, edges, imported_names, read_modules
 
 SOURCE: Final = Path(__file__).parent.parent / PACKAGE
 
@@ -208,7 +209,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api.mapping": {
         "chat_answers": "generation rag",
         "rag": "chat generation",
-        "chat": "generation tools",
+        "responses chat": "generation tools",
         "tools plain completions": "generation",
         "embeddings functions generation models": "",
     },
@@ -216,6 +217,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "annotations": "chat search",
         "chat": "search",
         "documents search": "",
+    },
+    "llm_api.api.mapping.responses": {
+        "fold": "open_items tools turns",
+        "open_items generation": "tools",
+        "tools turns": "",
     },
     "llm_api.api.metrics": {
         "exposition": "families requests sharing",
@@ -228,6 +234,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         " served_path tracing": "",
     },
     "llm_api.api.models": {
+        "responses": "base chat generation tools",
         "chat": "base generation messages rag tools",
         "rag": "base generation messages",
         "messages": "base generation tools",
@@ -240,8 +247,14 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "search documents chat": "fields",
         "fields": "",
     },
+    "llm_api.api.models.responses": {
+        "stream_events": "output response",
+        "parameters": "items tools",
+        "response": "output",
+        "items output tools": "",
+    },
     "llm_api.api.routes": {
-        "chat completions embeddings functions models plain rag server_info": "",
+        "chat completions embeddings functions models plain rag responses server_info": "",
     },
     "llm_api.api.routes.rag": {
         "files documents": "ingests",
@@ -428,7 +441,8 @@ RESERVED: Final[Mapping[str, tuple[str, str]]] = {
     "llm_api.core.llm": ("llm_api.core.rag", "llm_api.core.rag.answering"),
 }
 
-# Types of the wire. Each may have the name of the domain type that it carries.
+# Types of the wire. Each may have the name of the domain type that it carries, and each of its
+# packages the names that one protocol gives.
 WIRE: Final = "llm_api.api.models"
 
 # Heavy libraries, and the only modules that import them.
@@ -630,31 +644,33 @@ def test_every_package_of_several_children_has_its_arrows() -> None:
     assert {name for name in packages if len(edges(the_package(), name)) > 1} == ARROWS.keys()
 
 
-def type_names(modules: Mapping[str, ast.Module], *, of_the_wire: bool) -> list[str]:
-    """The public classes at the top of the modules, as `module.name`. Pure."""
-    return [
-        f"{module}.{node.name}"
+def shared_type_names(modules: Mapping[str, ast.Module]) -> set[str]:
+    """The names that several public classes have: anywhere, or in one package of the wire. Pure."""
+    names = Counter(
+        (module.rpartition(".")[0] if is_below(module, WIRE) else PACKAGE, node.name)
         for module, tree in modules.items()
-        if is_below(module, WIRE) == of_the_wire
         for node in tree.body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
-    ]
+    )
+    return {f"{package}: {name}" for (package, name), count in names.items() if count > 1}
 
 
-@pytest.mark.parametrize("of_the_wire", [False, True])
-def test_name_of_a_type_stands_for_one_idea(of_the_wire: bool) -> None:
-    assert recurring(type_names(the_package(), of_the_wire=of_the_wire)) == {}
+def test_name_of_a_type_stands_for_one_idea() -> None:
+    assert shared_type_names(the_package()) == set()
 
 
 def test_types_of_one_name_are_found(tmp_path: Path) -> None:
     files = {
         "core/a.py": "class Job:\n    class Inner: ...\nclass _Part: ...",
         "core/b.py": "class Job: ...\nclass _Part: ...\nclass Inner: ...",
-        "api/models/jobs.py": "class Job: ...",
+        "api/models/jobs.py": "class Job: ...\nclass Answer: ...",
+        "api/models/x/jobs.py": "class Job: ...\nclass Other: ...",
+        "api/models/x/others.py": "class Other: ...",
     }
-    modules = fake_package(tmp_path, files)
-    assert recurring(type_names(modules, of_the_wire=False)) == {"Job": 2}
-    assert recurring(type_names(modules, of_the_wire=True)) == {}
+    assert shared_type_names(fake_package(tmp_path, files)) == {
+        "llm_api: Job",
+        "llm_api.api.models.x: Other",
+    }
 
 
 def test_the_whole_package_is_read() -> None:
