@@ -90,5 +90,5 @@ $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.runtime
 	@echo "Installing what tests and checks need."
-	@$(PIP_INSTALL) -e '.[dev,tracing]'
+	@$(PIP_INSTALL) -e '.[dev,postgresql,tracing]'
 	@touch $@

@@ -14,6 +14,7 @@ from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from tests.core.embeddings.fake_encoder import FakeEncoder, fake_embedder
 from tests.fakes import FakeBackend, FakeModels, FakeServices
 from tests.live import live_server
+from tests.postgresql_server import NoPostgreSQLError, running_postgresql
 from tests.redis_server import NoRedisError, running_redis
 
 FAKE_PING_SECONDS = 0.1
@@ -82,4 +83,14 @@ def redis_url() -> Iterator[str]:
         with running_redis() as url:
             yield url
     except NoRedisError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A real PostgreSQL, or the test is skipped. What is in it is left by other tests."""
+    try:
+        with running_postgresql() as url:
+            yield url
+    except NoPostgreSQLError as error:
         pytest.skip(str(error))

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
@@ -26,6 +27,8 @@ from llm_api.core.llm.types import (
     Usage,
 )
 from llm_api.core.rag.retrieval import Retrieval
+from llm_api.core.state.options import StateOptions
+from llm_api.core.state.state import State
 
 MODEL_ID = "SmolLM2-135M-Instruct.Q4_1"
 ALIAS = "default"
@@ -171,6 +174,7 @@ class FakeServices:
     embedders: EmbedderRegistry
     functions: Functions = field(default_factory=no_functions)
     retrieval: Retrieval | None = None
+    state: State = field(default_factory=lambda: State(StateOptions(Path("no-state"))))
     request_log: FakeRequestLog = field(default_factory=FakeRequestLog)
     logs_content: bool = False
     configuration: Mapping[str, JSON] = field(

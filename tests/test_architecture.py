@@ -35,6 +35,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.core": {
         "function_loop": "functions llm",
         "access": "embeddings errors llm utils",
+        "state": "errors",
         "rag": "embeddings errors llm utils",
         "embeddings": "errors llm upstream utils",
         "llm": "errors upstream utils",
@@ -484,6 +485,29 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "llm_api.core.llm.gateway.response_cache.redis_answers",
             "llm_api.core.utils.redis_client",
         }
+    ),
+    "sqlalchemy": frozenset(
+        f"llm_api.core.state.{name}"
+        for name in (
+            "conversation_rows",
+            "conversations",
+            "database",
+            "migrations",
+            "migrations.versions.r0001_responses",
+            "pages",
+            "postgresql",
+            "presence",
+            "response_rows",
+            "responses",
+            "schema",
+            "sqlite",
+            "sweep",
+            "tables",
+        )
+    ),
+    "alembic": frozenset(
+        f"llm_api.core.state.{name}"
+        for name in ("migrations.env", "migrations.versions.r0001_responses", "schema")
     ),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
     "docstring_parser": frozenset({"llm_api.core.functions.spec"}),

@@ -16,7 +16,12 @@ from scripts.structure import imported_names, read_modules
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-SHIPPED = [*PROJECT["dependencies"], *EXTRAS["embeddings"], *EXTRAS["tracing"]]
+SHIPPED = [
+    *PROJECT["dependencies"],
+    *EXTRAS["embeddings"],
+    *EXTRAS["postgresql"],
+    *EXTRAS["tracing"],
+]
 DECLARED = [*SHIPPED, *EXTRAS["dev"]]
 CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 PINS = {canonicalize_name(name): version for name, version in (x.split("==") for x in CONSTRAINTS)}

@@ -6,7 +6,7 @@ They get them in no other way, so none can forget to ask.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar, cast
 
 from fastapi import Depends, FastAPI, Request
 from starlette.datastructures import Headers
@@ -23,6 +23,10 @@ from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency.plan import ModelState
 from llm_api.core.llm.types import JSON, RequestContext
 from llm_api.core.rag.retrieval import Retrieval
+from llm_api.core.state.state import State
+
+if TYPE_CHECKING:
+    from llm_api.core.state.opened import OwnedState
 
 Found = TypeVar("Found", Backend, Embedder)
 
@@ -105,6 +109,9 @@ class WholeServices(SharedServices, Protocol):
 
     @property
     def retrieval(self) -> Retrieval | None: ...
+
+    @property
+    def state(self) -> State: ...
 
 
 def set_services(app: FastAPI, services: WholeServices) -> None:
@@ -198,6 +205,15 @@ class CallerServices:
     @property
     def embedders(self) -> KeyedEmbedders:
         return KeyedEmbedders(self._services.embedders, self.caller)
+
+    @property
+    def keeps_responses(self) -> bool:
+        """Whether a response may be stored, or be made in the background."""
+        return self._services.state.keeps_responses
+
+    async def state(self) -> "OwnedState":
+        """What this caller has stored. Raises StateUnavailableError, StateError."""
+        return await self._services.state.of(self.caller.key.name)
 
     def retrieval(self) -> Retrieval:
         """The documents. Raises ModelNotFoundError on a server that cannot keep any."""

@@ -21,6 +21,8 @@ from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.residency.model_registry import ModelRegistry
 from llm_api.core.llm.types import JSON
 from llm_api.core.rag.retrieval import Retrieval
+from llm_api.core.state.options import StateOptions
+from llm_api.core.state.state import State
 from llm_api.core.utils.jsonl_log import JSONLLog
 from llm_api.core.utils.rotating_file import RotatingFile
 
@@ -39,6 +41,7 @@ class Services:
     functions: Functions
     embedders: EmbedderRegistry
     retrieval: Retrieval | None
+    state: State
     request_log: JSONLLog
     logs_content: bool
     configuration: Mapping[str, JSON]
@@ -63,6 +66,7 @@ async def open_services(planned: Plan) -> AsyncGenerator[Services, None]:
     async with (
         aclosing(open_request_log(settings)) as request_log,
         aclosing(ComputeThread()) as compute,
+        aclosing(State(state_options(settings))) as state,
         open_response_cache(settings) as wrap,
         open_models(planned.models, files, compute, wrap) as models,
         open_embedders(settings, compute) as embedders,
@@ -76,6 +80,7 @@ async def open_services(planned: Plan) -> AsyncGenerator[Services, None]:
             functions,
             embedders,
             retrieval,
+            state,
             request_log,
             settings.log_content,
             planned.configuration,
@@ -83,6 +88,17 @@ async def open_services(planned: Plan) -> AsyncGenerator[Services, None]:
             started_at=time.time(),
             compute=compute,
         )
+
+
+def state_options(settings: Settings) -> StateOptions:
+    """Where the settings keep what outlives a request."""
+    url = settings.database_url
+    return StateOptions(
+        folder=settings.data_dir / "state",
+        url=None if url is None else url.get_secret_value(),
+        days=settings.responses_days,
+        max_bytes=settings.state_max_bytes,
+    )
 
 
 def open_request_log(settings: Settings) -> JSONLLog:

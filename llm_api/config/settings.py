@@ -23,6 +23,7 @@ from llm_api.config.sections.server import (
     ServerSettings,
     TracingSettings,
 )
+from llm_api.config.sections.state import StateSettings
 from llm_api.core.errors import LLMAPIError
 
 
@@ -34,6 +35,7 @@ class ConfigurationError(LLMAPIError):
 
 class Settings(
     ResponseCacheSettings,
+    StateSettings,
     RetrievalSettings,
     EmbeddingSettings,
     TracingSettings,

@@ -12,12 +12,16 @@ LLMAPIError
 ├── CollectionNotFoundError        no collection of that name is in the vector store
 ├── DocumentNotFoundError          no document of that id is in the collection
 ├── JobNotFoundError               no job of that id was started, or it ended long ago
+├── ResponseNotFoundError          no response of that id is stored for this key
+├── ConversationNotFoundError      no conversation of that id is stored for this key
+├── ItemNotFoundError              no item of that id is in the response or conversation
 ├── EmbeddingMismatchError         a collection was built with another embedding model
 ├── PermissionDeniedError          the caller's key does not permit it
 │   └── ModelForbiddenError        the caller's key does not permit this model
 ├── OverloadedError                the queue is full; try again after a while
 ├── RateLimitedError               the caller has used what it may use
 ├── UnavailableError               the model is not loaded (yet), or whoever runs it is not there
+│   ├── StateUnavailableError      the database of what outlives a request does not answer
 │   ├── FunctionsBusyError         every thread for functions is held by one that does not end
 │   └── VectorStoreUnavailableError  the vector store does not answer (in time)
 │       └── VectorStoreLockedError   another process has the vector store's folder open
@@ -25,6 +29,8 @@ LLMAPIError
 │   └── UpstreamTimeoutError       it kept silent for too long
 ├── VectorStoreError               the vector store refused what it should have done
 │   └── StorageFullError           there is no room to store more
+├── StateError                     that database refused what it should have done
+│   └── StateFullError             there is no room in it to store more
 ├── FunctionError                  a function was run and gave no result
 │   ├── FunctionFailedError        it raised
 │   ├── FunctionTimeoutError       it took too long
@@ -108,6 +114,18 @@ class JobNotFoundError(LLMAPIError):
     code = "job_not_found"
 
 
+class ResponseNotFoundError(LLMAPIError):
+    code = "response_not_found"
+
+
+class ConversationNotFoundError(LLMAPIError):
+    code = "conversation_not_found"
+
+
+class ItemNotFoundError(LLMAPIError):
+    code = "item_not_found"
+
+
 class EmbeddingMismatchError(LLMAPIError):
     code = "embedding_mismatch"
 
@@ -150,6 +168,10 @@ class UnavailableError(LLMAPIError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class StateUnavailableError(UnavailableError):
+    code = "state_unavailable"
+
+
 class FunctionsBusyError(UnavailableError):
     code = "functions_busy"
 
@@ -180,6 +202,14 @@ class StorageFullError(VectorStoreError):
 
 class VectorStoreLockedError(VectorStoreUnavailableError):
     code = "vector_store_locked"
+
+
+class StateError(LLMAPIError):
+    code = "state_failed"
+
+
+class StateFullError(StateError):
+    code = "state_full"
 
 
 class FunctionError(LLMAPIError):

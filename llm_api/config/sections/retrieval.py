@@ -9,7 +9,9 @@ from llm_api.config.sections.field_types import HomePath, Text
 
 class RetrievalSettings(BaseModel):
     data_dir: HomePath = Field(
-        default=Path("data"), description="Where documents are kept, if not on a Qdrant server."
+        default=Path("data"),
+        description="Folder of what is kept on this machine: documents, if not on a Qdrant server;"
+        " responses, conversations and jobs, if not in `DATABASE_URL`.",
     )
     qdrant_url: AnyHttpUrl | None = Field(
         default=None,

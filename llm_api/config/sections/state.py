@@ -1,0 +1,33 @@
+"""Where responses, conversations and jobs are kept, and how long."""
+
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ByteSize, Field, SecretStr, model_validator
+
+
+class StateSettings(BaseModel):
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="A PostgreSQL database for responses, conversations and jobs, which several"
+        " servers share, such as `postgresql://llm_api:secret@db/llm_api`; needs"
+        " `llm_api[postgresql]`. Unset: a file of SQLite in `DATA_DIR`.",
+    )
+    responses_days: int = Field(
+        default=30,
+        ge=0,
+        le=36_500,
+        description="Days that a response is kept. `0`: none is stored, whatever requests say.",
+    )
+    state_max_bytes: ByteSize = Field(
+        default=ByteSize(4 * 1024**3),
+        ge=1024**2,
+        description="Bytes of text that are kept in all, such as `4GiB`. The oldest responses make"
+        " room.",
+    )
+
+    @model_validator(mode="after")
+    def _is_postgresql(self) -> "StateSettings":
+        url = "postgres:" if self.database_url is None else self.database_url.get_secret_value()
+        if urlsplit(url).scheme not in {"postgres", "postgresql"}:
+            raise ValueError("DATABASE_URL: must begin with postgresql://")
+        return self

@@ -1,0 +1,85 @@
+"""The state, opened: the database with its newest tables, who is alive, what is swept."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from uuid import uuid4
+
+from llm_api.core.state.conversations import Conversations
+from llm_api.core.state.database import Database
+from llm_api.core.state.news import News
+from llm_api.core.state.options import StateOptions
+from llm_api.core.state.presence import LockedFile, Presence, sign_in
+from llm_api.core.state.responses import Responses, look
+from llm_api.core.state.room import Room
+from llm_api.core.state.schema import upgrade
+from llm_api.core.state.shared import SharedState
+from llm_api.core.state.sqlite import open_sqlite
+from llm_api.core.state.sweep import Sweeper
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedState:
+    """What one owner has stored."""
+
+    responses: Responses
+    conversations: Conversations
+
+
+@asynccontextmanager
+async def open_state(
+    options: StateOptions,
+) -> AsyncGenerator[Callable[[str], OwnedState], None]:
+    """What finds an owner's state. It is swept once before anybody reads it, then regularly.
+
+    Raises StateUnavailableError, StateError.
+    """
+    worker = f"worker_{uuid4().hex}"
+    async with (
+        _open_database(options) as database,
+        _present(options, database, worker) as presence,
+        aclosing(News(lambda ids: database.read(look(ids)))) as news,
+    ):
+        shared = SharedState(database, worker, news, Room(options.max_bytes), options.now)
+        sweeper = Sweeper(shared, presence, options.days)
+        await sweeper.end_lost()
+        await sweeper.make_room()
+        sweeping = asyncio.create_task(sweeper.run(), name="state-sweep")
+        try:
+            yield partial(_owned, shared)
+        finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
+
+
+def _owned(shared: SharedState, owner: str) -> OwnedState:
+    return OwnedState(Responses(shared, owner), Conversations(shared, owner))
+
+
+@asynccontextmanager
+async def _open_database(options: StateOptions) -> AsyncGenerator[Database, None]:
+    database: Database
+    if options.url is None:
+        file = options.folder / "state.sqlite3"
+        database = await asyncio.to_thread(open_sqlite, file, upgrade)
+    else:
+        from llm_api.core.state.postgresql import open_postgresql  # noqa: PLC0415
+
+        database = await open_postgresql(options.url, upgrade)
+    async with aclosing(database):
+        yield database
+
+
+@asynccontextmanager
+async def _present(
+    options: StateOptions, database: Database, worker: str
+) -> AsyncGenerator[Presence, None]:
+    presence: Presence
+    if options.url is None:
+        presence = await asyncio.to_thread(LockedFile, options.folder / "workers", worker)
+    else:
+        presence = await sign_in(database, worker)
+    async with aclosing(presence):
+        yield presence

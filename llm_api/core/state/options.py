@@ -1,0 +1,20 @@
+"""Where the state is kept, and how much of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class StateOptions:
+    """In PostgreSQL if `url` is set, else in SQLite in `folder`.
+
+    A response is kept for `days` after its end. `max_bytes` bounds the texts of all that is kept.
+    """
+
+    folder: Path
+    url: str | None = None
+    days: int = 30
+    max_bytes: int = 4 * 1024**3
+    now: Callable[[], float] = time.time

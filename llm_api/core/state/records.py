@@ -1,0 +1,109 @@
+"""What the stores take and give: plain values. Bodies are JSON texts that no store interprets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, Literal, TypeAlias, TypeVar
+
+Item = TypeVar("Item")
+
+Unfinished: TypeAlias = Literal["queued", "in_progress"]
+Ended: TypeAlias = Literal["completed", "incomplete", "failed", "cancelled"]
+Status: TypeAlias = Unfinished | Ended
+
+UNFINISHED: Final[tuple[Unfinished, ...]] = ("queued", "in_progress")
+
+Order: TypeAlias = Literal["asc", "desc"]
+
+
+def bytes_of(*texts: str) -> int:
+    """How much room texts take as UTF-8. Pure."""
+    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredItem:
+    """An item of a response or of a conversation, as JSON."""
+
+    id: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event of a stream, as JSON. Numbers ascend within a response."""
+
+    sequence_number: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewResponse:
+    """A response that begins. It goes on from `previous_id`, or belongs to a conversation."""
+
+    id: str
+    created_at: float
+    body: str
+    input_items: Sequence[StoredItem] = ()
+    previous_id: str | None = None
+    conversation_id: str | None = None
+    is_background: bool = False
+    status: Unfinished = "in_progress"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a response ended: its last body, and the items that were made."""
+
+    status: Ended
+    body: str
+    output_items: Sequence[StoredItem] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """A look at a response. Times are in Unix seconds.
+
+    `body` is the last that was stored: that of the beginning while the response is not finished.
+    `is_lost`: the process that made it died, so the status is `failed`, and the body knows nothing
+    of it. `last_event` is the number of the last event that is stored; None where there are none,
+    or none any more: then its stream cannot be followed.
+    """
+
+    id: str
+    status: Status
+    body: str
+    created_at: float
+    ended_at: float | None
+    previous_id: str | None
+    conversation_id: str | None
+    is_background: bool
+    is_lost: bool
+    last_event: int | None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status not in UNFINISHED
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConversation:
+    """`metadata` is JSON."""
+
+    id: str
+    created_at: float
+    metadata: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """At most `limit` entries, from the one after that with the id `after`."""
+
+    limit: int = 20
+    order: Order = "desc"
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    entries: Sequence[Item]
+    has_more: bool

@@ -1,0 +1,130 @@
+"""What nobody asks for and has to be done: responses of dead processes end, old ones go.
+
+Each process does it, in small transactions; that two do the same at once harms nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.engine import Connection
+
+from llm_api.core.errors import LLMAPIError
+from llm_api.core.state.presence import Presence
+from llm_api.core.state.shared import SharedState
+from llm_api.core.state.tables import conversations, response_events, responses
+
+log = logging.getLogger(__name__)
+
+DEAD_SECONDS: Final = 2.0
+"""Between two looks for dead processes."""
+OLD_SECONDS: Final = 30.0
+"""Between two looks for what is too old, or too much."""
+EVENTS_KEPT_SECONDS: Final = 3600.0
+"""How long a stream can be taken up after its response has ended."""
+BATCH: Final = 200
+FULL_SHARE, ROOMY_SHARE = 0.9, 0.8
+"""Of the room: beyond the one, the oldest responses go until no more than the other is taken."""
+_DAY_SECONDS: Final = 86_400.0
+
+Change: TypeAlias = Callable[[Connection, Sequence[str]], None]
+"""What is done to the responses of these ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeper:
+    """`days` is how long a response is kept."""
+
+    shared: SharedState
+    presence: Presence
+    days: int
+
+    async def end_lost(self) -> int:
+        """Fail what dead processes were making. How many responses."""
+        making = select(responses.c.worker).where(responses.c.worker.is_not(None)).distinct()
+        workers = await self.shared.read(lambda on: set(on.execute(making).scalars()))
+        dead = await self.presence.dead(workers - {self.shared.worker})
+        if not dead:
+            return 0
+        lost = update(responses).where(responses.c.worker.in_(dead))
+        values = {"status": "failed", "is_lost": True, "ended_at": self.shared.now()}
+        change = lost.values(values | {"worker": None})
+        count = await self.shared.write(lambda on: on.execute(change).rowcount)
+        log.warning("%d responses failed: their process has died", count)
+        return count
+
+    async def forget_old(self) -> None:
+        """Delete the responses that are too old, and the events of those that ended long ago."""
+        now = self.shared.now()
+        await self._in_batches(_ended_before(now - self.days * _DAY_SECONDS), _delete)
+        streamed = _ended_before(now - EVENTS_KEPT_SECONDS).where(
+            responses.c.last_event.is_not(None)
+        )
+        await self._in_batches(streamed, _delete_events)
+
+    async def make_room(self) -> None:
+        """Measure what is stored; where there is hardly any room left, delete the oldest."""
+        room = self.shared.room
+        room.measured(await self.shared.read(stored_bytes))
+        if room.used <= FULL_SHARE * room.max_bytes:
+            return
+        oldest = select(responses.c.id).where(responses.c.ended_at.is_not(None))
+        oldest = oldest.order_by(responses.c.ended_at)
+        while room.used > ROOMY_SHARE * room.max_bytes:
+            if not await self._batch(oldest, _delete):
+                log.warning("the state is full, and there is no response left to delete")
+                return
+            room.measured(await self.shared.read(stored_bytes))
+
+    async def _in_batches(self, chosen: Select[str], change: Change) -> None:
+        """Others write in between."""
+        while await self._batch(chosen, change) == BATCH:
+            pass
+
+    async def _batch(self, chosen: Select[str], change: Change) -> int:
+        def work(on: Connection) -> int:
+            ids = on.execute(chosen.limit(BATCH)).scalars().all()
+            if ids:
+                change(on, ids)
+            return len(ids)
+
+        return await self.shared.write(work)
+
+    async def run(self) -> None:
+        """For ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_regularly(DEAD_SECONDS, self.end_lost))
+            group.create_task(_regularly(OLD_SECONDS, self.forget_old))
+            group.create_task(_regularly(OLD_SECONDS, self.make_room))
+
+
+async def _regularly(seconds: float, step: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await step()
+        except LLMAPIError as error:
+            log.warning("the state is not swept now: %s", error.message)
+
+
+def stored_bytes(on: Connection) -> int:
+    """The texts of all owners together."""
+    sizes = (func.coalesce(func.sum(table.c.size), 0) for table in (responses, conversations))
+    return sum(int(on.execute(select(size)).scalar_one()) for size in sizes)
+
+
+def _ended_before(moment: float) -> Select[str]:
+    return select(responses.c.id).where(responses.c.ended_at < moment)
+
+
+def _delete(on: Connection, ids: Sequence[str]) -> None:
+    on.execute(delete(responses).where(responses.c.id.in_(ids)))
+
+
+def _delete_events(on: Connection, ids: Sequence[str]) -> None:
+    """The row's size still counts them until it goes: they were the lesser part of it."""
+    on.execute(delete(response_events).where(response_events.c.response_id.in_(ids)))
+    on.execute(update(responses).where(responses.c.id.in_(ids)).values(last_event=None))

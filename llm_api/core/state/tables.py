@@ -1,0 +1,100 @@
+"""The tables, as the newest migration leaves them. `tests` compare the two.
+
+Every row of a caller has its owner, or hangs on a row that has one (its foreign key). `size` counts
+the bytes of all texts of a row and of what hangs on it.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+METADATA: Final = MetaData()
+
+workers: Final = Table(
+    "workers",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("seen_at", Float, nullable=False),
+)
+
+responses: Final = Table(
+    "responses",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("previous_id", Text),
+    Column("conversation_id", Text),
+    Column("conversation_length", Integer, nullable=False),  # when the response began
+    Column("is_background", Boolean, nullable=False),
+    Column("is_lost", Boolean, nullable=False),
+    Column("last_event", Integer),  # none where there are none, or none any more
+    Column("wants_cancel", Boolean, nullable=False),
+    Column("worker", Text),  # that makes it; none when it has ended
+    Column("size", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+)
+Index("responses_by_end", responses.c.ended_at, responses.c.size)
+_unfinished = text("worker IS NOT NULL")
+Index(
+    "responses_unfinished",
+    responses.c.worker,
+    responses.c.owner,
+    sqlite_where=_unfinished,
+    postgresql_where=_unfinished,
+)
+
+response_items: Final = Table(
+    "response_items",
+    METADATA,
+    Column("response_id", ForeignKey("responses.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("is_output", Boolean, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+response_events: Final = Table(
+    "response_events",
+    METADATA,
+    Column("response_id", ForeignKey("responses.id", ondelete="CASCADE"), primary_key=True),
+    Column("sequence_number", Integer, primary_key=True),
+    Column("body", Text, nullable=False),
+)
+
+conversations: Final = Table(
+    "conversations",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("length", Integer, nullable=False),  # the position of the next item
+    Column("size", BigInteger, nullable=False),
+    Column("metadata", Text, nullable=False),
+)
+Index("conversations_by_size", conversations.c.size)
+
+conversation_items: Final = Table(
+    "conversation_items",
+    METADATA,
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("conversation_id", "id", name="conversation_items_by_id"),
+)
