@@ -19,8 +19,8 @@ from llm_api.api.models.responses.output import (
     OutputMessage,
     OutputText,
     ReasoningOutput,
-    ReasoningText,
     SummaryText,
+    ThoughtText,
 )
 
 Events: TypeAlias = Iterator[wire.ResponseEvent]
@@ -145,7 +145,7 @@ class OpenThought:
         if self._is_summary:
             item.summary = [SummaryText(type="summary_text", text=text)]
         else:
-            item.content = [ReasoningText(type="reasoning_text", text=text)]
+            item.content = [ThoughtText(type="reasoning_text", text=text)]
         if self._sealed is not None:
             item.encrypted_content = self._sealed(text)
         return item

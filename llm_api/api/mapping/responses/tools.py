@@ -15,15 +15,15 @@ from llm_api.api.mapping.tools import OfferedTools
 from llm_api.api.models.responses.parameters import PromptParameters
 from llm_api.api.models.responses.tools import (
     HOSTED,
+    ChosenTool,
     CustomTool,
     FunctionTool,
     HostedTool,
     MCPTool,
+    NamedTool,
     NamespaceTool,
     ServerFunctionTool,
     Tool,
-    ToolReference,
-    ToolSelection,
     WireToolChoice,
 )
 from llm_api.core.errors import InvalidRequestError
@@ -186,13 +186,13 @@ class _Choosing:
             case "required":
                 self._check_any()
                 return ToolChoice("required", names, self.is_parallel)
-            case ToolSelection(type="allowed_tools"):
+            case ChosenTool(type="allowed_tools"):
                 return self._allowed(wanted)
-            case ToolSelection():
+            case ChosenTool():
                 name = self._named(wanted, "tool_choice")
                 return ToolChoice("required", frozenset({name}), is_parallel=False)
 
-    def _allowed(self, selection: ToolSelection) -> ToolChoice | None:
+    def _allowed(self, selection: ChosenTool) -> ToolChoice | None:
         mode: Literal["auto", "required"] = required(selection.mode, "tool_choice.mode")
         references = required(selection.tools, "tool_choice.tools")
         names = frozenset(
@@ -202,7 +202,7 @@ class _Choosing:
         )
         return ToolChoice(mode, names, self.is_parallel) if names else None
 
-    def _named(self, reference: ToolReference, path: str) -> str:
+    def _named(self, reference: NamedTool, path: str) -> str:
         """The model's name of a tool. Raises InvalidRequestError where it is not offered."""
         if reference.type in HOSTED:
             raise InvalidRequestError(

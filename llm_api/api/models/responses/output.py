@@ -40,7 +40,7 @@ class OutputMessage(AnswerModel):
     content: list[OutputText]
 
 
-class ReasoningText(AnswerModel):
+class ThoughtText(AnswerModel):
     type: Literal["reasoning_text"]
     text: str
 
@@ -57,7 +57,7 @@ class ReasoningOutput(AnswerModel):
     type: Literal["reasoning"]
     status: ItemStatus
     summary: list[SummaryText]
-    content: list[ReasoningText] = Field(
+    content: list[ThoughtText] = Field(
         default=[], description="Present where no summary is asked for."
     )
     encrypted_content: str = Field(default="", description="Present where `include` asks for it.")

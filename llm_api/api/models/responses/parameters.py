@@ -69,7 +69,7 @@ class ReasoningOptions(RequestModel):
     mode: str | None = Field(default=None, description="Only `standard`.")
 
 
-class StreamOptions(RequestModel):
+class ResponseStreamOptions(RequestModel):
     include_obfuscation: bool | None = Field(
         default=None, description="Padding of events. Only `false` is available."
     )
@@ -157,7 +157,9 @@ class CreateResponse(PromptParameters, SamplingParameters):
         default=None, ge=0, le=2**31 - 1, description="Calls that this server itself may make."
     )
     stream: bool | None = Field(default=None, description="Answer with server-sent events.")
-    stream_options: StreamOptions | None = Field(default=None, description="Only with `stream`.")
+    stream_options: ResponseStreamOptions | None = Field(
+        default=None, description="Only with `stream`."
+    )
     store: bool | None = Field(
         default=None, description="Keep the response, to be gone on from. Default `true`."
     )

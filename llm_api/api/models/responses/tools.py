@@ -162,7 +162,7 @@ Tool = Annotated[
 Tools = Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)]
 
 
-class ToolReference(RequestModel):
+class NamedTool(RequestModel):
     """A tool by its type and name; `function` is the nested shape."""
 
     model_config = ConfigDict(extra="allow")
@@ -171,28 +171,27 @@ class ToolReference(RequestModel):
     name: str | None = None
     namespace: str | None = None
     server_label: str | None = None
-    function: "ToolReference | None" = None
+    function: "NamedTool | None" = None
 
 
-class ToolSelection(ToolReference):
+class ChosenTool(NamedTool):
     """One tool, or a choice among some of them."""
 
     mode: Literal["auto", "required"] | None = None
     tools: (
-        Annotated[list[ToolReference], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
-        | None
+        Annotated[list[NamedTool], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)] | None
     ) = None
 
 
 def _word_or_object(value: Any) -> str | None:
     if isinstance(value, str):
         return "word"
-    return "object" if isinstance(value, dict | ToolSelection) else None
+    return "object" if isinstance(value, dict | ChosenTool) else None
 
 
 WireToolChoice: TypeAlias = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("word")]
-    | Annotated[ToolSelection, Tag("object")],
+    | Annotated[ChosenTool, Tag("object")],
     Discriminator(
         _word_or_object,
         custom_error_type="invalid_type",
