@@ -432,6 +432,7 @@ async def test_failed_pass_fails_its_batch_alone(
     assert (await complete(gpt2, ask("The"))).text == expected
 
 
+@pytest.mark.usefixtures("slow_steps")
 async def test_closed_backend_ends_its_answers(gpt2_folder: Path) -> None:
     async with open_backend(cpu(gpt2_folder)) as backend:
         events = backend.generate(endless("The"))
