@@ -125,6 +125,15 @@ def read_events(on: Connection, id: str, after: int, limit: int) -> Sequence[Sto
     return [StoredEvent(*row) for row in rows]
 
 
+def read_items(on: Connection, owner: str, ids: Sequence[str]) -> Mapping[str, StoredItem]:
+    query = (
+        select(_items.c.id, _items.c.body)
+        .join(_responses, _responses.c.id == _items.c.response_id)
+        .where(_items.c.id.in_(ids), _responses.c.owner == owner)
+    )
+    return {row.id: StoredItem(row.id, row.body) for row in on.execute(query)}
+
+
 def read_history(on: Connection, owner: str, id: str) -> Sequence[StoredItem]:
     """As `Responses.history`."""
     turns = _chain(on, owner, id)

@@ -188,6 +188,10 @@ class Responses:
         """
         return await self._shared.read(lambda on: rows.read_history(on, self.owner, id))
 
+    async def find_items(self, ids: Sequence[str]) -> Mapping[str, StoredItem]:
+        """Items of any of the responses by their ids; those that are not there are left out."""
+        return await self._shared.read(lambda on: rows.read_items(on, self.owner, ids))
+
     async def follow(self, id: str, after: int = -1) -> AsyncGenerator[Sequence[StoredEvent], None]:
         """All events after that number, as they are stored, in order; until the response has ended.
 

@@ -68,6 +68,7 @@ response_items: Final = Table(
     Column("id", Text, nullable=False),
     Column("body", Text, nullable=False),
 )
+Index("response_items_by_id", response_items.c.id)
 
 response_events: Final = Table(
     "response_events",

@@ -29,6 +29,16 @@ async def test_saved_response_is_read_as_it_ended(own: OwnedState) -> None:
     assert ids(await own.responses.history("resp_1")) == ["in", "out"]
 
 
+async def test_items_are_found_by_their_ids_and_by_their_owner_alone(
+    own: OwnedState, state: State
+) -> None:
+    await own.responses.save(response("resp_1", "in"), outcome("out"))
+    found = await own.responses.find_items(["out", "in", "none"])
+    assert sorted(found) == ["in", "out"]
+    assert found["out"].body == '{"id": "out"}'
+    assert await (await state.of("bob")).responses.find_items(["out"]) == {}
+
+
 async def test_response_is_in_progress_until_it_is_finished(own: OwnedState) -> None:
     await own.responses.begin(response("resp_1", "in"))
     begun = await own.responses.get("resp_1")

@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
     )
+    op.create_index("response_items_by_id", "response_items", ["id"])
     op.create_table(
         "response_events",
         _parent("response_id", "responses.id"),
