@@ -75,7 +75,7 @@ def _app(
         async with (
             tracer or nullcontext(),
             aclosing(access.limiter),
-            open_services(planned) as services,
+            open_services(planned, access) as services,
         ):
             set_services(app, services)
             allow_descriptors(settings.max_connections)

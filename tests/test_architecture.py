@@ -35,8 +35,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.core": {
         "function_loop": "functions llm",
         "access": "embeddings errors llm utils",
+        "rag": "embeddings errors llm state utils",
         "state": "errors",
-        "rag": "embeddings errors llm utils",
         "embeddings": "errors llm upstream utils",
         "llm": "errors upstream utils",
         "functions": "errors utils",
@@ -61,10 +61,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "types": "",
     },
     "llm_api.assembly": {
-        "services": "embedders functions models plan retrieval",
+        "services": "embedders functions models plan retrieval state",
         "plan": "functions local_models",
         "models": "local_models",
         "retrieval": "",
+        "state": "",
         "local_models": "",
         "functions": "",
         "entrance": "",
@@ -185,7 +186,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "embed_documents": "prepare reports vector_store",
         "retrieve": "filters reports rerank vector_store",
         "prepare": "identity metadata reports types vector_store",
-        "jobs": "reports",
+        "job_runner": "files jobs reports retrieval types",
+        "jobs": "files reports types",
         "files": "loaders reports types",
         "stores": "bm25 filters metadata types vector_store",
         "reports": "vector_store",
@@ -263,7 +265,30 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.config.sections": {
         "server retrieval models gateway functions embeddings access": "field_types",
-        "field_types": "",
+        "field_types state": "",
+    },
+    "llm_api.core.state": {
+        "state": "job_queue opened options",
+        "opened": "conversations database job_queue jobs news options postgresql presence"
+        " responses room schema shared sqlite sweep",
+        "sweep": "job_queue presence shared tables",
+        "responses": "conversation_rows database news pages records response_rows shared tables",
+        "response_rows": "conversation_rows records tables",
+        "conversations": "conversation_rows pages records shared tables",
+        "conversation_rows": "records tables",
+        "job_queue": "jobs records shared tables",
+        "jobs": "records shared tables",
+        "shared": "database news room",
+        "presence": "database tables",
+        "postgresql sqlite": "database",
+        "pages": "records",
+        "database migrations news options records room schema tables": "",
+    },
+    "llm_api.core.state.migrations": {
+        "env versions": "",
+    },
+    "llm_api.core.state.migrations.versions": {
+        "r0001_responses r0002_jobs": "",
     },
     "llm_api.core.functions.builtin": {
         "dates time_zones weather": "",
@@ -492,8 +517,11 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "conversation_rows",
             "conversations",
             "database",
+            "job_queue",
+            "jobs",
             "migrations",
             "migrations.versions.r0001_responses",
+            "migrations.versions.r0002_jobs",
             "pages",
             "postgresql",
             "presence",
@@ -507,7 +535,12 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "alembic": frozenset(
         f"llm_api.core.state.{name}"
-        for name in ("migrations.env", "migrations.versions.r0001_responses", "schema")
+        for name in (
+            "migrations.env",
+            "migrations.versions.r0001_responses",
+            "migrations.versions.r0002_jobs",
+            "schema",
+        )
     ),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
     "docstring_parser": frozenset({"llm_api.core.functions.spec"}),

@@ -207,13 +207,18 @@ class CallerServices:
         return KeyedEmbedders(self._services.embedders, self.caller)
 
     @property
+    def owner(self) -> str:
+        """Whose is what this caller stores: its key's identity."""
+        return self.caller.key.name
+
+    @property
     def keeps_responses(self) -> bool:
         """Whether a response may be stored, or be made in the background."""
         return self._services.state.keeps_responses
 
     async def state(self) -> "OwnedState":
         """What this caller has stored. Raises StateUnavailableError, StateError."""
-        return await self._services.state.of(self.caller.key.name)
+        return await self._services.state.of(self.owner)
 
     def retrieval(self) -> Retrieval:
         """The documents. Raises ModelNotFoundError on a server that cannot keep any."""

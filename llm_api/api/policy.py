@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, TypeAlias
 
+from llm_api.core.access.caller import Caller
 from llm_api.core.access.counters import MemoryCounters
 from llm_api.core.access.keys import ApiKey, Keyring, Limits, Scope
 from llm_api.core.access.limiter import Limiter
+from llm_api.core.errors import PermissionDeniedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,18 @@ class Access:
     max_upload_bytes: int = DEFAULT_UPLOAD_BYTES
     root_path: str = ""
     trusted_proxies: tuple[Network, ...] = LOOPBACK_NETWORKS
+
+    def caller(self, name: str) -> Caller:
+        """Who asked for work that goes on without a request, by the identity of its key.
+
+        Raises PermissionDeniedError where there is no such key (any more).
+        """
+        if self.keyring is None and name == "":
+            return Caller(ApiKey(name="", digest="", limits=self.open_limits), self.limiter)
+        key = None if self.keyring is None else self.keyring.named(name)
+        if key is None:
+            raise PermissionDeniedError("The API key that asked for this is gone.")
+        return Caller(key, self.limiter)
 
     def identify(self, secrets: Iterable[str]) -> ApiKey | None:
         """The key that all secrets are; without a `keyring`, a key without a name; else None.

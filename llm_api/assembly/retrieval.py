@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from llm_api.core.rag.rerank import CrossEncoderReranker, Reranker
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.retrieve import Retriever
 from llm_api.core.rag.vector_store import VectorStore
+from llm_api.core.state.state import State
 
 log = logging.getLogger(__name__)
 
@@ -45,19 +46,20 @@ class VectorStoreOptions:
 
 
 @asynccontextmanager
-async def open_retrieval(settings: Settings, embedder: Embedder) -> AsyncGenerator[Retrieval, None]:
-    """Jobs end first, then the store closes; the caller closes the embedder."""
+async def open_retrieval(
+    settings: Settings, embedder: Embedder, state: State
+) -> AsyncGenerator[Retrieval, None]:
+    """The caller closes the embedder, and the state that jobs are kept in."""
     async with (
         open_vector_store(vector_store_options(settings)) as store,
         FileLoader() as loader,
-        aclosing(IngestJobs()) as jobs,
         _open_reranker(settings) as reranker,
     ):
         yield Retrieval(
             store=store,
             embedder=embedder,
             loader=loader,
-            jobs=jobs,
+            jobs=IngestJobs(state),
             retriever=Retriever(store, embedder, reranker, settings.rag_score_threshold),
             chunks=ChunkSettings(settings.rag_chunk_tokens, settings.rag_chunk_overlap),
             top_k=settings.rag_top_k,

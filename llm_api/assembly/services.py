@@ -9,19 +9,23 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from llm_api.api.policy import Access
 from llm_api.assembly.embedders import embedder_kind, find_embedders
 from llm_api.assembly.functions import open_functions
 from llm_api.assembly.models import open_models, open_response_cache
 from llm_api.assembly.plan import Plan
 from llm_api.assembly.retrieval import has_own_store, open_retrieval
+from llm_api.assembly.state import new_state
 from llm_api.config.settings import Settings
+from llm_api.core.access.metered import MeteredEmbedder
+from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.residency.model_registry import ModelRegistry
 from llm_api.core.llm.types import JSON
+from llm_api.core.rag.job_runner import running_jobs
 from llm_api.core.rag.retrieval import Retrieval
-from llm_api.core.state.options import StateOptions
 from llm_api.core.state.state import State
 from llm_api.core.utils.jsonl_log import JSONLLog
 from llm_api.core.utils.rotating_file import RotatingFile
@@ -56,8 +60,10 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(planned: Plan) -> AsyncGenerator[Services, None]:
+async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Services, None]:
     """Everything, closed in reverse on exit. Logs which functions could not be loaded.
+
+    `access` says what the keys may whose work goes on in the background.
 
     Raises what `Plan.find_files` raises.
     """
@@ -66,11 +72,11 @@ async def open_services(planned: Plan) -> AsyncGenerator[Services, None]:
     async with (
         aclosing(open_request_log(settings)) as request_log,
         aclosing(ComputeThread()) as compute,
-        aclosing(State(state_options(settings))) as state,
+        aclosing(new_state(settings)) as state,
         open_response_cache(settings) as wrap,
         open_models(planned.models, files, compute, wrap) as models,
         open_embedders(settings, compute) as embedders,
-        _open_retrieval(settings, embedders) as retrieval,
+        _open_retrieval(settings, embedders, state, access) as retrieval,
         open_functions(planned.functions) as functions,
     ):
         for problem in functions.catalog.problems():
@@ -88,17 +94,6 @@ async def open_services(planned: Plan) -> AsyncGenerator[Services, None]:
             started_at=time.time(),
             compute=compute,
         )
-
-
-def state_options(settings: Settings) -> StateOptions:
-    """Where the settings keep what outlives a request."""
-    url = settings.database_url
-    return StateOptions(
-        folder=settings.data_dir / "state",
-        url=None if url is None else url.get_secret_value(),
-        days=settings.responses_days,
-        max_bytes=settings.state_max_bytes,
-    )
 
 
 def open_request_log(settings: Settings) -> JSONLLog:
@@ -124,10 +119,20 @@ async def open_embedders(
 
 @asynccontextmanager
 async def _open_retrieval(
-    settings: Settings, embedders: EmbedderRegistry
+    settings: Settings, embedders: EmbedderRegistry, state: State, access: Access
 ) -> AsyncGenerator[Retrieval | None, None]:
     if not embedders.cards() or (settings.workers > 1 and has_own_store(settings)):
         yield None
         return
-    async with open_retrieval(settings, embedders.default()) as retrieval:
+    embedder = embedders.default()
+
+    def embedder_of(owner: str) -> Embedder:
+        caller = access.caller(owner)
+        caller.require("rag")
+        return MeteredEmbedder(embedder, caller)
+
+    async with (
+        open_retrieval(settings, embedder, state) as retrieval,
+        running_jobs(state, retrieval, embedder_of),
+    ):
         yield retrieval

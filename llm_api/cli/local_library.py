@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from llm_api.assembly.retrieval import open_retrieval
 from llm_api.assembly.services import open_embedders
+from llm_api.assembly.state import new_state
 from llm_api.cli.files import ROOT_FIELD, FoundFile, StoredFile
 from llm_api.config.settings import Settings
 from llm_api.core.errors import CollectionNotFoundError
@@ -49,7 +50,8 @@ async def local_retrieval(settings: Settings) -> AsyncGenerator[Retrieval, None]
     async with (
         aclosing(ComputeThread()) as compute,
         open_embedders(settings, compute) as embedders,
-        open_retrieval(settings, embedders.default()) as retrieval,
+        aclosing(new_state(settings)) as state,
+        open_retrieval(settings, embedders.default(), state) as retrieval,
     ):
         yield retrieval
 

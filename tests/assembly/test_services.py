@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from llm_api.api.policy import Access
 from llm_api.assembly.local_models import find_models
 from llm_api.assembly.plan import plan
 from llm_api.assembly.services import open_services
@@ -87,7 +88,7 @@ async def test_functions_are_there_and_what_could_not_be_loaded_is_logged(
     write_gguf(tmp_path / "m.gguf")
     text = "models: {a: {path: m.gguf}}"
     settings = settings_with(tmp_path, text, functions_dir=tmp_path)
-    async with open_services(plan(settings)) as services:
+    async with open_services(plan(settings), Access()) as services:
         names = {function.spec.name for function in services.functions.catalog.functions()}
     assert {"get_weather", "get_weekday"} <= names
     assert "functions: broken.py: ZeroDivisionError: division by zero" in caplog.messages
@@ -96,7 +97,7 @@ async def test_functions_are_there_and_what_could_not_be_loaded_is_logged(
 async def test_services_are_ready_once_the_startup_models_are_loaded(tmp_path: Path) -> None:
     text = "models: {a: {default: true, load: startup, parallel: 1, context_length: 64}}"
     settings = settings_with(tmp_path, text)
-    async with open_services(plan(settings)) as services:
+    async with open_services(plan(settings), Access()) as services:
         readiness = [services.is_ready]
         await services.models.load_startup_models()
         readiness.append(services.is_ready)
@@ -113,7 +114,7 @@ async def test_every_model_answers_from_the_cache_that_the_settings_ask_for(
         TextPrompt("Hi"), 5, Sampling(temperature=0), context=RequestContext(may_be_cached=True)
     )
     uses = []
-    async with open_services(plan(settings)) as services:
+    async with open_services(plan(settings), Access()) as services:
         for name in "aba":
             events = [one async for one in services.models.resolve(name).generate(request)]
             assert isinstance(events[0], Started)

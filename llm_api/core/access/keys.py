@@ -85,6 +85,11 @@ class Keyring:
                 return key
         return None
 
+    def named(self, name: str) -> ApiKey | None:
+        """The key of this identity, as it is now."""
+        keys = (*self._fixed, *self._load())
+        return next((key for key in keys if key.name == name), None)
+
 
 def _buckets(keys: Sequence[ApiKey]) -> Mapping[str, list[ApiKey]]:
     """Keys by the first digits of their hash, which nobody can choose who does not know it."""

@@ -13,6 +13,7 @@ ingest: all that was reported is stored, and the same ingest again goes on from 
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from typing import TypeVar
 
 from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.errors import InvalidRequestError
@@ -23,6 +24,8 @@ from llm_api.core.rag.types import Document
 from llm_api.core.rag.vector_store import NewDocument, VectorStore
 from llm_api.core.utils.distribution import Distribution
 from llm_api.core.utils.long_work import to_the_end
+
+Item = TypeVar("Item")
 
 WINDOWS = 4
 WINDOW_DOCUMENTS = 256
@@ -77,10 +80,10 @@ class Ingester:
         await preparation.report_repeated()
 
 
-async def each(documents: Iterable[Document]) -> AsyncGenerator[Document, None]:
-    """Documents that are all there already, as an ingest takes them."""
-    for document in documents:
-        yield document
+async def each(there: Iterable[Item]) -> AsyncGenerator[Item, None]:
+    """What is there already, documents foremost, as an ingest takes it."""
+    for one in there:
+        yield one
 
 
 async def _windows(documents: AsyncIterable[Document]) -> AsyncGenerator[list[Document], None]:

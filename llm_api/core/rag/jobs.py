@@ -1,32 +1,34 @@
-"""Large ingests, one after the other, in the background: the request that starts one is answered.
+"""Large ingests in the background: kept in the state, where any process answers for them.
 
 queued ──► running ──► done        every document was tried, some may have failed
-│          ├──────► failed      the store or the model gave out
-└──────────┴──────► cancelled   what was stored until then stays
+│ ▲        │ │  └────► failed      the store or the model gave out
+│ └────────┘ └───────► cancelled   what was stored until then stays
+└──────────────────────► cancelled
+
+A job that was running when its process ended is queued again, and goes on with what is left.
 """
 
 import asyncio
-import logging
+import json
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Literal, TypeAlias
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
 from uuid import uuid4
 
-from llm_api.core.errors import JobNotFoundError, LLMAPIError, OverloadedError, UnavailableError
-from llm_api.core.rag.reports import DocumentOutcome, Report
+from llm_api.core.rag.files import FileToIngest
+from llm_api.core.rag.reports import DocumentOutcome
+from llm_api.core.rag.types import Document
+from llm_api.core.state.records import JobInput, JobState, NewJob, StoredJob
+from llm_api.core.state.state import State
 
-log = logging.getLogger(__name__)
+KIND: Final = "ingest"
+MAX_WAITING: Final = 16
+CANCEL_SECONDS: Final = 10.0
+"""How long `cancel` waits for the process that runs the job."""
+_LOOK_SECONDS: Final = 0.05
 
-CLOSE_SECONDS = 2.0
-"""How long a write under way may take at the end: the store, closed next, ends it then."""
-
-Work: TypeAlias = Callable[[Report], Coroutine[Any, Any, None]]
-"""The ingest itself. It reports each document, and raises where it cannot go on."""
-
-EndState: TypeAlias = Literal["done", "failed", "cancelled"]
-JobState: TypeAlias = Literal["queued", "running"] | EndState
+Source: TypeAlias = Literal["texts", "files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,165 +46,123 @@ class Job:
     created_at: float
     state: JobState = "queued"
     done: int = 0
-    failures: dict[str, str] = field(default_factory=dict)
-    warnings: dict[str, Sequence[str]] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+    warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
     error: str = ""
     started_at: float | None = None
     ended_at: float | None = None
 
-    @property
-    def has_ended(self) -> bool:
-        return self.state not in ("queued", "running")
-
-
-class JobList:
-    """The jobs that are known: at most `waiting` of them queued, and `kept` that have ended."""
-
-    def __init__(self, waiting: int, kept: int) -> None:
-        self._waiting = waiting
-        self._kept = kept
-        self._jobs: dict[str, Job] = {}
-        self._seconds_per_job = 60.0  # until one has ended
-
-    def add(self, job: Job) -> None:
-        """Raises OverloadedError where too many wait already."""
-        queued = sum(one.state == "queued" for one in self._jobs.values())
-        if queued >= self._waiting:
-            raise OverloadedError(
-                f"{queued} ingests wait already; try again later.",
-                retry_after_seconds=self._seconds_per_job,
-            )
-        self._jobs[job.id] = job
-
-    def get(self, job_id: str) -> Job | None:
-        """None for one that nobody made, or that ended long ago."""
-        return self._jobs.get(job_id)
-
-    def all(self) -> list[Job]:
-        """The newest first."""
-        return list(reversed(self._jobs.values()))
-
-    def next_queued(self) -> Job | None:
-        """The one that has waited longest."""
-        return next((job for job in self._jobs.values() if job.state == "queued"), None)
-
-    def start(self, job_id: str, now: float) -> None:
-        self._jobs[job_id] = replace(self._jobs[job_id], state="running", started_at=now)
-
-    def note(self, job_id: str, outcome: DocumentOutcome) -> None:
-        """One more of the job's documents is through."""
-        job = self._jobs[job_id]
-        self._jobs[job_id] = replace(job, done=job.done + 1)
-        if outcome.what == "failed":
-            job.failures[outcome.document_id] = outcome.reason
-        if outcome.warnings:
-            job.warnings[outcome.document_id] = outcome.warnings
-
-    def end(self, job_id: str, state: EndState, now: float, error: str = "") -> None:
-        """Forgets the oldest beyond `kept`. Does nothing where there is no job that could end."""
-        job = self._jobs.get(job_id)
-        if job is None or job.has_ended:
-            return
-        self._jobs[job_id] = replace(job, state=state, ended_at=now, error=error)
-        if job.started_at is not None:
-            self._seconds_per_job = max(1.0, now - job.started_at)
-        ended = [one for one in self._jobs.values() if one.has_ended]
-        ended.sort(key=lambda one: one.ended_at or 0.0)
-        for old in ended[: -self._kept]:
-            del self._jobs[old.id]
-
 
 class IngestJobs:
-    """Runs jobs. One at a time: a second would only make both slower. Open it on an event loop."""
+    """What callers do with jobs: `owner` is the identity of a key, and sees its own alone."""
 
     def __init__(
         self,
-        waiting: int = 16,
-        kept: int = 100,
+        state: State,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: f"job_{uuid4().hex}",
     ) -> None:
-        self._jobs = JobList(waiting, kept)
+        self._state = state
         self._clock = clock
         self._new_id = new_id
-        self._work: dict[str, Work] = {}
-        self._has_work = asyncio.Event()
-        self._running: tuple[str, asyncio.Task[None]] | None = None
-        self._is_closed = False
-        self._worker = asyncio.create_task(self._run(), name="ingest-jobs")
 
-    def create(self, collection: str, total: int, work: Work) -> Job:
-        """Queue an ingest of `total` documents. Raises OverloadedError, or UnavailableError."""
-        if self._is_closed:
-            raise UnavailableError("The server is stopping.")
-        job = Job(self._new_id(), collection, total, self._clock())
-        self._jobs.add(job)
-        self._work[job.id] = work
-        self._has_work.set()
-        return job
+    async def create(
+        self, owner: str, collection: str, source: Source, inputs: AsyncIterable[JobInput]
+    ) -> Job:
+        """Queue an ingest. Once this has returned it is carried out, whatever process ends.
 
-    def get(self, job_id: str) -> Job:
-        """Raises JobNotFoundError for one that nobody made, or that ended long ago."""
-        if (job := self._jobs.get(job_id)) is None:
-            raise JobNotFoundError(
-                f"There is no job {job_id!r}; those that ended long ago are forgotten.",
-                param="job_id",
-            )
-        return job
+        Raises OverloadedError, StateFullError, StateUnavailableError, and what `inputs` does.
+        """
+        details = json.dumps({"collection": collection, "source": source})
+        new = NewJob(self._new_id(), KIND, details, self._clock())
+        stored = await (await self._state.of(owner)).jobs.submit(new, inputs, MAX_WAITING)
+        return _to_job(stored, ())
 
-    def all(self) -> list[Job]:
+    async def get(self, owner: str, job_id: str) -> Job:
+        """Raises JobNotFoundError for one that this owner did not make, or that ended long ago."""
+        own = await self._state.of(owner)
+        stored = await own.jobs.get(job_id)
+        return _to_job(stored, (await own.jobs.remarks([job_id])).get(job_id, ()))
+
+    async def all(self, owner: str) -> list[Job]:
         """The newest first."""
-        return self._jobs.all()
+        own = await self._state.of(owner)
+        stored = await own.jobs.latest(KIND)
+        remarks = await own.jobs.remarks([job.id for job in stored])
+        return [_to_job(job, remarks.get(job.id, ())) for job in stored]
 
-    async def cancel(self, job_id: str) -> None:
-        """End a job, if it has not; returns when nothing is written any more."""
-        if self._running is not None and self._running[0] == job_id:
-            task = self._running[1]
-            task.cancel()
-            await asyncio.wait([task])
-        self._end(job_id, "cancelled")
+    async def cancel(self, owner: str, job_id: str) -> Job:
+        """End a job, if it has not; returns when nothing is written any more, or after a while.
 
-    async def aclose(self) -> None:
-        """Cancel all jobs. Idempotent."""
-        self._is_closed = True
-        self._has_work.set()
-        for job in self._jobs.all():
-            if job.state == "queued":
-                await self.cancel(job.id)
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                if self._running is not None:
-                    await self.cancel(self._running[0])
-                await self._worker
-        except TimeoutError:
-            log.warning("a write did not end in time: it is left to the store")
+        Raises JobNotFoundError.
+        """
+        own = await self._state.of(owner)
+        stored = await own.jobs.request_cancel(job_id)
+        looks = int(CANCEL_SECONDS / _LOOK_SECONDS)
+        while not stored.has_ended and (looks := looks - 1):
+            await asyncio.sleep(_LOOK_SECONDS)
+            stored = await own.jobs.get(job_id)
+        return await self.get(owner, job_id)
 
-    async def _run(self) -> None:
-        while not self._is_closed:
-            if (job := self._jobs.next_queued()) is None:
-                self._has_work.clear()
-                await self._has_work.wait()
-                continue
-            self._jobs.start(job.id, self._clock())
-            report = partial(self._jobs.note, job.id)
-            task = asyncio.create_task(self._work[job.id](report), name=job.id)
-            self._running = job.id, task
-            await asyncio.wait([task])
-            self._running = None
-            self._settle(job, task)
 
-    def _settle(self, job: Job, task: "asyncio.Task[None]") -> None:
-        if task.cancelled():
-            self._end(job.id, "cancelled")
-        elif (error := task.exception()) is None:
-            self._end(job.id, "done")
-        elif isinstance(error, LLMAPIError):
-            self._end(job.id, "failed", " ".join(error.message.split()))
-        else:
-            log.error("%s failed", job.id, exc_info=error)
-            self._end(job.id, "failed", "An internal error; the log says more.")
+@dataclass(frozen=True, slots=True)
+class JobDetails:
+    """What an ingest does with its inputs."""
 
-    def _end(self, job_id: str, state: EndState, error: str = "") -> None:
-        """The work is dropped with its documents."""
-        self._work.pop(job_id, None)
-        self._jobs.end(job_id, state, self._clock(), error)
+    collection: str
+    source: Source
+
+
+def details_of(job: StoredJob) -> JobDetails:
+    return JobDetails(**json.loads(job.details))
+
+
+def remark_on(outcome: DocumentOutcome) -> str | None:
+    """What is worth keeping of what became of a document, as JSON. Pure."""
+    if outcome.what != "failed" and not outcome.warnings:
+        return None
+    reason = outcome.reason if outcome.what == "failed" else None
+    return json.dumps({"reason": reason, "warnings": outcome.warnings})
+
+
+def text_input(document: Document) -> JobInput:
+    """A document that a job stores. Its sections are not kept: texts have none. Pure."""
+    details = {"title": document.title, "metadata": document.metadata}
+    return JobInput(
+        document.id, json.dumps(details), document.text.encode("utf-8", "surrogatepass")
+    )
+
+
+def to_document(id: str, details: str, body: bytes) -> Document:
+    """What `text_input` was made of. Pure."""
+    given = json.loads(details)
+    text = body.decode("utf-8", "surrogatepass")
+    return Document(id, text, given["title"], given["metadata"])
+
+
+async def file_input(file: FileToIngest) -> JobInput:
+    details = {"metadata": file.metadata, "charset": file.charset}
+    return JobInput(file.id, json.dumps(details), await file.read())
+
+
+def to_file(id: str, details: str, read: Callable[[], Awaitable[bytes]]) -> FileToIngest:
+    """What `file_input` was made of. Pure."""
+    given = json.loads(details)
+    return FileToIngest(id, read, given["metadata"], given["charset"])
+
+
+def _to_job(stored: StoredJob, remarks: Sequence[tuple[str, str]]) -> Job:
+    found = [(document_id, json.loads(remark)) for document_id, remark in remarks]
+    return Job(
+        stored.id,
+        details_of(stored).collection,
+        stored.total,
+        stored.created_at,
+        stored.state,
+        stored.done,
+        {document_id: one["reason"] for document_id, one in found if one["reason"] is not None},
+        {document_id: one["warnings"] for document_id, one in found if one["warnings"]},
+        stored.error,
+        stored.started_at,
+        stored.ended_at,
+    )

@@ -21,7 +21,7 @@ LONGEST_POLL_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ResponseProgress:
     """What can change in a response that is being made."""
 
     status: str
@@ -31,10 +31,10 @@ class Standing:
 
 @dataclass(eq=False, slots=True)
 class Listener:
-    """Somebody who waits for news of one response. `standing` is what was seen last."""
+    """Somebody who waits for news of one response. `progress` is what was seen last."""
 
     id: str
-    standing: Standing | None = None
+    progress: ResponseProgress | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def tell(self) -> None:
@@ -46,7 +46,7 @@ class Listener:
         self._changed.clear()
 
 
-Look = Callable[[Set[str]], Awaitable[Mapping[str, Standing]]]
+Look = Callable[[Set[str]], Awaitable[Mapping[str, ResponseProgress]]]
 """Reads how these responses stand; those that are gone are absent."""
 
 
@@ -96,9 +96,9 @@ class News:
             seconds = POLL_SECONDS
             self._spread(found)
 
-    def _spread(self, found: Mapping[str, Standing]) -> None:
+    def _spread(self, found: Mapping[str, ResponseProgress]) -> None:
         for id, listeners in self._listeners.items():
             for listener in listeners:
-                if listener.standing != found.get(id):
-                    listener.standing = found.get(id)
+                if listener.progress != found.get(id):
+                    listener.progress = found.get(id)
                     listener.tell()

@@ -1,17 +1,18 @@
 """The state, opened: the database with its newest tables, who is alive, what is swept."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from uuid import uuid4
 
 from llm_api.core.state.conversations import Conversations
 from llm_api.core.state.database import Database
+from llm_api.core.state.job_queue import JobQueue
+from llm_api.core.state.jobs import Jobs
 from llm_api.core.state.news import News
 from llm_api.core.state.options import StateOptions
-from llm_api.core.state.presence import LockedFile, Presence, sign_in
+from llm_api.core.state.presence import Liveness, LockedFile, sign_in
 from llm_api.core.state.responses import Responses, look
 from llm_api.core.state.room import Room
 from llm_api.core.state.schema import upgrade
@@ -26,13 +27,28 @@ class OwnedState:
 
     responses: Responses
     conversations: Conversations
+    jobs: Jobs
+
+
+@dataclass(frozen=True, slots=True)
+class OpenState:
+    """The way to the state of each owner, and to the work that waits for a process."""
+
+    _shared: SharedState
+
+    def of(self, owner: str) -> OwnedState:
+        shared = self._shared
+        return OwnedState(
+            Responses(shared, owner), Conversations(shared, owner), Jobs(shared, owner)
+        )
+
+    def queue(self, kind: str) -> JobQueue:
+        return JobQueue(self._shared, kind)
 
 
 @asynccontextmanager
-async def open_state(
-    options: StateOptions,
-) -> AsyncGenerator[Callable[[str], OwnedState], None]:
-    """What finds an owner's state. It is swept once before anybody reads it, then regularly.
+async def open_state(options: StateOptions) -> AsyncGenerator[OpenState, None]:
+    """The state, swept once before anybody reads it, then regularly.
 
     Raises StateUnavailableError, StateError.
     """
@@ -48,22 +64,17 @@ async def open_state(
         await sweeper.make_room()
         sweeping = asyncio.create_task(sweeper.run(), name="state-sweep")
         try:
-            yield partial(_owned, shared)
+            yield OpenState(shared)
         finally:
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
-
-
-def _owned(shared: SharedState, owner: str) -> OwnedState:
-    return OwnedState(Responses(shared, owner), Conversations(shared, owner))
 
 
 @asynccontextmanager
 async def _open_database(options: StateOptions) -> AsyncGenerator[Database, None]:
     database: Database
     if options.url is None:
-        file = options.folder / "state.sqlite3"
-        database = await asyncio.to_thread(open_sqlite, file, upgrade)
+        database = await asyncio.to_thread(open_sqlite, options.file, upgrade)
     else:
         from llm_api.core.state.postgresql import open_postgresql  # noqa: PLC0415
 
@@ -75,8 +86,8 @@ async def _open_database(options: StateOptions) -> AsyncGenerator[Database, None
 @asynccontextmanager
 async def _present(
     options: StateOptions, database: Database, worker: str
-) -> AsyncGenerator[Presence, None]:
-    presence: Presence
+) -> AsyncGenerator[Liveness, None]:
+    presence: Liveness
     if options.url is None:
         presence = await asyncio.to_thread(LockedFile, options.folder / "workers", worker)
     else:

@@ -18,3 +18,8 @@ class StateOptions:
     days: int = 30
     max_bytes: int = 4 * 1024**3
     now: Callable[[], float] = time.time
+
+    @property
+    def file(self) -> Path:
+        """The file of SQLite."""
+        return self.folder / "state.sqlite3"

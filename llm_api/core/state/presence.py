@@ -30,7 +30,7 @@ DEAD_AFTER_SECONDS: Final = 15.0
 FORGOTTEN_AFTER_SECONDS: Final = 3600.0
 
 
-class Presence(Protocol):
+class Liveness(Protocol):
     async def dead(self, ids: Set[str]) -> Set[str]:
         """Those that are dead, out of the ids of other processes."""
         ...

@@ -51,12 +51,15 @@ class NewResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ResponseEnd:
     """How a response ended: its last body, and the items that were made."""
 
     status: Ended
     body: str
     output_items: Sequence[StoredItem] = ()
+
+
+Outcome = ResponseEnd  # while callers still say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +110,63 @@ class PageRequest:
 class Page(Generic[Item]):
     entries: Sequence[Item]
     has_more: bool
+
+
+JobEnd: TypeAlias = Literal["done", "failed", "cancelled"]
+JobState: TypeAlias = Literal["queued", "running"] | JobEnd
+
+
+@dataclass(frozen=True, slots=True)
+class JobInput:
+    """A piece of what a job works on. `details` is JSON; nobody here interprets either."""
+
+    id: str
+    details: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingInput:
+    """An input that is not done, without its body."""
+
+    position: int
+    id: str
+    details: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoneInput:
+    """What became of an input. `remark` is JSON that is worth keeping, if there is any."""
+
+    position: int
+    remark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """`kind` says who can run it, `details`, in JSON, what it is to do with its inputs."""
+
+    id: str
+    kind: str
+    details: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A look at a job. `done` of its `total` inputs are. `error` is why all of it failed."""
+
+    id: str
+    owner: str
+    details: str
+    state: JobState
+    total: int
+    done: int
+    error: str
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state not in ("queued", "running")

@@ -19,13 +19,13 @@ from llm_api.core.state import response_rows as rows
 from llm_api.core.state import tables
 from llm_api.core.state.conversation_rows import append
 from llm_api.core.state.database import Work
-from llm_api.core.state.news import Standing
+from llm_api.core.state.news import ResponseProgress
 from llm_api.core.state.pages import page_of
 from llm_api.core.state.records import (
     NewResponse,
-    Outcome,
     Page,
     PageRequest,
+    ResponseEnd,
     StoredEvent,
     StoredItem,
     StoredResponse,
@@ -54,7 +54,7 @@ class Responses:
         values = {"worker": self._shared.worker, "size": size}
         await self._shared.write(lambda on: rows.insert_response(on, self.owner, new, values), size)
 
-    async def save(self, new: NewResponse, outcome: Outcome) -> None:
+    async def save(self, new: NewResponse, outcome: ResponseEnd) -> None:
         """Begin and finish at once. Raises ConversationNotFoundError."""
         items = *new.input_items, *outcome.output_items
         size = bytes_of(outcome.body, *(one.body for one in items))
@@ -93,7 +93,9 @@ class Responses:
         self._shared.news.tell(id)
         return is_stored
 
-    async def finish(self, id: str, outcome: Outcome, events: Sequence[StoredEvent] = ()) -> bool:
+    async def finish(
+        self, id: str, outcome: ResponseEnd, events: Sequence[StoredEvent] = ()
+    ) -> bool:
         """Store how it ended, and its last events.
 
         What went in and what came out is appended to its conversation, if that is still there.
@@ -216,13 +218,13 @@ class Responses:
                     await listener.changed()
 
 
-def look(ids: Set[str]) -> Work[Mapping[str, Standing]]:
+def look(ids: Set[str]) -> Work[Mapping[str, ResponseProgress]]:
     """How these responses stand, for those who were let in to follow them."""
     columns = (_responses.c[name] for name in ("id", "status", "last_event", "wants_cancel"))
     query = select(*columns).where(_responses.c.id.in_(ids))
 
-    def work(on: Connection) -> Mapping[str, Standing]:
-        return {row.id: Standing(*row[1:]) for row in on.execute(query)}
+    def work(on: Connection) -> Mapping[str, ResponseProgress]:
+        return {row.id: ResponseProgress(*row[1:]) for row in on.execute(query)}
 
     return work
 

@@ -1,7 +1,8 @@
 """What the stores of all owners share: the database, the room in it, news, and a clock."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from llm_api.core.state.database import Database, Work
@@ -13,13 +14,17 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class SharedState:
-    """`worker` is the id of this process in the database. `now` gives Unix seconds."""
+    """`worker` is the id of this process in the database. `now` gives Unix seconds.
+
+    `jobs_changed` is set when this process submits a job, or asks to cancel one.
+    """
 
     database: Database
     worker: str
     news: News
     room: Room
     now: Callable[[], float]
+    jobs_changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def read(self, work: Work[Result]) -> Result:
         """As `Database.read`."""

@@ -5,7 +5,6 @@ anything pays neither.
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -13,17 +12,23 @@ from llm_api.core.errors import StateUnavailableError
 from llm_api.core.state.options import StateOptions
 
 if TYPE_CHECKING:
-    from llm_api.core.state.opened import OwnedState
+    from llm_api.core.state.job_queue import JobQueue
+    from llm_api.core.state.opened import OpenState, OwnedState
 
 
 class State:
-    """Belongs to one event loop. The opener closes it."""
+    """Belongs to one event loop. The opener closes it.
+
+    `of` and `queue` raise StateUnavailableError or StateError where the database cannot be opened;
+    the next call tries again.
+    """
 
     def __init__(self, options: StateOptions) -> None:
         self._options = options
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
-        self._find: Callable[[str], OwnedState] | None = None
+        self._is_open = asyncio.Event()
+        self._open: OpenState | None = None
         self._is_closed = False
 
     @property
@@ -32,32 +37,37 @@ class State:
         return self._options.days > 0
 
     async def of(self, owner: str) -> "OwnedState":
-        """What this owner has stored, by the identity of its key. There is no other way to any.
+        """What this owner has stored, by the identity of its key. There is no other way to any."""
+        return (self._open or await self._opened()).of(owner)
 
-        Raises StateUnavailableError or StateError where the database cannot be opened; the next
-        call tries again.
-        """
-        if self._find is not None:
-            return self._find(owner)
-        async with self._opening:
-            if self._is_closed:
-                raise StateUnavailableError("The server is stopping.")
-            if self._find is None:
-                opened = await asyncio.to_thread(_imported)
-                self._find = await self._stack.enter_async_context(opened(self._options))
-        return self._find(owner)
+    async def queue(self, kind: str) -> "JobQueue":
+        """The jobs of that kind that wait for a process to run them."""
+        return (self._open or await self._opened()).queue(kind)
+
+    async def used(self) -> None:
+        """Return when there may be something in it: at once, or when somebody opens it."""
+        if self._options.url is None and not self._options.file.exists():
+            await self._is_open.wait()
 
     async def aclose(self) -> None:
         """Idempotent."""
         async with self._opening:
             self._is_closed = True
-            self._find = None
+            self._open = None
             await self._stack.aclose()
 
+    async def _opened(self) -> "OpenState":
+        async with self._opening:
+            if self._is_closed:
+                raise StateUnavailableError("The server is stopping.")
+            if self._open is None:
+                opening = await asyncio.to_thread(_opening, self._options)
+                self._open = await self._stack.enter_async_context(opening)
+                self._is_open.set()
+            return self._open
 
-def _imported() -> (
-    "Callable[[StateOptions], AbstractAsyncContextManager[Callable[[str], OwnedState]]]"
-):
+
+def _opening(options: StateOptions) -> "AbstractAsyncContextManager[OpenState]":
     from llm_api.core.state.opened import open_state  # noqa: PLC0415
 
-    return open_state
+    return open_state(options)

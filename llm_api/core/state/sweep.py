@@ -1,4 +1,4 @@
-"""What nobody asks for and has to be done: responses of dead processes end, old ones go.
+"""What nobody asks for and has to be done: what dead processes left ends, what is old goes.
 
 Each process does it, in small transactions; that two do the same at once harms nothing.
 """
@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, delete, func, select, union, update
 from sqlalchemy.engine import Connection
 
 from llm_api.core.errors import LLMAPIError
-from llm_api.core.state.presence import Presence
+from llm_api.core.state.job_queue import take_from_dead
+from llm_api.core.state.presence import Liveness
 from llm_api.core.state.shared import SharedState
-from llm_api.core.state.tables import conversations, response_events, responses
+from llm_api.core.state.tables import conversations, jobs, response_events, responses
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +26,13 @@ OLD_SECONDS: Final = 30.0
 """Between two looks for what is too old, or too much."""
 EVENTS_KEPT_SECONDS: Final = 3600.0
 """How long a stream can be taken up after its response has ended."""
+JOBS_KEPT_SECONDS: Final = 7 * 86_400.0
+"""How long an ended job can be asked for."""
 BATCH: Final = 200
 FULL_SHARE, ROOMY_SHARE = 0.9, 0.8
 """Of the room: beyond the one, the oldest responses go until no more than the other is taken."""
+STORED: Final = (responses, conversations, jobs)
+"""The tables whose rows know their size."""
 _DAY_SECONDS: Final = 86_400.0
 
 Change: TypeAlias = Callable[[Connection, Sequence[str]], None]
@@ -39,22 +44,31 @@ class Sweeper:
     """`days` is how long a response is kept."""
 
     shared: SharedState
-    presence: Presence
+    presence: Liveness
     days: int
 
-    async def end_lost(self) -> int:
-        """Fail what dead processes were making. How many responses."""
-        making = select(responses.c.worker).where(responses.c.worker.is_not(None)).distinct()
-        workers = await self.shared.read(lambda on: set(on.execute(making).scalars()))
+    async def end_lost(self) -> None:
+        """Fail the responses that dead processes were making; let others run their jobs."""
+        working = union(
+            *(
+                select(table.c.worker).where(table.c.worker.is_not(None))
+                for table in (responses, jobs)
+            )
+        )
+        workers = await self.shared.read(lambda on: set(on.execute(working).scalars()))
         dead = await self.presence.dead(workers - {self.shared.worker})
         if not dead:
-            return 0
+            return
         lost = update(responses).where(responses.c.worker.in_(dead))
         values = {"status": "failed", "is_lost": True, "ended_at": self.shared.now()}
         change = lost.values(values | {"worker": None})
-        count = await self.shared.write(lambda on: on.execute(change).rowcount)
-        log.warning("%d responses failed: their process has died", count)
-        return count
+
+        def work(on: Connection) -> tuple[int, int]:
+            return on.execute(change).rowcount, take_from_dead(on, [*dead], self.shared.now())
+
+        counts = await self.shared.write(work)
+        log.warning("a process has died: %d responses failed, %d jobs wait again", *counts)
+        self.shared.jobs_changed.set()
 
     async def forget_old(self) -> None:
         """Delete the responses that are too old, and the events of those that ended long ago."""
@@ -64,6 +78,8 @@ class Sweeper:
             responses.c.last_event.is_not(None)
         )
         await self._in_batches(streamed, _delete_events)
+        ended = select(jobs.c.id).where(jobs.c.ended_at < now - JOBS_KEPT_SECONDS)
+        await self._in_batches(ended, _delete_jobs)
 
     async def make_room(self) -> None:
         """Measure what is stored; where there is hardly any room left, delete the oldest."""
@@ -112,7 +128,7 @@ async def _regularly(seconds: float, step: Callable[[], Awaitable[object]]) -> N
 
 def stored_bytes(on: Connection) -> int:
     """The texts of all owners together."""
-    sizes = (func.coalesce(func.sum(table.c.size), 0) for table in (responses, conversations))
+    sizes = (func.coalesce(func.sum(table.c.size), 0) for table in STORED)
     return sum(int(on.execute(select(size)).scalar_one()) for size in sizes)
 
 
@@ -122,6 +138,10 @@ def _ended_before(moment: float) -> Select[str]:
 
 def _delete(on: Connection, ids: Sequence[str]) -> None:
     on.execute(delete(responses).where(responses.c.id.in_(ids)))
+
+
+def _delete_jobs(on: Connection, ids: Sequence[str]) -> None:
+    on.execute(delete(jobs).where(jobs.c.id.in_(ids)))
 
 
 def _delete_events(on: Connection, ids: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -98,4 +99,46 @@ conversation_items: Final = Table(
     Column("id", Text, nullable=False),
     Column("body", Text, nullable=False),
     UniqueConstraint("conversation_id", "id", name="conversation_items_by_id"),
+)
+
+jobs: Final = Table(
+    "jobs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("ended_at", Float),
+    Column("worker", Text),  # that takes its inputs in, or runs it
+    Column("attempts", Integer, nullable=False),
+    Column("wants_cancel", Boolean, nullable=False),
+    Column("size", BigInteger, nullable=False),
+)
+Index("jobs_by_state", jobs.c.state, jobs.c.kind, jobs.c.created_at)
+
+job_inputs: Final = Table(
+    "job_inputs",
+    METADATA,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("is_done", Boolean, nullable=False),
+    Column("remark", Text),
+)
+
+job_parts: Final = Table(
+    "job_parts",
+    METADATA,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
 )

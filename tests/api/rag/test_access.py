@@ -9,14 +9,12 @@ import pytest
 from llm_api.assembly.retrieval import VectorStoreOptions, open_vector_store
 from llm_api.core.access.keys import Limits
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
-from llm_api.core.rag.chunking import ChunkSettings
-from llm_api.core.rag.jobs import IngestJobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
-from llm_api.core.rag.retrieval import Retrieval
-from llm_api.core.rag.retrieve import Retriever
+from llm_api.core.state.options import StateOptions
+from llm_api.core.state.state import State
 from tests.api.bodies import chat
 from tests.api.keyed import BEARER, api_key, keyed_app, talking_to
-from tests.core.rag.fakes import FakeEmbedder
+from tests.core.rag.fakes import FakeEmbedder, retrieval_over
 from tests.fakes import MODEL_ID, FakeBackend, FakeModels, FakeServices
 
 SEARCH = {"query": "Which river rose?"}
@@ -30,15 +28,14 @@ def embedder() -> FakeEmbedder:
 
 
 @pytest.fixture
-async def library(embedder: FakeEmbedder) -> AsyncGenerator[FakeServices, None]:
+async def library(embedder: FakeEmbedder, tmp_path: Path) -> AsyncGenerator[FakeServices, None]:
     """Services with documents, in memory."""
     async with (
         open_vector_store(VectorStoreOptions(Path(), is_in_memory=True)) as store,
         FileLoader() as loader,
-        aclosing(IngestJobs()) as jobs,
+        aclosing(State(StateOptions(tmp_path))) as state,
     ):
-        retriever = Retriever(store, embedder, score_threshold=0.2)
-        retrieval = Retrieval(store, embedder, loader, jobs, retriever, ChunkSettings(), 3)
+        retrieval = retrieval_over(store, embedder, loader, state)
         models = FakeModels([FakeBackend()])
         yield FakeServices(models, EmbedderRegistry([]), retrieval=retrieval)
 

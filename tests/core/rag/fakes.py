@@ -7,11 +7,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from llm_api.assembly.retrieval import VectorStoreOptions, open_vector_store
 from llm_api.core.embeddings.embedder import (
+    Embedder,
     EmbedderCard,
     EmbeddingRequest,
     Embeddings,
@@ -25,6 +27,7 @@ from llm_api.core.errors import (
 )
 from llm_api.core.rag.chunking import ChunkSettings
 from llm_api.core.rag.filters import Filter
+from llm_api.core.rag.job_runner import running_jobs
 from llm_api.core.rag.jobs import IngestJobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.rag.prepare import Chunking
@@ -39,8 +42,11 @@ from llm_api.core.rag.vector_store import (
     Hit,
     NewDocument,
     SearchQuery,
+    VectorStore,
     Written,
 )
+from llm_api.core.state.options import StateOptions
+from llm_api.core.state.state import State
 
 MODEL = "words"
 DIMENSION = 64
@@ -224,10 +230,17 @@ async def open_retrieval(
 ) -> AsyncGenerator[Retrieval, None]:
     """Retrieval over a real store."""
     embedder = embedder or FakeEmbedder()
-    async with (
-        open_vector_store(options) as store,
-        FileLoader() as loader,
-        aclosing(IngestJobs()) as jobs,
-    ):
-        retriever = Retriever(store, embedder, score_threshold=0.2)
-        yield Retrieval(store, embedder, loader, jobs, retriever, ChunkSettings(), top_k=3)
+    async with open_vector_store(options) as store, FileLoader() as loader:
+        with TemporaryDirectory() as folder:
+            async with aclosing(State(StateOptions(Path(folder)))) as state:
+                retrieval = retrieval_over(store, embedder, loader, state)
+                async with running_jobs(state, retrieval, lambda _: embedder):
+                    yield retrieval
+
+
+def retrieval_over(
+    store: VectorStore, embedder: Embedder, loader: FileLoader, state: State
+) -> Retrieval:
+    retriever = Retriever(store, embedder, score_threshold=0.2)
+    jobs = IngestJobs(state)
+    return Retrieval(store, embedder, loader, jobs, retriever, ChunkSettings(), top_k=3)

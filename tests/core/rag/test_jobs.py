@@ -1,76 +1,110 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
 import pytest
 
-from llm_api.core.errors import OverloadedError, UnavailableError
+from llm_api.core.embeddings.embedder import Embedder
+from llm_api.core.errors import (
+    JobNotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    UnavailableError,
+)
 from llm_api.core.rag import ingest as ingest_module
-from llm_api.core.rag import jobs as jobs_module
-from llm_api.core.rag.ingest import Ingester, each
-from llm_api.core.rag.jobs import EndState, IngestJobs, Job, JobList, Work
-from llm_api.core.rag.reports import DocumentOutcome, Report
+from llm_api.core.rag import job_runner
+from llm_api.core.rag.files import FileToIngest
+from llm_api.core.rag.ingest import each
+from llm_api.core.rag.job_runner import running_jobs
+from llm_api.core.rag.jobs import MAX_WAITING, IngestJobs, Job, file_input, text_input
+from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.rag.types import Document
-from llm_api.core.utils.long_work import to_the_end
-from tests.core.rag.fakes import FakeEmbedder, FakeStore, by_lines
+from llm_api.core.state.options import StateOptions
+from llm_api.core.state.records import JobInput
+from llm_api.core.state.state import State
+from tests.core.rag.fakes import FakeEmbedder, FakeStore, retrieval_over
 from tests.live import PATIENCE_SECONDS
 
+OWNER = "alice"
 
-@asynccontextmanager
-async def running() -> AsyncGenerator[IngestJobs, None]:
-    ids = count(1)
-    async with aclosing(IngestJobs(clock=lambda: 7.0, new_id=lambda: f"job_{next(ids)}")) as jobs:
-        yield jobs
+
+@dataclass
+class Library:
+    """Jobs over one store. `folder` is that of their state."""
+
+    folder: Path
+    store: FakeStore = field(default_factory=FakeStore)
+    embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
+
+    @asynccontextmanager
+    async def process(
+        self, embedder_of: Callable[[str], Embedder] | None = None, *, runs: bool = True
+    ) -> AsyncGenerator[IngestJobs, None]:
+        """What one process does with the jobs, until it stops."""
+        ids, ticks = count(1), count(7)
+        async with AsyncExitStack() as stack:
+            state = State(StateOptions(self.folder))
+            stack.push_async_callback(state.aclose)
+            loader = await stack.enter_async_context(FileLoader())
+            retrieval = retrieval_over(self.store, self.embedder, loader, state)
+            if runs:
+                await stack.enter_async_context(
+                    running_jobs(state, retrieval, embedder_of or (lambda _: self.embedder))
+                )
+            yield IngestJobs(
+                state, clock=lambda: float(next(ticks)), new_id=lambda: f"job_{next(ids)}"
+            )
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library(tmp_path)
+
+
+async def submit(jobs: IngestJobs, *documents: Document) -> Job:
+    return await jobs.create(OWNER, "default", "texts", each(map(text_input, documents)))
+
+
+def documents(number: int) -> list[Document]:
+    return [Document(f"d{n}", f"text {n}", metadata={"n": n}) for n in range(number)]
 
 
 async def until(jobs: IngestJobs, job_id: str, holds: Callable[[Job], bool]) -> Job:
-    while True:
-        job = jobs.get(job_id)
-        assert job is not None
-        if holds(job):
-            return job
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds(job := await jobs.get(OWNER, job_id)):
+            await asyncio.sleep(0.005)
+        return job
 
 
 async def ended(jobs: IngestJobs, job_id: str) -> Job:
-    return await until(jobs, job_id, lambda job: job.has_ended)
+    return await until(jobs, job_id, lambda job: job.state not in ("queued", "running"))
 
 
-async def works(report: Report) -> None:
-    report(DocumentOutcome("a", "created", chunks=1))
-
-
-async def hangs(_: Report) -> None:
-    await asyncio.Event().wait()
-
-
-def fails(error: Exception) -> Work:
-    async def work(report: Report) -> None:
-        await works(report)
-        raise error
-
-    return work
-
-
-async def test_job_runs_to_its_end() -> None:
-    async with running() as jobs:
-        created = jobs.create("default", 1, works)
-        assert created == Job("job_1", "default", 1, 7.0)
+async def test_job_runs_to_its_end_and_counts_documents_and_failures(library: Library) -> None:
+    given = Document("a", "x", "Title", {"n": 1}), Document("b", " "), Document("c", "y")
+    async with library.process() as jobs:
+        created = await submit(jobs, *given)
+        assert created == Job("job_1", "default", 3, 7.0)
         job = await ended(jobs, created.id)
-        assert (job.state, job.done, job.started_at, job.ended_at) == ("done", 1, 7.0, 7.0)
+    assert (job.state, job.done, job.total) == ("done", 3, 3)
+    assert job.failures == {"b": "There are no words in it."}
+    assert None not in (job.started_at, job.ended_at)
+    assert library.store.documents()["a"].document == given[0]
 
 
-async def test_ingest_as_a_job_counts_documents_and_failures() -> None:
-    ingester = Ingester(FakeStore(), FakeEmbedder(), by_lines())
-    documents = [Document("a", "x"), Document("b", " "), Document("c", "y")]
-    async with running() as jobs:
-        created = jobs.create(
-            "default", 3, lambda report: ingester.ingest("default", each(documents), report)
-        )
-        job = await ended(jobs, created.id)
-        assert (job.state, job.done) == ("done", 3)
-        assert dict(job.failures) == {"b": "There are no words in it."}
+async def test_files_of_a_job_are_read_with_what_was_said_of_them(library: Library) -> None:
+    async def read() -> bytes:
+        return "Grüße".encode("latin-1")
+
+    file = FileToIngest("a.txt", read, {"topic": "x"}, "latin-1")
+    async with library.process() as jobs:
+        created = await jobs.create(OWNER, "default", "files", each([await file_input(file)]))
+        assert (await ended(jobs, created.id)).state == "done"
+    stored = library.store.documents()["a.txt"].document
+    assert (stored.text, stored.metadata["topic"]) == ("Grüße", "x")
 
 
 @pytest.mark.parametrize(
@@ -81,160 +115,130 @@ async def test_ingest_as_a_job_counts_documents_and_failures() -> None:
     ],
 )
 async def test_error_of_the_whole_ingest_fails_the_job_and_not_the_next(
-    error: Exception, reason: str
+    library: Library, error: Exception, reason: str
 ) -> None:
-    async with running() as jobs:
-        first, second = jobs.create("default", 2, fails(error)), jobs.create("default", 1, works)
+    library.embedder.failures["bad"] = error
+    async with library.process() as jobs:
+        first = await submit(jobs, Document("a", "bad"))
+        second = await submit(jobs, Document("b", "good"))
         job = await ended(jobs, first.id)
-        assert (job.state, job.error, job.done) == ("failed", reason, 1)
+        assert (job.state, job.error) == ("failed", reason)
         assert (await ended(jobs, second.id)).state == "done"
 
 
-async def test_jobs_run_one_after_the_other() -> None:
-    async with running() as jobs:
-        first, second = jobs.create("default", 1, hangs), jobs.create("default", 1, works)
+async def test_jobs_run_one_after_the_other(library: Library) -> None:
+    library.embedder.seconds = 0.2
+    async with library.process() as jobs:
+        first = await submit(jobs, *documents(1))
+        second = await submit(jobs, *documents(2))
         await until(jobs, first.id, lambda job: job.state == "running")
-        assert [job.state for job in jobs.all()] == ["queued", "running"]
-        await jobs.cancel(first.id)
+        assert [job.state for job in await jobs.all(OWNER)] == ["queued", "running"]
         assert (await ended(jobs, second.id)).state == "done"
+        assert (await jobs.get(OWNER, first.id)).state == "done"
 
 
-async def test_cancelled_job_does_not_run_on() -> None:
-    store = FakeStore(seconds=0.02)
-    ingester = Ingester(store, FakeEmbedder(), by_lines())
-    count = 4 * ingest_module.WINDOW_DOCUMENTS
-    documents = [Document(f"d{number}", f"text {number}") for number in range(count)]
-    async with running() as jobs:
-        created = jobs.create(
-            "default", count, lambda report: ingester.ingest("default", each(documents), report)
-        )
-        await until(jobs, created.id, lambda _: bool(store.calls))
-        await jobs.cancel(created.id)
-        job = jobs.get(created.id)
-        assert job is not None
-        assert (job.state, job.done) == ("cancelled", ingest_module.WINDOW_DOCUMENTS)
-        assert len(store.documents()) == ingest_module.WINDOW_DOCUMENTS
-        assert store.calls == ["replace"]
+async def test_cancelled_job_does_not_run_on(library: Library) -> None:
+    library.store.seconds = 0.3
+    total = 4 * ingest_module.WINDOW_DOCUMENTS
+    async with library.process() as jobs:
+        created = await submit(jobs, *documents(total))
+        await until(jobs, created.id, lambda _: bool(library.store.calls))
+        job = await jobs.cancel(OWNER, created.id)
+        stored = len(library.store.documents())
+        assert (job.state, job.done) == ("cancelled", stored)
+        assert 0 < stored < total
 
 
-async def test_cancelling_a_job_that_waits_or_is_over_is_no_error() -> None:
-    async with running() as jobs:
-        first, second = jobs.create("default", 1, hangs), jobs.create("default", 1, works)
-        await jobs.cancel(second.id)
-        await jobs.cancel(second.id)
-        await jobs.cancel("unknown")
-        await jobs.cancel(first.id)
-        assert [job.state for job in jobs.all()] == ["cancelled", "cancelled"]
+async def test_cancelling_a_job_that_waits_or_is_over_is_no_error(library: Library) -> None:
+    async with library.process(runs=False) as jobs:
+        created = await submit(jobs, *documents(1))
+        assert (await jobs.cancel(OWNER, created.id)).state == "cancelled"
+        assert (await jobs.cancel(OWNER, created.id)).state == "cancelled"
+        with pytest.raises(JobNotFoundError):
+            await jobs.cancel(OWNER, "unknown")
 
 
-async def test_closing_cancels_what_runs_and_what_waits() -> None:
-    async with running() as jobs:
-        for work in (hangs, works, works):
-            jobs.create("default", 1, work)
-        await asyncio.sleep(0)
-    assert [job.state for job in jobs.all()] == ["cancelled"] * 3
-    with pytest.raises(UnavailableError):
-        jobs.create("default", 1, works)
-    await jobs.aclose()
+async def test_another_process_answers_for_a_job_and_cancels_it(library: Library) -> None:
+    library.store.seconds = 0.3
+    total = 4 * ingest_module.WINDOW_DOCUMENTS
+    async with library.process() as jobs, library.process(runs=False) as others:
+        created = await submit(jobs, *documents(total))
+        await until(others, created.id, lambda job: job.state == "running")
+        assert (await others.cancel(OWNER, created.id)).state == "cancelled"
+    assert len(library.store.documents()) < total
+
+
+async def test_jobs_of_others_do_not_exist(library: Library) -> None:
+    async with library.process() as jobs:
+        created = await submit(jobs, *documents(1))
+        assert await jobs.all("bob") == []
+        for look in (jobs.get, jobs.cancel):
+            with pytest.raises(JobNotFoundError):
+                await look("bob", created.id)
+        assert (await ended(jobs, created.id)).state == "done"
+
+
+async def test_job_goes_on_in_the_next_process_with_what_is_left(library: Library) -> None:
+    library.embedder.seconds = 0.1
+    total = 4 * ingest_module.WINDOW_DOCUMENTS
+    bad = Document("bad", " ")
+    async with library.process() as jobs:
+        created = await submit(jobs, bad, *documents(total))
+        await until(jobs, created.id, lambda job: job.done > 0)
+    texts = len(library.embedder.texts)
+    library.embedder.seconds = 0
+    async with library.process() as jobs:
+        job = await ended(jobs, created.id)
+    assert (job.state, job.done) == ("done", total + 1)
+    assert job.failures == {"bad": "There are no words in it."}
+    assert len(library.store.documents()) == total
+    assert len(library.embedder.texts) < texts + total
+
+
+async def test_job_that_was_never_whole_is_forgotten(library: Library) -> None:
+    async def cut_off() -> AsyncGenerator[JobInput, None]:
+        yield text_input(Document("a", "x"))
+        raise UnavailableError("The client is gone.")
+
+    async with library.process() as jobs:
+        with pytest.raises(UnavailableError):
+            await jobs.create(OWNER, "default", "texts", cut_off())
+        assert await jobs.all(OWNER) == []
+
+
+async def test_job_of_a_key_that_is_gone_fails(library: Library) -> None:
+    def refuse(_: str) -> Embedder:
+        raise PermissionDeniedError("The key is gone.")
+
+    async with library.process(refuse) as jobs:
+        created = await submit(jobs, *documents(1))
+        job = await ended(jobs, created.id)
+        assert (job.state, job.error) == ("failed", "The key is gone.")
+
+
+async def test_only_so_many_may_wait(library: Library) -> None:
+    async with library.process(runs=False) as jobs:
+        for _ in range(MAX_WAITING):
+            await submit(jobs, *documents(1))
+        with pytest.raises(OverloadedError):
+            await submit(jobs, *documents(1))
 
 
 async def test_jobs_close_though_a_write_does_not_end(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(jobs_module, "CLOSE_SECONDS", 0.05)
-    never = asyncio.Event()
-
-    async def cannot_be_cancelled(_: Report) -> None:
-        await to_the_end(never.wait())
-
-    async with asyncio.timeout(PATIENCE_SECONDS), running() as jobs:
-        job = jobs.create("default", 1, cannot_be_cancelled)
-        await until(jobs, job.id, lambda job: job.state == "running")
-        await asyncio.sleep(0.01)
+    monkeypatch.setattr(job_runner, "CLOSE_SECONDS", 0.05)
+    library.store.seconds = 0.5
+    async with library.process() as jobs:
+        created = await submit(jobs, *documents(1))
+        await until(jobs, created.id, lambda _: bool(library.store.calls))
     assert "left to the store" in caplog.text
-    never.set()
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(1)
 
 
-def with_jobs(*ids: str, waiting: int = 10, kept: int = 10) -> JobList:
-    jobs = JobList(waiting, kept)
-    for time, id_ in enumerate(ids):
-        jobs.add(Job(id_, "default", total=2, created_at=time))
-    return jobs
-
-
-def found(jobs: JobList, id_: str) -> Job:
-    job = jobs.get(id_)
-    assert job is not None
-    return job
-
-
-def test_new_job_waits() -> None:
-    jobs = with_jobs("a")
-    assert (found(jobs, "a").state, found(jobs, "a").has_ended) == ("queued", False)
-    assert jobs.get("b") is None
-
-
-def test_jobs_are_started_in_the_order_of_their_arrival() -> None:
-    jobs = with_jobs("a", "b")
-    assert jobs.next_queued() == found(jobs, "a")
-    jobs.start("a", now=5)
-    assert (found(jobs, "a").state, found(jobs, "a").started_at) == ("running", 5)
-    assert jobs.next_queued() == found(jobs, "b")
-
-
-def test_newest_job_is_listed_first() -> None:
-    assert [job.id for job in with_jobs("a", "b").all()] == ["b", "a"]
-
-
-def test_documents_are_counted_and_failures_kept() -> None:
-    jobs = with_jobs("a", "b")
-    jobs.note("a", DocumentOutcome("d1", "created", chunks=3, warnings=("Page 2 is empty.",)))
-    jobs.note("a", DocumentOutcome("d2", "failed", reason="No words."))
-    job = found(jobs, "a")
-    assert (job.done, job.total, dict(job.failures)) == (2, 2, {"d2": "No words."})
-    assert job.warnings == {"d1": ("Page 2 is empty.",)}
-    assert (found(jobs, "b").done, dict(found(jobs, "b").failures)) == (0, {})
-
-
-@pytest.mark.parametrize("state", ["done", "failed", "cancelled"])
-def test_end_is_final(state: EndState) -> None:
-    jobs = with_jobs("a")
-    jobs.start("a", now=1)
-    jobs.end("a", state, now=2, error="why")
-    jobs.end("a", "done", now=3)
-    job = found(jobs, "a")
-    assert (job.state, job.error, job.ended_at, job.has_ended) == (state, "why", 2, True)
-
-
-def test_job_that_waits_can_end() -> None:
-    jobs = with_jobs("a", "b")
-    jobs.end("a", "cancelled", now=1)
-    assert jobs.next_queued() == found(jobs, "b")
-
-
-def test_only_so_many_may_wait() -> None:
-    jobs = with_jobs("a", "b", waiting=2)
-    with pytest.raises(OverloadedError):
-        jobs.add(Job("c", "default", 1, 0))
-    jobs.start("a", now=0)
-    jobs.add(Job("c", "default", 1, 0))
-
-
-def test_who_is_turned_away_is_told_what_a_job_takes() -> None:
-    jobs = with_jobs("a", waiting=1)
-    jobs.start("a", now=10)
-    jobs.end("a", "done", now=35)
-    jobs.add(Job("b", "default", 1, 0))
-    with pytest.raises(OverloadedError) as refusal:
-        jobs.add(Job("c", "default", 1, 0))
-    assert refusal.value.retry_after_seconds == 25
-
-
-def test_jobs_that_ended_first_are_forgotten_first() -> None:
-    jobs = with_jobs("a", "b", "c", kept=1)
-    jobs.end("b", "cancelled", now=1)
-    jobs.end("a", "cancelled", now=2)
-    assert [job.id for job in jobs.all()] == ["c", "a"]
-    jobs.end("b", "done", now=3)
-    assert jobs.get("b") is None
+async def test_same_document_twice_is_done_when_both_are_reported(library: Library) -> None:
+    given = Document("a", "x"), Document("a", "x"), Document("a", "other")
+    async with library.process() as jobs:
+        created = await submit(jobs, *given)
+        job = await ended(jobs, created.id)
+    assert (job.state, job.done, list(job.failures)) == ("done", 3, ["a"])

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.convertors import PathConvertor, register_url_convertor
 
-from llm_api.api.deps import DocumentService
+from llm_api.api.deps import DocumentService, Services
 from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.json_body import JSONBodyRoute, parse_json_text
 from llm_api.api.mapping.rag.documents import to_document, to_document_list, to_documents
@@ -24,6 +24,7 @@ from llm_api.api.routes.rag.ingests import INGEST_RESPONSES, Intake, ingest, is_
 from llm_api.core.errors import DocumentNotFoundError, InvalidRequestError
 from llm_api.core.rag.filters import EVERYTHING, Filter, parse_filter
 from llm_api.core.rag.ingest import each
+from llm_api.core.rag.jobs import text_input
 
 router = APIRouter(prefix="/v1/rag", tags=["Documents"], responses=ERROR_RESPONSES)
 bodies = APIRouter(route_class=JSONBodyRoute)
@@ -52,22 +53,23 @@ register_url_convertor("text", _TextConvertor())
     response_model=IngestAnswer,
     responses=INGEST_RESPONSES,
 )
-async def create_documents(
-    request: Request, body: IngestRequest, retrieval: DocumentService
-) -> Response:
+async def create_documents(request: Request, body: IngestRequest, services: Services) -> Response:
     """Cut, embed and store documents; the same ones again change nothing.
 
     A small ingest is durable when it is answered. A large one is a job: 202, and its id.
     """
+    retrieval = services.retrieval()
     documents = await asyncio.to_thread(to_documents, body)
     size = sum(len(one.text) for one in documents)
     intake = Intake(
         body.collection,
         [one.id for one in documents],
         lambda report: retrieval.ingest(body.collection, each(documents), report),
+        "texts",
+        lambda: each(map(text_input, documents)),
         is_large(len(documents), size) if body.background is None else body.background,
     )
-    return await ingest(request, retrieval, intake)
+    return await ingest(request, services.owner, retrieval, intake)
 
 
 @router.get("/documents", summary="List documents", response_model_exclude_unset=True)

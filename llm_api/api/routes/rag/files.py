@@ -1,11 +1,12 @@
 """Files as documents: `POST /v1/rag/files`."""
 
+from collections.abc import AsyncGenerator
 from email.message import Message
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData, UploadFile
 
-from llm_api.api.deps import DocumentService
+from llm_api.api.deps import Services
 from llm_api.api.json_body import parse_json_text
 from llm_api.api.models.rag.documents import IngestAnswer
 from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
@@ -13,10 +14,12 @@ from llm_api.api.routes.rag.ingests import INGEST_RESPONSES, Intake, ingest, is_
 from llm_api.api.uploads import read_form
 from llm_api.core.errors import InvalidRequestError, MissingParameterError
 from llm_api.core.rag.files import FileReading, FileToIngest, document_id
+from llm_api.core.rag.jobs import file_input
 from llm_api.core.rag.metadata import check_metadata
 from llm_api.core.rag.reports import Report
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.types import Metadata
+from llm_api.core.state.records import JobInput
 
 MAX_FILES = 1_000
 
@@ -61,7 +64,7 @@ _FIELDS = frozenset({"files", "file", "collection", "metadata", "background"})
     responses=INGEST_RESPONSES,
     openapi_extra=_FORM,
 )
-async def create_files(request: Request, retrieval: DocumentService) -> Response:
+async def create_files(request: Request, services: Services) -> Response:
     """Read, cut, embed and store files. A file's name is its document's id.
 
     So a changed file replaces what was stored of it. A file that cannot be read is reported by
@@ -69,15 +72,15 @@ async def create_files(request: Request, retrieval: DocumentService) -> Response
     in its `warnings`. A part's `charset` wins over what the file says itself.
     """
     form = await read_form(request, max_files=MAX_FILES)
+    retrieval = services.retrieval()
     try:
-        return await ingest(request, retrieval, _to_intake(form, retrieval))
-    except BaseException:
+        return await ingest(request, services.owner, retrieval, _to_intake(form, retrieval))
+    finally:
         await form.close()
-        raise
 
 
 def _to_intake(form: FormData, retrieval: Retrieval) -> Intake:
-    """What the form asks for. Its work closes the form. Raises InvalidRequestError."""
+    """What the form, which has to stay open, asks for. Raises InvalidRequestError."""
     collection = _text(form, "collection") or DEFAULT_COLLECTION
     uploads = _uploads(form)
     metadata = _metadata(_text(form, "metadata"))
@@ -91,14 +94,15 @@ def _to_intake(form: FormData, retrieval: Retrieval) -> Intake:
     is_job = is_large(len(files), size) if background is None else background
 
     async def work(report: Report) -> None:
-        try:
-            reading = FileReading(retrieval.loader, files, report)
-            await retrieval.ingest(collection, reading.documents(), reading.report)
-        finally:
-            await form.close()
+        reading = FileReading(retrieval.loader, files, report)
+        await retrieval.ingest(collection, reading.documents(), reading.report)
+
+    async def inputs() -> AsyncGenerator[JobInput, None]:
+        for file in files:
+            yield await file_input(file)
 
     ids = [file.id for file in files]
-    return Intake(collection, ids, work, is_job)
+    return Intake(collection, ids, work, "files", inputs, is_job)
 
 
 def _uploads(form: FormData) -> list[UploadFile]:

@@ -1,25 +1,26 @@
 """Ingests: answered at once where small, as a job where large; and the jobs, `/v1/rag/jobs`.
 
 Size alone decides. An ingest that is answered at once ends when its client disconnects, as a
-generation does; a job goes on, and can be cancelled.
+generation does; a job goes on, whatever process ends, and can be cancelled. A key sees its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
-from llm_api.api.deps import DocumentService
+from llm_api.api.deps import Services
 from llm_api.api.disconnect import until_disconnect
 from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.mapping.rag.documents import to_ingest_answer, to_job
 from llm_api.api.models.rag.documents import IngestAnswer, Job, JobList
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.rag.jobs import Work
-from llm_api.core.rag.reports import DocumentOutcome
+from llm_api.core.rag.jobs import Source
+from llm_api.core.rag.reports import DocumentOutcome, Report
 from llm_api.core.rag.retrieval import Retrieval
+from llm_api.core.state.records import JobInput
 
 SMALL_DOCUMENTS = 100
 SMALL_SIZE = 100_000
@@ -38,11 +39,16 @@ JobId = Annotated[str, Path(max_length=128)]
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """An ingest that was asked for. `ids` are those of its documents, in their order."""
+    """An ingest that was asked for. `ids` are those of its documents, in their order.
+
+    `work` carries it out at once, `inputs` are what a job needs to do the same.
+    """
 
     collection: str
     ids: Sequence[str]
-    work: Work
+    work: Callable[[Report], Coroutine[Any, Any, None]]
+    source: Source
+    inputs: Callable[[], AsyncIterable[JobInput]]
     is_large: bool
 
 
@@ -51,13 +57,17 @@ def is_large(documents: int, size: int) -> bool:
     return documents > SMALL_DOCUMENTS or size > SMALL_SIZE
 
 
-async def ingest(request: Request, retrieval: Retrieval, intake: Intake) -> Response:
-    """The HTTP answer. Raises InvalidRequestError where nothing at all could be stored.
+async def ingest(request: Request, owner: str, retrieval: Retrieval, intake: Intake) -> Response:
+    """The HTTP answer; a job is the owner's.
 
-    Raises ClientLeftError where nobody waits for it any more; what was stored until then stays.
+    Raises InvalidRequestError where nothing at all could be stored, ClientLeftError where nobody
+    waits for it any more; what was stored until then stays.
     """
     if intake.is_large:
-        job = to_job(retrieval.jobs.create(intake.collection, len(intake.ids), intake.work))
+        created = await retrieval.jobs.create(
+            owner, intake.collection, intake.source, intake.inputs()
+        )
+        job = to_job(created)
         location = {"location": f"/v1/rag/jobs/{job.id}"}
         return Response(job.to_json(), HTTPStatus.ACCEPTED, location, "application/json")
     outcomes: list[DocumentOutcome] = []
@@ -77,20 +87,19 @@ def _why_none(outcomes: Sequence[DocumentOutcome]) -> str:
 
 
 @router.get("", summary="List large ingests")
-async def list_jobs(retrieval: DocumentService) -> JobList:
-    """The jobs of this process: those that run, and the last that have ended."""
-    return JobList(object="list", data=[to_job(job) for job in retrieval.jobs.all()])
+async def list_jobs(services: Services) -> JobList:
+    """The jobs of this key: those that run, and the last that have ended."""
+    jobs = await services.retrieval().jobs.all(services.owner)
+    return JobList(object="list", data=[to_job(job) for job in jobs])
 
 
 @router.get("/{job_id}", summary="See how far a large ingest is")
-async def retrieve_job(job_id: JobId, retrieval: DocumentService) -> Job:
+async def retrieve_job(job_id: JobId, services: Services) -> Job:
     """Its state, and what failed so far, by document."""
-    return to_job(retrieval.jobs.get(job_id))
+    return to_job(await services.retrieval().jobs.get(services.owner, job_id))
 
 
 @router.post("/{job_id}/cancel", summary="Cancel a large ingest")
-async def cancel_job(job_id: JobId, retrieval: DocumentService) -> Job:
+async def cancel_job(job_id: JobId, services: Services) -> Job:
     """What was stored until now stays. A job that has ended stays as it is."""
-    retrieval.jobs.get(job_id)
-    await retrieval.jobs.cancel(job_id)
-    return to_job(retrieval.jobs.get(job_id))
+    return to_job(await services.retrieval().jobs.cancel(services.owner, job_id))
