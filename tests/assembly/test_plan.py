@@ -14,7 +14,10 @@ from llm_api.config.settings import ConfigurationError, load_settings
 from tests.cli.command import environment
 from tests.core.llm.tiny_gguf import write_gguf
 
-MODELS = "models: {a: {path: m.gguf}, b: {backend: stub}}\nmcp_servers: {peer: {command: npx}}\n"
+MODELS = """
+models: {a: {path: m.gguf}, b: {backend: stub}}
+mcp_servers: {peer: {command: "false"}}  # a program that ends at once: nobody waits for it
+"""
 
 START = """
 import json, os, signal, sys

@@ -56,17 +56,21 @@ OPTIONS = LlamaOptions(CONTEXT, parallel=4, max_queue=64, context=ContextOptions
 
 
 @asynccontextmanager
-async def open_backend(options: LlamaOptions = OPTIONS) -> AsyncGenerator[EngineBackend, None]:
-    async with aclosing(ComputeThread()) as compute, open_on(compute, options) as backend:
+async def open_backend(
+    options: LlamaOptions = OPTIONS, path: Path | None = None
+) -> AsyncGenerator[EngineBackend, None]:
+    async with aclosing(ComputeThread()) as compute, open_on(compute, options, path) as backend:
         yield backend
 
 
 @asynccontextmanager
 async def open_on(
-    compute: ComputeThread, options: LlamaOptions = OPTIONS
+    compute: ComputeThread, options: LlamaOptions = OPTIONS, path: Path | None = None
 ) -> AsyncGenerator[EngineBackend, None]:
+    """The model at `path`, or the default one."""
     card = ModelCard("default", 0, "tests", options.context_length)
-    async with aclosing(await open_llama(default_model_path(), card, options, compute)) as backend:
+    opening = open_llama(path or default_model_path(), card, options, compute)
+    async with aclosing(await opening) as backend:
         yield backend
 
 
