@@ -1,6 +1,6 @@
 """Every error becomes the envelope here, and those of the core get their HTTP statuses.
 
-What HTTP itself forbids (a key, a host, a body, a head) is a `Failure` where it is found.
+A refusal of HTTP itself (a key, a host, a body, a head) is a `Failure` where it is found.
 
 Covers core errors, request validation, 404 and 405, and (through the middleware) bugs.
 A message never holds the text of an internal exception, and is bounded in length.

@@ -2,7 +2,7 @@
 
 Every request stands for itself, so a second copy of this server can answer the next one. Leaving
 cancels a call: a client that closes its connection, as the protocol of 2026 says it in so many
-words. What older clients send instead, `notifications/cancelled`, belongs to a session, and is
+words. Older clients send `notifications/cancelled` instead, which belongs to a session, and is
 acknowledged without effect.
 
 Does not cover: who may call, and from which web page; the middleware does, for every path alike.

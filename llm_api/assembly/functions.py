@@ -60,7 +60,7 @@ def _chosen_servers(path: Path | None, file: ConfigFile | None) -> tuple[MCPServ
 
 @asynccontextmanager
 async def open_functions(options: FunctionOptions) -> AsyncGenerator[Functions, None]:
-    """Import every plugin, connect to every MCP server. What fails is a problem in the catalog.
+    """Import every plugin, connect to every MCP server. A failure is a problem in the catalog.
 
     Belongs to the running event loop. The weather and the MCP servers end with the block.
     """

@@ -44,7 +44,7 @@ async def open_models(
 ) -> AsyncGenerator[ModelRegistry, None]:
     """Every chosen model, freed on exit. `files` are those of `chosen.gguf`, in its order.
 
-    What `wrap` makes of each backend is asked in its stead.
+    `wrap` makes of each backend the one that is asked in its stead.
 
     Loads none and contacts no server: `load_startup_models()` loads, and raises what a load raised.
     """

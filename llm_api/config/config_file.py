@@ -111,7 +111,7 @@ def parse_config(data: object) -> ConfigFile:
 def _entries(models: object) -> tuple[list[str], object]:
     """The places of the entries, and the entries as a list, each with its name in it.
 
-    What is neither a list nor a mapping is handed back for the validation to refuse.
+    Hands back a value that is neither a list nor a mapping, for the validation to refuse.
     """
     if isinstance(models, list):
         return [f"models[{index}]" for index in range(len(models))], models

@@ -20,7 +20,7 @@ LLMAPIError
 │   └── ModelForbiddenError        the caller's key does not permit this model
 ├── OverloadedError                the queue is full; try again after a while
 ├── RateLimitedError               the caller has used what it may use
-├── UnavailableError               the model is not loaded (yet), or whoever runs it is not there
+├── UnavailableError               the model is not loaded (yet), or its server is not there
 │   ├── StateUnavailableError      the database of what outlives a request does not answer
 │   ├── FunctionsBusyError         every thread for functions is held by one that does not end
 │   └── VectorStoreUnavailableError  the vector store does not answer (in time)

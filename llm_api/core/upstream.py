@@ -70,7 +70,7 @@ class UpstreamServer:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What a server says of its failure. `code` is a word of its own, where it has one."""
+    """What a server says of its failure. `code` is its short name for it, where it has one."""
 
     message: str
     code: str | None = None

@@ -22,9 +22,9 @@ _TOO_SLOW = Failure(
 class BoundedHeadProtocol(HTTPConnection):
     """Answers 431 to a head above MAX_HEAD_BYTES, 408 to one that takes too long; then closes.
 
-    What is no body is looked at after each read, so one connection takes no more memory for it than
-    that and two reads (of 256 KiB at most). It is the head, and in a chunked body what stands
-    between two bytes of it: sizes, extensions, and the trailers, which nobody is told of.
+    All bytes but those of a body are counted after each read, so one connection takes no more
+    memory for them than that and two reads (of 256 KiB at most). They are the head, and in a
+    chunked body the sizes, the extensions, and the trailers, which nobody is told of.
 
     The time counts from the connection on, or from what comes after an answer: a connection on
     which nothing is sent is closed as well.
@@ -60,7 +60,7 @@ class BoundedHeadProtocol(HTTPConnection):
         self._framing_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header. What comes after the body is none."""
+        """Take a header, unless it comes after the body."""
         if self._is_in_head:
             super().on_header(name, value)
 

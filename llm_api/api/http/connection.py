@@ -327,7 +327,7 @@ class HTTPConnection(HttpToolsProtocol):
         self._close_in_time()
 
     def _close_in_time(self) -> None:
-        """What is closed waits for its client to take the rest: not for ever."""
+        """A closed connection waits for its client to take the rest: not for ever."""
         if self.transport.get_write_buffer_size() and self._end_timer is None:
             self._end_timer = self.loop.call_later(self.stalled_seconds, self.transport.abort)
 

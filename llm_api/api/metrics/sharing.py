@@ -1,7 +1,7 @@
 """What several workers count, told by whichever of them is asked: each leaves its own in a folder.
 
-Every sample says by its label `worker` whose it is. What the others tell is a few seconds old; who
-has left nothing for a while is gone.
+Every sample says by its label `worker` whose it is. The samples of others are a few seconds old; a
+worker that has left none for a while is gone.
 """
 
 import time

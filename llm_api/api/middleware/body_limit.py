@@ -39,7 +39,7 @@ _TOO_SLOW = Failure(
 
 
 class BodyLimitMiddleware:
-    """Bounds what a route can read; paths that take files have a bound of their own."""
+    """Bounds what a route can read; paths that take files have their own bound."""
 
     def __init__(self, app: ASGIApp, access: Access, seconds: float = BODY_SECONDS) -> None:
         self.app = app

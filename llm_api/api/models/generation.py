@@ -136,7 +136,7 @@ class GenerationParameters(AnswerParameters):
 
 
 NotAvailable = Any
-"""The type of a field that is declared only to be refused with a sentence of its own."""
+"""The type of a field that is declared only to be refused with its own sentence."""
 
 
 class PromptTokensDetails(AnswerModel):

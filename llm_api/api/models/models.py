@@ -19,7 +19,7 @@ class ModelCapabilities(AnswerModel):
 
 
 class Model(AnswerModel):
-    """One model. What follows `owned_by` are extensions of this server."""
+    """One model. The fields after `owned_by` are extensions of this server."""
 
     id: str = Field(examples=[DEFAULT_MODEL_EXAMPLE])
     object: Literal["model"]

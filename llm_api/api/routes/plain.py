@@ -66,9 +66,9 @@ async def chat(
 async def chat_stream(request: Request, body: PlainChatRequest, services: Services) -> Response:
     """The same answer as plain text, each piece as soon as it is there.
 
-    What is wrong with the request is told as an error before the text begins. An answer that breaks
-    off later ends in a line `[error <code>] <message>`, and its chunked body has no end: HTTP
-    clients report an incomplete answer. The generation ends when the client disconnects.
+    A fault of the request is an error before the text begins. An answer that breaks off later ends
+    in a line `[error <code>] <message>`, and its chunked body has no end: HTTP clients report an
+    incomplete answer. The generation ends when the client disconnects.
     """
     _, events, by = await started(request, _conversation(body, services, is_streamed=True))
     return TextStream(events, request, by.headers)

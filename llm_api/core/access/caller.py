@@ -59,7 +59,7 @@ class Caller:
             raise
 
     async def leave(self) -> None:
-        """The request has ended. Idempotent; done whole, even by who is cancelled."""
+        """The request has ended. Idempotent; done whole, even when the task is cancelled."""
         member, self._member = self._member, None
         if member is not None:
             await to_the_end(self._limiter.leave(self.key.name, member))
@@ -71,9 +71,9 @@ class Caller:
         return Reservation(tokens, windows)
 
     async def settle(self, reservation: Reservation, tokens: int) -> None:
-        """Count what the answer took instead. Done whole, even by who is cancelled.
+        """Count what the answer took instead. Done whole, even when the task is cancelled.
 
-        What cannot be counted stays as it was reserved.
+        A count that fails stays as it was reserved.
         """
         if reservation.windows:
             amounts = dict.fromkeys(reservation.windows, tokens - reservation.tokens)

@@ -13,7 +13,7 @@ from llm_api.core.errors import UnavailableError
 
 
 class CountersUnavailableError(UnavailableError):
-    """Whoever keeps the counts does not answer."""
+    """The server that keeps the counts does not answer."""
 
     code = "rate_limits_unavailable"
 

@@ -1,7 +1,7 @@
 """Models as one caller reaches them: in its own scope, and with its tokens counted.
 
-Made anew for each HTTP request. What that goes on to use after it got something (rounds of
-functions, batches of an ingest) is counted and not refused: what has begun is not cut.
+Made anew for each HTTP request. Tokens that a request goes on to use after it got something (rounds
+of functions, batches of an ingest) are counted and not refused: what has begun is not cut.
 """
 
 from collections.abc import AsyncGenerator
@@ -79,7 +79,7 @@ class MeteredEmbedder:
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         """As `Embedder.embed`; raises RateLimitedError, too.
 
-        What is cancelled, or fails, counts what the model has read by then.
+        A request that is cancelled, or fails, counts the tokens that the model has read by then.
         """
         meter = TokenMeter()
         request = replace(request, scope=self._caller.key.name, meter=meter)

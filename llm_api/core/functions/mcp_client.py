@@ -168,7 +168,7 @@ def _parameters(program: Program) -> StdioServerParameters:
 
 @asynccontextmanager
 async def _log_as_file(name: str) -> AsyncGenerator[TextIO, None]:
-    """What a program writes here goes to the log instead of the terminal."""
+    """A file for a program to write to: its lines go to the log instead of the terminal."""
     read_end, write_end = os.pipe()
     with os.fdopen(write_end, "w") as file:
         reader, _ = await asyncio.get_running_loop().connect_read_pipe(

@@ -24,9 +24,9 @@ MAX_ERROR_CHARACTERS: Final = 2000
 def to_json_text(result: CallToolResult) -> str:
     """The structured content where there is one, else the text, else a list of what came.
 
-    A text that is itself a JSON object or list stays as it is. What is no text, such as an image,
-    is described and left out: a model that reads text has no use for megabytes of base64. Raises
-    FunctionFailedError for what the tool calls an error.
+    A text that is itself a JSON object or list stays as it is. Content that is no text, such as an
+    image, is described and left out: a model that reads text has no use for megabytes of base64.
+    Raises FunctionFailedError for what the tool calls an error.
     """
     parts = [_part(block) for block in result.content]
     texts = [part for part in parts if isinstance(part, str)]

@@ -1,6 +1,6 @@
-"""Finds and imports what brings functions: the built-in folder, a folder of files, packages.
+"""Finds and imports the plugins: the built-in folder, a folder of files, packages.
 
-A plugin is code that runs in this process with all its rights: only whoever runs the server may
+A plugin is code that runs in this process with all its rights: only the operator of the server may
 name them. One that cannot be imported is a problem in the catalog, and takes nothing down.
 """
 

@@ -10,7 +10,7 @@ JSON: TypeAlias = Union[bool, int, float, str, list["JSON"], dict[str, "JSON"], 
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
-"""`content_filter`: whoever runs the model withheld the rest, or the model refused to answer."""
+"""`content_filter`: the model's server withheld the rest, or the model refused to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +328,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What a service between client and model says of the answer so far, as a value of its own."""
+    """What a service between client and model says of the answer so far."""
 
     value: object
 

@@ -11,7 +11,7 @@ from llm_api.core.rag.reports import DocumentOutcome, Report, failed
 from llm_api.core.rag.types import Document, Metadata
 
 DIGEST_FIELD = "sha256"
-"""The metadata field with the hash of the file's bytes: who has the file can tell a change."""
+"""The metadata field with the hash of the file's bytes: it tells a client of a change."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@
 A window is some documents in a row. Two may be at the embedder, so that it has the next one when it
 is through with one; one is written at a time; no more than `WINDOWS` are in memory.
 
-What is wrong with a document is its own failure. What is wrong with the store or the model ends the
-ingest: all that was reported is stored, and the same ingest again goes on from there.
+A fault of a document is its own failure. A fault of the store or the model ends the ingest: all
+that was reported is stored, and the same ingest again goes on from there.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""Which documents have to be embedded, and as what. What is stored already is left as it is."""
+"""Which documents have to be embedded, and as what.
+
+Leaves documents that are stored already as they are.
+"""
 
 import asyncio
 import logging

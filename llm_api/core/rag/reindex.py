@@ -3,8 +3,8 @@
     old   ██████████████ searched ██████████████│
     new      copy 1 ─► copy 2 ─► ... nothing new│ renamed: takes the old one's name in one step
 
-A copy takes over what was stored since the one before began. What is stored in the instant between
-the last copy and the renaming is lost: a client that writes meanwhile should write again.
+A copy takes over what was stored since the one before began. A document stored in the instant
+between the last copy and the renaming is lost: a client that writes meanwhile should write again.
 """
 
 from collections.abc import AsyncGenerator, Collection

@@ -142,7 +142,7 @@ class Hit:
 
 
 class VectorStore(Protocol):
-    """What answers is durable: it outlives the death of this process and of the machine's power.
+    """A write that has answered is durable: it outlives this process and the machine's power.
 
     A document is found whole or not at all, also while it is written. Every method raises
     CollectionNotFoundError for a collection that is not there, CollectionDamagedError for one that
@@ -167,7 +167,8 @@ class VectorStore(Protocol):
     async def rename_collection(self, name: str, new_name: str) -> None:
         """Give a collection another name, in one step that no search notices.
 
-        What had the new name before is deleted: so a rebuilt collection takes the old one's place.
+        Deletes the collection that had the new name before: so a rebuilt collection takes the old
+        one's place.
         """
 
     async def replace_documents(

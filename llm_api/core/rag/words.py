@@ -59,7 +59,7 @@ def fold(text: str) -> str:
 
 
 def terms_to_find(text: str) -> Iterator[str]:
-    """Terms of a text that is to be found: single characters as well, for who asks for one."""
+    """Terms of a text that is to be found: also single characters, which a question may be."""
     for term, is_run in _cut(text):
         if is_run:
             characters = _CHARACTER.findall(term)

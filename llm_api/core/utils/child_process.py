@@ -16,7 +16,7 @@ _LONGEST_LOOK: Final = 0.05
 
 
 class ChildProcess:
-    """A running process. Who has it ends it: by closing `stdin`, or by `kill`; then `wait`."""
+    """A running process. Its owner ends it: by closing `stdin`, or by `kill`; then `wait`."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class ChildProcess:
         self._process.kill()
 
     async def wait(self) -> int:
-        """Its status, once it has ended. What it has written can still be read."""
+        """Its status, once it has ended. Its output can still be read."""
         look = _SHORTEST_LOOK
         while (status := self._process.poll()) is None:
             await asyncio.sleep(look)

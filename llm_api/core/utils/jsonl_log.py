@@ -1,7 +1,7 @@
-"""Lines of JSON into a file, written by a thread of its own: whoever logs never waits or fails.
+"""Lines of JSON into a file, written by a separate thread: a caller never waits or fails.
 
-What cannot be written, or comes faster than the disk takes it, is dropped and counted. The server's
-log tells when that begins and when it is over, and how much was lost.
+A line that cannot be written, or comes faster than the disk takes it, is dropped and counted. The
+server's log tells when that begins and when it is over, and how much was lost.
 """
 
 import asyncio

@@ -34,7 +34,7 @@ def configure_logs(level: str, stream: TextIO = sys.stderr) -> None:
 
 
 def _log_unhandled(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """What ends the process is a line of the log like any other. Ctrl-C is no error."""
+    """Logs an error that ends the process in one line, like any other. Ctrl-C is no error."""
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
     else:

@@ -1,8 +1,8 @@
 """A file that is appended to, and begun anew when it is full. Knows nothing of what is in it.
 
 Several processes may share one: each appends whole pieces, and only one of them at a time writes or
-renames, under a lock on the open file. What is no regular file (`/dev/null`, a pipe, a symbolic
-link such as `/dev/stdout`) is never renamed.
+renames, under a lock on the open file. A path that is no regular file (`/dev/null`, a pipe, a
+symbolic link such as `/dev/stdout`) is never renamed.
 """
 
 import fcntl

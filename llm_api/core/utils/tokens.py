@@ -17,7 +17,8 @@ def estimate_tokens(text: str) -> int:
 class TokenMeter:
     """What was computed for a request that is cut before an answer could tell it.
 
-    Tokens that a model has read or written, or is at. Who computes adds, who counts reads.
+    Tokens that a model has read or written, or is at. The model's side adds, the side that counts
+    reads.
     """
 
     tokens: int = 0

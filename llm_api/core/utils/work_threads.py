@@ -1,6 +1,6 @@
 """Threads for work that blocks: one for each piece of it, and never more than so many.
 
-Each kind of work has threads of its own, so that none can keep another from being done.
+Each kind of work has its own threads, so that none can keep another from being done.
 """
 
 import asyncio
@@ -86,7 +86,7 @@ class WorkThreads:
         def in_thread() -> None:
             try:
                 settle = partial(outcome.set_result, work())
-            except BaseException as error:  # noqa: BLE001 - the border: whoever waits gets it
+            except BaseException as error:  # noqa: BLE001 - the border: the caller gets it
                 settle = partial(outcome.set_exception, _bearable(error))
             with suppress(RuntimeError):  # the loop may have ended meanwhile
                 loop.call_soon_threadsafe(self._leave, outcome, own, settle)

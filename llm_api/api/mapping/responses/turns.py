@@ -1,7 +1,6 @@
 """Responses, wire to domain: items become the turns of a conversation. Pure.
 
-What an assistant did in one go, its thought, its words and its calls, is several items and one
-turn.
+The thought, the words and the calls of an assistant in one go are several items and one turn.
 """
 
 import json

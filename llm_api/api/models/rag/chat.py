@@ -131,7 +131,7 @@ class RagAnswer(SourceList):
 
 
 class UrlCitation(AnswerModel):
-    """A source in OpenAI's form. What follows `url` are extensions of this server."""
+    """A source in OpenAI's form. The fields after `url` are extensions of this server."""
 
     start_index: int
     end_index: int

@@ -29,7 +29,8 @@ Include = Literal[
     "web_search_call.action.sources",
     "web_search_call.results",
 ]
-"""What of an answer may be asked for beside the usual. What does not occur here adds nothing."""
+"""The parts of an answer that may be asked for beside the usual. One that does not occur here adds
+nothing."""
 
 
 class TextFormat(RequestModel):

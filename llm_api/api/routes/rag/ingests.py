@@ -101,5 +101,5 @@ async def retrieve_job(job_id: JobId, services: Services) -> Job:
 
 @router.post("/{job_id}/cancel", summary="Cancel a large ingest")
 async def cancel_job(job_id: JobId, services: Services) -> Job:
-    """What was stored until now stays. A job that has ended stays as it is."""
+    """Documents stored until now stay. A job that has ended stays as it is."""
     return to_job(await services.retrieval().jobs.cancel(services.owner, job_id))

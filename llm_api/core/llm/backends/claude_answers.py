@@ -46,7 +46,7 @@ class _OpenCall:
 class ClaudeReader:
     """Reads one answer, event by event.
 
-    What is of another form raises AttributeError, LookupError, TypeError or ValueError.
+    Raises AttributeError, LookupError, TypeError or ValueError for an event of another form.
     """
 
     def __init__(self, server: UpstreamServer) -> None:

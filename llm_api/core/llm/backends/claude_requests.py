@@ -1,7 +1,7 @@
 """A generation request in the words of Anthropic's Messages API: the body that is posted. Pure.
 
-Source: the types of Anthropic's official client. What that protocol has no place for is left out:
-a participant's `name`, and past `reasoning`, which it takes only with a signature of its own.
+Source: the types of Anthropic's official client. The body leaves out parts that the protocol has no
+place for: a participant's `name`, and past `reasoning`, which it takes only with its own signature.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

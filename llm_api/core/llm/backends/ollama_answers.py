@@ -29,7 +29,7 @@ _REASONS: Final[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length
 class OllamaReader:
     """Reads one answer, line by line.
 
-    What is of another form raises AttributeError, LookupError, TypeError or ValueError.
+    Raises AttributeError, LookupError, TypeError or ValueError for a line of another form.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """A generation request in OpenAI's words, as one kind of server understands them. Pure.
 
-Knows no HTTP. What the kind cannot do at all has been refused before, by its capabilities.
+Knows no HTTP. The kind's capabilities have refused before anything that it cannot do at all.
 """
 
 from collections.abc import Sequence

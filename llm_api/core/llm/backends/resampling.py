@@ -116,7 +116,7 @@ class _Attempt:
         return sum(bool(one.problem) and one.is_certain for one in self.verdicts)
 
     def better_than(self, other: "_Attempt | None") -> "_Attempt":
-        """Itself, or the other. What was shown has to be gone on with."""
+        """Itself, or the other. An answer that was shown in part is gone on with."""
         is_better = other is None or self.has_shown or self._broken < other._broken
         return self if is_better or other is None else other
 

@@ -33,7 +33,7 @@ CLOSING_SECONDS = 2.0
 class ComputeThread:
     """Does calls in the order they come. Starts with the first; close it last.
 
-    A call is short, as the others wait. Whoever has more to do posts the next part when one is
+    A call is short, as the others wait. A caller with more to do posts the next part when one is
     done, behind what the others have posted: so they take turns.
     """
 

@@ -68,8 +68,8 @@ class TokenMatcher:
     """Follows one answer through its grammar. See the protocol `Constraint`.
 
     It finds forced text itself, a bounded part at a time: llguidance goes to the end of it in one
-    call, and a hundred characters of grammar can force millions. What all calls together may take
-    is bounded by the length of the answer.
+    call, and a hundred characters of grammar can force millions. The length of the answer bounds
+    the time of all calls together.
     """
 
     def __init__(

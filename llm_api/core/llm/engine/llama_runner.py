@@ -256,7 +256,7 @@ def _is_beginning(drawn: Sequence[Drawn], draft: Sequence[int]) -> bool:
 
 
 class Batch:
-    """A `llama_batch` over numpy arrays of its own, filled anew for each step.
+    """A `llama_batch` over its own numpy arrays, filled anew for each step.
 
     One row for each token of the step: its id, its position in its sequence, whether its logits
     are wanted, and the one or two sequences that it belongs to (its slot, and that slot's keeper).

@@ -104,7 +104,7 @@ class SlotTable:
         slot.owner, slot.scope, slot.prompt_length = owner, scope, prompt_length
 
     def release(self, slot: Slot) -> None:
-        """Make a slot idle. What it holds stays resident until it is evicted."""
+        """Make a slot idle. Its tokens stay resident until they are evicted."""
         self._clock += 1
         slot.owner, slot.last_used = None, self._clock
 

@@ -1,9 +1,9 @@
 """How a model comes from a model hub into the models folder: whole and verified, or not at all.
 
-`huggingface_hub` knows the hub (routes, tokens, `HF_ENDPOINT`, retries, the progress bar).
-What is done here is what its `hf_hub_download` does not do: it throws an interrupted transfer
-away, and knows nothing of GGUF. One file goes through these states, all in one folder, under a
-lock that other processes wait for:
+`huggingface_hub` knows the hub (routes, tokens, `HF_ENDPOINT`, retries, the progress bar). This
+module does the rest, since its `hf_hub_download` throws an interrupted transfer away and knows
+nothing of GGUF. One file goes through these states, all in one folder, under a lock that other
+processes wait for:
 
     .NAME.ETAG.incomplete   what has arrived; a later pull goes on from here (HTTP Range)
     the same, whole         size, SHA-256 (if the hub tells one) and GGUF header are checked
@@ -63,10 +63,10 @@ def pull_model(
 ) -> Path:
     """Bring a model (all parts of a split one) into `models_dir`. Blocks, for as long as it takes.
 
-    What is already here and sound is not fetched again: then no request is made. Shows a progress
-    bar on stderr if that is a terminal. `endpoint` None means the hub that the environment names.
-    Raises DownloadError or ModelFileError with one sentence; what has arrived is kept for the
-    next pull.
+    A sound file that is already here is not fetched again: then no request is made. Shows a
+    progress bar on stderr if that is a terminal. `endpoint` None means the hub that the environment
+    names. Raises DownloadError or ModelFileError with one sentence; what has arrived is kept for
+    the next pull.
     """
     destination = download_path(repo_id, filename, models_dir)
     hub = Hub(repo_id, hub_endpoint(endpoint))

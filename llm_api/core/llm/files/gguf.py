@@ -78,7 +78,7 @@ class GGUFModel:
         Not counted: llama.cpp's buffers for the computation itself. With the default model the
         process grows by 25 to 28 MB more than said here; a large model with a large vocabulary
         takes some hundred MB more, so leave that much of the machine's memory out of the budget.
-        What lies on a GPU counts as well, and a file that two models share counts twice.
+        Weights on a GPU count as well, and a file that two models share counts twice.
         """
         return self.size_bytes + self.kv_bytes(kv_tokens, kv_precision)
 

@@ -22,7 +22,7 @@ class ArgumentReader(Protocol):
     def feed(self, text: str) -> tuple[str, int]:
         """More of the JSON text, and how many characters of `text` it was made of.
 
-        What is not taken is handed in again, with more behind it.
+        The caller hands in the rest again, with more behind it.
         """
         ...
 

@@ -169,7 +169,8 @@ class _Preparing(Generic[Constraint_co]):
     ) -> GenerationRequest:
         """The request with schemas that can be enforced, and its grammar in Lark.
 
-        What is left to be checked of calls is added to `judges`.
+        Adds to `judges` a check of each function whose calls the grammar does not hold to all of
+        its schema.
         """
         match request.output_format:
             case JSONFormat(schema):

@@ -128,7 +128,7 @@ class PromptEncoder:
     def _encode_segments(
         self, segments: list[Segment], param: str, *, adds_special: bool = True
     ) -> tuple[int, ...]:
-        # What cannot fit however well it tokenises is refused without tokenising it.
+        # A text that cannot fit however well it tokenises is refused without tokenising it.
         size = sum(len(segment.text.encode()) for segment in segments)
         if (least := size // self._tokenizer.longest_token) >= self.context_length:
             raise self._too_long(f"more than {least} tokens", param)
@@ -146,7 +146,7 @@ class PromptEncoder:
         return tuple(tokens)
 
     def _check_beginning(self, segment: Segment, param: str) -> None:
-        """What is far too long by its beginning is not tokenised whole: it would take a minute.
+        """Refuses a text that is far too long by its beginning: the whole would take a minute.
 
         Twice the context, because the cut may be in the midst of a word.
         """
@@ -160,7 +160,10 @@ class PromptEncoder:
             size *= 2
 
     def _check_turns(self, prompt: ChatPrompt) -> None:
-        """What cannot fit is not rendered. Of answers a template may leave out what it likes."""
+        """Refuses turns that cannot fit, without rendering them.
+
+        A template may leave out parts of answers.
+        """
         told = [turn.content.strip() for turn in prompt.messages if turn.role != "assistant"]
         longest = self._tokenizer.longest_token
         least = sum(max(1, len(text.encode()) // longest) for text in told if text)

@@ -1,6 +1,6 @@
 """Jinja as chat templates expect it: the conventions are those of `transformers`.
 
-The sandbox keeps a template from the machine. What it may cost is bounded by its process.
+The sandbox keeps a template from the machine. Its process bounds what it may cost.
 """
 
 import json

@@ -182,7 +182,7 @@ class ModelKeeper:
         else:
             reason = "the server's log says why."
             log.error("loading %s failed", model_id, exc_info=error)
-        # At the start whoever starts the server is told.
+        # At the start the terminal says it.
         if not self._models[model_id].loads_at_startup:
             log.warning("%s could not be loaded: %s", model_id, reason)
         message = f"The model `{model_id}` could not be loaded: {without_folders(reason)}"

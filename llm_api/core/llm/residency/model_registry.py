@@ -44,10 +44,10 @@ class OnDemandBackend:
 class ModelRegistry:
     """Models by id and alias. Owns them: closing it frees them. Begins to load nothing by itself.
 
-    A model that is kept is in memory when it is asked for; a backend takes none worth keeping
-    track of, and is there from the start. Names are distinct; where they are not, an id wins over
-    an alias, and the first over the next. `fallbacks` are ids by the id that they stand in for;
-    none leads back to itself. What `wrap` makes of each backend is asked in its stead.
+    A model that is kept is in memory when it is asked for; a backend takes none worth keeping track
+    of, and is there from the start. Names are distinct; where they are not, an id wins over an
+    alias, and the first over the next. `fallbacks` are ids by the id that they stand in for; none
+    leads back to itself. `wrap` makes of each backend the one that is asked in its stead.
     """
 
     def __init__(

@@ -13,8 +13,8 @@ Requests hold tickets. A ticket waits until its model is loaded, then uses it un
 2. Models are loaded in the order in which they were first asked for. Where there is no room, idle
    models go, least recently used first, and only if that makes enough room.
 3. A model in use, or one that is waited for, is never unloaded.
-4. Where models in use leave no room, whoever waits is refused after `room_wait_seconds`.
-5. After a failed load the model rests, longer after each failure; who asks meanwhile gets the
+4. Where models in use leave no room, a waiting request is refused after `room_wait_seconds`.
+5. After a failed load the model rests, longer after each failure; a request meanwhile gets the
    reason at once.
 
 Every time is in seconds of one clock that the caller reads.

@@ -1,6 +1,6 @@
 """How fast and how well one model file computes here: tokens per second, and loss per token.
 
-A context of its own, no scheduler, no sampling: what is measured is llama.cpp and this machine.
+A separate context, no scheduler, no sampling: the figures are of llama.cpp and this machine.
 """
 
 import math

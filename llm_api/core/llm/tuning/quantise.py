@@ -1,4 +1,4 @@
-"""Another quantisation of a model, written by llama.cpp's own quantiser in a process of its own.
+"""Another quantisation of a model, written by llama.cpp's own quantiser in a separate process.
 
 A process, because the quantiser cannot be stopped half-way, and ends its process over a tensor it
 did not foresee: so an interrupt, or its crash, costs a temporary file, which is removed.

@@ -45,8 +45,8 @@ def find_citations(answer: str, sources: Sequence[Chunk], start: int = 0) -> lis
     """The citations of an answer from `start` on, in its order; `[1]` is the first source.
 
     The quote is what shares most words with the sentence that carries the marker, or the whole
-    source where nothing does. Numbers without a source are no citations. What it costs grows with
-    the markers, and not with what was said before `start`.
+    source where nothing does. Numbers without a source are no citations. The cost grows with the
+    markers, and not with the text before `start`.
     """
     return [
         _cite(number, marker, claim, sources[number - 1])

@@ -1,4 +1,4 @@
-"""What was found goes into the prompt, as far as there is room, and the model begins."""
+"""Puts the sources that were found into the prompt, as far as there is room; the model begins."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from llm_api.core.rag.answering.prompt import (
 from llm_api.core.rag.vector_store import Hit
 
 UNKNOWN_CONTEXT_LENGTH: Final = 8192
-"""What a model is taken to hold whose backend has not told: any current one holds more."""
+"""The context length of a model whose backend has told none: any current one holds more."""
 
 _TURN_TOKENS: Final = 8  # what a chat template puts around a turn, about
 

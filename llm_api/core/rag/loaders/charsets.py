@@ -57,7 +57,7 @@ def declared_charset(data: bytes) -> str | None:
     if found is None:
         return None
     codec = known_charset(next(filter(None, found.groups())).decode("ascii", "replace"))
-    # What could be read as ASCII so far is in no charset of wider units.
+    # Bytes that could be read as ASCII so far are in no charset of wider units.
     return "utf-8" if codec and codec.startswith(("utf-16", "utf-32")) else codec
 
 

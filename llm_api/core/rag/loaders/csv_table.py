@@ -1,8 +1,8 @@
 """CSV: each row as a paragraph that names its columns, so that a row alone can be understood.
 
-What stands above the table (titles, comments, notes) comes first, as it is. Then the header, then
-the rows. Covers: headers with empty, repeated and numeric names. Does not cover: several tables in
-one file, names that stand above the first column but one.
+Lines above the table (titles, comments, notes) come first, as they are. Then the header, then the
+rows. Covers: headers with empty, repeated and numeric names. Does not cover: several tables in one
+file, names that stand above the first column but one.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""JSON and JSON lines: every value on a line of its own, behind the path that leads to it."""
+"""JSON and JSON lines: every value on a separate line, behind the path that leads to it."""
 
 import json
 import re

@@ -70,7 +70,7 @@ class TextBuilder:
     def begin_section(
         self, headings: tuple[str, ...], page: int | None = None, *, start: int | None = None
     ) -> None:
-        """What is added from here on, or stands from `start` on, is under these headings."""
+        """These headings stand above the text from here, or from `start`, on."""
         section = TextSection(self.length if start is None else start, headings, page)
         if self.sections and self.sections[-1].start == section.start:
             self.sections.pop()

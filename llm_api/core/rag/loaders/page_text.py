@@ -65,7 +65,7 @@ class PageText:
         return self._builder.build(title or self._first_heading, warnings=warnings)
 
     def separate(self, gap: Gap, *, is_within_cell: bool = False) -> None:
-        """Owe this before more text. What ends lines does not end those of a table."""
+        """Owe this before more text. A gap that ends lines does not end those of a table."""
         if self._cell is None:
             self._gap = max(self._gap, gap)
         else:

@@ -4,8 +4,8 @@
     <td rowspan=2>Bolt <td> <td>5       Bolt |  | 5
     <td colspan=2>sold out              Bolt | sold out |
 
-What spans rows is repeated in each, for each row is true alone. What spans columns stands in the
-first of them; a name above several columns stands above each.
+A cell that spans rows is repeated in each, for each row is true alone. One that spans columns
+stands in the first of them; a name above several columns stands above each.
 """
 
 from collections.abc import Iterable, Sequence

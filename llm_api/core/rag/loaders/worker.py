@@ -1,6 +1,6 @@
 """The process in which files are parsed: files in on stdin, texts out on stdout, until stdin ends.
 
-Messages are a line of JSON and then as many bytes as it says. What comes back is never unpickled:
+Messages are a line of JSON and then as many bytes as it says. The server never unpickles an answer:
 a parser that a hostile file has taken over can lie about the text, and do no more to the server.
 
 Covers: memory, time, a crash, and what the environment holds, which this process does not get.

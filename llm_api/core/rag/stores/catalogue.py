@@ -44,7 +44,7 @@ from llm_api.core.rag.vector_store import FIRST_RULE, EmbeddingModel
 log = logging.getLogger(__name__)
 
 UNKNOWN_MODEL: Final = "unknown"
-"""Whose the vectors of a collection are that has lost both descriptions."""
+"""The model of a collection that has lost both descriptions."""
 
 _DESCRIPTION: Final = "collection.json"
 _DISPOSABLE: Final = "disposable"

@@ -10,7 +10,7 @@ from zlib import crc32
 
 
 class DamagedFileError(Exception):
-    """What is in the file is not what was written into it. `str(error)` says how that shows."""
+    """The file does not hold what was written into it. `str(error)` says how that shows."""
 
 
 def write_checked(path: Path, value: object) -> None:

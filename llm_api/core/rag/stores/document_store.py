@@ -50,7 +50,7 @@ _DELETED_AT_ONCE = 256
 class DocumentStore:
     """Documents in the collections of `engine`. `clock` gives Unix seconds.
 
-    Whatever changes a collection waits for its turn; searches do not.
+    Changes of a collection wait for their turn; searches do not.
     """
 
     def __init__(self, engine: StoreEngine, clock: Callable[[], float] = time.time) -> None:

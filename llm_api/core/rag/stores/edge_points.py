@@ -1,11 +1,11 @@
 """One collection in the embedded engine: a folder, and the shard of Qdrant that lives in it.
 
 New points are searched one by one until an index is built over them. That goes on beside reads and
-writes: a copy of the folder is indexed by a process of its own, then brought up to date with what
+writes: a separate process indexes a copy of the folder, which is then brought up to date with what
 was written meanwhile, and takes the folder's place.
 
-Every call of the engine blocks, mostly for less than a millisecond, a flush for 0.15 seconds. So
-whoever uses this has no other work in its process.
+Every call of the engine blocks, mostly for less than a millisecond, a flush for 0.15 seconds. So a
+process that uses this does no other work.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """The embedded store as the server sees it: in a separate process, started again if it dies.
 
-Every method is a call of the same name there. What only reads is answered within the timeout, or an
-error; a write may take longer, as long as the process shows that it is alive. One that does not is
-killed, which is safe at any moment: what was acknowledged is durable, what was not is cleaned up.
+Every method is a call of the same name there. A read is answered within the timeout, or an error; a
+write may take longer, as long as the process shows that it is alive. One that does not is killed,
+which is safe at any moment: what was acknowledged is durable, what was not is cleaned up.
 """
 
 import asyncio

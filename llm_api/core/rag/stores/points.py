@@ -114,7 +114,7 @@ class Recipe:
 
 
 class Points(Protocol):
-    """The points of one collection. What writes has been applied when it returns."""
+    """The points of one collection. A write has been applied when its call returns."""
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """Put points, over those of the same id."""

@@ -58,7 +58,7 @@ async def rank(points: Points, question: Question, where: Condition) -> list[Ran
 async def _rank_by_both(
     points: Points, dense: Vector, sparse: SparseVector, question: Question, where: Condition
 ) -> list[Ranked]:
-    """Both rankings fused. Whatever is in one of them gets its score in the other as well."""
+    """Both rankings fused. A chunk of one ranking gets its score in the other as well."""
     depth = max(FUSION_DEPTH, 2 * question.top_k)
     by_vector, by_words = await asyncio.gather(
         points.nearest(dense, depth, where), _by_words(points, sparse, depth, where)

@@ -1,7 +1,7 @@
 """Collections on a Qdrant server, or a cluster of them, that others may use as well.
 
 A collection of ours is an alias, its name, of a collection whose name begins with `llm-api.`. It
-tells in a point of its own by what it was made.
+tells in a separate point by what it was made.
 """
 
 import asyncio

@@ -8,8 +8,8 @@ applies and keeps every step whole, in this order:
     3. the records: each makes the new version of its document valid, the old one invalid
     4. the replaced versions deleted, then the intents
 
-A deletion is the same without 2, its step 3 deletes the records. What a crash leaves lying is named
-by the intents, so that it can be found and deleted.
+A deletion is the same without 2, its step 3 deletes the records. The intents name what a crash
+leaves lying, so that it can be found and deleted.
 
 Several processes may share an engine. Two that write the same document at the same moment leave one
 of both versions, whole; chunks of the other may stay, invisible, until the collection is rebuilt.

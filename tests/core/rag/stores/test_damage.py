@@ -26,14 +26,40 @@ from tests.core.rag.stores.test_edge import subfolders, until
 MANIFEST = "collections.json"
 
 
+@pytest.fixture(scope="module")
+def closed_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two collections that were closed: `a` with one document, `b` with two. Not to be changed."""
+    folder = tmp_path_factory.mktemp("store")
+
+    async def write() -> None:
+        async with open_edge(folder, is_durable=True) as engine:
+            store = DocumentStore(engine)
+            await put(store, "a", new_document("x", "one"))
+            await put(store, "b", new_document("x", "two"), new_document("y", "three"))
+
+    asyncio.run(write())
+    return folder
+
+
 @pytest.fixture
-async def folder(tmp_path: Path) -> Path:
-    """Two collections that were closed: `a` with one document, `b` with two."""
-    async with open_edge(tmp_path, is_durable=True) as engine:
-        store = DocumentStore(engine)
-        await put(store, "a", new_document("x", "one"))
-        await put(store, "b", new_document("x", "two"), new_document("y", "three"))
+def folder(closed_store: Path, tmp_path: Path) -> Path:
+    """A copy of `closed_store` to be damaged."""
+    shutil.copytree(closed_store, tmp_path, dirs_exist_ok=True, copy_function=copy_sparse)
     return tmp_path
+
+
+def copy_sparse(source: str, target: str) -> None:
+    """Copy a file with its holes: the engine's files are some 380 MB of them, and 1 MB of data."""
+    with Path(source).open("rb") as old, Path(target).open("wb") as new:
+        new.truncate(size := os.fstat(old.fileno()).st_size)
+        end = 0
+        while end < size:
+            try:
+                start = os.lseek(old.fileno(), end, os.SEEK_DATA)
+            except OSError:  # no data behind this
+                return
+            end = os.lseek(old.fileno(), start, os.SEEK_HOLE)
+            os.pwrite(new.fileno(), os.pread(old.fileno(), end - start, start), start)
 
 
 def place_of(folder: Path, documents: int) -> Path:

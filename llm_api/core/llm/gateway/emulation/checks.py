@@ -30,7 +30,7 @@ _FENCE: Final = "```"
 class InvalidAnswerError(Exception):
     """What is wrong with an answer, as the model is told.
 
-    What `is_bearable` breaks nothing that can be enforced.
+    A bearable finding breaks nothing that can be enforced.
     """
 
     def __init__(self, problem: str, *, is_bearable: bool = False) -> None:

@@ -77,9 +77,10 @@ class Recorder:
 
 
 def replayed(answer: bytes) -> Iterator[Event]:
-    """The events of a recorded answer. Whoever reads them waited for nothing, and computed nothing.
+    """The events of a recorded answer.
 
-    So all of the prompt counts as cached, and the timings are zero.
+    Nothing was waited for or computed: so all of the prompt counts as cached, and the timings are
+    zero.
     """
     for line in answer.splitlines():
         event: Event = json.loads(line, object_hook=_value)

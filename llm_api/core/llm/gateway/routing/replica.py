@@ -75,8 +75,8 @@ class Replica:
 def least_busy(candidates: Sequence[Replica], all_replicas: Collection[Replica]) -> Replica:
     """The candidate with the fewest running requests for its weight. Mutates every `turn`.
 
-    The equally busy take turns, each as often as its weight says. Who had no turn for a while,
-    because it was ill, does not make up for it.
+    The equally busy take turns, each as often as its weight says. A replica that had no turn for a
+    while, because it was ill, does not make up for it.
     """
     chosen = min(candidates, key=lambda replica: (replica.running / replica.weight, replica.turn))
     floor = min(replica.turn for replica in candidates)

@@ -1,7 +1,7 @@
 """Whether a text matches a pattern, or a format of JSON Schema, within a time bound.
 
-Rust's regex engine takes linear time, and no look-around. What it refuses goes to a backtracking
-engine, which gives up when the time is over, and lets other threads run meanwhile.
+Rust's regex engine takes linear time, and no look-around. A pattern that it refuses goes to a
+backtracking engine, which gives up when the time is over, and lets other threads run meanwhile.
 """
 
 from functools import cache, lru_cache

@@ -1,6 +1,6 @@
 """A JSON Schema as the grammar compiler takes it: a copy that demands the same. Pure.
 
-What the compiler cannot enforce stays in it, for the compiler to refuse.
+Keywords that the compiler cannot enforce stay in it, for the compiler to refuse.
 """
 
 from collections.abc import Mapping

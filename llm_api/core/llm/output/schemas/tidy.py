@@ -190,7 +190,7 @@ def _names_to_properties(schema: _Schema) -> None:
 
 
 def _close(schema: _Schema) -> None:
-    """What is left unevaluated is what is additional, where nothing else judges."""
+    """Rules for unevaluated parts become rules for additional ones, where nothing else judges."""
     if schema.keys() & _APPLYING:
         return
     for rest, others in (
