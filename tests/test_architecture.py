@@ -267,29 +267,6 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "server retrieval models gateway functions embeddings access": "field_types",
         "field_types state": "",
     },
-    "llm_api.core.state": {
-        "state": "job_queue opened options",
-        "opened": "conversations database job_queue jobs news options postgresql presence"
-        " responses room schema shared sqlite sweep",
-        "sweep": "job_queue presence shared tables",
-        "responses": "conversation_rows database news pages records response_rows shared tables",
-        "response_rows": "conversation_rows records tables",
-        "conversations": "conversation_rows pages records shared tables",
-        "conversation_rows": "records tables",
-        "job_queue": "jobs records shared tables",
-        "jobs": "records shared tables",
-        "shared": "database news room",
-        "presence": "database tables",
-        "postgresql sqlite": "database",
-        "pages": "records",
-        "database migrations news options records room schema tables": "",
-    },
-    "llm_api.core.state.migrations": {
-        "env versions": "",
-    },
-    "llm_api.core.state.migrations.versions": {
-        "r0001_responses r0002_jobs": "",
-    },
     "llm_api.core.functions.builtin": {
         "dates time_zones weather": "",
     },
@@ -450,6 +427,29 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "seal": "checked_file",
         "edge_process": "calls",
         "calls checked_file edge_index points requests": "",
+    },
+    "llm_api.core.state": {
+        "state": "job_queue opened options",
+        "opened": "conversations database job_queue jobs news options postgresql presence"
+        " responses room schema shared sqlite sweep",
+        "sweep": "job_queue presence shared tables",
+        "job_queue": "jobs records shared tables",
+        "responses": "conversation_rows database news pages records response_rows shared tables",
+        "jobs": "records shared tables",
+        "conversations": "conversation_rows pages records shared tables",
+        "response_rows": "conversation_rows records tables",
+        "shared": "database news room",
+        "sqlite postgresql": "database",
+        "presence": "database tables",
+        "conversation_rows": "records tables",
+        "pages": "records",
+        "database migrations news options records room schema tables": "",
+    },
+    "llm_api.core.state.migrations": {
+        "env versions": "",
+    },
+    "llm_api.core.state.migrations.versions": {
+        "r0001_responses r0002_jobs": "",
     },
     "llm_api.core.utils": {
         "child_process distribution freed_memory isolation jsonl_log logs long_work"

@@ -12,7 +12,7 @@ from llm_api.core.utils.long_work import to_the_end
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RemainingLimit:
     """How much of a limit is left, and after how many seconds all of it is again."""
 
     limit: int
@@ -80,10 +80,10 @@ class Caller:
             with suppress(CountersUnavailableError):
                 await to_the_end(self._count(amounts, is_forced=True))
 
-    def standing(self, unit: Unit) -> Standing | None:
+    def standing(self, unit: Unit) -> RemainingLimit | None:
         """Where the tightest limit on this unit stands; None where there is none."""
         standings = (
-            Standing(window.limit, max(0, window.limit - used), window.ends_in_seconds)
+            RemainingLimit(window.limit, max(0, window.limit - used), window.ends_in_seconds)
             for window, used in self._used.values()
             if window.unit == unit
         )

@@ -48,7 +48,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
+class HasValue:
     """The field has a value, or has none: it is absent, null, or an empty list."""
 
     field: str
@@ -67,7 +67,7 @@ class Or:
     filters: "tuple[Filter, ...]"
 
 
-Filter: TypeAlias = Comparison | Presence | And | Or
+Filter: TypeAlias = Comparison | HasValue | And | Or
 
 EVERYTHING = And(())
 
@@ -105,7 +105,7 @@ def _entry(key: object, value: object, path: str, depth: int) -> Filter:
         )
         return And(parts) if word == "and" else Or(parts)
     if value is None:
-        return Presence(name, is_present=False)
+        return HasValue(name, is_present=False)
     if not isinstance(value, dict):
         return Comparison(name, "eq", (_scalar(value, f"{path}.{name}"),))
     if not 1 <= len(value) <= len(_OPERATORS):
@@ -117,13 +117,13 @@ def _entry(key: object, value: object, path: str, depth: int) -> Filter:
     return comparisons[0] if len(comparisons) == 1 else And(comparisons)
 
 
-def _comparison(field: str, key: object, operand: object, path: str) -> Comparison | Presence:
+def _comparison(field: str, key: object, operand: object, path: str) -> Comparison | HasValue:
     operator = _text(key, path).removeprefix("$")
     if operator not in _OPERATORS:
         raise _refusal(f"There is no operator {operator!r}; there are {_known()}.", path)
     path = f"{path}.{operator}"
     if operand is None and operator in ("eq", "ne"):
-        return Presence(field, is_present=operator == "ne")
+        return HasValue(field, is_present=operator == "ne")
     if operator in _LISTS:
         if not isinstance(operand, list) or not 1 <= len(operand) <= MAX_VALUES:
             raise _refusal(f"{operator!r} takes a list of 1 to {MAX_VALUES} values.", path)
@@ -178,9 +178,9 @@ def _text(value: object, path: str) -> str:
     return value
 
 
-def leaves(found: Filter) -> Iterator[Comparison | Presence]:
+def leaves(found: Filter) -> Iterator[Comparison | HasValue]:
     """Every condition on one field. Pure."""
-    if isinstance(found, Comparison | Presence):
+    if isinstance(found, Comparison | HasValue):
         yield found
         return
     for part in found.filters:

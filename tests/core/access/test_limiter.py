@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from llm_api.core.access.caller import Caller, Standing
+from llm_api.core.access.caller import Caller, RemainingLimit
 from llm_api.core.access.counters import Counters, CountersUnavailableError, MemoryCounters
 from llm_api.core.access.keys import ApiKey, Limits
 from llm_api.core.access.limiter import LEASE_SECONDS, Limiter
@@ -85,21 +85,21 @@ async def test_an_answer_is_reserved_whole_and_then_counts_as_what_it_took(
 ) -> None:
     one = caller(limiter, tokens_per_minute=100)
     await one.enter()
-    assert one.standing("tokens") == Standing(100, 100, 25)
+    assert one.standing("tokens") == RemainingLimit(100, 100, 25)
     reservation = await one.reserve(70)
-    assert one.standing("tokens") == Standing(100, 30, 25)
+    assert one.standing("tokens") == RemainingLimit(100, 30, 25)
     other = caller(limiter, tokens_per_minute=100)
     with pytest.raises(RateLimitedError, match="70 are used, and this needs 31"):
         await other.reserve(31)
     await one.settle(reservation, 10)
-    assert one.standing("tokens") == Standing(100, 90, 25)
+    assert one.standing("tokens") == RemainingLimit(100, 90, 25)
     await other.reserve(31)
 
 
 async def test_what_took_more_than_was_reserved_leaves_nothing_less(limiter: Limiter) -> None:
     one = caller(limiter, tokens_per_minute=100)
     await one.settle(await one.reserve(70), 130)
-    assert one.standing("tokens") == Standing(100, 0, 25)
+    assert one.standing("tokens") == RemainingLimit(100, 0, 25)
     with pytest.raises(RateLimitedError, match="130 are used, and this needs 1"):
         await caller(limiter, tokens_per_minute=100).reserve(1)
 
@@ -122,7 +122,7 @@ async def test_tokens_of_a_day_last_until_midnight_utc(limiter: Limiter, clock: 
     one = caller(limiter, "alice", **limits)
     await one.enter()
     until_midnight = 86_400 - clock.now % 86_400
-    assert one.standing("tokens") == Standing(150, 50, until_midnight)
+    assert one.standing("tokens") == RemainingLimit(150, 50, until_midnight)
     with pytest.raises(RateLimitedError, match="150 tokens per day") as caught:
         await one.reserve(60)
     assert caught.value.retry_after_seconds == until_midnight
@@ -188,8 +188,8 @@ async def test_every_store_counts_the_same(counters: Counters, clock: Clock) -> 
     with pytest.raises(RateLimitedError, match="at the same time"):
         await caller(limiter, name, concurrency=1).enter()
     await one.settle(await one.reserve(40), 20)
-    assert one.standing("requests") == Standing(2, 1, 25)
-    assert one.standing("tokens") == Standing(50, 30, 25)
+    assert one.standing("requests") == RemainingLimit(2, 1, 25)
+    assert one.standing("tokens") == RemainingLimit(50, 30, 25)
     await one.leave()
     await caller(limiter, name, concurrency=1).enter()
 

@@ -9,8 +9,8 @@ from llm_api.core.rag.filters import (
     MAX_VALUES,
     And,
     Comparison,
+    HasValue,
     Or,
-    Presence,
     parse_date,
     parse_filter,
 )
@@ -21,9 +21,9 @@ from llm_api.core.rag.filters import (
     [
         ({}, EVERYTHING),
         ({"a": 1}, Comparison("a", "eq", (1,))),
-        ({"a": None}, Presence("a", is_present=False)),
-        ({"a": {"$eq": None}}, Presence("a", is_present=False)),
-        ({"a": {"ne": None}}, Presence("a", is_present=True)),
+        ({"a": None}, HasValue("a", is_present=False)),
+        ({"a": {"$eq": None}}, HasValue("a", is_present=False)),
+        ({"a": {"ne": None}}, HasValue("a", is_present=True)),
         ({"a": {"in": ["x", 2, True]}}, Comparison("a", "in", ("x", 2, True))),
         ({"a": {"$nin": ["x"]}}, Comparison("a", "nin", ("x",))),
         (

@@ -10,7 +10,7 @@ from itertools import islice
 
 from llm_api.core.llm.engine.fair_queue import FairQueue
 from llm_api.core.llm.engine.plan import StepPlan, TokenSpan
-from llm_api.core.llm.engine.planner import Occupancy, Outcome
+from llm_api.core.llm.engine.planner import Occupancy, StepOutcome
 from llm_api.core.llm.engine.sequence import Sequence
 
 
@@ -44,7 +44,7 @@ class BatchScheduler:
             spans=tuple(_span(sequence, row) for row, sequence in enumerate(self._running.values()))
         )
 
-    def commit(self, plan: StepPlan, drawn: Mapping[int, list[int]]) -> list[Outcome]:
+    def commit(self, plan: StepPlan, drawn: Mapping[int, list[int]]) -> list[StepOutcome]:
         outcomes = []
         for span in plan.spans:
             sequence = self._running[span.sequence_id]
@@ -84,7 +84,9 @@ def _span(sequence: Sequence, row: int) -> TokenSpan:
     return TokenSpan(sequence.id, row, sequence.computed, tokens, samples=True)
 
 
-def _outcome(sequence: Sequence, token: int) -> Outcome:
+def _outcome(sequence: Sequence, token: int) -> StepOutcome:
     if token in sequence.end_tokens:
-        return Outcome(sequence, None, "stop")
-    return Outcome(sequence, token, "length" if len(sequence.tokens) >= sequence.limit else None)
+        return StepOutcome(sequence, None, "stop")
+    return StepOutcome(
+        sequence, token, "length" if len(sequence.tokens) >= sequence.limit else None
+    )

@@ -28,7 +28,7 @@ from llm_api.core.errors import (
 from llm_api.core.llm.engine.compute_thread import CLOSING_SECONDS, ComputeThread
 from llm_api.core.llm.engine.job import Delivery, TokenEvent, TokenJob, TokenRequest, deliver
 from llm_api.core.llm.engine.plan import StepPlan
-from llm_api.core.llm.engine.planner import Outcome, Planner
+from llm_api.core.llm.engine.planner import Planner, StepOutcome
 from llm_api.core.llm.engine.runner import Drawn, NoRoomError, Runner
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.observation import EngineStatus
@@ -267,7 +267,7 @@ class Engine:
             job = self._jobs[span.sequence_id]
             job.admitted = job.admitted or now
 
-    def _event(self, outcome: Outcome, drawn: dict[int, list[Drawn]], now: float) -> Delivery:
+    def _event(self, outcome: StepOutcome, drawn: dict[int, list[Drawn]], now: float) -> Delivery:
         """The event of an outcome, which is about the next token drawn for its sequence."""
         sequence = outcome.sequence
         job = self._jobs[sequence.id]

@@ -11,7 +11,7 @@ from llm_api.core.llm.types import FinishReason
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StepOutcome:
     """What a step meant for one sequence: a token of its answer, its end, or both."""
 
     sequence: Sequence
@@ -46,7 +46,7 @@ class Planner(Protocol):
         """The next step, short where others wait for its end. No spans only without work."""
         ...
 
-    def commit(self, plan: StepPlan, drawn: Mapping[int, list[int]]) -> list[Outcome]:
+    def commit(self, plan: StepPlan, drawn: Mapping[int, list[int]]) -> list[StepOutcome]:
         """Take in the tokens drawn for the spans that sample, by sequence id."""
         ...
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from llm_api.core.llm.engine.drafting import PromptLookup
 from llm_api.core.llm.engine.fair_queue import FairQueue
 from llm_api.core.llm.engine.plan import CopyPrefix, KvOperation, StepPlan, TokenSpan, TrimSlot
-from llm_api.core.llm.engine.planner import Occupancy, Outcome
+from llm_api.core.llm.engine.planner import Occupancy, StepOutcome
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import PrefixMatch, Slot, SlotTable, common_prefix_length
 
@@ -102,14 +102,14 @@ class Scheduler:
         operations, self._operations = tuple(self._operations), []
         return StepPlan(operations, tuple(spans))
 
-    def commit(self, plan: StepPlan, drawn: Mapping[int, list[int]]) -> list[Outcome]:
+    def commit(self, plan: StepPlan, drawn: Mapping[int, list[int]]) -> list[StepOutcome]:
         """Take in the tokens drawn for the spans that sample, by sequence id.
 
         The outcomes are in the order of the spans, those of one sequence in that of its tokens. A
         sequence without tokens, because its constraint failed, is the caller's to abort.
         """
         self._is_admission_held = False
-        outcomes: list[Outcome] = []
+        outcomes: list[StepOutcome] = []
         for span in plan.spans:
             sequence = self._running[span.sequence_id]
             sequence.computed += len(span.tokens)
@@ -288,20 +288,20 @@ class Scheduler:
             sequence.computed -= rejected
             self._trim(self._slots[_owned(sequence)], sequence.computed)
 
-    def _extend(self, sequence: Sequence, tokens: list[int]) -> Iterator[Outcome]:
+    def _extend(self, sequence: Sequence, tokens: list[int]) -> Iterator[StepOutcome]:
         for token in tokens:
             sequence.tokens.append(token)
             if token in sequence.end_tokens:
                 self._stop(sequence)
-                yield Outcome(sequence, None, "stop")
+                yield StepOutcome(sequence, None, "stop")
                 return
             if len(sequence.tokens) >= sequence.limit:
                 self._stop(sequence)
-                yield Outcome(sequence, token, "length")
+                yield StepOutcome(sequence, token, "length")
                 return
             if sequence.lookup is not None:
                 sequence.lookup.append(token)
-            yield Outcome(sequence, token, None)
+            yield StepOutcome(sequence, token, None)
         most = self._limits.step_tokens // self._limits.parallel
         sequence.forced = sequence.pending - 1 if sequence.pending <= most else 0
 

@@ -21,7 +21,7 @@ from llm_api.core.errors import (
     LLMAPIError,
 )
 from llm_api.core.rag.bm25 import Bm25
-from llm_api.core.rag.filters import Filter, Presence, leaves
+from llm_api.core.rag.filters import Filter, HasValue, leaves
 from llm_api.core.rag.metadata import check_metadata, is_unicode
 from llm_api.core.rag.stores import layout, reading, writing
 from llm_api.core.rag.stores.points import AllOf, Condition, Points, Recipe, StoreEngine, ranges
@@ -213,7 +213,7 @@ class DocumentStore:
     async def _condition(self, collection: str, filter: Filter) -> Condition:
         """Raises InvalidRequestError where the collection does not know what fields there are."""
         rule = (await self._engine.recipe(collection)).words
-        if rule == FIRST_RULE and any(isinstance(one, Presence) for one in leaves(filter)):
+        if rule == FIRST_RULE and any(isinstance(one, HasValue) for one in leaves(filter)):
             raise InvalidRequestError(
                 "This collection was made before filters took null; run `llm-api rag reindex`.",
                 param="filter",

@@ -20,7 +20,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from llm_api.core.rag.bm25 import SparseVector
-from llm_api.core.rag.filters import And, Comparison, Filter, Or, Presence, parse_date
+from llm_api.core.rag.filters import And, Comparison, Filter, HasValue, Or, parse_date
 from llm_api.core.rag.metadata import keys, path_name, presence_tag, tag
 from llm_api.core.rag.stores.points import (
     AllOf,
@@ -234,7 +234,7 @@ def condition(wanted: Filter) -> Condition:
             return AllOf(tuple(condition(part) for part in filters))
         case Or(filters):
             return AnyOf(tuple(condition(part) for part in filters))
-        case Presence(field, is_present):
+        case HasValue(field, is_present):
             return _unless(not is_present, Match("tags", (presence_tag(field),)))
         case Comparison(field, "eq" | "ne" | "in" | "nin" as operator, values):
             tags = tuple(tag(field, value) for value in values)

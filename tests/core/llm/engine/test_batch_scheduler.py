@@ -6,7 +6,7 @@ import pytest
 
 from llm_api.core.llm.engine.batch_scheduler import BatchScheduler
 from llm_api.core.llm.engine.plan import TokenSpan
-from llm_api.core.llm.engine.planner import Outcome
+from llm_api.core.llm.engine.planner import StepOutcome
 from llm_api.core.llm.engine.sequence import Sequence
 
 END = 9
@@ -69,7 +69,7 @@ def test_answer_ends_with_an_end_token_or_at_its_limit(scheduler: BatchScheduler
     scheduler.add(ended)
     scheduler.add(cut)
     outcomes = scheduler.commit(scheduler.plan(), {0: [END], 1: [5]})
-    assert outcomes == [Outcome(ended, None, "stop"), Outcome(cut, 5, "length")]
+    assert outcomes == [StepOutcome(ended, None, "stop"), StepOutcome(cut, 5, "length")]
     assert not scheduler.has_work
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from llm_api.core.llm.engine.plan import CopyPrefix, StepPlan, TrimSlot
-from llm_api.core.llm.engine.planner import Occupancy, Outcome
+from llm_api.core.llm.engine.planner import Occupancy, StepOutcome
 from llm_api.core.llm.engine.scheduler import Scheduler, SchedulerLimits
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import SlotTable
@@ -68,7 +68,7 @@ class Bench:
             self._record(outcome)
         return plan
 
-    def _record(self, outcome: Outcome) -> None:
+    def _record(self, outcome: StepOutcome) -> None:
         if outcome.token is not None:
             self.answers[outcome.sequence.id].append(outcome.token)
         if outcome.finish_reason is not None:
