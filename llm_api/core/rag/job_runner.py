@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.errors import LLMAPIError
@@ -15,10 +15,12 @@ from llm_api.core.rag.jobs import KIND, details_of, remark_on, to_document, to_f
 from llm_api.core.rag.reports import DocumentOutcome
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.types import Document
-from llm_api.core.state.job_queue import JobQueue
 from llm_api.core.state.records import DoneInput, JobEnd, StoredJob, WaitingInput
 from llm_api.core.state.state import State
 from llm_api.core.utils.long_work import to_the_end
+
+if TYPE_CHECKING:
+    from llm_api.core.state.job_queue import JobQueue
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,7 @@ class _Runner:
                 log.exception("running an ingest failed")
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _run_job(self, queue: JobQueue, job: StoredJob) -> None:
+    async def _run_job(self, queue: "JobQueue", job: StoredJob) -> None:
         """To its end, or to this process's: then it is left to another."""
         progress = _Progress(queue, job.id)
         ingest = asyncio.create_task(self._ingest(queue, job, progress), name=job.id)
@@ -95,13 +97,13 @@ class _Runner:
             raise
 
     async def _leave(
-        self, queue: JobQueue, job: StoredJob, ingest: "asyncio.Task[None]", progress: "_Progress"
+        self, queue: "JobQueue", job: StoredJob, ingest: "asyncio.Task[None]", progress: "_Progress"
     ) -> None:
         await asyncio.wait([ingest])
         await progress.store()
         await queue.release(job.id)
 
-    async def _ingest(self, queue: JobQueue, job: StoredJob, progress: "_Progress") -> None:
+    async def _ingest(self, queue: "JobQueue", job: StoredJob, progress: "_Progress") -> None:
         retrieval = self.retrieval.through(self.embedder_of(job.owner))
         details = details_of(job)
         if details.source == "texts":
@@ -123,7 +125,7 @@ class _Progress:
     since a report does not say which one it is about.
     """
 
-    def __init__(self, queue: JobQueue, job_id: str) -> None:
+    def __init__(self, queue: "JobQueue", job_id: str) -> None:
         self._queue = queue
         self._job_id = job_id
         self._begun: dict[str, list[int]] = {}
@@ -151,7 +153,7 @@ class _Progress:
 
 
 async def _texts(
-    queue: JobQueue, job_id: str, progress: _Progress
+    queue: "JobQueue", job_id: str, progress: _Progress
 ) -> AsyncGenerator[Document, None]:
     last = -1
     while inputs := progress.expecting(await queue.waiting_inputs(job_id, last)):
@@ -160,7 +162,7 @@ async def _texts(
         last = inputs[-1].position
 
 
-def _file(queue: JobQueue, job_id: str, one: WaitingInput) -> FileToIngest:
+def _file(queue: "JobQueue", job_id: str, one: WaitingInput) -> FileToIngest:
     return to_file(one.id, one.details, partial(queue.body, job_id, one.position))
 
 

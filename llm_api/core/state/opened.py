@@ -35,6 +35,7 @@ class OpenState:
     """The way to the state of each owner, and to the work that waits for a process."""
 
     _shared: SharedState
+    sweeper: Sweeper
 
     def of(self, owner: str) -> OwnedState:
         shared = self._shared
@@ -64,7 +65,7 @@ async def open_state(options: StateOptions) -> AsyncGenerator[OpenState, None]:
         await sweeper.make_room()
         sweeping = asyncio.create_task(sweeper.run(), name="state-sweep")
         try:
-            yield OpenState(shared)
+            yield OpenState(shared, sweeper)
         finally:
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)

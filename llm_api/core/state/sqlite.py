@@ -164,8 +164,9 @@ def open_sqlite(path: Path, upgrade: Callable[[Connection], None]) -> SQLiteData
 
     The file is readable by its user alone. Raises StateUnavailableError where it cannot be opened.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
+    with translated_errors():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         pool_size=READERS + 1,

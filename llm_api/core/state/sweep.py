@@ -7,6 +7,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
 from typing import Final, TypeAlias
 
 from sqlalchemy import Select, delete, func, select, union, update
@@ -87,10 +89,8 @@ class Sweeper:
         room.measured(await self.shared.read(stored_bytes))
         if room.used <= FULL_SHARE * room.max_bytes:
             return
-        oldest = select(responses.c.id).where(responses.c.ended_at.is_not(None))
-        oldest = oldest.order_by(responses.c.ended_at)
-        while room.used > ROOMY_SHARE * room.max_bytes:
-            if not await self._batch(oldest, _delete):
+        while (excess := room.used - int(ROOMY_SHARE * room.max_bytes)) > 0:
+            if not await self.shared.write(partial(_delete_oldest, excess)):
                 log.warning("the state is full, and there is no response left to delete")
                 return
             room.measured(await self.shared.read(stored_bytes))
@@ -134,6 +134,16 @@ def stored_bytes(on: Connection) -> int:
 
 def _ended_before(moment: float) -> Select[str]:
     return select(responses.c.id).where(responses.c.ended_at < moment)
+
+
+def _delete_oldest(excess: int, on: Connection) -> int:
+    """Delete the responses that ended first, until so many bytes are free. How many, of a batch."""
+    ended = select(responses.c.id, responses.c.size).where(responses.c.ended_at.is_not(None))
+    rows = on.execute(ended.order_by(responses.c.ended_at).limit(BATCH)).all()
+    before = accumulate((row.size for row in rows), initial=0)
+    ids = [row.id for row, freed in zip(rows, before, strict=False) if freed < excess]
+    _delete(on, ids)
+    return len(ids)
 
 
 def _delete(on: Connection, ids: Sequence[str]) -> None:

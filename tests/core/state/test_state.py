@@ -1,0 +1,288 @@
+"""The state as a whole: opened late, by several processes, bounded, each owner's own."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from llm_api.core.errors import (
+    ConversationNotFoundError,
+    InvalidRequestError,
+    LLMAPIError,
+    ResponseNotFoundError,
+    StateFullError,
+    StateUnavailableError,
+)
+from llm_api.core.rag.ingest import each
+from llm_api.core.state import presence, sweep, tables
+from llm_api.core.state.conversations import Conversations
+from llm_api.core.state.jobs import Jobs
+from llm_api.core.state.opened import OwnedState
+from llm_api.core.state.options import StateOptions
+from llm_api.core.state.records import (
+    JobInput,
+    NewJob,
+    PageRequest,
+    StoredConversation,
+)
+from llm_api.core.state.responses import Responses
+from llm_api.core.state.schema import NEWEST, current_version
+from llm_api.core.state.state import State
+from tests.core.state.samples import events, ids, items, outcome, response
+
+DAY = 86_400.0
+
+
+@asynccontextmanager
+async def another(options: StateOptions) -> AsyncGenerator[State, None]:
+    """The state of another process, or with other options."""
+    async with aclosing(State(options)) as state:
+        yield state
+
+
+async def consumed(stream: AsyncGenerator[object, None]) -> None:
+    async for _ in stream:
+        pass
+
+
+def test_server_that_stores_nothing_does_not_import_the_database() -> None:
+    code = (
+        "import sys, llm_api.main, llm_api.core.state.state as state;"
+        "from pathlib import Path;"
+        "state.State(state.StateOptions(Path('nowhere')));"
+        "sys.exit(len({'sqlalchemy', 'alembic', 'sqlite3'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603
+
+
+async def test_nothing_is_written_before_the_first_use(options: StateOptions) -> None:
+    async with another(options) as state:
+        assert not options.folder.exists()
+    with pytest.raises(StateUnavailableError):
+        await state.of("alice")
+
+
+async def test_processes_that_start_together_make_the_tables_once(options: StateOptions) -> None:
+    async with AsyncExitStack() as stack:
+        states = [await stack.enter_async_context(another(options)) for _ in range(4)]
+        owned = await asyncio.gather(*(state.of("alice") for state in states))
+        await owned[0].responses.save(response("resp_1"), outcome())
+        for own in owned:
+            assert (await own.responses.get("resp_1")).status == "completed"
+
+
+async def test_migrations_leave_the_tables_of_the_code(own: OwnedState) -> None:
+    def differences(on: Connection) -> object:
+        return compare_metadata(MigrationContext.configure(on), tables.METADATA)
+
+    assert await own.responses._shared.read(differences) == []
+    assert await own.responses._shared.read(current_version) == NEWEST
+
+
+async def test_database_of_a_newer_version_is_refused(
+    own: OwnedState, options: StateOptions
+) -> None:
+    def rewrite(on: Connection) -> None:
+        on.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    await own.responses._shared.write(rewrite)
+    async with another(options) as other:
+        with pytest.raises(StateUnavailableError, match="newer version"):
+            await other.of("alice")
+
+
+# Every method of every store, with the id of what alice has stored.
+CALLS: dict[str, Callable[[OwnedState], Awaitable[object]]] = {
+    "Responses.get": lambda own: own.responses.get("resp_1"),
+    "Responses.start": lambda own: own.responses.start("resp_2", "{}"),
+    "Responses.append_events": lambda own: own.responses.append_events("resp_2", events(7)),
+    "Responses.finish": lambda own: own.responses.finish("resp_2", outcome()),
+    "Responses.delete": lambda own: own.responses.delete("resp_1"),
+    "Responses.request_cancel": lambda own: own.responses.request_cancel("resp_2"),
+    "Responses.cancel_requested": lambda own: own.responses.cancel_requested("resp_2"),
+    "Responses.count_unfinished": lambda own: own.responses.count_unfinished(),
+    "Responses.input_items": lambda own: own.responses.input_items("resp_1", PageRequest()),
+    "Responses.history": lambda own: own.responses.history("resp_1"),
+    "Responses.find_items": lambda own: own.responses.find_items(["a", "b"]),
+    "Responses.follow": lambda own: consumed(own.responses.follow("resp_2")),
+    "Responses.begin": lambda own: own.responses.begin(response("r", conversation="conv_1")),
+    "Responses.save": lambda own: own.responses.save(
+        response("r", conversation="conv_1"), outcome()
+    ),
+    "Conversations.create": lambda own: own.conversations.create(
+        StoredConversation("conv_1", 0.0, "{}")
+    ),
+    "Conversations.get": lambda own: own.conversations.get("conv_1"),
+    "Conversations.update": lambda own: own.conversations.update("conv_1", '{"x": "y"}'),
+    "Conversations.delete": lambda own: own.conversations.delete("conv_1"),
+    "Conversations.add_items": lambda own: own.conversations.add_items("conv_1", items("z")),
+    "Conversations.items": lambda own: own.conversations.items("conv_1", PageRequest()),
+    "Conversations.all_items": lambda own: own.conversations.all_items("conv_1"),
+    "Conversations.get_item": lambda own: own.conversations.get_item("conv_1", "c"),
+    "Conversations.delete_item": lambda own: own.conversations.delete_item("conv_1", "c"),
+    "Jobs.submit": lambda own: own.jobs.submit(NewJob("job_1", "k", "{}", 0.0), each([]), 9),
+    "Jobs.get": lambda own: own.jobs.get("job_1"),
+    "Jobs.latest": lambda own: own.jobs.latest("k"),
+    "Jobs.remarks": lambda own: own.jobs.remarks(["job_1"]),
+    "Jobs.request_cancel": lambda own: own.jobs.request_cancel("job_1"),
+}
+NOTHING = ([], {}, 0, False, None)
+"""What a call may answer that is not refused."""
+
+
+async def everything(own: OwnedState) -> object:
+    """All that an owner can see of what the tests below store."""
+    return (
+        await own.responses.get("resp_1"),
+        await own.responses.get("resp_2"),
+        ids(await own.responses.history("resp_2")),
+        await own.conversations.get("conv_1"),
+        ids(await own.conversations.all_items("conv_1")),
+        await own.jobs.get("job_1"),
+        await own.jobs.remarks(["job_1"]),
+    )
+
+
+def test_every_method_of_every_store_is_called() -> None:
+    named = {
+        f"{store.__name__}.{name}"
+        for store in (Responses, Conversations, Jobs)
+        for name, value in vars(store).items()
+        if callable(value) and not name.startswith("_")
+    }
+    assert named == CALLS.keys()
+
+
+async def test_what_is_stored_does_not_exist_for_another_owner(
+    state: State, own: OwnedState
+) -> None:
+    await own.responses.save(response("resp_1", "a"), outcome("b"))
+    await own.responses.begin(response("resp_2", "a2", previous="resp_1", is_background=True))
+    await own.responses.append_events("resp_2", events(0))
+    await own.conversations.create(StoredConversation("conv_1", 0.0, "{}"), items("c"))
+    given = [JobInput("in", "{}", b"body")]
+    await own.jobs.submit(NewJob("job_1", "k", "{}", 0.0), each(given), 9)
+    queue = await state.queue("k")
+    await queue.claim()
+    before = await everything(own)
+    for name, call in CALLS.items():
+        for owner in ("bob", "", "alice' OR '1'='1"):
+            other = await state.of(owner)
+            with suppress(LLMAPIError):
+                assert await asyncio.wait_for(call(other), 10) in NOTHING, name
+    assert await everything(own) == before
+
+
+async def test_what_a_dead_process_made_is_failed_and_its_items_are_kept(
+    options: StateOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "DEAD_AFTER_SECONDS", 0.0)  # of PostgreSQL: at once
+    async with another(options) as dead, another(options) as state:
+        theirs = await dead.of("alice")
+        await theirs.responses.begin(response("resp_1", "in", is_background=True))
+        await theirs.responses.append_events("resp_1", events(0, 1))
+        if options.url is None:  # what the kernel does when a process ends
+            for file in (options.folder / "workers").iterdir():
+                file.unlink()
+        own = await state.of("alice")
+        found = await own.responses.get("resp_1")
+        assert (found.status, found.is_lost, found.last_event) == ("failed", True, 1)
+        assert [one async for one in own.responses.follow("resp_1", 0)] == [events(1)]
+        assert not await theirs.responses.append_events("resp_1", events(2))
+        assert not await theirs.responses.finish("resp_1", outcome())
+
+
+async def test_what_a_living_process_makes_is_left_to_it(
+    own: OwnedState, options: StateOptions
+) -> None:
+    await own.responses.begin(response("resp_1"))
+    async with another(options) as other:
+        assert (await (await other.of("alice")).responses.get("resp_1")).status == "in_progress"
+
+
+async def test_old_responses_and_the_events_of_ended_ones_are_forgotten(
+    options: StateOptions,
+) -> None:
+    now = [1_000_000.0]
+    async with another(replace(options, days=2, now=lambda: now[0])) as state:
+        own = await state.of("alice")
+        await own.responses.begin(response("old"))
+        await own.responses.finish("old", outcome(), events(0))
+        await own.responses.begin(response("unfinished"))
+        sweeper = sweeper_of(state)
+        now[0] += sweep.EVENTS_KEPT_SECONDS + 1
+        await sweeper.forget_old()
+        assert (await own.responses.get("old")).last_event is None
+        with pytest.raises(InvalidRequestError):
+            await consumed(own.responses.follow("old"))
+        now[0] += 2 * DAY
+        await own.responses.save(response("new"), outcome())
+        await sweeper.forget_old()
+        with pytest.raises(ResponseNotFoundError):
+            await own.responses.get("old")
+        assert (await own.responses.get("new")).status == "completed"
+        assert (await own.responses.get("unfinished")).status == "in_progress"
+
+
+def sweeper_of(state: State) -> sweep.Sweeper:
+    assert state._open is not None
+    return state._open.sweeper
+
+
+async def test_oldest_responses_make_room(options: StateOptions) -> None:
+    now = [1.0]
+    async with another(replace(options, max_bytes=100_000, now=lambda: now[0])) as state:
+        own = await state.of("alice")
+        for number in range(95):
+            now[0] += 1
+            large = replace(outcome(), body="x" * 1_000)
+            await own.responses.save(response(f"resp_{number}"), large)
+        with pytest.raises(StateFullError):
+            await own.responses.save(response("more"), replace(outcome(), body="x" * 10_000))
+        await sweeper_of(state).make_room()
+        await own.responses.save(response("more"), replace(outcome(), body="x" * 10_000))
+        with pytest.raises(ResponseNotFoundError):
+            await own.responses.get("resp_0")
+        assert (await own.responses.get("resp_94")).status == "completed"
+
+
+async def test_what_is_too_large_for_one_write_is_refused(own: OwnedState) -> None:
+    body = "x" * (65 * 1024 * 1024)
+    with pytest.raises(InvalidRequestError, match="too large"):
+        await own.responses.save(response("resp_1"), replace(outcome(), body=body))
+
+
+async def test_write_that_raises_leaves_nothing_and_the_others_are_kept(own: OwnedState) -> None:
+    saves = (
+        own.responses.save(
+            response(f"resp_{n}", conversation="conv_9" if n % 3 == 0 else None), outcome()
+        )
+        for n in range(30)
+    )
+    results = await asyncio.gather(*saves, return_exceptions=True)
+    for n, result in enumerate(results):
+        if n % 3 == 0:
+            assert isinstance(result, ConversationNotFoundError)
+            with pytest.raises(ResponseNotFoundError):
+                await own.responses.get(f"resp_{n}")
+        else:
+            assert result is None
+            assert (await own.responses.get(f"resp_{n}")).status == "completed"
+
+
+async def test_database_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where the folder belongs")
+    async with another(StateOptions(tmp_path / "state")) as state:
+        with pytest.raises(StateUnavailableError):
+            await state.of("alice")
+        (tmp_path / "state").unlink()
+        await (await state.of("alice")).responses.save(response("resp_1"), outcome())
