@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
+from scripts.postgresql import NoPostgreSQLError, running_postgresql
 from tests.core.embeddings.fake_encoder import FakeEncoder, fake_embedder
 from tests.fakes import FakeBackend, FakeModels, FakeServices
 from tests.live import live_server
-from tests.postgresql_server import NoPostgreSQLError, running_postgresql
 from tests.redis_server import NoRedisError, running_redis
 
 FAKE_PING_SECONDS = 0.1

@@ -430,9 +430,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.state": {
         "state": "job_queue opened options",
-        "opened": "conversations database job_queue jobs news options postgresql presence"
+        "opened": "conversations database job_queue jobs news options postgresql liveness"
         " responses room schema shared sqlite sweep",
-        "sweep": "job_queue presence shared tables",
+        "sweep": "job_queue liveness shared tables",
         "job_queue": "jobs records shared tables",
         "responses": "conversation_rows database news pages records response_rows shared tables",
         "jobs": "records shared tables",
@@ -440,7 +440,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "response_rows": "conversation_rows records tables",
         "shared": "database news room",
         "sqlite postgresql": "database",
-        "presence": "database tables",
+        "liveness": "database tables",
         "conversation_rows": "records tables",
         "pages": "records",
         "database migrations news options records room schema tables": "",
@@ -524,7 +524,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "migrations.versions.r0002_jobs",
             "pages",
             "postgresql",
-            "presence",
+            "liveness",
             "response_rows",
             "responses",
             "schema",

@@ -4,14 +4,23 @@ One function serves both databases: SQLite runs it in a thread (`sqlite`), Postg
 loop, where its driver waits without blocking (`postgresql`).
 """
 
+import logging
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Protocol, TypeAlias, TypeVar
 
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+    TimeoutError,
+)
 
 from llm_api.core.errors import StateError, StateFullError, StateUnavailableError
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -45,12 +54,13 @@ def translated_errors() -> Generator[None, None, None]:
     """Raises what the database raises as errors of the core."""
     try:
         yield
-    except (DBAPIError, TimeoutError, OSError) as error:
+    except (SQLAlchemyError, OSError) as error:
         raise translated(error) from error
 
 
 def translated(error: BaseException) -> StateError | StateUnavailableError:
-    """An error of the database as one of the core's. Pure."""
+    """An error of the database as one of the core's; logged, since a client is told less."""
+    log.warning("the database: %s", error)
     original = error.orig if isinstance(error, DBAPIError) else None
     name = getattr(original, "sqlite_errorname", None) or getattr(original, "sqlstate", None)
     if name in _FULL:

@@ -10,9 +10,9 @@ from llm_api.core.state.conversations import Conversations
 from llm_api.core.state.database import Database
 from llm_api.core.state.job_queue import JobQueue
 from llm_api.core.state.jobs import Jobs
+from llm_api.core.state.liveness import Liveness, LockedFile, sign_in
 from llm_api.core.state.news import News
 from llm_api.core.state.options import StateOptions
-from llm_api.core.state.presence import Liveness, LockedFile, sign_in
 from llm_api.core.state.responses import Responses, look
 from llm_api.core.state.room import Room
 from llm_api.core.state.schema import upgrade
@@ -56,11 +56,11 @@ async def open_state(options: StateOptions) -> AsyncGenerator[OpenState, None]:
     worker = f"worker_{uuid4().hex}"
     async with (
         _open_database(options) as database,
-        _present(options, database, worker) as presence,
+        _present(options, database, worker) as liveness,
         aclosing(News(lambda ids: database.read(look(ids)))) as news,
     ):
         shared = SharedState(database, worker, news, Room(options.max_bytes), options.now)
-        sweeper = Sweeper(shared, presence, options.days)
+        sweeper = Sweeper(shared, liveness, options.days)
         await sweeper.end_lost()
         await sweeper.make_room()
         sweeping = asyncio.create_task(sweeper.run(), name="state-sweep")
@@ -88,10 +88,10 @@ async def _open_database(options: StateOptions) -> AsyncGenerator[Database, None
 async def _present(
     options: StateOptions, database: Database, worker: str
 ) -> AsyncGenerator[Liveness, None]:
-    presence: Liveness
+    liveness: Liveness
     if options.url is None:
-        presence = await asyncio.to_thread(LockedFile, options.folder / "workers", worker)
+        liveness = await asyncio.to_thread(LockedFile, options.folder / "workers", worker)
     else:
-        presence = await sign_in(database, worker)
-    async with aclosing(presence):
-        yield presence
+        liveness = await sign_in(database, worker)
+    async with aclosing(liveness):
+        yield liveness

@@ -68,6 +68,7 @@ async def open_postgresql(url: str, upgrade: Work[None]) -> PostgreSQLDatabase:
         with_driver(url),
         pool_size=CONNECTIONS,
         max_overflow=0,
+        hide_parameters=True,  # what clients have sent does not belong into a log
         pool_timeout=CONNECT_SECONDS,
         connect_args={"timeout": CONNECT_SECONDS},
     )

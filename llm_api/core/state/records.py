@@ -51,15 +51,12 @@ class NewResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseEnd:
+class Outcome:
     """How a response ended: its last body, and the items that were made."""
 
     status: Ended
     body: str
     output_items: Sequence[StoredItem] = ()
-
-
-Outcome = ResponseEnd  # while callers still say so
 
 
 @dataclass(frozen=True, slots=True)

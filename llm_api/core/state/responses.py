@@ -23,9 +23,9 @@ from llm_api.core.state.news import ResponseProgress
 from llm_api.core.state.pages import page_of
 from llm_api.core.state.records import (
     NewResponse,
+    Outcome,
     Page,
     PageRequest,
-    ResponseEnd,
     StoredEvent,
     StoredItem,
     StoredResponse,
@@ -54,7 +54,7 @@ class Responses:
         values = {"worker": self._shared.worker, "size": size}
         await self._shared.write(lambda on: rows.insert_response(on, self.owner, new, values), size)
 
-    async def save(self, new: NewResponse, outcome: ResponseEnd) -> None:
+    async def save(self, new: NewResponse, outcome: Outcome) -> None:
         """Begin and finish at once. Raises ConversationNotFoundError."""
         items = *new.input_items, *outcome.output_items
         size = bytes_of(outcome.body, *(one.body for one in items))
@@ -93,9 +93,7 @@ class Responses:
         self._shared.news.tell(id)
         return is_stored
 
-    async def finish(
-        self, id: str, outcome: ResponseEnd, events: Sequence[StoredEvent] = ()
-    ) -> bool:
+    async def finish(self, id: str, outcome: Outcome, events: Sequence[StoredEvent] = ()) -> bool:
         """Store how it ended, and its last events.
 
         What went in and what came out is appended to its conversation, if that is still there.

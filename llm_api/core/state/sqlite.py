@@ -10,7 +10,6 @@ undone alone.
 """
 
 import asyncio
-import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -28,7 +27,6 @@ from llm_api.core.state.database import Work, translated, translated_errors
 
 Result = TypeVar("Result")
 
-log = logging.getLogger(__name__)
 
 READERS: Final = 2
 GROUP: Final = 64
@@ -137,9 +135,9 @@ def _commit(connection: Connection, group: list[_Write[Any]]) -> None:
 
 def _fail(group: list[_Write[Any]], error: Exception) -> None:
     """Nothing of the group is stored."""
-    log.error("writing to the state failed: %s", error)
+    failure = translated(error)
     for write in group:
-        write.error = write.error or translated(error)
+        write.error = write.error or failure
 
 
 def _tell(group: list[_Write[Any]]) -> None:
@@ -171,6 +169,7 @@ def open_sqlite(path: Path, upgrade: Callable[[Connection], None]) -> SQLiteData
         URL.create("sqlite", database=str(path)),
         pool_size=READERS + 1,
         max_overflow=0,
+        hide_parameters=True,  # what clients have sent does not belong into a log
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
     )
     event.listen(engine, "connect", _configure)

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from llm_api.core.errors import LLMAPIError
 from llm_api.core.state.job_queue import take_from_dead
-from llm_api.core.state.presence import Liveness
+from llm_api.core.state.liveness import Liveness
 from llm_api.core.state.shared import SharedState
 from llm_api.core.state.tables import conversations, jobs, response_events, responses
 
@@ -46,7 +46,7 @@ class Sweeper:
     """`days` is how long a response is kept."""
 
     shared: SharedState
-    presence: Liveness
+    liveness: Liveness
     days: int
 
     async def end_lost(self) -> None:
@@ -58,7 +58,7 @@ class Sweeper:
             )
         )
         workers = await self.shared.read(lambda on: set(on.execute(working).scalars()))
-        dead = await self.presence.dead(workers - {self.shared.worker})
+        dead = await self.liveness.dead(workers - {self.shared.worker})
         if not dead:
             return
         lost = update(responses).where(responses.c.worker.in_(dead))

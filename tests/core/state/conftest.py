@@ -10,7 +10,7 @@ import pytest
 from llm_api.core.state.opened import OwnedState
 from llm_api.core.state.options import StateOptions
 from llm_api.core.state.state import State
-from tests.postgresql_server import new_database
+from scripts.postgresql import new_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

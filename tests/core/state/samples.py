@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from llm_api.core.state.records import NewResponse, ResponseEnd, StoredEvent, StoredItem
+from llm_api.core.state.records import NewResponse, Outcome, StoredEvent, StoredItem
 
 
 def item(id: str) -> StoredItem:
@@ -25,8 +25,8 @@ def response(
     )
 
 
-def outcome(*outputs: str) -> ResponseEnd:
-    return ResponseEnd("completed", '{"last": true}', items(*outputs))
+def outcome(*outputs: str) -> Outcome:
+    return Outcome("completed", '{"last": true}', items(*outputs))
 
 
 def events(*numbers: int) -> list[StoredEvent]:

@@ -23,7 +23,7 @@ from llm_api.core.errors import (
     StateUnavailableError,
 )
 from llm_api.core.rag.ingest import each
-from llm_api.core.state import presence, sweep, tables
+from llm_api.core.state import liveness, sweep, tables
 from llm_api.core.state.conversations import Conversations
 from llm_api.core.state.jobs import Jobs
 from llm_api.core.state.opened import OwnedState
@@ -135,7 +135,7 @@ CALLS: dict[str, Callable[[OwnedState], Awaitable[object]]] = {
     "Jobs.remarks": lambda own: own.jobs.remarks(["job_1"]),
     "Jobs.request_cancel": lambda own: own.jobs.request_cancel("job_1"),
 }
-NOTHING = ([], {}, 0, False, None)
+NOTHING: tuple[object, ...] = ([], {}, 0, False, None)
 """What a call may answer that is not refused."""
 
 
@@ -185,7 +185,7 @@ async def test_what_is_stored_does_not_exist_for_another_owner(
 async def test_what_a_dead_process_made_is_failed_and_its_items_are_kept(
     options: StateOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presence, "DEAD_AFTER_SECONDS", 0.0)  # of PostgreSQL: at once
+    monkeypatch.setattr(liveness, "DEAD_AFTER_SECONDS", 0.0)  # of PostgreSQL: at once
     async with another(options) as dead, another(options) as state:
         theirs = await dead.of("alice")
         await theirs.responses.begin(response("resp_1", "in", is_background=True))

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: the one of `TEST_DATABASE_URL`, or one that is started here."""
+"""A real PostgreSQL to try things with: that of `TEST_DATABASE_URL`, or one started here."""
 
 import os
 import pwd
@@ -40,11 +40,11 @@ def running_postgresql() -> Iterator[str]:
 def new_database(url: str, name: str) -> Iterator[str]:
     """The URL of another database on the same server, dropped at the end."""
     psql = [str(_programs() / "psql"), "-q", "-d", url, "-c"]
-    subprocess.run([*psql, f'CREATE DATABASE "{name}"'], check=True)  # noqa: S603
+    subprocess.run([*psql, f'CREATE DATABASE "{name}"'], check=True)
     try:
         yield urlsplit(url)._replace(path=f"/{name}").geturl()
     finally:
-        subprocess.run([*psql, f'DROP DATABASE "{name}" WITH (FORCE)'], check=True)  # noqa: S603
+        subprocess.run([*psql, f'DROP DATABASE "{name}" WITH (FORCE)'], check=True)
 
 
 def _programs() -> Path:
@@ -70,9 +70,7 @@ def _user(folder: Path) -> str | None:
 
 
 def _run(command: list[str | Path], user: str | None) -> None:
-    done = subprocess.run(  # noqa: S603 - the program that was just found
-        command, user=user, capture_output=True, text=True, cwd="/", check=False
-    )
+    done = subprocess.run(command, user=user, capture_output=True, text=True, cwd="/", check=False)
     if done.returncode:
         raise NoPostgreSQLError(f"initdb failed: {done.stderr.strip()[-300:]}")
 
@@ -83,7 +81,7 @@ def _server(program: Path, data: Path, user: str | None) -> Iterator[int]:
     options = {"fsync": "off", "unix_socket_directories": "", "max_connections": "200"}
     arguments = [str(program), "-D", str(data), "-h", "127.0.0.1", "-p", str(port)]
     arguments += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-    process = subprocess.Popen(  # noqa: S603 - the program that was just found
+    process = subprocess.Popen(
         arguments, user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
     )
     try:

@@ -93,7 +93,7 @@ class SignedIn:
     def __init__(self, database: Database, id: str) -> None:
         self._database = database
         self._id = id
-        self._signing = asyncio.create_task(self._sign_regularly(), name="state-presence")
+        self._signing = asyncio.create_task(self._sign_regularly(), name="state-liveness")
 
     async def dead(self, ids: Set[str]) -> Set[str]:
         alive = select(workers.c.id).where(
