@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import AsyncGenerator, Iterator
+from typing import Any
 
 import httpx2
 import pytest
@@ -59,6 +60,12 @@ def app(services: FakeServices) -> FastAPI:
     app = create_api(version="0.0.test", ping_seconds=FAKE_PING_SECONDS)
     set_services(app, services)
     return app
+
+
+@pytest.fixture(scope="session")
+def openapi() -> dict[str, Any]:
+    """What `/openapi.json` says, which is the same for every app. It takes a second to make."""
+    return create_api(version="0.0.test").openapi()
 
 
 @pytest.fixture

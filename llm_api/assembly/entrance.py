@@ -43,8 +43,8 @@ def open_access(settings: Settings) -> Access:
     keyring = _keyring(settings)
     if keyring is None and not (settings.allow_unauthenticated or is_loopback(settings.host)):
         raise ConfigurationError(
-            f"HOST {settings.host}: whoever reaches this address could use the server; set API_KEY"
-            " or API_KEYS_FILE, or ALLOW_UNAUTHENTICATED=true"
+            f"HOST {settings.host}: anybody who reaches this address could use the server; set"
+            " API_KEY or API_KEYS_FILE, or ALLOW_UNAUTHENTICATED=true"
         )
     root_path = settings.root_path.rstrip("/")
     if root_path and not is_prefix(root_path):

@@ -373,7 +373,7 @@ async def test_a_body_with_a_mistake_in_every_corner_is_refused_at_the_first(
 ) -> None:
     path, body = CROWDED[name]
     content = json.dumps(body)
-    began = time.process_time()  # what it costs, whoever else is on the machine
+    began = time.process_time()  # what it costs, beside other programs too
     response = await client.post(path, content=content, headers=JSON_HEADERS)
     assert time.process_time() - began < 1
     assert response.status_code == 400

@@ -38,7 +38,7 @@ def test_others_reach_a_server_only_by_a_key_or_by_leave(host: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         create_app(load_settings(host=host))
     assert str(caught.value) == (
-        f"HOST {host}: whoever reaches this address could use the server; set API_KEY or"
+        f"HOST {host}: anybody who reaches this address could use the server; set API_KEY or"
         " API_KEYS_FILE, or ALLOW_UNAUTHENTICATED=true"
     )
     assert access_of(host=host, api_key="sk").keyring is not None

@@ -111,7 +111,7 @@ def test_a_public_address_without_a_key_ends_in_one_line(tmp_path: Path) -> None
     done = llm_api(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - refused
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "Error: HOST 0.0.0.0: whoever reaches this address could use the server; set API_KEY or"
+        "Error: HOST 0.0.0.0: anybody who reaches this address could use the server; set API_KEY or"
         " API_KEYS_FILE, or ALLOW_UNAUTHENTICATED=true\n"
     )
 

@@ -34,7 +34,7 @@ def check_dimension(
     lengths = f"was trained for {', '.join(map(str, trained))}" if trained else "has one length"
     raise UnsupportedParameterError(
         f"'{name}' is {wanted}: the model {lengths} and {native} alone, and vectors cut otherwise"
-        " find worse. Whoever runs the server can allow it with EMBEDDING_ANY_DIMENSION=true.",
+        " find worse. The operator can allow it with EMBEDDING_ANY_DIMENSION=true.",
         param=name,
     )
 

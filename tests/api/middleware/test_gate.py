@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -28,10 +29,11 @@ def keyed(services: FakeServices) -> FastAPI:
     return keyed_app(services)
 
 
-def private_paths(app: FastAPI) -> list[str]:
+@pytest.fixture
+def private_paths(openapi: dict[str, Any]) -> list[str]:
     """Every path of the schema and of the policy that needs a key."""
     public = {rule.path for rule in POLICY if rule.is_public}
-    described = {path.replace("{", "").replace("}", "") for path in app.openapi()["paths"]}
+    described = {path.replace("{", "").replace("}", "") for path in openapi["paths"]}
     return sorted((described | {rule.path for rule in POLICY}) - public)
 
 
@@ -86,12 +88,12 @@ def status_of(url: str, request: bytes) -> int:
 
 
 def test_without_a_key_no_spelling_of_any_path_is_answered(
-    keyed: FastAPI, backend: FakeBackend, encoder: FakeEncoder
+    keyed: FastAPI, backend: FakeBackend, encoder: FakeEncoder, private_paths: list[str]
 ) -> None:
     with live_server(keyed) as url:
         answers = {
             (method, target): status_of(url, raw_request(method, target))
-            for path in private_paths(keyed)
+            for path in private_paths
             for target in spellings(path)
             for method in ("GET", "POST")
         }
@@ -102,10 +104,12 @@ def test_without_a_key_no_spelling_of_any_path_is_answered(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_without_a_key_no_method_and_no_host_is_answered(keyed: FastAPI, method: str) -> None:
+def test_without_a_key_no_method_and_no_host_is_answered(
+    keyed: FastAPI, private_paths: list[str], method: str
+) -> None:
     hosts = ("x/health?", "x/health", "x#/health", "/health", "localhost:8000@x", "[::1]", "")
     with live_server(keyed) as url:
-        for path in private_paths(keyed):
+        for path in private_paths:
             for host in hosts:
                 assert status_of(url, raw_request(method, path, host)) == 401, (path, host)
 

@@ -181,7 +181,7 @@ async def test_a_client_that_is_closed_while_it_connects_waits_for_no_answer() -
         await connecting
 
 
-async def test_whoever_gives_up_waiting_leaves_the_connection_to_the_others() -> None:
+async def test_a_caller_that_gives_up_waiting_leaves_the_connection_to_the_others() -> None:
     async with connected(stdio_peer()) as client:
         impatient = asyncio.create_task(client.tools())
         patient = asyncio.create_task(called(client, "add", a=1))

@@ -282,7 +282,7 @@ async def test_the_runners_timeout_holds_where_a_function_has_none() -> None:
     assert_error(result, FunctionTimeoutError, "f gave no result within 0.05 seconds.")
 
 
-async def test_whoever_is_cancelled_cancels_the_function() -> None:
+async def test_a_cancelled_caller_cancels_the_function() -> None:
     began, ended = asyncio.Event(), asyncio.Event()
 
     async def slow() -> None:

@@ -1,4 +1,4 @@
-"""Records become lines, whoever logs never waits, and what is lost is told."""
+"""Records become lines, a caller never waits, and the log tells how many are lost."""
 
 import json
 import threading

@@ -294,7 +294,7 @@ async def test_a_schema_that_is_too_large_is_refused_before_the_prompt_is_writte
 ) -> None:
     tools = (ToolSpec("f", parameters=HUGE),)
     prompt = ChatPrompt((Message("user", "word " * 5000),), tools=tools)
-    # The prompt does not fit either; whoever writes it first says so.
+    # The prompt does not fit either; the first to write it says so.
     with pytest.raises(InvalidRequestError, match="is too large"):
         await complete(backend, GenerationRequest(prompt, 8, **demand))
 
