@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 from llm_api.assembly.functions import FunctionOptions, function_options
 from llm_api.assembly.local_models import FoundModel, find_models
@@ -46,6 +47,7 @@ def plan(settings: Settings) -> Plan:
     file = configuration_of(settings)
     models = chosen_models(settings, file)
     _check_workers(settings.workers, models)
+    _check_database(settings)
     return Plan(
         settings,
         models,
@@ -62,4 +64,12 @@ def _check_workers(workers: int, chosen: ChosenModels) -> None:
         raise ConfigurationError(
             f"WORKERS: must be 1, not {workers}: {name} runs in this process ({kind}), and every"
             " worker would load it again and compute at the others' cost"
+        )
+
+
+def _check_database(settings: Settings) -> None:
+    """Raises ConfigurationError where what PostgreSQL is reached with is not installed."""
+    if settings.database_url is not None and find_spec("asyncpg") is None:
+        raise ConfigurationError(
+            "DATABASE_URL: PostgreSQL needs more packages: pip install 'llm_api[postgresql]'"
         )

@@ -4,13 +4,14 @@
 #     install.sh VENV FOLDER_OF_WHEELS
 #
 # llama.cpp is taken from the folder, where build_llama.sh has put it. Nothing is compiled.
-# EXTRAS are those of pyproject.toml: `embeddings` unless said, which brings PyTorch. TORCH_INDEX_URL
-# is the index to take that from; without one it comes with gigabytes of packages for GPUs.
+# EXTRAS are those of pyproject.toml: unless said `embeddings`, which brings PyTorch, and
+# `postgresql`. TORCH_INDEX_URL is the index to take PyTorch from; without one it comes with
+# gigabytes of packages for GPUs.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 venv=$1
 wheels=$2
-extras=${EXTRAS-embeddings}
+extras=${EXTRAS-embeddings,postgresql}
 
 install() {
     "$venv/bin/python" -m pip install --disable-pip-version-check --quiet --only-binary :all: \

@@ -90,3 +90,14 @@ def test_several_workers_are_refused_where_one_model_runs_in_this_process(tmp_pa
     path.write_text(MODELS)
     with pytest.raises(ConfigurationError, match="WORKERS: must be 1, not 2: a runs"):
         plan(load_settings(config_file=path, workers=2))
+
+
+def test_database_whose_driver_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'llm_api\[postgresql\]'"):
+        plan(load_settings(llm_backend="stub", database_url="postgresql://db/llm_api"))
+
+
+def test_database_of_another_kind_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="DATABASE_URL: must begin with postgresql://"):
+        load_settings(database_url="mysql://db/llm_api")
