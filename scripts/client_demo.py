@@ -182,10 +182,93 @@ def _streamed_chat(pieces: list[str]) -> str:
 
 @tries("POST /v1/responses")
 def response(server: Server) -> str:
-    asked = {"model": server.model, "input": QUESTION, "max_output_tokens": 16, "store": False}
-    body = server.post("/v1/responses", asked)
+    body = _respond(server, store=False)
     expect(body["output"][0]["content"][0]["text"], "no text")
     return f"{body['status']}, {body['usage']['output_tokens']} tokens"
+
+
+def _respond(server: Server, **fields: Any) -> Any:
+    asked = {"model": server.model, "input": QUESTION, "max_output_tokens": 16, **fields}
+    return server.post("/v1/responses", asked)
+
+
+@tries("GET /v1/responses/{response_id}")
+def stored_response(server: Server) -> str:
+    made = _respond(server)
+    expect(server.get(f"/v1/responses/{made['id']}") == made, "it is not what was answered")
+    return str(made["id"])
+
+
+@tries("GET /v1/responses/{response_id}/input_items")
+def input_items(server: Server) -> str:
+    [item] = server.get(f"/v1/responses/{_respond(server)['id']}/input_items")["data"]
+    return str(item["content"][0]["text"])
+
+
+@tries("DELETE /v1/responses/{response_id}")
+def delete_response(server: Server) -> str:
+    path = f"/v1/responses/{_respond(server)['id']}"
+    expect(server.call("DELETE", path).json()["deleted"], "it is not deleted")
+    return "deleted"
+
+
+@tries("POST /v1/responses/{response_id}/cancel")
+def cancel_response(server: Server) -> str:
+    made = _respond(server, background=True)
+    return str(server.post(f"/v1/responses/{made['id']}/cancel", {})["status"])
+
+
+def _conversation(server: Server) -> str:
+    """The path of a new conversation, with one item in it."""
+    item = {"type": "message", "role": "user", "content": QUESTION}
+    return f"/v1/conversations/{server.post('/v1/conversations', {'items': [item]})['id']}"
+
+
+@tries("POST /v1/conversations")
+def create_conversation(server: Server) -> str:
+    return _conversation(server)
+
+
+@tries("GET /v1/conversations/{conversation_id}")
+def read_conversation(server: Server) -> str:
+    return str(server.get(_conversation(server))["id"])
+
+
+@tries("POST /v1/conversations/{conversation_id}")
+def update_conversation(server: Server) -> str:
+    return str(server.post(_conversation(server), {"metadata": {"a": "b"}})["metadata"])
+
+
+@tries("DELETE /v1/conversations/{conversation_id}")
+def delete_conversation(server: Server) -> str:
+    return str(server.call("DELETE", _conversation(server)).json()["object"])
+
+
+@tries("GET /v1/conversations/{conversation_id}/items")
+def list_items(server: Server) -> str:
+    return f"{len(server.get(f'{_conversation(server)}/items')['data'])} items"
+
+
+@tries("POST /v1/conversations/{conversation_id}/items")
+def add_items(server: Server) -> str:
+    item = {"type": "message", "role": "assistant", "content": "Three."}
+    return f"{len(server.post(f'{_conversation(server)}/items', {'items': [item]})['data'])} items"
+
+
+def _first_item(server: Server) -> str:
+    """The path of the item in a new conversation."""
+    path = f"{_conversation(server)}/items"
+    return f"{path}/{server.get(path)['data'][0]['id']}"
+
+
+@tries("GET /v1/conversations/{conversation_id}/items/{item_id}")
+def read_item(server: Server) -> str:
+    return str(server.get(_first_item(server))["content"][0]["text"])
+
+
+@tries("DELETE /v1/conversations/{conversation_id}/items/{item_id}")
+def delete_item(server: Server) -> str:
+    return str(server.call("DELETE", _first_item(server)).json()["object"])
 
 
 @tries("POST /v1/completions")

@@ -3,7 +3,9 @@
 import os
 import signal
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -12,6 +14,8 @@ from fastapi import FastAPI
 from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
+from llm_api.core.state.options import StateOptions
+from llm_api.core.state.state import State
 from scripts.postgresql import NoPostgreSQLError, running_postgresql
 from tests.core.embeddings.fake_encoder import FakeEncoder, fake_embedder
 from tests.fakes import FakeBackend, FakeModels, FakeServices
@@ -49,15 +53,25 @@ def encoder() -> FakeEncoder:
 
 
 @pytest.fixture
-def services(backend: FakeBackend, encoder: FakeEncoder) -> FakeServices:
-    """One model that generates and one that embeds."""
-    return FakeServices(FakeModels([backend]), EmbedderRegistry([fake_embedder(encoder)]))
+def services(
+    backend: FakeBackend, encoder: FakeEncoder, tmp_path_factory: pytest.TempPathFactory
+) -> FakeServices:
+    """One model that generates and one that embeds. A state that is empty when it is used."""
+    models, embedders = FakeModels([backend]), EmbedderRegistry([fake_embedder(encoder)])
+    folder = tmp_path_factory.getbasetemp() / f"state-{uuid4().hex}"
+    return FakeServices(models, embedders, state=State(StateOptions(folder)))
 
 
 @pytest.fixture
 def app(services: FakeServices) -> FastAPI:
     """The API over `backend`. Its keep-alive comments come often."""
-    app = create_api(version="0.0.test", ping_seconds=FAKE_PING_SECONDS)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
+        async with aclosing(services.state):
+            yield
+
+    app = create_api(lifespan, version="0.0.test", ping_seconds=FAKE_PING_SECONDS)
     set_services(app, services)
     return app
 
@@ -69,10 +83,13 @@ def openapi() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def client(app: FastAPI) -> AsyncGenerator[httpx2.AsyncClient, None]:
+async def client(app: FastAPI, services: FakeServices) -> AsyncGenerator[httpx2.AsyncClient, None]:
     """Talks to `app` in this process: for what needs no socket."""
     transport = httpx2.ASGITransport(app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+    async with (
+        aclosing(services.state),
+        httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
         yield client
 
 

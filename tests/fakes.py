@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from cryptography.fernet import Fernet
+
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.functions.catalog import FunctionCatalog
@@ -26,9 +28,11 @@ from llm_api.core.llm.types import (
     TokenLogprob,
     Usage,
 )
+from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.state.options import StateOptions
 from llm_api.core.state.state import State
+from llm_api.core.utils.sealing import Sealer
 
 MODEL_ID = "SmolLM2-135M-Instruct.Q4_1"
 ALIAS = "default"
@@ -175,6 +179,10 @@ class FakeServices:
     functions: Functions = field(default_factory=no_functions)
     retrieval: Retrieval | None = None
     state: State = field(default_factory=lambda: State(StateOptions(Path("no-state"))))
+    loader: FileLoader = field(default_factory=FileLoader)
+    sealer: Sealer = field(
+        default_factory=lambda: Sealer(Path("no-key"), [Fernet.generate_key().decode()])
+    )
     request_log: FakeRequestLog = field(default_factory=FakeRequestLog)
     logs_content: bool = False
     configuration: Mapping[str, JSON] = field(

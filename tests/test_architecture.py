@@ -93,10 +93,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "terminal": "",
     },
     "llm_api.api": {
-        "wiring": "deps docs draining errors mcp_server metrics middleware policy routes sse",
+        "wiring": "deps docs draining errors mcp_server metrics middleware policy responding routes"
+        " sse",
         "routes": "answers deps disconnect docs draining json_body mapping models origin"
-        " request_facts response_stream text_stream uploads",
-        "response_stream": "answers disconnect mapping models origin sse",
+        " request_facts responding text_stream uploads",
+        "responding": "answers deps disconnect draining mapping models origin request_facts sse",
         "text_stream": "answers errors",
         "draining": "errors request_facts sse",
         "answers": "disconnect errors mapping models origin request_facts sse",
@@ -222,6 +223,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "documents search": "",
     },
     "llm_api.api.mapping.responses": {
+        "stored": "fold turns",
         "fold": "open_items tools turns",
         "open_items generation": "tools",
         "tools turns": "",
@@ -252,12 +254,20 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.models.responses": {
         "stream_events": "output response",
+        "conversations": "items parameters",
         "parameters": "items tools",
         "response": "output",
         "items output tools": "",
     },
+    "llm_api.api.responding": {
+        "preparation": "foreground intake keeping",
+        "background": "foreground keeping",
+        "foreground": "keeping",
+        "following intake keeping": "",
+    },
     "llm_api.api.routes": {
-        "chat completions embeddings functions models plain rag responses server_info": "",
+        "chat completions conversations embeddings functions models plain rag responses"
+        " server_info": "",
     },
     "llm_api.api.routes.rag": {
         "files documents": "ingests",
@@ -453,7 +463,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.utils": {
         "child_process distribution freed_memory isolation jsonl_log logs long_work"
-        " machine model_names redis_client rotating_file tokens work_threads": "",
+        " machine model_names redis_client rotating_file sealing tokens work_threads": "",
     },
 }
 
@@ -542,6 +552,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "schema",
         )
     ),
+    "cryptography": frozenset({"llm_api.core.utils.sealing"}),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
     "docstring_parser": frozenset({"llm_api.core.functions.spec"}),
     "prometheus_client": frozenset(

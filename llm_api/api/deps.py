@@ -22,8 +22,10 @@ from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency.plan import ModelState
 from llm_api.core.llm.types import JSON, RequestContext
+from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.state.state import State
+from llm_api.core.utils.sealing import Sealer
 
 if TYPE_CHECKING:
     from llm_api.core.state.opened import OwnedState
@@ -70,6 +72,16 @@ class SharedServices(Protocol):
 
     @property
     def functions(self) -> Functions: ...
+
+    @property
+    def loader(self) -> FileLoader:
+        """What reads files that come inside a request."""
+        ...
+
+    @property
+    def sealer(self) -> Sealer:
+        """What encrypts that clients are to send back."""
+        ...
 
     @property
     def request_log(self) -> RequestLog: ...

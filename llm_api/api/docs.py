@@ -24,6 +24,7 @@ MCP clients find the functions at `/mcp`, by streamable HTTP.
 TAGS = [
     {"name": "Chat", "description": "Conversations, by the model's own chat template."},
     {"name": "Responses", "description": "Conversations and agents, in typed items."},
+    {"name": "Conversations", "description": "What is said in them, kept for responses."},
     {"name": "Completions", "description": "Raw text to continue, without a chat template."},
     {"name": "Embeddings", "description": "Texts as vectors, to compare and to find them."},
     {"name": "Documents", "description": "What is stored, found, and answered from."},

@@ -24,7 +24,7 @@ _FAREWELL_SECONDS = 2.0
 """How long a request may take to end once its time is up: generations to abort, a frame to send."""
 
 
-class _TimeIsUpError(Exception):
+class TimeIsUpError(Exception):
     """The request has been cancelled, because the server ends."""
 
 
@@ -44,7 +44,7 @@ class Draining:
 
     @asynccontextmanager
     async def request(self) -> AsyncGenerator[None, None]:
-        """A request is its block. Raises _TimeIsUpError out of it when its time is up."""
+        """A request is its block. Raises TimeIsUpError out of it when its time is up."""
         deadline = asyncio.timeout(None)
         self._deadlines.add(deadline)
         self._is_idle.clear()
@@ -53,7 +53,7 @@ class Draining:
                 yield
         except TimeoutError as error:
             if deadline.expired():
-                raise _TimeIsUpError from error
+                raise TimeIsUpError from error
             raise
         finally:
             self._deadlines.remove(deadline)
@@ -98,7 +98,7 @@ class DrainingMiddleware:
         try:
             async with self.draining.request():
                 await self.app(scope, receive, answer.send)
-        except _TimeIsUpError:
+        except TimeIsUpError:
             if not answer.has_begun:
                 await _refusal(scope)(scope, receive, send)
             elif answer.is_open_stream:

@@ -43,6 +43,7 @@ POLICY: Final = (
     Rule("/v1/chat/completions", ("generate",)),
     Rule("/v1/completions", ("generate",)),
     Rule("/v1/responses", ("generate",)),
+    Rule("/v1/conversations", ("generate",)),
     Rule("/v1/embeddings", ("embed",)),
     Rule("/v1/rag/files", ("rag",), takes_files=True),
     Rule("/v1/rag/chat", ("rag", "generate")),

@@ -5,7 +5,7 @@ The middleware puts one `RequestFacts` into the request's state; routes and even
 """
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -47,7 +47,8 @@ class RequestFacts:
     route's template. `error` is the code of the error that was answered, in mid-stream as well.
     `fallback` names the model that took over. `token_gaps` are the seconds between two deltas of a
     choice, if it is streamed, as they are handed on: a client that reads slowly makes them longer.
-    `prompts` and `answers` stay empty unless `keeps_content`.
+    `prompts` and `answers` stay empty unless `keeps_content`. `report` hands the facts on, once the
+    answer has ended; if they are handed over, whoever goes on after the answer calls it.
     """
 
     id: str
@@ -71,6 +72,8 @@ class RequestFacts:
     total_seconds: float | None = None
     prompts: Sequence[Content] = ()
     answers: Sequence[Choice] = ()
+    report: Callable[[], None] = lambda: None
+    is_handed_over: bool = False
     _choices: int = 0
     _choices_per_prompt: int = 1
     _finished: dict[int, Finished] = field(default_factory=dict)

@@ -20,8 +20,13 @@ DEFAULT_PING_SECONDS = 15.0
 
 def frame(model: AnswerModel) -> bytes:
     """One event."""
-    name = "" if model.EVENT is None else f"event: {model.EVENT}\n"
-    return f"{name}data: {model.to_json()}\n\n".encode()
+    return text_frame(model.EVENT, model.to_json())
+
+
+def text_frame(name: str | None, data: str) -> bytes:
+    """One event whose data is this text, which has one line."""
+    event = "" if name is None else f"event: {name}\n"
+    return f"{event}data: {data}\n\n".encode()
 
 
 def error_frame(failure: Failure) -> bytes:

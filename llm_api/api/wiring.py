@@ -28,9 +28,11 @@ from llm_api.api.middleware.request_id import RequestIdMiddleware
 from llm_api.api.middleware.served_path import ServedPathMiddleware
 from llm_api.api.middleware.tracing import Tracer, TracingMiddleware
 from llm_api.api.policy import Access
+from llm_api.api.responding.background import BackgroundResponses
 from llm_api.api.routes import (
     chat,
     completions,
+    conversations,
     embeddings,
     functions,
     models,
@@ -46,6 +48,7 @@ _DOCUMENT_RESOURCES = (documents, files, ingests, collections, search, rag_chat)
 _RESOURCES = (
     chat,
     completions,
+    conversations,
     embeddings,
     functions,
     *_DOCUMENT_RESOURCES,
@@ -77,6 +80,7 @@ def create_api(
     Without `access`, that of a server on loopback holds. Several workers share `metrics_folder`.
     """
     draining = Draining()
+    background = BackgroundResponses(draining)
     access = access or Access()
     metrics = RequestMetrics()
     exposition = Exposition(metrics, lambda: services_of(app), version, metrics_folder)
@@ -85,7 +89,7 @@ def create_api(
     async def life(app: FastAPI) -> AsyncGenerator[None, None]:
         # The services last longer than the calls that come through MCP.
         services = lifespan(app) if lifespan else nullcontext()
-        async with services, exposition.shared(), mcp.serving():
+        async with services, exposition.shared(), mcp.serving(), background.serving():
             yield
 
     app = FastAPI(
@@ -104,6 +108,7 @@ def create_api(
     app.state.ping_seconds = ping_seconds
     app.state.draining = draining
     app.state.exposition = exposition
+    app.state.background = background
     add_error_handlers(app)
     for resource in _RESOURCES:
         app.include_router(resource.router)

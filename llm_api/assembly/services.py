@@ -25,10 +25,12 @@ from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.residency.model_registry import ModelRegistry
 from llm_api.core.llm.types import JSON
 from llm_api.core.rag.job_runner import running_jobs
+from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.state.state import State
 from llm_api.core.utils.jsonl_log import JSONLLog
 from llm_api.core.utils.rotating_file import RotatingFile
+from llm_api.core.utils.sealing import Sealer
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,8 @@ class Services:
     embedders: EmbedderRegistry
     retrieval: Retrieval | None
     state: State
+    loader: FileLoader
+    sealer: Sealer
     request_log: JSONLLog
     logs_content: bool
     configuration: Mapping[str, JSON]
@@ -73,6 +77,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
         aclosing(open_request_log(settings)) as request_log,
         aclosing(ComputeThread()) as compute,
         aclosing(new_state(settings)) as state,
+        FileLoader(processes=1) as loader,
         open_response_cache(settings) as wrap,
         open_models(planned.models, files, compute, wrap) as models,
         open_embedders(settings, compute) as embedders,
@@ -87,6 +92,8 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
             embedders,
             retrieval,
             state,
+            loader,
+            open_sealer(settings),
             request_log,
             settings.log_content,
             planned.configuration,
@@ -94,6 +101,15 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
             started_at=time.time(),
             compute=compute,
         )
+
+
+def open_sealer(settings: Settings) -> Sealer:
+    """What encrypts, with the keys of the settings, or one of this folder."""
+    keys = settings.encryption_keys
+    return Sealer(
+        settings.data_dir / "encryption.key",
+        () if keys is None else keys.get_secret_value().split(","),
+    )
 
 
 def open_request_log(settings: Settings) -> JSONLLog:

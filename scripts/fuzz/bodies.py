@@ -6,9 +6,11 @@ Whatever is sent: an answer in time, a success or a 4xx in the envelope, and no 
 import json
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -23,6 +25,8 @@ from llm_api.core.functions.builtin.dates import get_weekday
 from llm_api.core.functions.python_function import FunctionThreads, PythonFunction
 from llm_api.core.functions.registry import declare
 from llm_api.core.functions.types import Origin
+from llm_api.core.state.options import StateOptions
+from llm_api.core.state.state import State
 from scripts.fuzz.near_schema import ANYTHING, ODD_ONE_IN, NearSchema
 from scripts.fuzz.rounds import Target
 from tests.core.embeddings.fake_encoder import EMBEDDING_ID, FakeEncoder, fake_embedder
@@ -200,9 +204,13 @@ def make_app() -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        async with open_retrieval() as retrieval:
-            services = FakeServices(models, embedders, functions=functions, retrieval=retrieval)
-            set_services(app, services)
-            yield
+        with TemporaryDirectory() as folder:
+            async with (
+                open_retrieval() as retrieval,
+                aclosing(State(StateOptions(Path(folder)))) as state,
+            ):
+                services = FakeServices(models, embedders, functions, retrieval, state)
+                set_services(app, services)
+                yield
 
     return create_api(lifespan, version="0")

@@ -33,9 +33,11 @@ class OfferedTools:
 
 
 def to_server_functions(
-    wanted: Literal["all"] | Sequence[str] | None, catalog: FunctionCatalog
+    wanted: Literal["all"] | Sequence[str] | None,
+    catalog: FunctionCatalog,
+    param: str = "server_tools",
 ) -> tuple[Function, ...]:
-    """The server's functions that a request names. Raises InvalidRequestError."""
+    """The server's functions that a request names in `param`. Raises InvalidRequestError."""
     if wanted is None:
         return ()
     if wanted == "all":
@@ -43,9 +45,7 @@ def to_server_functions(
     try:
         return tuple(catalog.get(name) for name in dict.fromkeys(wanted))
     except FunctionNotFoundError as error:
-        raise InvalidRequestError(
-            f"'server_tools': {error.message}", param="server_tools"
-        ) from error
+        raise InvalidRequestError(f"'{param}': {error.message}", param=param) from error
 
 
 def to_tools(request: ChatCompletionRequest, functions: Sequence[Function] = ()) -> OfferedTools:

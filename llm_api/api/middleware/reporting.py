@@ -9,7 +9,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from llm_api.api.deps import services_of
+from llm_api.api.deps import SharedServices, services_of
 from llm_api.api.metrics.requests import RequestMetrics
 from llm_api.api.request_facts import RequestFacts
 from llm_api.api.request_log import to_record
@@ -38,6 +38,7 @@ class ReportingMiddleware:
             began=perf_counter(),
             keeps_content=services.logs_content,
         )
+        facts.report = lambda: self._report(facts, services)
         scope["state"]["facts"] = facts
         watch = _Watch(receive, send)
         self._metrics.running += 1
@@ -47,10 +48,14 @@ class ReportingMiddleware:
             facts.status = watch.outcome
             facts.endpoint = route_template(scope)
             facts.key_name = scope["state"].get("key_name")
-            facts.total_seconds = facts.seconds()
-            services.request_log.append(to_record(facts))
             self._metrics.running -= 1
-            self._metrics.record(facts)
+            if not facts.is_handed_over:
+                facts.report()
+
+    def _report(self, facts: RequestFacts, services: SharedServices) -> None:
+        facts.total_seconds = facts.seconds()
+        services.request_log.append(to_record(facts))
+        self._metrics.record(facts)
 
 
 class _Watch:

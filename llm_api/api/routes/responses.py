@@ -1,87 +1,140 @@
-"""Responses: `POST /v1/responses`."""
+"""Responses: `/v1/responses`."""
 
-import time
-from uuid import uuid4
+import asyncio
+from contextlib import suppress
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
-from llm_api.api.answers import Generation
 from llm_api.api.deps import Services
-from llm_api.api.docs import streamable
+from llm_api.api.docs import ERROR_RESPONSES, streamable
 from llm_api.api.json_body import JSONBodyRoute
-from llm_api.api.mapping.generation import refuse
-from llm_api.api.mapping.responses.fold import ResponseFold, Writing
-from llm_api.api.mapping.responses.generation import (
-    ResponseHead,
-    check_parameters,
-    own_names,
-    to_chat_prompt,
-    to_generation_request,
-    to_response,
-    wants_logprobs,
-    wants_summary,
-)
-from llm_api.api.mapping.responses.tools import flat_name, server_functions, to_tool_offer
-from llm_api.api.mapping.responses.turns import ItemReader, placed
-from llm_api.api.mapping.tools import to_server_functions
-from llm_api.api.models.responses.items import MessageItem
+from llm_api.api.mapping.responses.generation import own_names
+from llm_api.api.mapping.responses.stored import item_list, shown_response
 from llm_api.api.models.responses.parameters import CreateResponse
-from llm_api.api.models.responses.response import ResponseObject
-from llm_api.api.response_stream import Responding
-from llm_api.core.function_loop import FunctionLoop
+from llm_api.api.models.responses.response import (
+    DeletedResponse,
+    ItemList,
+    ResponseObject,
+)
+from llm_api.api.responding.background import background_of
+from llm_api.api.responding.following import follow, until_ended
+from llm_api.api.responding.preparation import prepare
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.state.records import Order, PageRequest
 
-router = APIRouter(prefix="/v1", tags=["Responses"], route_class=JSONBodyRoute)
+router = APIRouter(prefix="/v1", tags=["Responses"], responses=ERROR_RESPONSES)
+creating = APIRouter(route_class=JSONBodyRoute)
 
-IGNORED_TOOLS_HEADER = "x-ignored-tools"
+CANCEL_SECONDS: Final = 5.0
+"""How long a cancel waits for the process that makes the response, which may be another one."""
+
+StoredId = Annotated[str, Path(max_length=256)]
+Limit = Annotated[int, Query(ge=1, le=100)]
+After = Annotated[str | None, Query(max_length=256, description="The id of the item before.")]
 
 
-@router.post(
+@creating.post(
     "/responses",
     summary="Answer, in the form of OpenAI's Responses",
     response_model=ResponseObject,
     responses=streamable("The response, or with `stream` its typed events."),
 )
 async def create_response(request: Request, body: CreateResponse, services: Services) -> Response:
-    """Answer what the input asks, with the tools it brings.
+    """Answer what the input asks, with the tools it brings, and keep the response unless told not.
 
     A parameter that changes meaning is honoured or refused by name; none is ignored. A tool that
     OpenAI's servers run is not offered to the model, and named in `x-ignored-tools`.
     """
     with own_names():
-        return await _responding(request, body, services).answer()
+        responding = await prepare(request, body, services)
+        keeping = responding.keeping
+        if keeping is None or not body.is_background:
+            return await responding.answer()
+    await background_of(request.app).start(responding, keeping, services.caller.key.name)
+    if body.is_streamed:
+        answer: Response = await follow(request, keeping.store, keeping.id)
+    else:
+        answer = _json(keeping.begun)
+    answer.headers.update(responding.headers)
+    return answer
 
 
-def _responding(request: Request, body: CreateResponse, services: Services) -> Responding:
-    check_parameters(body)
-    names = server_functions(body)
-    if names:
-        services.caller.require("functions")
-    own = services.shared.functions
-    functions = to_server_functions(names, own.catalog)
-    offer = to_tool_offer(body, functions)
-    text = body.input if body.input is not None else []
-    items = [MessageItem(role="user", content=text)] if isinstance(text, str) else text
-    reader = ItemReader(flat_name, _unsealed)
-    prompt = to_chat_prompt(body, reader.turns(placed(items)), offer)
-    context = services.context(is_streamed=body.is_streamed, is_repeatable=not functions)
-    backend = services.models.resolve(body.model, context)
-    asked = to_generation_request(body, prompt, offer, backend.card.defaults)
-    head = ResponseHead(new_id("resp"), int(time.time()), backend.card.id)
-    if functions:
-        backend = FunctionLoop(backend, functions, own.runner, own.max_rounds)
-    writing = Writing(offer, wants_summary(body), wants_logprobs(body))
-    fold = ResponseFold(to_response(body, head, asked, offer), writing, new_id, _now)
-    headers = {IGNORED_TOOLS_HEADER: ", ".join(offer.ignored)} if offer.ignored else {}
-    return Responding(request, Generation(context, backend, [asked]), fold, headers)
+@router.get(
+    "/responses/{response_id}",
+    summary="Read a response, or take its stream up again",
+    response_model=ResponseObject,
+    responses=streamable("The response, or with `stream` its events after `starting_after`."),
+)
+async def get_response(
+    request: Request,
+    response_id: StoredId,
+    services: Services,
+    stream: Annotated[bool, Query()] = False,
+    starting_after: Annotated[int | None, Query(ge=0)] = None,
+) -> Response:
+    """As it is now. A stream that was cut goes on here, on whichever worker."""
+    store = (await services.state()).responses
+    if stream:
+        return await follow(
+            request, store, response_id, -1 if starting_after is None else starting_after
+        )
+    if starting_after is not None:
+        raise InvalidRequestError(
+            "'starting_after' is only allowed when 'stream' is true.", param="starting_after"
+        )
+    return _json(shown_response(await store.get(response_id)))
 
 
-def new_id(prefix: str) -> str:
-    return f"{prefix}_{uuid4().hex}"
+@router.delete("/responses/{response_id}", summary="Delete a response")
+async def delete_response(response_id: StoredId, services: Services) -> DeletedResponse:
+    """With its items and events. One that is being made ends."""
+    await (await services.state()).responses.delete(response_id)
+    return DeletedResponse(id=response_id, object="response", deleted=True)
 
 
-def _now() -> int:
-    return int(time.time())
+@router.post(
+    "/responses/{response_id}/cancel",
+    summary="Cancel a response in the background",
+    response_model=ResponseObject,
+)
+async def cancel_response(response_id: StoredId, services: Services) -> Response:
+    """The response as it ended, whichever came first; what was written by then stays."""
+    store = (await services.state()).responses
+    response = await store.get(response_id)
+    if not response.is_background:
+        raise InvalidRequestError(
+            f"The response '{response_id}' is not made in the background: it ends with its client.",
+            param="response_id",
+        )
+    if not response.has_ended:
+        await store.request_cancel(response_id)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await until_ended(store, response)
+        response = await store.get(response_id)
+    return _json(shown_response(response))
 
 
-def _unsealed(_sealed: str, path: str) -> str:
-    refuse(path, "cannot be read here.")
+@router.get(
+    "/responses/{response_id}/input_items",
+    summary="List what a response answers",
+    response_model=ItemList,
+)
+async def list_input_items(
+    response_id: StoredId,
+    services: Services,
+    limit: Limit = 20,
+    order: Order = "desc",
+    after: After = None,
+) -> Response:
+    """The items of its own input, not those of the responses before it."""
+    store = (await services.state()).responses
+    return _json(item_list(await store.input_items(response_id, PageRequest(limit, order, after))))
+
+
+def _json(text: str) -> Response:
+    return Response(text, media_type="application/json")
+
+
+router.include_router(creating)

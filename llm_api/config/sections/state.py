@@ -2,7 +2,9 @@
 
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ByteSize, Field, SecretStr, model_validator
+from pydantic import BaseModel, ByteSize, Field, SecretStr, field_validator, model_validator
+
+from llm_api.core.utils.sealing import is_key
 
 
 class StateSettings(BaseModel):
@@ -24,6 +26,23 @@ class StateSettings(BaseModel):
         description="Bytes of text that are kept in all, such as `4GiB`. The oldest responses make"
         " room.",
     )
+
+    encryption_keys: SecretStr | None = Field(
+        default=None,
+        description="Fernet keys, separated by commas, for `reasoning.encrypted_content`: the first"
+        " encrypts, all decrypt. Several servers that share clients need the same. Unset: a key in"
+        " `DATA_DIR`, made when it is first needed.",
+    )
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _are_keys(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None and not all(map(is_key, keys.get_secret_value().split(","))):
+            raise ValueError(
+                "ENCRYPTION_KEYS: each must be 32 bytes in URL-safe base64, as `python -c 'from"
+                " cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'` makes"
+            )
+        return keys
 
     @model_validator(mode="after")
     def _is_postgresql(self) -> "StateSettings":

@@ -55,9 +55,6 @@ def check_parameters(request: CreateResponse) -> None:
             )
         if request.stream_options.include_obfuscation:
             refuse("stream_options.include_obfuscation", "is not available: nothing is padded.")
-    for name in ("background", "previous_response_id", "conversation", "store"):
-        if getattr(request, name):
-            refuse(name, "is not available: nothing is stored yet.")
     if request.is_background and not request.is_stored:
         raise InvalidRequestError(
             "'background' needs 'store': the response is read later.", param="background"
@@ -133,11 +130,12 @@ def wants_summary(request: PromptParameters) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """What is known of a response before its request is read. `created_at` is in Unix seconds."""
+    """What is known of a response before it is made. `created_at` is in Unix seconds."""
 
     id: str
     created_at: int
     model: str
+    is_stored: bool
 
 
 def to_response(
@@ -145,7 +143,7 @@ def to_response(
 ) -> ResponseObject:
     """The response before anything has been said."""
     conversation = conversation_id(request)
-    return ResponseObject(
+    response = ResponseObject(
         id=head.id,
         object="response",
         created_at=head.created_at,
@@ -166,7 +164,7 @@ def to_response(
         safety_identifier=request.safety_identifier,
         reasoning=_wire_reasoning(request),
         service_tier="default",
-        store=request.is_stored,
+        store=head.is_stored,
         temperature=asked.sampling.temperature,
         text=_wire_text(request),
         tool_choice=_wire_tool_choice(request),
@@ -175,9 +173,11 @@ def to_response(
         top_p=asked.sampling.top_p,
         truncation=request.truncation or "disabled",
         usage=None,
-        user=request.user,
         metadata=dict(request.metadata or {}),
     )
+    if request.user is not None:
+        response.user = request.user
+    return response
 
 
 @contextmanager

@@ -195,7 +195,7 @@ class CreateResponse(PromptParameters, SamplingParameters):
 
     @property
     def is_stored(self) -> bool:
-        return bool(self.store)
+        return self.store is not False
 
     @property
     def is_background(self) -> bool:

@@ -84,7 +84,7 @@ class ResponseObject(AnswerModel):
     top_p: float
     truncation: Literal["auto", "disabled"]
     usage: ResponseUsage | None
-    user: str | None
+    user: str = Field(default="", description="Present if it was sent.")
     metadata: dict[str, str]
     omitted_items: list[OmittedItem] = Field(
         default=[], description="Extension. Present where `truncation` left something out."
@@ -100,3 +100,13 @@ class DeletedResponse(AnswerModel):
 class InputTokens(AnswerModel):
     object: Literal["response.input_tokens"]
     input_tokens: int
+
+
+class ItemList(AnswerModel):
+    """A page of items."""
+
+    object: Literal["list"]
+    data: list[dict[str, JsonValue]]
+    first_id: str
+    last_id: str
+    has_more: bool

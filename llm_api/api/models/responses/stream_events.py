@@ -191,3 +191,13 @@ class MCPCompleted(InItem):
 
 class MCPFailed(InItem):
     EVENT: ClassVar = "response.mcp_call.failed"
+
+
+class StreamError(ResponseEvent):
+    """Why a stream ends before its response does."""
+
+    EVENT: ClassVar = "error"
+
+    code: str | None
+    message: str
+    param: str | None
