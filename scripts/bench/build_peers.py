@@ -98,7 +98,7 @@ def _make_tools() -> None:
 
 
 def _make_peer_environment(wanted: str) -> None:
-    """Takes the wheel out of pip's cache where `make setup` has built it on this machine."""
+    """Compiles llama-cpp-python with its own options: ours, of `make setup`, leave things out."""
     _make_environment(PEER_PYTHON, [f"{PACKAGE}[server]=={wanted}"])
 
 

@@ -24,4 +24,5 @@ export CMAKE_ARGS
 
 # Without pip's cache, which does not know that wheels of one version differ.
 "${PYTHON:-python3}" -m pip wheel --no-deps --no-cache-dir --wheel-dir "$2" \
+    "--config-settings=cmake.define.CMAKE_PROJECT_INCLUDE=$root/scripts/setup/llama.cmake" \
     "$(grep '^llama_cpp_python==' "$root/constraints.txt")"
