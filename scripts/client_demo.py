@@ -192,6 +192,12 @@ def _respond(server: Server, **fields: Any) -> Any:
     return server.post("/v1/responses", asked)
 
 
+@tries("POST /v1/responses/input_tokens")
+def input_tokens(server: Server) -> str:
+    asked = {"model": server.model, "input": QUESTION}
+    return f"{server.post('/v1/responses/input_tokens', asked)['input_tokens']} tokens"
+
+
 @tries("GET /v1/responses/{response_id}")
 def stored_response(server: Server) -> str:
     made = _respond(server)

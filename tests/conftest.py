@@ -68,7 +68,7 @@ def app(services: FakeServices) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
-        async with aclosing(services.state):
+        async with services.loader, aclosing(services.state):
             yield
 
     app = create_api(lifespan, version="0.0.test", ping_seconds=FAKE_PING_SECONDS)
@@ -87,6 +87,7 @@ async def client(app: FastAPI, services: FakeServices) -> AsyncGenerator[httpx2.
     """Talks to `app` in this process: for what needs no socket."""
     transport = httpx2.ASGITransport(app)
     async with (
+        services.loader,
         aclosing(services.state),
         httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client,
     ):

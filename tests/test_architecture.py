@@ -54,6 +54,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "output": "types",
         "files": "",
         "choices": "backend types",
+        "shortening": "backend types",
         "collect": "choices types",
         "backend": "capabilities files observation types",
         "capabilities": "types",
@@ -225,7 +226,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api.mapping.responses": {
         "stored": "fold turns",
         "fold": "open_items tools turns",
-        "open_items generation": "tools",
+        "generation": "tools turns",
+        "open_items": "tools",
         "tools turns": "",
     },
     "llm_api.api.metrics": {

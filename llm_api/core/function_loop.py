@@ -32,8 +32,8 @@ class FunctionLoop(BorrowingBackend):
     """A backend that makes the model's calls of its functions, and lets it go on with the results.
 
     Calls of other tools are the client's: an answer ends with them. After `max_rounds` rounds of
-    calls, or one that only repeats earlier ones, the model has to answer without any. `max_tokens`
-    bounds all rounds together.
+    calls, `max_calls` calls, or a round that only repeats earlier ones, the model has to answer
+    without any. `max_tokens` bounds all rounds together.
     """
 
     def __init__(
@@ -42,11 +42,13 @@ class FunctionLoop(BorrowingBackend):
         functions: Sequence[Function],
         runner: FunctionRunner,
         max_rounds: int,
+        max_calls: int | None = None,
     ) -> None:
         super().__init__(backend)
         self._functions = {function.spec.name: function for function in functions}
         self._runner = runner
         self._max_rounds = max_rounds
+        self._max_calls = max_calls
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`, with a FunctionExecuted for every call that was made here."""
@@ -59,19 +61,25 @@ class FunctionLoop(BorrowingBackend):
                     for shown in turn.take(event):
                         yield shown
             spent = added(spent, turn.finished)
-            outcomes = await self._execute(turn.own_calls, len(made))
+            calls = turn.own_calls[: self._calls_left(made)]
+            outcomes = await self._execute(calls, len(made))
             for outcome in outcomes:
                 yield outcome
             if not outcomes or turn.has_client_calls:
                 break
             request = _continued(request, turn, outcomes)
-            if rounds_left == 1 or all(_is_repeated(call, made) for call in turn.own_calls):
+            is_last = rounds_left == 1 or all(_is_repeated(call, made) for call in calls)
+            made += calls
+            if is_last or self._calls_left(made) == 0:
                 request = _without_tools(request)
-            made += turn.own_calls
             if request.max_tokens <= 0:
                 spent = replace(spent, reason="length")
                 break
         yield spent
+
+    def _calls_left(self, made: Sequence[ToolCall]) -> int | None:
+        """How many calls may still be made; None is without limit."""
+        return None if self._max_calls is None else self._max_calls - len(made)
 
     async def _execute(self, calls: Sequence[ToolCall], first: int) -> list[FunctionExecuted]:
         """Make all calls of a round at the same time. To cancel is to cancel all of them."""
@@ -156,7 +164,8 @@ def _continued(
 ) -> GenerationRequest:
     """The request for the next round. A call that was demanded has been made by now."""
     prompt = _chat_prompt(request)
-    asked = Message("assistant", turn.text, tool_calls=turn.own_calls, reasoning=turn.reasoning)
+    calls = tuple(outcome.call for outcome in outcomes)
+    asked = Message("assistant", turn.text, tool_calls=calls, reasoning=turn.reasoning)
     answered = tuple(
         Message("tool", one.result, name=one.call.name, tool_call_id=one.call.id)
         for one in outcomes

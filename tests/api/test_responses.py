@@ -1,5 +1,6 @@
 """`POST /v1/responses` over a scripted backend: whole, streamed, refused."""
 
+import base64
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +9,10 @@ import httpx2
 import pytest
 
 from llm_api.core.errors import ContextLengthExceededError, GenerationError
+from llm_api.core.functions.builtin.dates import get_weekday
+from llm_api.core.functions.python_function import FunctionThreads, PythonFunction
+from llm_api.core.functions.registry import declare
+from llm_api.core.functions.types import Origin
 from llm_api.core.llm.types import (
     ChatPrompt,
     Finished,
@@ -19,7 +24,7 @@ from llm_api.core.llm.types import (
     ToolCallStarted,
     Usage,
 )
-from tests.fakes import MODEL_ID, FakeBackend, Step, spoken
+from tests.fakes import MODEL_ID, FakeBackend, FakeServices, Step, spoken
 
 PATH = "/v1/responses"
 WEATHER = {
@@ -185,3 +190,125 @@ async def test_what_is_not_honoured_is_refused_by_name(
 ) -> None:
     answer = await client.post(PATH, json=response(**fields))
     assert refusal(answer) == (400, param, code or "missing_required_parameter")
+
+
+async def test_prompt_is_counted(client: httpx2.AsyncClient, backend: FakeBackend) -> None:
+    backend.script = lambda _: spoken(prompt_tokens=17)
+    answer = await client.post(f"{PATH}/input_tokens", json={"model": MODEL_ID, "input": "Hi"})
+    assert answer.json() == {"object": "response.input_tokens", "input_tokens": 17}
+    assert backend.requests[0].max_tokens == 0
+
+
+async def test_file_is_read_as_text(client: httpx2.AsyncClient, backend: FakeBackend) -> None:
+    data = f"data:text/markdown;base64,{base64.b64encode(b'Rivers: the Danube.').decode()}"
+    parts = [
+        {"type": "input_text", "text": "Sum up: "},
+        {"type": "input_file", "filename": "a.md", "file_data": data},
+    ]
+    asked = response(input=[{"role": "user", "content": parts}])
+    assert (await client.post(PATH, json=asked)).is_success
+    assert "Rivers: the Danube." in turns_of(backend)[0].content
+    parts[1] = {"type": "input_file", "filename": "a.md", "file_data": "!"}
+    answer = await client.post(PATH, json=asked)
+    assert refusal(answer) == (400, "input[0].content[1].file_data", "invalid_request")
+
+
+async def test_encrypted_thought_is_understood_when_it_comes_back(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    backend.script = lambda _: called()
+    answer = await client.post(PATH, json=response(include=["reasoning.encrypted_content"]))
+    (thought, *_) = answer.json()["output"]
+    sealed = {"type": "reasoning", "encrypted_content": thought["encrypted_content"]}
+    question = {"role": "user", "content": "Hi"}
+    again = response(input=[question, sealed, question])
+    assert (await client.post(PATH, json=again)).is_success
+    assert turns_of(backend)[1].reasoning == "Hm."
+    sealed["encrypted_content"] = "nonsense"
+    assert refusal(await client.post(PATH, json=again)) == (
+        400,
+        "input[1].encrypted_content",
+        "invalid_request",
+    )
+
+
+async def test_thought_is_shown_as_a_summary_where_one_is_asked_for(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    backend.script = lambda _: called()
+    answer = await client.post(PATH, json=response(reasoning={"summary": "auto"}))
+    thought = answer.json()["output"][0]
+    assert thought["summary"] == [{"type": "summary_text", "text": "Hm."}]
+    assert "content" not in thought
+
+
+async def test_answer_says_what_was_left_out_of_a_conversation_that_is_too_long(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    long = {"role": "user", "content": "word " * 3000, "id": "msg_long"}
+    asked = response(input=[long, {"role": "user", "content": "Hi"}], instructions="Be brief.")
+    answer = (await client.post(PATH, json={**asked, "truncation": "auto"})).json()
+    assert answer["omitted_items"] == [{"type": "message", "id": "msg_long"}]
+    assert [turn.content for turn in turns_of(backend)] == ["Be brief.", "Hi"]
+    assert "omitted_items" not in (await client.post(PATH, json=asked)).json()
+
+
+async def test_function_of_the_server_is_run_and_shown(
+    client: httpx2.AsyncClient, backend: FakeBackend, services: FakeServices
+) -> None:
+    declared = declare(get_weekday, timeout_seconds=2)
+    weekday = PythonFunction(declared, Origin("file", "dates.py"), FunctionThreads())
+    services.functions.catalog.add(weekday)
+    call = called(("get_weekday", '{"date": "2026-11-30"}'))
+    backend.script = lambda _: call if len(backend.requests) % 2 else spoken("Monday.")
+    tools = [{"type": "llm_api", "name": "get_weekday"}]
+    whole = (await client.post(PATH, json=response(tools=tools))).json()
+    ran = next(item for item in whole["output"] if item["type"] == "mcp_call")
+    assert (ran["server_label"], ran["status"], ran["error"]) == ("llm_api", "completed", None)
+    assert "Monday" in ran["output"]
+    events = events_of((await client.post(PATH, json=response(tools=tools, stream=True))).text)
+    assert without_ids(events[-1]["response"]) == without_ids(whole)
+    assert (await client.post(PATH, json=response(tools=tools, max_tool_calls=0))).is_success
+    assert tools_of(backend) == []
+
+
+async def test_calls_come_back_under_the_names_that_tools_were_given(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    inner = {"type": "function", "name": "read", "parameters": {}}
+    tools = [
+        {"type": "function", "function": {"name": "nested", "parameters": {}}},
+        {"type": "namespace", "name": "files", "description": "Files.", "tools": [inner]},
+        {"type": "custom", "name": "shout"},
+    ]
+    backend.script = lambda _: called(
+        ("nested", "{}"), ("files__read", "{}"), ("shout", '{"input": "Hey"}')
+    )
+    answer = (await client.post(PATH, json=response(tools=tools))).json()
+    assert tools_of(backend) == ["nested", "files__read", "shout"]
+    nested, read, shout = answer["output"][-3:]
+    assert (nested["name"], "namespace" in nested) == ("nested", False)
+    assert (read["name"], read["namespace"]) == ("read", "files")
+    assert (shout["type"], shout["input"]) == ("custom_tool_call", "Hey")
+    output = {"type": "custom_tool_call_output", "call_id": shout["call_id"], "output": "done"}
+    again = response(input=[{"role": "user", "content": "Hi"}, *answer["output"], output])
+    assert (await client.post(PATH, json=again)).is_success
+    assert [call.name for call in turns_of(backend)[1].tool_calls] == [
+        "nested",
+        "files__read",
+        "shout",
+    ]
+
+
+def turns_of(backend: FakeBackend) -> Sequence[Message]:
+    """What the model was shown last."""
+    prompt = backend.requests[-1].prompt
+    assert isinstance(prompt, ChatPrompt)
+    return prompt.messages
+
+
+def tools_of(backend: FakeBackend) -> list[str]:
+    """The tools that it was offered last."""
+    prompt = backend.requests[-1].prompt
+    assert isinstance(prompt, ChatPrompt)
+    return [tool.name for tool in prompt.tools]

@@ -11,15 +11,16 @@ from llm_api.api.docs import ERROR_RESPONSES, streamable
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.responses.generation import own_names
 from llm_api.api.mapping.responses.stored import item_list, shown_response
-from llm_api.api.models.responses.parameters import CreateResponse
+from llm_api.api.models.responses.parameters import CreateResponse, InputTokensRequest
 from llm_api.api.models.responses.response import (
     DeletedResponse,
+    InputTokens,
     ItemList,
     ResponseObject,
 )
 from llm_api.api.responding.background import background_of
 from llm_api.api.responding.following import follow, until_ended
-from llm_api.api.responding.preparation import prepare
+from llm_api.api.responding.preparation import count_prompt, prepare, prompt_of
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.state.records import Order, PageRequest
 
@@ -58,6 +59,20 @@ async def create_response(request: Request, body: CreateResponse, services: Serv
         answer = _json(keeping.begun)
     answer.headers.update(responding.headers)
     return answer
+
+
+@creating.post(
+    "/responses/input_tokens", summary="Count the tokens of a prompt", responses=ERROR_RESPONSES
+)
+async def count_input_tokens(body: InputTokensRequest, services: Services) -> InputTokens:
+    """What a response would have as its input: exact where the model runs here, else estimated."""
+    with own_names():
+        prompt = await prompt_of(body, services)
+        context = services.context(is_streamed=False, is_repeatable=False)
+        backend = services.models.resolve(body.model, context)
+        return InputTokens(
+            object="response.input_tokens", input_tokens=await count_prompt(backend, prompt)
+        )
 
 
 @router.get(

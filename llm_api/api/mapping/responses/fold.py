@@ -19,7 +19,7 @@ from llm_api.api.mapping.responses.open_items import (
     OpenThought,
 )
 from llm_api.api.mapping.responses.tools import ToolOffer
-from llm_api.api.mapping.responses.turns import OWN_LABEL
+from llm_api.api.mapping.responses.turns import OWN_LABEL, ReadTurn
 from llm_api.api.models.responses import stream_events as wire
 from llm_api.api.models.responses.output import (
     ItemStatus,
@@ -33,12 +33,14 @@ from llm_api.api.models.responses.response import (
     ErrorCode,
     IncompleteDetails,
     InputTokensDetails,
+    OmittedItem,
     OutputTokensDetails,
     ResponseError,
     ResponseObject,
     ResponseUsage,
 )
 from llm_api.core.errors import GenerationError
+from llm_api.core.llm.shortening import Shortened
 from llm_api.core.llm.types import (
     Annotation,
     Event,
@@ -59,6 +61,8 @@ NewId: TypeAlias = Callable[[str], str]
 """A fresh id with this prefix."""
 
 
+_CALLS: Final = frozenset({"function_call", "custom_tool_call"})
+
 _CUTS: Final[Mapping[FinishReason, IncompleteDetails]] = {
     "length": IncompleteDetails(reason="max_output_tokens"),
     "content_filter": IncompleteDetails(reason="content_filter"),
@@ -69,10 +73,11 @@ _CUTS: Final[Mapping[FinishReason, IncompleteDetails]] = {
 class Writing:
     """How an answer is written, as far as the request decides it.
 
-    `sealed` encrypts a thought; None where that was not asked for.
+    `sealed` encrypts a thought; None where that was not asked for. `turns` are those of the prompt.
     """
 
     offer: ToolOffer
+    turns: Sequence[ReadTurn] = ()
     shows_summary: bool = False
     shows_logprobs: bool = False
     sealed: Callable[[str], str] | None = None
@@ -152,10 +157,16 @@ class ResponseFold:
             case Started(served_by=by):
                 if by is not None and by.fallback is not None:
                     self._update(model=by.fallback)
-            case Annotation():
-                pass
+            case Annotation(value):
+                self._annotate(value)
             case other:
                 assert_never(other)
+
+    def _annotate(self, value: object) -> None:
+        if isinstance(value, Shortened):
+            gone = [item for index in value.turns for item in self._writing.turns[index].items]
+            omitted = [OmittedItem(type=item.type or "message", id=item.id) for item in gone]
+            self._update(omitted_items=omitted)
 
     def _say(self, text: str, logprobs: Sequence[SampledLogprob]) -> Events:
         if not text and not logprobs:
@@ -246,7 +257,7 @@ class ResponseFold:
                 usage=usage,
             )
             return
-        if not self._calls and not self._has_message():
+        if not self._calls and not self._says_enough():
             # Clients wait for a message where no call is made.
             yield from self._begin(OpenMessage(self._new_id("msg"), self._next_index()))
         yield from self._ended(
@@ -257,10 +268,12 @@ class ResponseFold:
             usage=usage,
         )
 
-    def _has_message(self) -> bool:
-        """Whether the answer ends in words."""
-        last = self._open[-1] if self._open else self._closed[-1] if self._closed else None
-        return isinstance(last, OpenMessage) or getattr(last, "type", "") == "message"
+    def _says_enough(self) -> bool:
+        """Whether the answer makes a call, or ends in words."""
+        if self._open:
+            return isinstance(self._open[-1], OpenMessage)
+        kinds = [item.type for item in self._closed]
+        return "message" in kinds[-1:] or not _CALLS.isdisjoint(kinds)
 
     def _begin(self, item: OpenMessage | OpenThought) -> Events:
         yield from self._close_all("completed")

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from llm_api.api.mapping.generation import given_or, refuse, required, same_meaning, to_sampling
 from llm_api.api.mapping.responses.tools import ToolOffer
+from llm_api.api.mapping.responses.turns import ReadTurn
 from llm_api.api.models.responses.parameters import CreateResponse, PromptParameters
 from llm_api.api.models.responses.response import ResponseConversation, ResponseObject
 from llm_api.core.errors import InvalidRequestError, LLMAPIError
@@ -82,14 +83,18 @@ def conversation_id(request: PromptParameters) -> str | None:
     return given if given is None or isinstance(given, str) else given.id
 
 
+def with_instructions(request: PromptParameters, turns: Sequence[ReadTurn]) -> list[ReadTurn]:
+    """The turns, the instructions first."""
+    if request.instructions is None:
+        return [*turns]
+    return [ReadTurn(Message("system", request.instructions), ()), *turns]
+
+
 def to_chat_prompt(
-    request: PromptParameters, turns: Sequence[Message], offer: ToolOffer
+    request: PromptParameters, turns: Sequence[ReadTurn], offer: ToolOffer
 ) -> ChatPrompt:
-    """The conversation, its instructions first. Raises InvalidRequestError where there is none."""
-    instructions = (
-        () if request.instructions is None else (Message("system", request.instructions),)
-    )
-    messages = (*instructions, *turns)
+    """The conversation. Raises InvalidRequestError where there is none."""
+    messages = tuple(turn.message for turn in turns)
     if not messages:
         raise InvalidRequestError("Send 'input': there is nothing to answer.", param="input")
     return ChatPrompt(messages, _template_variables(request), offer.offered.specs)

@@ -111,9 +111,10 @@ def _offered(tool: Tool, path: str, own: Mapping[str, Function]) -> Iterator[Off
             for index, inner in enumerate(tool.tools):
                 yield _client_tool(inner, f"{path}.tools[{index}]", tool.name)
         case ServerFunctionTool(name=name):
-            spec = own[name].spec
-            offered = ToolSpec(name, spec.description, spec.parameters, param=path)
-            yield OfferedTool("llm_api", name, None, offered)
+            if name in own:
+                spec = own[name].spec
+                offered = ToolSpec(name, spec.description, spec.parameters, param=path)
+                yield OfferedTool("llm_api", name, None, offered)
         case MCPTool():
             refuse(f"{path}.type", "is 'mcp': this server calls no MCP server for its clients.")
         case HostedTool():

@@ -60,7 +60,7 @@ class ItemReader:
     unsealed: Callable[[str, str], str]
     files: Mapping[str, str] = field(default_factory=dict)
 
-    def turns(self, items: Iterable[PlacedItem]) -> tuple[Message, ...]:
+    def turns(self, items: Iterable[PlacedItem]) -> list["ReadTurn"]:
         """The conversation.
 
         Raises InvalidRequestError for what contradicts itself, UnsupportedParameterError for what
@@ -68,6 +68,7 @@ class ItemReader:
         """
         turns = _Turns()
         for one in items:
+            turns.source = one.item
             self._add(turns, one.item, one.path)
         return turns.all()
 
@@ -140,6 +141,14 @@ def _arguments(item: FunctionCallItem | CustomToolCallItem) -> str:
     return json.dumps({"input": item.input}, ensure_ascii=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ReadTurn:
+    """A turn, and the items that it is made of."""
+
+    message: Message
+    items: tuple[InputItem, ...]
+
+
 class _Turns:
     """Turns, of which the last may be an assistant's that is not over.
 
@@ -149,36 +158,43 @@ class _Turns:
     | words | begin another turn after words, are added to a turn of calls |
     | a call | is added |
     | all else | ends it |
+
+    `source` is the item that is being read.
     """
 
     def __init__(self) -> None:
-        self._turns: list[Message] = []
+        self.source: InputItem | None = None
+        self._turns: list[ReadTurn] = []
+        self._sources: list[InputItem] = []
         self._made: set[str] = set()
         self._reasoning: list[str] = []
         self._content: str | None = None
         self._calls: list[ToolCall] = []
 
-    def all(self) -> tuple[Message, ...]:
+    def all(self) -> list[ReadTurn]:
         self._end()
-        return tuple(self._turns)
+        return self._turns
 
     def add(self, turn: Message) -> None:
         self._end()
-        self._turns.append(turn)
+        self._turns.append(ReadTurn(turn, self._from_source()))
 
     def think(self, thought: str) -> None:
         if self._content is not None or self._calls:
             self._end()
         self._reasoning.append(thought)
+        self._sources += self._from_source()
 
     def say(self, text: str) -> None:
         if self._content is not None:
             self._end()
         self._content = text
+        self._sources += self._from_source()
 
     def call(self, call: ToolCall) -> None:
         self._calls.append(call)
         self._made.add(call.id)
+        self._sources += self._from_source()
 
     def answer(self, call_id: str, output: str, path: str) -> None:
         """Raises InvalidRequestError for the output of a call that has not been made."""
@@ -193,12 +209,16 @@ class _Turns:
     def _end(self) -> None:
         if self._content is None and not self._calls and not self._reasoning:
             return
-        self._turns.append(
-            Message(
-                "assistant",
-                self._content or "",
-                tool_calls=tuple(self._calls),
-                reasoning="\n\n".join(self._reasoning),
-            )
+        message = Message(
+            "assistant",
+            self._content or "",
+            tool_calls=tuple(self._calls),
+            reasoning="\n\n".join(self._reasoning),
         )
-        self._content, self._calls, self._reasoning = None, [], []
+        self._turns.append(ReadTurn(message, tuple(self._sources)))
+        self._content, self._calls, self._reasoning, self._sources = None, [], [], []
+
+    def _from_source(self) -> tuple[InputItem, ...]:
+        """The item that is being read, once."""
+        source, self.source = self.source, None
+        return () if source is None else (source,)

@@ -67,7 +67,8 @@ def new_fold(**fields: object) -> ResponseFold:
     head = ResponseHead("resp_1", 1_700_000_000, "m", is_stored=True)
     numbers = count()
     is_summary = fields.get("reasoning") is not None
-    writing = Writing(offer, is_summary, shows_logprobs=True, sealed=lambda text: f"<{len(text)}>")
+    sealed = "<{}>".format
+    writing = Writing(offer, (), is_summary, shows_logprobs=True, sealed=sealed)
     return ResponseFold(
         to_response(request, head, asked, offer),
         writing,
