@@ -20,8 +20,10 @@ from scripts.bench.machine import describe_machine
 from scripts.stress.case import MODEL, Case, Outcome, SkippedError, Target
 from scripts.stress.cases import (
     attacks,
+    cut_streams,
     endings,
     full_disk,
+    kills,
     large_body,
     model_files,
     queue,
@@ -35,7 +37,7 @@ from scripts.stress.talk import CHAT, ask, chat, error_of
 
 MODULES = (queue, slow_clients, slow_reader, large_body, schemas, full_disk, model_files)
 CASES = (*(module.CASE for module in MODULES), *attacks.CASES, endings.CASE)
-LONG_CASES = (together.CASE,)
+LONG_CASES = (kills.CASE, cut_streams.CASE, together.CASE)
 """Only when they are named."""
 
 
@@ -92,7 +94,7 @@ def main() -> None:
         "cases",
         nargs="*",
         metavar="CASE",
-        help=f"of {', '.join(names)}; all but the last without one",
+        help=f"of {', '.join(names)}; all but the last {len(LONG_CASES)} without one",
     )
     chosen = parser.parse_args().cases or [case.name for case in CASES]
     if unknown := set(chosen) - set(names):
