@@ -22,6 +22,8 @@ MAX_TURNS: Final = 1_000
 """Responses of which one goes on from the other."""
 
 _responses, _items, _events = tables.responses, tables.response_items, tables.response_events
+# Made once: SQLAlchemy then knows their text without looking at them.
+_INSERT_RESPONSE, _INSERT_ITEMS, _INSERT_EVENTS = map(insert, (_responses, _items, _events))
 
 
 def is_owned(owner: str, id: str) -> tuple[ColumnElement[bool], ...]:
@@ -56,7 +58,7 @@ def insert_response(
         "wants_cancel": False,
         "body": new.body,
     }
-    on.execute(insert(_responses), row | dict(values))
+    on.execute(_INSERT_RESPONSE, row | dict(values))
     insert_items(on, new.id, new.input_items)
 
 
@@ -68,7 +70,7 @@ def insert_items(
         for n, one in enumerate(items, start)
     ]
     if rows:
-        on.execute(insert(_items), rows)
+        on.execute(_INSERT_ITEMS, rows)
 
 
 def insert_events(on: Connection, id: str, events: Sequence[StoredEvent]) -> None:
@@ -77,7 +79,7 @@ def insert_events(on: Connection, id: str, events: Sequence[StoredEvent]) -> Non
         for one in events
     ]
     if rows:
-        on.execute(insert(_events), rows)
+        on.execute(_INSERT_EVENTS, rows)
 
 
 def growth(events: Sequence[StoredEvent], *texts: str) -> dict[str, Any]:

@@ -5,8 +5,8 @@
     write c ─┘
 
 A commit takes milliseconds on a disk that keeps its word, whatever is in it; so the more there is
-to write, the more each commit takes along. Each write stands behind a savepoint: one that raises is
-undone alone.
+to write, the more each commit takes along. Where one of them raises, all are run again, each behind
+a savepoint: that one alone is undone.
 """
 
 import asyncio
@@ -120,7 +120,18 @@ class SQLiteDatabase:
 
 
 def _commit(connection: Connection, group: list[_Write[Any]]) -> None:
-    """Run the writes in one transaction; each keeps its own result or error."""
+    """Run the writes in one transaction; where one raises, again, each behind a savepoint."""
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        for write in group:
+            write.result = write.work(connection)
+        connection.commit()
+    except Exception:  # noqa: BLE001 - the second time it is told to who waits for it
+        connection.rollback()
+        _commit_apart(connection, group)
+
+
+def _commit_apart(connection: Connection, group: list[_Write[Any]]) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     for write in group:
         connection.exec_driver_sql("SAVEPOINT one")
