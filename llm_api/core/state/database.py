@@ -40,6 +40,10 @@ class Database(Protocol):
         """The result, once it is committed: it outlives this process, and a loss of power."""
         ...
 
+    async def give_back(self) -> None:
+        """Return room on the disk that deleted rows have left, where nobody else does."""
+        ...
+
     async def aclose(self) -> None:
         """Return once what was begun is committed. Idempotent."""
         ...

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from llm_api.core.errors import LLMAPIError
@@ -31,9 +31,13 @@ class ResponseProgress:
 
 @dataclass(eq=False, slots=True)
 class Listener:
-    """Somebody who waits for news of one response. `progress` is what was seen last."""
+    """Somebody who waits for news of one response. `progress` is what was seen last.
+
+    With `only_of_cancel`, new events are none.
+    """
 
     id: str
+    only_of_cancel: bool = False
     progress: ResponseProgress | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -58,15 +62,16 @@ class News:
         self._listeners: dict[str, set[Listener]] = {}
         self._polling: asyncio.Task[None] | None = None
 
-    def tell(self, id: str) -> None:
+    def tell(self, id: str, *, has_new_events_only: bool = False) -> None:
         """Say that this process has changed the response."""
         for listener in self._listeners.get(id, ()):
-            listener.tell()
+            if not (has_new_events_only and listener.only_of_cancel):
+                listener.tell()
 
     @contextmanager
-    def listen(self, id: str) -> Generator[Listener, None, None]:
+    def listen(self, id: str, *, only_of_cancel: bool = False) -> Generator[Listener, None, None]:
         """Hears of every change from now on."""
-        listener = Listener(id)
+        listener = Listener(id, only_of_cancel)
         self._listeners.setdefault(id, set()).add(listener)
         if self._polling is None or self._polling.done():
             self._polling = asyncio.create_task(self._poll(), name="state-news")
@@ -99,6 +104,14 @@ class News:
     def _spread(self, found: Mapping[str, ResponseProgress]) -> None:
         for id, listeners in self._listeners.items():
             for listener in listeners:
-                if listener.progress != found.get(id):
-                    listener.progress = found.get(id)
+                last, listener.progress = listener.progress, found.get(id)
+                if _is_news(last, listener.progress, listener.only_of_cancel):
                     listener.tell()
+
+
+def _is_news(
+    last: ResponseProgress | None, now: ResponseProgress | None, only_of_cancel: bool
+) -> bool:
+    if only_of_cancel and last is not None and now is not None:
+        last = replace(last, last_event=now.last_event)
+    return last != now

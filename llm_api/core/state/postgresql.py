@@ -34,6 +34,9 @@ class PostgreSQLDatabase:
     async def write(self, work: Work[Result]) -> Result:
         return await self._run(work)
 
+    async def give_back(self) -> None:
+        """Its autovacuum does it."""
+
     async def aclose(self) -> None:
         self._is_closed = True
         await self._engine.dispose()

@@ -90,7 +90,7 @@ class Responses:
             return True
 
         is_stored = await self._shared.write(work, bytes_of(*(one.body for one in events)))
-        self._shared.news.tell(id)
+        self._shared.news.tell(id, has_new_events_only=True)
         return is_stored
 
     async def finish(self, id: str, outcome: Outcome, events: Sequence[StoredEvent] = ()) -> bool:
@@ -157,7 +157,7 @@ class Responses:
             _responses.c.worker.is_not(None),
             ~_responses.c.wants_cancel,
         )
-        with self._shared.news.listen(id) as listener:
+        with self._shared.news.listen(id, only_of_cancel=True) as listener:
             while await self._shared.read(lambda on: on.execute(query).first()) is not None:
                 await listener.changed()
 

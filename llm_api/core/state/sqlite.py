@@ -34,6 +34,10 @@ GROUP: Final = 64
 BUSY_SECONDS: Final = 10
 """How long another process may write before this one gives up."""
 CACHE_KIBIBYTES: Final = 16_384
+JOURNAL_BYTES: Final = 64 * 1024 * 1024
+"""To which the write-ahead log shrinks after a large write."""
+SPARE_PAGES, GIVEN_BACK_PAGES = 2_500, 500
+"""Of 4 KiB: those that stay free, and those that one transaction gives back."""
 
 
 @dataclass(slots=True)
@@ -66,6 +70,10 @@ class SQLiteDatabase:
         done: asyncio.Future[Result] = loop.create_future()
         self._writes.put(_Write(work, loop, done))
         return await done
+
+    async def give_back(self) -> None:
+        while await self.write(_give_back):
+            pass
 
     async def aclose(self) -> None:
         if self._is_closed:
@@ -168,6 +176,17 @@ def _settle(group: list[_Write[Any]]) -> None:
             write.done.set_result(write.result)
 
 
+def _give_back(connection: Connection) -> bool:
+    """Whether there is more of it: others write in between. A little is left for new rows."""
+    free: int = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+    if free <= SPARE_PAGES:
+        return False
+    for _ in range(GIVEN_BACK_PAGES):
+        # Python steps once, and SQLite gives back a page with each step.
+        connection.exec_driver_sql("PRAGMA incremental_vacuum")
+    return True
+
+
 def open_sqlite(path: Path, upgrade: Callable[[Connection], None]) -> SQLiteDatabase:
     """The database of this file, made if need be, with the tables that `upgrade` leaves. Blocks.
 
@@ -202,6 +221,7 @@ def _configure(connection: Any, _record: object) -> None:
         "auto_vacuum=INCREMENTAL",  # before the first table: deleted rows give room back
         "journal_mode=WAL",
         "synchronous=FULL",
+        f"journal_size_limit={JOURNAL_BYTES}",
         "foreign_keys=ON",
         f"cache_size=-{CACHE_KIBIBYTES}",
     ):

@@ -82,6 +82,7 @@ class Sweeper:
         await self._in_batches(streamed, _delete_events)
         ended = select(jobs.c.id).where(jobs.c.ended_at < now - JOBS_KEPT_SECONDS)
         await self._in_batches(ended, _delete_jobs)
+        await self.shared.database.give_back()
 
     async def make_room(self) -> None:
         """Measure what is stored; where there is hardly any room left, delete the oldest."""

@@ -286,3 +286,15 @@ async def test_database_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> 
             await state.of("alice")
         (tmp_path / "state").unlink()
         await (await state.of("alice")).responses.save(response("resp_1"), outcome())
+
+
+async def test_file_shrinks_when_what_was_in_it_is_gone(tmp_path: Path) -> None:
+    async with another(StateOptions(tmp_path, now=lambda: 0.0)) as state:
+        own = await state.of("alice")
+        large = replace(outcome(), body="x" * 10_000_000)
+        for number in range(4):
+            await own.responses.save(response(f"resp_{number}"), large)
+        for number in range(4):
+            await own.responses.delete(f"resp_{number}")
+        await sweeper_of(state).forget_old()
+    assert (tmp_path / "state.sqlite3").stat().st_size < 12_000_000
