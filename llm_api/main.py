@@ -29,6 +29,7 @@ from llm_api.assembly.plan import Plan, plan
 from llm_api.assembly.retrieval import has_own_store
 from llm_api.assembly.services import Services, open_services
 from llm_api.config.settings import Settings
+from llm_api.core.llm.files.memory import in_words
 from llm_api.core.utils.freed_memory import return_freed_memory
 from llm_api.core.utils.logs import configure_logs
 from llm_api.server import (
@@ -139,6 +140,11 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
     planned, entrance = plan(settings), open_entrance(settings)
     _warn(settings)
     planned = planned.with_files()  # fetched, or refused, before anything listens
+    for model in planned.find_files():
+        if model.loads_at_startup:
+            said = in_words(model.needed, model.room)
+            context = model.card.context_length
+            log.info("loading %s: context of %s tokens; %s", model.card.id, context, said)
     if settings.workers > 1:
         _serve_workers(planned, greet)
         return

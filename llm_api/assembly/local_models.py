@@ -1,5 +1,6 @@
 """The models that run on this server's own engine: their files, options and room in memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,19 +14,34 @@ from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.llm.engine.llama_runner import ContextOptions
 from llm_api.core.llm.files.installed import resolve_model
+from llm_api.core.llm.files.memory import (
+    Need,
+    Room,
+    Wishes,
+    choose_room,
+    in_words,
+    need,
+    what_fits,
+)
 from llm_api.core.llm.residency.keeper import KeptModel
-from llm_api.core.utils.machine import format_bytes, physical_cores
+from llm_api.core.utils.machine import format_bytes, gpu_vendors, memory, physical_cores
 
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """A model on its verified file. `size_bytes` is what it is taken to need in memory."""
+    """A model on its verified file, and the room that its requests get. `needed` is an estimate."""
 
     card: ModelCard
     path: Path
     options: LlamaOptions
-    size_bytes: int
+    room: Room
+    needed: Need
     loads_at_startup: bool
+
+    @property
+    def size_bytes(self) -> int:
+        """What it is taken to need in memory."""
+        return self.needed.total
 
     def kept(self, compute: ComputeThread) -> KeptModel:
         """How to open it, computing on this thread."""
@@ -36,16 +52,32 @@ class FoundModel:
 def find_models(chosen: ChosenModels) -> tuple[FoundModel, ...]:
     """Those that are llama.cpp's on their verified files, fetched if they have to be. Blocks.
 
-    Raises ModelFileError or DownloadError where there is no such file, ConfigurationError where
-    models are larger than the memory they may take.
+    Raises ModelFileError or DownloadError where there is no such file, ConfigurationError where a
+    model cannot fit into memory, or models are larger than the memory they may take.
     """
-    models = tuple(_find_model(model) for model in chosen.gguf)
+    if not chosen.gguf:
+        return ()
+    total, free = memory()
+    free = min(free, chosen.memory_bytes or free)
+    models = []
+    for choice in chosen.gguf:
+        model = _find_model(choice, total, free)
+        if choice.loads_at_startup:
+            free = max(0, free - model.size_bytes)
+        models.append(model)
     if chosen.memory_bytes is not None:
         _check_room(chosen.gguf, models, chosen.memory_bytes)
-    return models
+    return tuple(models)
 
 
-def _find_model(chosen: ChosenModel) -> FoundModel:
+def wishes_of(settings: Settings) -> Wishes:
+    """What the settings say of a model's room."""
+    return Wishes(
+        settings.context_length, settings.parallel, settings.kv_tokens, settings.kv_cache_type
+    )
+
+
+def _find_model(chosen: ChosenModel, total: int, free: int) -> FoundModel:
     settings = chosen.settings
     try:
         path, file = resolve_model(
@@ -58,28 +90,31 @@ def _find_model(chosen: ChosenModel) -> FoundModel:
         if chosen.place:
             raise type(error)(f"{chosen.place}: {error.message}") from error
         raise
+    room = choose_room(file, wishes_of(settings), free)
     card = ModelCard(
         id=chosen.name or path.stem,
         created=int(path.stat().st_mtime),
         owned_by="llm_api",
-        context_length=settings.context_length,
+        context_length=room.context_length,
         aliases=settings.model_aliases,
         defaults=GenerationDefaults(settings.max_tokens, settings.temperature),
         file=file,
     )
-    kv_tokens = settings.kv_tokens or settings.context_length * settings.parallel
+    needed = need(file, room, settings.kv_cache_type)
+    is_on_gpu = settings.gpu_layers != 0 and gpu_vendors()
+    if not is_on_gpu and not needed.fits(total, free, uses_mmap=settings.mmap):
+        raise ConfigurationError(
+            f"{chosen.place or card.id}: needs {in_words(needed, room)}; {format_bytes(free)} are"
+            f" free: set {what_fits(file, wishes_of(settings), free)}, or end other programs"
+        )
     return FoundModel(
-        card,
-        path,
-        _llama_options(settings),
-        file.resident_bytes(kv_tokens, settings.kv_cache_type),
-        chosen.loads_at_startup,
+        card, path, _llama_options(settings, room), room, needed, chosen.loads_at_startup
     )
 
 
-def _llama_options(settings: Settings) -> LlamaOptions:
+def _llama_options(settings: Settings, room: Room) -> LlamaOptions:
     return LlamaOptions(
-        context_length=settings.context_length,
+        context_length=room.context_length,
         parallel=settings.parallel,
         max_queue=settings.max_queue,
         context=ContextOptions(
@@ -87,7 +122,7 @@ def _llama_options(settings: Settings) -> LlamaOptions:
             flash_attention=settings.flash_attention,
             kv_cache_type=settings.kv_cache_type,
         ),
-        kv_tokens=settings.kv_tokens,
+        kv_tokens=room.kv_tokens if room.is_shared else None,
         shares_prefixes_publicly=settings.public_prefixes,
         draft_tokens=settings.draft_tokens,
         model=model_options(settings),
@@ -106,7 +141,7 @@ def model_options(settings: Settings) -> ModelOptions:
 
 
 def _check_room(
-    chosen: tuple[ChosenModel, ...], models: tuple[FoundModel, ...], memory_bytes: int
+    chosen: tuple[ChosenModel, ...], models: Sequence[FoundModel], memory_bytes: int
 ) -> None:
     """Raises ConfigurationError where a model could never be loaded, or not all at the start."""
     room = format_bytes(memory_bytes)

@@ -132,7 +132,7 @@ async def _open_transformers(model: ChosenModel) -> OwnedBackend:
         cache_folder=settings.transformers_cache,
     )
     options = TransformersOptions(
-        source, settings.parallel, settings.max_queue, _context_length(settings)
+        source, settings.parallel, settings.max_queue, settings.context_length
     )
     return EmulatingBackend(await open_transformers(_card(model), options))
 
@@ -167,17 +167,11 @@ def _card(model: ChosenModel) -> ModelCard:
         id=str(model.name),
         created=int(time.time()),
         owned_by="llm_api",
-        context_length=_context_length(settings),
+        context_length=settings.context_length,
         aliases=settings.model_aliases,
         defaults=GenerationDefaults(settings.max_tokens, temperature),
         backend=backend.kind,
     )
-
-
-def _context_length(settings: Settings) -> int | None:
-    """What the person said: the default is for the own engine, others know theirs."""
-    is_said = "context_length" in settings.model_fields_set
-    return settings.context_length if is_said else None
 
 
 def _upstream(replica: ChosenReplica, settings: Settings) -> UpstreamOptions:

@@ -89,10 +89,13 @@ def _library() -> "tuple[LibraryFacts | None, Finding | None]":
 
 
 def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
+    from llm_api.assembly.local_models import wishes_of
     from llm_api.core.errors import LLMAPIError
     from llm_api.core.llm.files.installed import model_location
+    from llm_api.core.llm.files.memory import choose_room, need, what_fits
     from llm_api.core.llm.files.parts import read_model
     from llm_api.core.llm.tuning.doctor import Finding, ModelFacts
+    from llm_api.core.utils.machine import memory
 
     try:
         path = model_location(
@@ -111,14 +114,15 @@ def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
             check_known(path)
     except LLMAPIError as error:
         return Finding("model", "problem", error.message)
-    kv_tokens = settings.kv_tokens or settings.context_length * settings.parallel
+    wishes, (_, available) = wishes_of(settings), memory()
+    room = choose_room(read, wishes, available)
     return ModelFacts(
         name=path.stem,
         quantisation=read.quantisation,
-        size_bytes=read.size_bytes,
-        kv_tokens=kv_tokens,
-        kv_bytes=read.kv_bytes(kv_tokens, settings.kv_cache_type),
-        kv_cache_type=settings.kv_cache_type,
+        needed=need(read, room, settings.kv_cache_type),
+        room=room,
+        what_fits=what_fits(read, wishes, available),
+        uses_mmap=settings.mmap,
         gpu_layers=settings.gpu_layers,
     )
 

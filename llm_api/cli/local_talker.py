@@ -41,7 +41,7 @@ class LocalTalker:
 
     portal: BlockingPortal
     backend: Backend
-    max_tokens: int
+    max_tokens: int | None
     sampling: Sampling
 
     def answer(self, messages: Sequence[Message]) -> Answer:
@@ -89,7 +89,8 @@ def local_talker(
     ):
         portal.call(models.load_startup_models)
         (card,) = models.cards()
-        max_tokens = int(options.get("max_tokens", card.defaults.max_tokens))
+        said = options.get("max_tokens", card.defaults.max_tokens)
+        max_tokens = None if said is None else int(said)
         sampling = Sampling(temperature=options.get("temperature", card.defaults.temperature))
         yield LocalTalker(portal, models.resolve(card.id), max_tokens, sampling)
 

@@ -171,7 +171,7 @@ def _chosen(entry: ModelEntry, place: str, folder: Path, settings: Settings) -> 
     backend = backend_of_entry(entry, place, settings)
     if backend.kind != "llama":
         return ChosenModel(entry.name, place, entry.load == "startup", own, backend)
-    if own.kv_tokens is not None and own.kv_tokens < own.context_length:
+    if (own.kv_tokens or own.context_length or 0) < (own.context_length or 0):
         raise ConfigurationError(
             f"{place}.kv_tokens: must be at least context_length, {own.context_length},"
             f" not {own.kv_tokens}"

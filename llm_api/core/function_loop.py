@@ -72,7 +72,7 @@ class FunctionLoop(BorrowingBackend):
             made += calls
             if is_last or self._calls_left(made) == 0:
                 request = _without_tools(request)
-            if request.max_tokens <= 0:
+            if request.max_tokens is not None and request.max_tokens <= 0:
                 spent = replace(spent, reason="length")
                 break
         yield spent
@@ -170,12 +170,12 @@ def _continued(
         Message("tool", one.result, name=one.call.name, tool_call_id=one.call.id)
         for one in outcomes
     )
-    choice = request.tool_choice
+    choice, most = request.tool_choice, request.max_tokens
     return replace(
         request,
         prompt=replace(prompt, messages=(*prompt.messages, asked, *answered)),
         tool_choice=None if choice is None else replace(choice, mode="auto"),
-        max_tokens=request.max_tokens - turn.finished.usage.completion_tokens,
+        max_tokens=None if most is None else most - turn.finished.usage.completion_tokens,
     )
 
 

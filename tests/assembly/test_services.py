@@ -60,11 +60,16 @@ def test_a_file_that_is_not_there_is_refused_at_the_place_that_names_it(tmp_path
 @pytest.mark.parametrize(
     ("entries", "line"),
     [
-        # The weights are 98 MB, the KV buffer of 8 x 2048 tokens 377 MB.
-        ("{name: a, default: true}", "models.yaml: models[0]: a needs about 476 MB of memory"),
         (
-            ", ".join(f"{{name: {x}, default: true, parallel: 1, load: startup}}" for x in "ab"),
-            "the models that are loaded at the start need about 291 MB of memory",
+            "{name: a, default: true, context_length: 2048, parallel: 3}",
+            "models.yaml: models[0]: a needs about 271 MB of memory",
+        ),
+        (
+            ", ".join(
+                f"{{name: {x}, default: true, context_length: 512, parallel: 1, load: startup}}"
+                for x in "ab"
+            ),
+            "the models that are loaded at the start need about 273 MB of memory",
         ),
     ],
 )
@@ -75,8 +80,27 @@ def test_models_that_never_fit_are_refused(tmp_path: Path, entries: str, line: s
     assert "and models may take 250 MB" in str(caught.value)
 
 
+def test_a_model_that_the_machine_cannot_bear_is_refused_with_what_would_fit() -> None:
+    settings = load_settings(model_path=default_model_path(), context_length=100_000_000)
+    with pytest.raises(ConfigurationError, match=r"of memory: weights 98 MB, 800000000 KV tokens"):
+        find_models(choose_models(settings))
+    with pytest.raises(ConfigurationError, match=r"are free: set CONTEXT_LENGTH=\d+, or end"):
+        find_models(choose_models(settings))
+
+
+def test_the_context_is_what_the_model_was_trained_for_and_takes_no_more_than_2048_for_each() -> (
+    None
+):
+    [model] = find_models(choose_models(load_settings(model_path=default_model_path())))
+    assert (model.card.context_length, model.options.context_length) == (8192, 8192)
+    assert model.options.kv_tokens == 8 * 2048
+    old = load_settings(model_path=default_model_path(), context_length=2048)
+    [model] = find_models(choose_models(old))
+    assert (model.card.context_length, model.options.kv_tokens) == (2048, None)
+
+
 def test_models_that_fit_one_at_a_time_are_accepted(tmp_path: Path) -> None:
-    entry = "default: true, parallel: 1"
+    entry = "default: true, parallel: 1, context_length: 2048"
     text = f"memory: 250MB\nmodels: {{a: {{{entry}}}, b: {{{entry}}}}}"
     assert [model.card.id for model in find_models(chosen(tmp_path, text))] == ["a", "b"]
 

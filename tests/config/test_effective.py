@@ -158,7 +158,8 @@ def test_an_entry_of_the_file_wins_over_the_settings(tmp_path: Path) -> None:
         "  - {name: b, path: b.gguf, aliases: [c]}\n"
         "mcp_servers: {files: {command: npx}}\n"
     )
-    settings = load_settings(config_file=file, parallel=5, n_threads=7, model_idle_seconds=10)
+    given = {"parallel": 5, "n_threads": 7, "model_idle_seconds": 10, "context_length": 2048}
+    settings = load_settings(config_file=file, **given)
     shown: Any = effective_configuration(settings, configuration_of(settings))
     assert shown["settings"]["MODEL_IDLE_SECONDS"] == 60
     assert shown["settings"]["MODEL_MEMORY"] == 1_000_000_000

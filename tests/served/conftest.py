@@ -29,6 +29,7 @@ def served_url(tmp_path_factory: pytest.TempPathFactory, request_log: Path) -> I
         model_aliases=(ALIAS,),
         parallel=4,
         context_length=1024,
+        max_tokens=256,
         data_dir=tmp_path_factory.mktemp("data"),
         log_file=request_log,
     )

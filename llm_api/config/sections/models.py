@@ -67,11 +67,17 @@ class ModelSettings(BaseModel):
         description="What generates text: `llama` (this process), `openai`, `vllm`, `llama-server`,"
         " `ollama`, `huggingface`, `claude`, `markov` (a toy) or `stub` (an echo).",
     )
-    context_length: int = Field(
-        default=2048, ge=64, description="Tokens a prompt and its answer may take together."
+    context_length: int | None = Field(
+        default=None,
+        ge=64,
+        description="Tokens a prompt and its answer may take together. Unset: what the model was"
+        " trained for, as far as memory allows.",
     )
-    max_tokens: int = Field(
-        default=256, ge=1, description="Tokens of an answer when the request does not say."
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens of an answer when the request does not say. Unset: as many as the"
+        " context has room for.",
     )
     temperature: float = Field(
         default=0.2, ge=0, le=2, description="Sampling temperature when the request does not say."
@@ -83,7 +89,8 @@ class ModelSettings(BaseModel):
         default=None,
         ge=64,
         description="Tokens the KV buffer holds for all requests together, cached prefixes"
-        " included. Unset: `CONTEXT_LENGTH` for each of `PARALLEL`.",
+        " included. Unset: `CONTEXT_LENGTH` for each of `PARALLEL`; where that is unset too,"
+        " 2,048 for each, and at least the whole context.",
     )
     max_queue: int = Field(
         default=64, ge=0, description="Requests that may wait; one more is answered 429."

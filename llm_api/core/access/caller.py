@@ -47,6 +47,18 @@ class Caller:
         """Whether the key permits the model that goes by these names."""
         return self.key.models is None or not self.key.models.isdisjoint(names)
 
+    @property
+    def longest_answer(self) -> int | None:
+        """Tokens of an answer whose request does not say: a quarter of what the key may use.
+
+        None where its tokens are not limited. What may be used has to be reserved.
+        """
+        limits = self.key.limits
+        given = [
+            one for one in (limits.tokens_per_minute, limits.tokens_per_day) if one is not None
+        ]
+        return max(1, min(given) // 4) if given else None
+
     async def enter(self) -> None:
         """Count the request. Raises RateLimitedError or CountersUnavailableError."""
         if self.key.limits.concurrency is not None:

@@ -50,8 +50,9 @@ class MeteredBackend(BorrowingBackend):
         were held back included.
         """
         meter = TokenMeter()
-        request = replace(request, context=self._context, meter=meter)
-        most = request.max_tokens + _tokens_of_prompt(request.prompt)
+        bound = self._caller.longest_answer if request.max_tokens is None else request.max_tokens
+        request = replace(request, max_tokens=bound, context=self._context, meter=meter)
+        most = (bound or 0) + _tokens_of_prompt(request.prompt)
         reservation = await self._caller.reserve(most, is_forced=self._has_answered)
         used = 0
         try:

@@ -15,9 +15,9 @@ from llm_api.core.llm.types import Event, GenerationRequest
 
 @dataclass(frozen=True, slots=True)
 class GenerationDefaults:
-    """What a request to a model gets that does not say it itself."""
+    """What a request to a model gets that does not say it itself. `max_tokens` as in a request."""
 
-    max_tokens: int = 256
+    max_tokens: int | None = None
     temperature: float = 0.2
 
 

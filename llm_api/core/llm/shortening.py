@@ -69,7 +69,9 @@ class ShorteningBackend(BorrowingBackend):
         length = self.card.context_length
         if length is None:
             return frozenset()
-        room = length - min(request.max_tokens, length // ANSWER_SHARE)
+        share = length // ANSWER_SHARE
+        most = share if request.max_tokens is None else min(request.max_tokens, share)
+        room = length - most
         return _dropped(turns, costs, (), sum(costs) - room)
 
     def _more(

@@ -176,6 +176,7 @@ class RequestContext:
 class GenerationRequest:
     """One prompt, one answer. Several choices are several requests (`choices.fan_out`).
 
+    `max_tokens` None bounds the answer by the context alone.
     `top_logprobs` None asks for no log-probabilities, 0 for the chosen token's alone.
     With `tool_choice` and `output_format` both, the answer is calls, or text of that format.
     `MeteredBackend` sets `context`. `meter` is told of tokens whose events are held back, or never
@@ -183,7 +184,7 @@ class GenerationRequest:
     """
 
     prompt: Prompt
-    max_tokens: int
+    max_tokens: int | None
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
     top_logprobs: int | None = None

@@ -88,6 +88,26 @@ async def test_the_most_an_answer_may_take_is_counted_while_it_runs(
         assert used(caller) == reserved
 
 
+@pytest.mark.parametrize(
+    ("limits", "bound"),
+    [
+        (Limits(), None),
+        (Limits(requests_per_minute=9), None),
+        (Limits(tokens_per_minute=100), 25),
+        (Limits(tokens_per_minute=100, tokens_per_day=80), 20),
+        (Limits(tokens_per_day=3), 1),
+    ],
+)
+async def test_an_answer_without_a_bound_gets_one_where_its_tokens_are_limited(
+    limits: Limits, bound: int | None
+) -> None:
+    caller = Caller(ApiKey("k", "", limits=limits), Limiter(MemoryCounters(), lambda: 0.0))
+    backend = FakeBackend()
+    metered = MeteredBackend(backend, caller, CONTEXT)
+    [_ async for _ in metered.generate(GenerationRequest(TextPrompt("Hi"), None))]
+    assert [request.max_tokens for request in backend.requests] == [bound]
+
+
 async def test_a_finished_answer_counts_as_its_usage(caller: Caller) -> None:
     await generate(caller, [Started(5), TextDelta("a"), Finished("stop", Usage(5, 3))])
     assert used(caller) == 8

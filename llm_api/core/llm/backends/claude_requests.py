@@ -29,6 +29,9 @@ CAPABILITIES: Final = Capabilities(
 
 MAX_TEMPERATURE: Final = 1.0
 
+DEFAULT_MAX_TOKENS: Final = 4096
+"""This protocol asks for a bound; every model of it takes this one."""
+
 _EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
 
 
@@ -40,7 +43,7 @@ def to_body(request: GenerationRequest, model: str) -> dict[str, JSON]:
     leading = list(takewhile(lambda message: message.role == "system", messages))
     body: dict[str, JSON] = {
         "model": model,
-        "max_tokens": request.max_tokens,
+        "max_tokens": DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens,
         "messages": _turns(messages[len(leading) :]),
         "stream": True,
         **_sampling(request.sampling),

@@ -208,9 +208,10 @@ class EngineBackend:
     def _token_request(
         self, request: GenerationRequest, prompt: tuple[int, ...], rules: DrawingRules
     ) -> TokenRequest:
+        room, most = self._encoder.context_length, request.max_tokens
         return TokenRequest(
             prompt=prompt,
-            limit=min(len(prompt) + request.max_tokens, self._encoder.context_length),
+            limit=room if most is None else min(len(prompt) + most, room),
             rules=rules,
             end_tokens=self._vocabulary.end_tokens,
             scope="" if self._shares_prefixes_publicly else request.context.scope,

@@ -144,13 +144,17 @@ def _think(variables: Mapping[str, JSON]) -> dict[str, JSON]:
     return think
 
 
+_WITHOUT_END: Final = -1
+"""As many tokens as the context has room for."""
+
+
 def _options(request: GenerationRequest, model: OllamaModel) -> dict[str, JSON]:
     """Every option in full: Ollama fills in its own defaults for options left out."""
     sampling: Sampling = request.sampling
     options: dict[str, JSON] = {
         name: getattr(sampling, name) for name in sorted(CAPABILITIES.sampling - {"seed"})
     }
-    options["num_predict"] = request.max_tokens
+    options["num_predict"] = _WITHOUT_END if request.max_tokens is None else request.max_tokens
     options["stop"] = list(request.stop)
     if sampling.seed is not None:
         options["seed"] = sampling.seed

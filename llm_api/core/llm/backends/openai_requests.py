@@ -67,7 +67,7 @@ def _sampling(sampling: Sampling, flavour: Flavour) -> Fields:
 
 
 def _completion(request: GenerationRequest, flavour: Flavour) -> Fields:
-    body: Fields = {"max_tokens": request.max_tokens}
+    body: Fields = {} if request.max_tokens is None else {"max_tokens": request.max_tokens}
     if request.top_logprobs is not None:
         body["logprobs"] = max(request.top_logprobs, 1)
     if request.output_format is not None:
@@ -81,10 +81,9 @@ def _completion(request: GenerationRequest, flavour: Flavour) -> Fields:
 
 
 def _chat(prompt: ChatPrompt, request: GenerationRequest, flavour: Flavour) -> Fields:
-    body: Fields = {
-        "messages": [_message(message, flavour) for message in prompt.messages],
-        flavour.chat_max_tokens: request.max_tokens,
-    }
+    body: Fields = {"messages": [_message(message, flavour) for message in prompt.messages]}
+    if request.max_tokens is not None:
+        body[flavour.chat_max_tokens] = request.max_tokens
     if request.top_logprobs is not None:
         # llama-server takes 0 for none at all: what was not asked for is cut from the answer.
         body |= {"logprobs": True, "top_logprobs": max(request.top_logprobs, 1)}

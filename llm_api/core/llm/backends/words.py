@@ -29,6 +29,9 @@ from llm_api.core.llm.types import (
 
 _WORD: Final = re.compile(r"\s*(?:\w+|[^\w\s])|\s+\Z")
 
+DEFAULT_MAX_TOKENS: Final = 4096
+"""A chain of words may have no end."""
+
 TURN: Final = 16
 """Words after which an answer yields to the event loop."""
 
@@ -84,9 +87,10 @@ class WordBackend:
         reason: FinishReason = "stop"
         has_stopped = False
         spoken = 0
+        most = DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens
         yield Started(prompt_tokens)
         for word in self._say(request):
-            if spoken == request.max_tokens:
+            if spoken == most:
                 reason = "length"
                 break
             spoken += 1

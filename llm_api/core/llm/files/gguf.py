@@ -72,16 +72,6 @@ class GGUFModel:
         elements = (self.kv_elements_per_token or 0) * tokens
         return elements * BYTES_OF_32_ELEMENTS[precision] // 32
 
-    def resident_bytes(self, kv_tokens: int, kv_precision: str) -> int:
-        """Bytes of memory that the model needs: its weights, as large as its files, and its KV.
-
-        Not counted: llama.cpp's buffers for the computation itself. With the default model the
-        process grows by 25 to 28 MB more than said here; a large model with a large vocabulary
-        takes some hundred MB more, so leave that much of the machine's memory out of the budget.
-        Weights on a GPU count as well, and a file that two models share counts twice.
-        """
-        return self.size_bytes + self.kv_bytes(kv_tokens, kv_precision)
-
 
 def read_gguf(path: Path, *, called: str | None = None) -> GGUFModel:
     """Verify one file and tell what it holds. Blocks; reads the header only.

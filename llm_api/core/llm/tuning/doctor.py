@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from llm_api.core.llm.files.memory import Need, Room, in_words
 from llm_api.core.utils.machine import format_bytes
 
 REBUILD: Final = "make clean && make setup"
@@ -43,9 +44,6 @@ FEATURE_FLAGS: Final = {
 # Types with kernels of their own for prompts: repacked (ggml-cpu/repack.cpp) or llamafile's.
 _FAST_ANYWHERE: Final = ("Q4_0", "Q4_K", "IQ4_NL", "MXFP4", "Q8_0", "Q5_0", "F16", "BF16", "F32")
 _FAST_ON_ARM: Final = (*_FAST_ANYWHERE, "Q5_K", "Q6_K")
-
-# Buffers of a step, the vocabulary and Python itself, beside the weights and the KV buffer.
-_OVERHEAD_BYTES = 300_000_000
 
 Level: TypeAlias = Literal["ok", "hint", "problem"]
 
@@ -95,15 +93,15 @@ class LibraryFacts:
 class ModelFacts:
     """The configured model and the room the settings give it. `gpu_layers` -1 is all.
 
-    `size_bytes` are its weights', `kv_bytes` those of a KV buffer of `kv_tokens`.
+    `what_fits` are settings with which it fits the memory that is available.
     """
 
     name: str
     quantisation: str
-    size_bytes: int
-    kv_tokens: int
-    kv_bytes: int
-    kv_cache_type: str = "f16"
+    needed: Need
+    room: Room
+    what_fits: str
+    uses_mmap: bool = True
     gpu_layers: int = -1
 
 
@@ -188,25 +186,20 @@ def _gpu(machine: MachineFacts, library: LibraryFacts) -> list[Finding]:
 
 
 def _memory(machine: MachineFacts, library: LibraryFacts | None, model: ModelFacts) -> Finding:
-    needed = model.size_bytes + model.kv_bytes + _OVERHEAD_BYTES
-    said = (
-        f"{model.name} needs about {format_bytes(needed)}:"
-        f" file {format_bytes(model.size_bytes)},"
-        f" {model.kv_tokens} KV tokens {format_bytes(model.kv_bytes)};"
-    )
-    smaller = "KV_CACHE_TYPE=q8_0" if model.kv_cache_type == "f16" else "PARALLEL=1"
+    needed = model.needed
+    said = f"{model.name} needs {in_words(needed, model.room)};"
     if library is not None and library.gpus and model.gpu_layers:
         free = sum(gpu.free_memory for gpu in library.gpus)
-        if needed > free:
+        if needed.total > free:
             text = f"{said} the GPUs have {format_bytes(free)} free, so layers stay on the CPU"
-            return Finding("memory", "hint", text, smaller)
+            return Finding("memory", "hint", text, "KV_CACHE_TYPE=q8_0")
         return Finding("memory", "ok", f"{said} the GPUs have {format_bytes(free)} free")
     total, available = machine.total_memory, machine.available_memory
     said = f"{said} {format_bytes(available)} of {format_bytes(total)} are available"
-    if needed > total:
-        return Finding("memory", "problem", said, f"{smaller}, or a smaller model")
-    if needed > available:
-        return Finding("memory", "hint", f"{said}: end other programs, or save", smaller)
+    if not needed.fits(total, available, uses_mmap=model.uses_mmap):
+        return Finding("memory", "problem", said, model.what_fits)
+    if needed.total > available:
+        return Finding("memory", "hint", f"{said}: end other programs, or save", model.what_fits)
     return Finding("memory", "ok", said)
 
 

@@ -87,7 +87,9 @@ class Grounding:
     def _room(self, said: int) -> int:
         """Tokens that sources may have. An answer reserves half the context at most."""
         length = self.backend.card.context_length or UNKNOWN_CONTEXT_LENGTH
-        return length - min(self.request.max_tokens, length // 2) - said
+        half = length // 2
+        most = half if self.request.max_tokens is None else min(self.request.max_tokens, half)
+        return length - most - said
 
     def _grounded(self, context: Context) -> GenerationRequest:
         return replace(

@@ -1,6 +1,7 @@
 """What is posted to Claude, as the types of Anthropic's official client take it."""
 
 import json
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -68,6 +69,10 @@ def test_a_request_says_no_more_than_it_must() -> None:
         "messages": [{"role": "user", "content": [text("Hi")]}],
         "stream": True,
     }
+
+
+def test_an_answer_without_a_bound_gets_one_since_the_protocol_asks_for_it() -> None:
+    assert posted(replace(chat(Message("user", "Hi")), max_tokens=None))["max_tokens"] == 4096
 
 
 def test_raw_text_is_refused() -> None:

@@ -123,8 +123,11 @@ async def test_no_tokens_asked_for_means_none_generated(backend: EngineBackend) 
     assert (answer.text, answer.finished.reason) == ("", "length")
 
 
-async def test_an_answer_never_outgrows_the_context(backend: EngineBackend) -> None:
-    request = replace(ask("Go on.", max_tokens=100_000), ignore_eos=True)
+@pytest.mark.parametrize("max_tokens", [100_000, None])
+async def test_an_answer_never_outgrows_the_context(
+    backend: EngineBackend, max_tokens: int | None
+) -> None:
+    request = replace(ask("Go on."), max_tokens=max_tokens, ignore_eos=True)
     [answer] = await complete(backend, request)
     usage = answer.finished.usage
     assert usage.prompt_tokens + usage.completion_tokens == CONTEXT

@@ -60,6 +60,10 @@ def test_token_ids_are_refused() -> None:
         to_body(GenerationRequest(TokenPrompt((1,)), 9), MODEL)
 
 
+def test_an_answer_without_a_bound_runs_to_the_end_of_the_context() -> None:
+    assert posted(replace(chat(), max_tokens=None))["options"]["num_predict"] == -1
+
+
 def test_every_option_is_said_since_ollamas_defaults_are_others() -> None:
     assert posted(chat())["options"] == {
         "num_predict": 9,

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from llm_api.core.llm.files.memory import Need, Room
 from llm_api.core.llm.tuning.doctor import (
     Device,
     Finding,
@@ -16,7 +17,14 @@ MACHINE = MachineFacts(
     cores=4, total_memory=16 * GB, available_memory=8 * GB, cpu_flags=frozenset({"avx", "avx2"})
 )
 LIBRARY = LibraryFacts(frozenset({"AVX", "AVX2", "REPACK", "OPENMP"}))
-MODEL = ModelFacts("m", "Q4_0", 2 * GB, kv_tokens=16_000, kv_bytes=1_600_000_000)
+NEEDED = Need(2 * GB, 1_600_000_000, 300_000_000)
+MODEL = ModelFacts("m", "Q4_0", NEEDED, Room(2000, 16_000, is_shared=False), "PARALLEL=1")
+
+
+def of_size(size: int) -> ModelFacts:
+    return replace(MODEL, needed=replace(NEEDED, weights=size))
+
+
 GPU = Device("CUDA0", "A card", 10 * GB)
 AVX512 = frozenset({"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"})
 
@@ -101,24 +109,24 @@ def test_a_gpu_that_the_build_does_not_use_is_named(
 
 
 @pytest.mark.parametrize(
-    ("size", "cache_type", "level", "change"),
+    ("size", "uses_mmap", "level", "change"),
     [
-        (2 * GB, "f16", "ok", None),
-        (7 * GB, "f16", "hint", "KV_CACHE_TYPE=q8_0"),
-        (7 * GB, "q8_0", "hint", "PARALLEL=1"),
-        (20 * GB, "f16", "problem", "KV_CACHE_TYPE=q8_0, or a smaller model"),
+        (2 * GB, True, "ok", None),
+        (7 * GB, True, "hint", "PARALLEL=1"),
+        (7 * GB, False, "problem", "PARALLEL=1"),
+        (20 * GB, True, "problem", "PARALLEL=1"),
     ],
 )
-def test_memory_is_compared_with_file_and_kv(
-    size: int, cache_type: str, level: str, change: str | None
+def test_memory_is_compared_with_all_that_is_needed(
+    size: int, uses_mmap: bool, level: str, change: str | None
 ) -> None:
-    found = finding("memory", model=replace(MODEL, size_bytes=size, kv_cache_type=cache_type))
+    found = finding("memory", model=replace(of_size(size), uses_mmap=uses_mmap))
     assert (found.level, found.change) == (level, change)
 
 
 def test_a_model_on_the_gpu_needs_the_memory_there() -> None:
     library = replace(LIBRARY, supports_gpu=True, gpus=(GPU,))
-    small, large = replace(MODEL, size_bytes=1 * GB), replace(MODEL, size_bytes=30 * GB)
+    small, large = of_size(1 * GB), of_size(30 * GB)
     assert finding("memory", library=library, model=small).level == "ok"
     assert finding("memory", library=library, model=large).level == "hint"
     on_cpu = replace(large, gpu_layers=0)
@@ -151,6 +159,6 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 def test_each_of_several_models_is_looked_at() -> None:
-    large = replace(MODEL, name="large", size_bytes=30 * GB)
+    large = replace(of_size(30 * GB), name="large")
     found = diagnose(MACHINE, LIBRARY, [MODEL, large], None)
     assert [one.level for one in found if one.topic == "memory"] == ["ok", "problem"]
