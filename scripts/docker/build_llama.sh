@@ -17,10 +17,7 @@ cuda) gpu=ON ;;
     ;;
 esac
 
-# The kernels would go to bin/, where nobody looks: they belong beside llama.cpp itself.
-CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON -DGGML_CUDA=$gpu"
-CMAKE_ARGS="$CMAKE_ARGS -DCMAKE_INSTALL_BINDIR=llama_cpp/lib"
-export CMAKE_ARGS
+export CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON -DGGML_CUDA=$gpu"
 
 # Without pip's cache, which does not know that wheels of one version differ.
 "${PYTHON:-python3}" -m pip wheel --no-deps --no-cache-dir --wheel-dir "$2" \

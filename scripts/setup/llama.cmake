@@ -8,6 +8,12 @@
 set(LLAMA_BUILD_COMMON OFF CACHE BOOL "" FORCE)
 set(LLAVA_BUILD OFF CACHE BOOL "")
 
+# Each library once, where llama_cpp looks for it; otherwise under three names in two folders.
+set(CMAKE_PLATFORM_NO_VERSIONED_SONAME ON)
+set(CMAKE_INSTALL_BINDIR llama_cpp/lib CACHE PATH "")
+set(CMAKE_INSTALL_LIBDIR llama_cpp/lib CACHE PATH "")
+set(CMAKE_INSTALL_INCLUDEDIR llama_cpp/include CACHE PATH "")
+
 # Nobody reads warnings here.
 set(LLAMA_ALL_WARNINGS OFF CACHE BOOL "")
 

@@ -33,14 +33,15 @@ class Progress:
     done: int = 0
     total: int = 0
     latest: str = ""  # the last line that it wrote
+    counting_since: float = 0.0
 
 
-def read_progress(name: str, seconds: float, log: str) -> Progress:
+def read_progress(name: str, seconds: float, log: str, counting_since: float = 0.0) -> Progress:
     """What the end of a log says: ninja's `[63/112]`, or the last line. Pure."""
     steps = _NINJA_STEP.findall(log)
     done, total = map(int, steps[-1]) if steps else (0, 0)
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    return Progress(name, seconds, done, total, lines[-1] if lines else "")
+    return Progress(name, seconds, done, total, lines[-1] if lines else "", counting_since)
 
 
 def describe(progress: Progress) -> str:
@@ -49,9 +50,10 @@ def describe(progress: Progress) -> str:
     if not progress.total:
         return f"{head}, {clock}{': ' + progress.latest if progress.latest else ''}"
     text = f"{head} {progress.done}/{progress.total}, {clock}"
-    if not progress.done or progress.seconds < _ESTIMATE_AFTER_SECONDS:
+    counted = progress.seconds - progress.counting_since
+    if not progress.done or counted < _ESTIMATE_AFTER_SECONDS:
         return text
-    left = progress.seconds / progress.done * (progress.total - progress.done)
+    left = counted / progress.done * (progress.total - progress.done)
     return f"{text}, about {clock_text(left)} left"
 
 
@@ -109,8 +111,13 @@ def run(
         ) as process,
     ):
         try:
+            counting_since = 0.0
             while _still_runs(process):
-                screen.show(read_progress(name, time.monotonic() - began, _tail(log)))
+                seconds = time.monotonic() - began
+                progress = read_progress(name, seconds, _tail(log), counting_since)
+                if not progress.total:
+                    counting_since = seconds
+                screen.show(progress)
         except BaseException:
             _interrupt(process)
             raise

@@ -37,6 +37,11 @@ def test_progress_is_read_from_the_end_of_a_log(log: str, seconds: float, shown:
     assert describe(read_progress("llama.cpp", seconds, log)) == shown
 
 
+def test_what_is_left_is_told_from_the_time_since_it_counts() -> None:
+    progress = read_progress("llama.cpp", 90, PIP_LOG, counting_since=27)
+    assert describe(progress) == "llama.cpp 63/112, 1:30, about 0:49 left"
+
+
 def test_on_a_terminal_one_line_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "21")
