@@ -11,30 +11,26 @@ from llm_api.api.models.responses.parameters import Metadata
 NewItems = Annotated[list[InputItem], Field(max_length=20, fail_fast=True)]
 
 
-_EXAMPLE: dict[str, JsonValue] = {"type": "message", "role": "user", "content": "Hello."}
-
-
-def _example(**fields: JsonValue) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [fields]})
+_ITEM: dict[str, JsonValue] = {"type": "message", "role": "user", "content": "Hello."}
 
 
 class CreateConversation(RequestModel):
-    model_config = _example(items=[_EXAMPLE], metadata={"topic": "greetings"})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [_ITEM], "metadata": {"topic": "greetings"}}]}
+    )
 
     metadata: Metadata | None = None
     items: NewItems | None = None
 
 
 class UpdateConversation(RequestModel):
-    model_config = _example(metadata={"topic": "farewells"})
-
-    metadata: Metadata | None = Field(description="Replaces what there is.")
+    metadata: Metadata | None = Field(
+        description="Replaces what there is.", examples=[{"topic": "farewells"}]
+    )
 
 
 class AddItems(RequestModel):
-    model_config = _example(items=[_EXAMPLE])
-
-    items: NewItems
+    items: NewItems = Field(examples=[[_ITEM]])
 
 
 class ConversationObject(AnswerModel):
