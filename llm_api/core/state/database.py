@@ -7,7 +7,7 @@ loop, where its driver waits without blocking (`postgresql`).
 import logging
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import (
@@ -18,7 +18,13 @@ from sqlalchemy.exc import (
     TimeoutError,
 )
 
-from llm_api.core.errors import StateError, StateFullError, StateUnavailableError
+from llm_api.core.errors import (
+    InvalidRequestError,
+    LLMAPIError,
+    StateError,
+    StateFullError,
+    StateUnavailableError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +55,11 @@ class Database(Protocol):
         ...
 
 
-_FULL = {"SQLITE_FULL", "53100"}
+DATABASE_ERRORS: Final = (SQLAlchemyError, OSError, UnicodeEncodeError)
+"""What `translated` is for."""
+_UNKEEPABLE: Final = {"22000", "22021"}
+"""PostgreSQL's names for texts with half of a surrogate pair, and with a NUL."""
+_FULL: Final = {"SQLITE_FULL", "53100"}
 """SQLite's and PostgreSQL's names for a full disk."""
 
 
@@ -58,15 +68,17 @@ def translated_errors() -> Generator[None, None, None]:
     """Raises what the database raises as errors of the core."""
     try:
         yield
-    except (SQLAlchemyError, OSError) as error:
+    except DATABASE_ERRORS as error:
         raise translated(error) from error
 
 
-def translated(error: BaseException) -> StateError | StateUnavailableError:
+def translated(error: BaseException) -> LLMAPIError:
     """An error of the database as one of the core's; logged, since a client is told less."""
-    log.warning("the database: %s", error)
     original = error.orig if isinstance(error, DBAPIError) else None
     name = getattr(original, "sqlite_errorname", None) or getattr(original, "sqlstate", None)
+    if name in _UNKEEPABLE or isinstance(original or error, UnicodeEncodeError):
+        return InvalidRequestError("A text has a NUL, or half of a surrogate pair: leave it out.")
+    log.warning("the database: %s", error)
     if name in _FULL:
         return StateFullError("The disk of the database is full; free some room on it.")
     if isinstance(error, OperationalError | InterfaceError | TimeoutError | OSError):

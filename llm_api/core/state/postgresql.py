@@ -14,6 +14,7 @@ Result = TypeVar("Result")
 
 CONNECTIONS: Final = 10
 CONNECT_SECONDS: Final = 5
+QUERY_SECONDS: Final = 60
 ATTEMPTS: Final = 3
 UPGRADE_LOCK: Final = 7_310_116
 """A number that no one else locks: processes that start together upgrade one after the other."""
@@ -73,7 +74,7 @@ async def open_postgresql(url: str, upgrade: Work[None]) -> PostgreSQLDatabase:
         max_overflow=0,
         hide_parameters=True,  # what clients have sent does not belong into a log
         pool_timeout=CONNECT_SECONDS,
-        connect_args={"timeout": CONNECT_SECONDS},
+        connect_args={"timeout": CONNECT_SECONDS, "command_timeout": QUERY_SECONDS},
     )
     try:
         with translated_errors():

@@ -17,7 +17,10 @@ Order: TypeAlias = Literal["asc", "desc"]
 
 def bytes_of(*texts: str) -> int:
     """How much room texts take as UTF-8. Pure."""
-    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+    return sum(
+        len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        for text in texts
+    )
 
 
 @dataclass(frozen=True, slots=True)

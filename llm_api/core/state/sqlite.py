@@ -20,10 +20,9 @@ from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from llm_api.core.errors import StateUnavailableError
-from llm_api.core.state.database import Work, translated, translated_errors
+from llm_api.core.state.database import DATABASE_ERRORS, Work, translated, translated_errors
 
 Result = TypeVar("Result")
 
@@ -146,7 +145,7 @@ def _commit_apart(connection: Connection, group: list[_Write[Any]]) -> None:
         try:
             write.result = write.work(connection)
         except Exception as error:  # noqa: BLE001 - it is told to who waits for this one
-            write.error = translated(error) if isinstance(error, SQLAlchemyError) else error
+            write.error = translated(error) if isinstance(error, DATABASE_ERRORS) else error
             connection.exec_driver_sql("ROLLBACK TO one")
         connection.exec_driver_sql("RELEASE one")
     connection.commit()

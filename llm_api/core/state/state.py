@@ -5,11 +5,14 @@ anything pays neither.
 """
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TYPE_CHECKING
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Final
 
 from llm_api.core.errors import StateUnavailableError
 from llm_api.core.state.options import StateOptions
+
+PAUSE_SECONDS: Final = 1.0
+"""Before what nobody has asked for: the start of the server comes first."""
 
 if TYPE_CHECKING:
     from llm_api.core.state.job_queue import JobQueue
@@ -45,9 +48,11 @@ class State:
         return (self._open or await self._opened()).queue(kind)
 
     async def used(self) -> None:
-        """Return when there may be something in it: at once, or when somebody opens it."""
-        if self._options.url is None and not self._options.file.exists():
-            await self._is_open.wait()
+        """Return when somebody opens it; soon where there may be something in it already."""
+        may_hold_something = self._options.url is not None or self._options.file.exists()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PAUSE_SECONDS if may_hold_something else None):
+                await self._is_open.wait()
 
     async def aclose(self) -> None:
         """Idempotent."""

@@ -298,3 +298,17 @@ async def test_file_shrinks_when_what_was_in_it_is_gone(tmp_path: Path) -> None:
             await own.responses.delete(f"resp_{number}")
         await sweeper_of(state).forget_old()
     assert (tmp_path / "state.sqlite3").stat().st_size < 12_000_000
+
+
+@pytest.mark.parametrize("bad", ["\x00", "\ud800"])
+async def test_text_that_cannot_be_kept_is_refused_or_found_again(
+    own: OwnedState, bad: str
+) -> None:
+    id = f"resp_{bad}"
+    with pytest.raises((ResponseNotFoundError, InvalidRequestError)):
+        await own.responses.get(id)
+    try:
+        await own.responses.save(response(id, f"in{bad}"), outcome())
+    except InvalidRequestError:
+        return
+    assert ids(await own.responses.history(id)) == [f"in{bad}"]
