@@ -6,9 +6,10 @@
 #     make clean && CMAKE_ARGS="-DGGML_METAL=on" make setup       (Apple)
 #     make clean && CMAKE_ARGS="-DGGML_VULKAN=on" make setup      (Vulkan)
 #
-# Embeddings run on PyTorch. On a machine without a GPU, name the index of CPU builds that PyTorch
-# documents, or gigabytes of GPU packages come along where the usual index has no other build:
-#     make setup TORCH_INDEX_URL=https://...
+# Embedding models but the default one run on PyTorch. On a machine without a GPU, name the index of
+# CPU builds that PyTorch documents, or gigabytes of GPU packages come along where the usual index has
+# no other build:
+#     make embeddings TORCH_INDEX_URL=https://...
 
 PYTHON ?= python3
 TORCH_INDEX_URL ?=
@@ -49,7 +50,7 @@ type: $(VENV)/.dev ## Check types
 postman: $(VENV)/.runtime ## Write postman_collection.json anew, out of the OpenAPI schema
 	@$(BIN)/python -m scripts.postman
 
-bench: $(VENV)/.runtime ## Compare speed with llama.cpp's servers and LiteLLM; ARGS="--help" says how
+bench: $(VENV)/.embeddings ## Compare speed with llama.cpp's servers and LiteLLM; ARGS="--help" says how
 	@$(BIN)/python -m scripts.bench $(ARGS)
 
 bench-peers: $(VENV)/.runtime ## Build the servers that bench compares with, once; about 10 minutes

@@ -148,6 +148,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "local": "cache embedder encoder micro_batcher prompts vectors",
         "sentence_transformer": "embedder encoder vectors",
         "gguf": "embedder encoder vectors",
+        "onnx": "bert embedder encoder vectors",
+        "bert": "onnx_graph",
+        "onnx_graph": "",
         "doctor": "model_files vectors",
         "embedder_registry": "embedder on_demand",
         "prompts": "embedder encoder",
@@ -496,15 +499,20 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "llm_api.core.llm.backends.transformers_runner",
         }
     ),
-    **dict.fromkeys(
-        ("transformers", "tokenizers"),
-        frozenset(
-            {
-                "llm_api.core.embeddings.sentence_transformer",
-                "llm_api.core.llm.backends.transformers_loading",
-                "llm_api.core.llm.backends.transformers_vocabulary",
-            }
-        ),
+    "onnxruntime": frozenset({"llm_api.core.embeddings.onnx"}),
+    "transformers": frozenset(
+        {
+            "llm_api.core.embeddings.sentence_transformer",
+            "llm_api.core.llm.backends.transformers_loading",
+            "llm_api.core.llm.backends.transformers_vocabulary",
+        }
+    ),
+    "tokenizers": frozenset(
+        {
+            "llm_api.core.embeddings.onnx",
+            "llm_api.core.embeddings.sentence_transformer",
+            "llm_api.core.llm.backends.transformers_vocabulary",
+        }
     ),
     "sentence_transformers": frozenset(
         {"llm_api.core.embeddings.sentence_transformer", "llm_api.core.rag.rerank"}

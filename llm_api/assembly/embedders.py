@@ -18,6 +18,7 @@ from llm_api.core.embeddings.model_files import (
     repository,
 )
 from llm_api.core.embeddings.on_demand import OnDemandEmbedder
+from llm_api.core.embeddings.onnx import OnnxEncoder
 from llm_api.core.embeddings.sentence_transformer import (
     SentenceTransformerOptions,
     open_sentence_transformer,
@@ -26,6 +27,8 @@ from llm_api.core.embeddings.upstream_embedder import UpstreamEmbedderOptions, o
 from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.utils.machine import physical_cores
 from llm_api.core.utils.work_threads import RunOnThread
+
+_DEFAULT_NAMES = (DEFAULT_NAME, DEFAULT_REPOSITORY)
 
 
 def find_embedders(settings: Settings, run: RunOnThread) -> EmbedderRegistry:
@@ -43,18 +46,24 @@ def find_embedders(settings: Settings, run: RunOnThread) -> EmbedderRegistry:
 
 
 def embedder_kind(settings: Settings) -> str:
-    """What embeds: `sentence_transformers`, `gguf`, `upstream` or `none`."""
+    """What embeds: `onnx`, `sentence_transformers`, `gguf`, `upstream` or `none`.
+
+    The default model needs no PyTorch, unless bfloat16 is asked for.
+    """
     if settings.embedding_backend != "auto":
         return settings.embedding_backend
     if settings.embedding_url is not None:
         return "upstream"
-    is_gguf = settings.embedding_model_name.endswith(".gguf")
-    return "gguf" if is_gguf else "sentence_transformers"
+    name = settings.embedding_model_name
+    if name.endswith(".gguf"):
+        return "gguf"
+    is_onnx = name in _DEFAULT_NAMES and settings.embedding_numerics != "bfloat16"
+    return "onnx" if is_onnx else "sentence_transformers"
 
 
 def _card(settings: Settings) -> EmbedderCard:
     name = settings.embedding_model_name
-    is_default = name in (DEFAULT_NAME, DEFAULT_REPOSITORY)
+    is_default = name in _DEFAULT_NAMES
     path = Path(name).expanduser()
     return EmbedderCard(
         id=_id(settings),
@@ -82,7 +91,7 @@ def _upstream(settings: Settings) -> UpstreamEmbedderOptions | None:
 def _id(settings: Settings) -> str:
     """What requests call the model: by its file or folder, or as the hub does."""
     name = settings.embedding_model_name
-    if name in (DEFAULT_NAME, DEFAULT_REPOSITORY):
+    if name in _DEFAULT_NAMES:
         return DEFAULT_NAME
     if embedder_kind(settings) == "gguf":
         return Path(name).stem
@@ -112,6 +121,8 @@ def _open_encoder(settings: Settings) -> Encoder:
             step_tokens=settings.embedding_batch_tokens,
             threads=threads,
         )
+    if embedder_kind(settings) == "onnx":
+        return OnnxEncoder(_folder(settings), threads)
     return open_sentence_transformer(
         SentenceTransformerOptions(
             folder=_folder(settings),

@@ -124,7 +124,7 @@ async def open_embedders(
 ) -> AsyncGenerator[EmbedderRegistry, None]:
     """The embedder that the settings choose, opened by its first request; freed on exit.
 
-    PyTorch computes on a separate thread, llama.cpp on that of the engines.
+    PyTorch and ONNX Runtime compute on a separate thread, llama.cpp on that of the engines.
     """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="embeddings") as thread:
         own = partial(asyncio.get_running_loop().run_in_executor, thread)

@@ -129,12 +129,17 @@ def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
 
 def _embedding(settings: "Settings") -> "Finding | None":
     from llm_api.assembly.embedders import embedder_kind
-    from llm_api.core.embeddings.doctor import diagnose_sentence_transformers
+    from llm_api.core.embeddings.doctor import diagnose_onnx, diagnose_sentence_transformers
     from llm_api.core.utils.machine import cpu_flags
 
-    if embedder_kind(settings) != "sentence_transformers":
-        return None
-    return diagnose_sentence_transformers(settings.embedding_model_name, cpu_flags())
+    name = settings.embedding_model_name
+    match embedder_kind(settings):
+        case "onnx":
+            return diagnose_onnx(name)
+        case "sentence_transformers":
+            return diagnose_sentence_transformers(name, cpu_flags())
+        case _:
+            return None
 
 
 def _print(findings: "list[Finding]") -> None:

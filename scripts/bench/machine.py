@@ -10,7 +10,7 @@ from llm_api.core.utils.machine import physical_cores
 
 PACKAGES = (
     *("llm_api", "llama_cpp_python", "numpy", "uvicorn", "fastapi", "starlette"),
-    *("torch", "transformers", "sentence-transformers"),
+    *("onnxruntime", "torch", "transformers", "sentence-transformers"),
 )
 
 

@@ -43,7 +43,7 @@ def main() -> int:
 
 def _install_what_runs(installer: Installer, screen: Screen) -> None:
     _install_llama(installer, screen)
-    _install_pytorch(installer)
+    installer.install("packages", "-e", ".")
     installer.install("default models", "--no-deps", *DEFAULT_MODELS)
 
 

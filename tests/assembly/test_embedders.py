@@ -14,7 +14,11 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 @pytest.mark.parametrize(
     ("given", "kind"),
     [
-        ({}, "sentence_transformers"),
+        ({}, "onnx"),
+        ({"embedding_model_name": "sentence-transformers/all-MiniLM-L6-v2"}, "onnx"),
+        ({"embedding_numerics": "float32"}, "onnx"),
+        ({"embedding_numerics": "bfloat16"}, "sentence_transformers"),
+        ({"embedding_backend": "sentence_transformers"}, "sentence_transformers"),
         ({"embedding_model_name": "jinaai/jina-embeddings-v3"}, "sentence_transformers"),
         ({"embedding_model_name": "nomic.f16.gguf"}, "gguf"),
         ({"embedding_url": "http://127.0.0.1:8080"}, "upstream"),
@@ -39,6 +43,10 @@ def test_what_embeds_is_inferred(given: dict[str, object], kind: str) -> None:
         (
             {"embedding_trust_remote_code": True, "embedding_revision": "main"},
             "EMBEDDING_REVISION: must be a commit",
+        ),
+        (
+            {"embedding_backend": "onnx", "embedding_numerics": "bfloat16"},
+            "EMBEDDING_NUMERICS: must be auto or float32 when EMBEDDING_BACKEND is onnx",
         ),
         ({"embedding_numerics": "int8"}, "EMBEDDING_NUMERICS: must be auto or float32 or bfloat16"),
     ],

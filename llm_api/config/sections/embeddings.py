@@ -16,7 +16,8 @@ from pydantic import (
 from llm_api.config.sections.field_types import Names, Text, expand_home, lower
 
 EmbeddingBackend = Annotated[
-    Literal["auto", "sentence_transformers", "gguf", "upstream", "none"], BeforeValidator(lower)
+    Literal["auto", "onnx", "sentence_transformers", "gguf", "upstream", "none"],
+    BeforeValidator(lower),
 ]
 EmbeddingNumerics = Annotated[Literal["auto", "float32", "bfloat16"], BeforeValidator(lower)]
 Prefix = Annotated[str, StringConstraints(strip_whitespace=False)]
@@ -30,8 +31,8 @@ class EmbeddingSettings(BaseModel):
     )
     embedding_backend: EmbeddingBackend = Field(
         default="auto",
-        description="What embeds: `sentence_transformers`, `gguf`, `upstream` or `none`; `auto`:"
-        " by the name and `EMBEDDING_URL`.",
+        description="What embeds: `onnx`, `sentence_transformers`, `gguf`, `upstream` or `none`;"
+        " `auto`: by the name and `EMBEDDING_URL`, `onnx` for the default model.",
     )
     embedding_aliases: Names = Field(
         default=(), description="Further names of the embedding model, separated by commas."
@@ -60,8 +61,8 @@ class EmbeddingSettings(BaseModel):
     )
     embedding_numerics: EmbeddingNumerics = Field(
         default="auto",
-        description="`float32` or `bfloat16`; `auto`: bfloat16 where the CPU computes with it and"
-        " the vectors stay the same.",
+        description="`float32` or `bfloat16`, which needs `sentence_transformers`; `auto`: bfloat16"
+        " there, where the CPU computes with it and the vectors stay the same.",
     )
     embedding_threads: int | None = Field(
         default=None, ge=1, description="Threads that embed. Unset: one per physical core."
@@ -96,6 +97,10 @@ class EmbeddingSettings(BaseModel):
         if self.embedding_url is not None and self.embedding_backend not in ("auto", "upstream"):
             raise ValueError(
                 f"EMBEDDING_URL: must be unset when EMBEDDING_BACKEND is {self.embedding_backend}"
+            )
+        if self.embedding_backend == "onnx" and self.embedding_numerics == "bfloat16":
+            raise ValueError(
+                "EMBEDDING_NUMERICS: must be auto or float32 when EMBEDDING_BACKEND is onnx"
             )
         is_here = expand_home(Path(self.embedding_model_name)).exists()
         is_pinned = _COMMIT.fullmatch(self.embedding_revision or "") is not None

@@ -184,7 +184,7 @@ def open_sentence_transformer(options: SentenceTransformerOptions) -> SentenceTr
         from transformers.utils import logging as transformers_logging  # noqa: PLC0415 - see above
     except ImportError as error:
         raise ModelFileError(
-            "Embeddings need packages that are not installed; run `make setup` or"
+            "This embedding model needs packages that are not installed; run `make embeddings` or"
             " `pip install 'llm_api[embeddings]'`."
         ) from error
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # has no types

@@ -83,7 +83,7 @@ def _load(folder: Path) -> "CrossEncoder":
         from sentence_transformers import CrossEncoder  # noqa: PLC0415 - see above
     except ImportError as error:
         raise ModelFileError(
-            "Reranking needs packages that are not installed; run `make setup` or"
+            "Reranking needs packages that are not installed; run `make embeddings` or"
             " `pip install 'llm_api[embeddings]'`."
         ) from error
     try:

@@ -22,7 +22,7 @@ def default_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def default_encoder(default_folder: Path) -> Iterator[SentenceTransformerEncoder]:
-    """In float32, on one thread."""
+    """sentence-transformers' own, in float32, on one thread."""
     options = SentenceTransformerOptions(default_folder, numerics="float32")
     encoder = open_sentence_transformer(options)
     yield encoder

@@ -77,6 +77,19 @@ def write_adapted_model(folder: Path, **configuration: object) -> Path:
     return folder
 
 
+def write_plain_model(folder: Path) -> Path:
+    """A model of the kind that the default one is."""
+    _write_transformer(folder, {"layer_norm_eps": 1e-5})
+    _write_modules(folder, "sentence_transformers.models.Transformer", kwargs=[])
+    _write_json(folder / "sentence_bert_config.json", {"max_seq_length": MAX_TOKENS - 4})
+    prompts = {"query": "query : "}
+    _write_json(
+        folder / "config_sentence_transformers.json",
+        {"prompts": prompts, "default_prompt_name": "query", "similarity_fn_name": "cosine"},
+    )
+    return folder
+
+
 def _write_transformer(folder: Path, extra: Mapping[str, object]) -> None:
     import torch
     from transformers import BertConfig, BertModel, BertTokenizer

@@ -60,7 +60,7 @@ def load_model(source: ModelSource) -> LoadedModel:
         from transformers.utils import logging as transformers_logging  # noqa: PLC0415
     except ImportError as error:
         raise ModelFileError(
-            "Models of transformers need packages that are not installed; run `make setup` or"
+            "Models of transformers need packages that are not installed; run `make embeddings` or"
             " `pip install 'llm_api[embeddings]'`."
         ) from error
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # has no types
