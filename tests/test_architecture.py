@@ -364,7 +364,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "arguments": "lark",
         "gbnf": "format_size pattern",
         "values checking": "schemas",
-        "marks lark": "pattern",
+        "marks lark regular_lark": "pattern",
         "format_size pattern reasoning schemas": "",
     },
     "llm_api.core.llm.output.checking": {

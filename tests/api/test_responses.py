@@ -180,6 +180,28 @@ def refusal(answer: httpx2.Response) -> Sequence[object]:
         ),
         ({"text": {"format": {"type": "json_schema"}}}, "text.format.name", None),
         ({"stream_options": {}}, "stream_options", "invalid_request"),
+        (
+            {"tools": [{"type": "custom", "name": "f", "format": {"type": "grammar"}}]},
+            "tools[0].format.definition",
+            None,
+        ),
+        (
+            {
+                "tools": [
+                    {
+                        "type": "custom",
+                        "name": "f",
+                        "format": {
+                            "type": "grammar",
+                            "syntax": "lark",
+                            "definition": 'start: "(" start ")"',
+                        },
+                    }
+                ]
+            },
+            "tools[0].format.definition",
+            "invalid_request",
+        ),
         ({"include": ["everything"]}, "include[0]", "invalid_value"),
         ({"input": None}, "input", "invalid_request"),
         ({"temprature": 1}, "temprature", "unsupported_parameter"),

@@ -28,6 +28,7 @@ from llm_api.api.models.responses.tools import (
 )
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.functions.types import Function
+from llm_api.core.llm.output.regular_lark import NotRegularError, lark_to_regex
 from llm_api.core.llm.types import JSON, ToolChoice, ToolSpec
 
 MAX_NAME: Final = 64
@@ -140,9 +141,15 @@ def _client_tool(tool: FunctionTool | CustomTool, path: str, namespace: str | No
 
 
 def _custom_tool(tool: CustomTool, path: str, namespace: str | None) -> OfferedTool:
-    if tool.format is not None and tool.format.type == "grammar":
-        refuse(f"{path}.format.type", "is 'grammar': a custom tool's input is free text here.")
+    """A function of one text. What is said of the text by a grammar, it is held to."""
     text: dict[str, JSON] = {"type": "string"}
+    description = tool.description or ""
+    held = tool.format is not None and tool.format.type == "grammar"
+    if tool.format is not None and held:
+        definition = required(tool.format.definition, f"{path}.format.definition")
+        syntax = required(tool.format.syntax, f"{path}.format.syntax")
+        text["pattern"] = f"^(?:{_regex(syntax, definition, f'{path}.format.definition')})$"
+        description += f"\n\nThe input follows this grammar ({syntax}):\n{definition}"
     schema: dict[str, JSON] = {
         "type": "object",
         "properties": {"input": text},
@@ -150,9 +157,19 @@ def _custom_tool(tool: CustomTool, path: str, namespace: str | None) -> OfferedT
         "additionalProperties": False,
     }
     spec = ToolSpec(
-        flat_name(tool.name, namespace), tool.description or "", schema, param=f"{path}.format"
+        flat_name(tool.name, namespace), description, schema, held, f"{path}.format.definition"
     )
     return OfferedTool("custom", tool.name, namespace, spec)
+
+
+def _regex(syntax: str, definition: str, param: str) -> str:
+    """A regular expression for what a grammar allows. Raises InvalidRequestError."""
+    if syntax == "regex":
+        return definition
+    try:
+        return lark_to_regex(definition)
+    except NotRegularError as error:
+        raise InvalidRequestError(f"'{param}' cannot be enforced: {error}.", param=param) from error
 
 
 def _wire(tool: Tool) -> dict[str, Any]:
