@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 PACKAGES_HINT := on Debian or Ubuntu: sudo apt-get install -y build-essential python3-venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run embeddings test lint fmt type postman bench bench-peers stress docker docker-test clean
+.PHONY: help setup run embeddings test lint fmt type postman bench bench-peers stress clients docker docker-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench-peers: $(VENV)/.runtime ## Build the servers that bench compares with, onc
 
 stress: $(VENV)/.runtime ## Try what a server must bear; ARGS="--help" says what
 	@$(BIN)/python -m scripts.stress $(ARGS)
+
+clients: $(VENV)/.runtime ## Try real clients, each installed as pinned; ARGS="--help" says which
+	@$(BIN)/python -m scripts.clients $(ARGS)
 
 docker: ## Build the image and serve with Qdrant, on http://127.0.0.1:8000
 	@docker compose up --build

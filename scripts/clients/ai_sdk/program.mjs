@@ -1,0 +1,46 @@
+// The AI SDK: two turns with its default `store`, and a tool that it calls itself.
+import assert from "node:assert/strict";
+import { createOpenAI } from "@ai-sdk/openai";
+import { generateText, stepCountIs, streamText, tool } from "ai";
+import { z } from "zod";
+
+globalThis.AI_SDK_LOG_WARNINGS = false;
+const openai = createOpenAI({ baseURL: process.env.BASE_URL, apiKey: process.env.API_KEY });
+const model = openai(process.env.MODEL);
+const weather = tool({
+  description: "The weather in a city.",
+  inputSchema: z.object({ city: z.string() }),
+  execute: async ({ city }) => `rain in ${city}`,
+});
+
+const steps = {
+  async "two turns by item reference"() {
+    const messages = [{ role: "user", content: "My name is Ada." }];
+    const first = await generateText({ model, messages, maxRetries: 0 });
+    messages.push(...first.response.messages, { role: "user", content: "Who am I?" });
+    const second = await generateText({ model, messages, maxRetries: 0 });
+    assert.match(second.text, /^3 turns\. user: My name is Ada\. \/ assistant: 1 turns/);
+  },
+  async "calls in a stream"() {
+    const stream = streamText({
+      model,
+      prompt: "The weather in Oslo and in Rome?",
+      tools: { weather },
+      stopWhen: stepCountIs(3),
+      maxRetries: 0,
+      onError: ({ error }) => {
+        throw error;
+      },
+    });
+    let text = "";
+    for await (const part of stream.textStream) text += part;
+    assert.match(text, /rain in Oslo \| rain in Rome/);
+    const usage = await stream.totalUsage;
+    assert.ok(usage.inputTokens > 0 && usage.outputTokens > 0);
+  },
+};
+
+for (const [name, step] of Object.entries(steps)) {
+  await step();
+  console.log(name);
+}

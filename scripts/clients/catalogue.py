@@ -1,0 +1,16 @@
+"""All clients, in the order of the table. Another is a folder, and one line here."""
+
+from typing import Final
+
+from scripts.clients.case import Client, node_client, python_client
+from scripts.clients.codex.client import CODEX, CODEX_MCP
+
+CLIENTS: Final[tuple[Client, ...]] = (
+    python_client("openai_python", "openai", '"previous_response_id"', '"conversation"'),
+    node_client("openai_js", "openai", '"previous_response_id"'),
+    python_client("openai_agents", "openai-agents", '"transfer_to_spanish_agent"', "conv_"),
+    python_client("langchain", "langchain-openai", '"previous_response_id"'),
+    node_client("ai_sdk", "@ai-sdk/openai", '"item_reference"'),
+    CODEX,
+    CODEX_MCP,
+)
