@@ -447,7 +447,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "state": "job_queue opened options",
         "opened": "conversations database job_queue jobs news options postgresql liveness"
         " responses room schema shared sqlite sweep",
-        "sweep": "job_queue liveness shared tables",
+        "sweep": "job_queue jobs liveness shared tables",
         "job_queue": "jobs records shared tables",
         "responses": "conversation_rows database news pages records response_rows shared tables",
         "jobs": "records shared tables",

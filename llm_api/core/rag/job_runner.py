@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from llm_api.core.embeddings.embedder import Embedder
@@ -157,13 +156,17 @@ async def _texts(
 ) -> AsyncGenerator[Document, None]:
     last = -1
     while inputs := progress.expecting(await queue.waiting_inputs(job_id, last)):
+        bodies = await queue.bodies(job_id, [one.position for one in inputs])
         for one in inputs:
-            yield to_document(one.id, one.details, await queue.body(job_id, one.position))
+            yield to_document(one.id, one.details, bodies[one.position])
         last = inputs[-1].position
 
 
 def _file(queue: "JobQueue", job_id: str, one: WaitingInput) -> FileToIngest:
-    return to_file(one.id, one.details, partial(queue.body, job_id, one.position))
+    async def read() -> bytes:
+        return (await queue.bodies(job_id, [one.position]))[one.position]
+
+    return to_file(one.id, one.details, read)
 
 
 def _end_of(job_id: str, ingest: "asyncio.Task[None]") -> tuple[JobEnd, str]:

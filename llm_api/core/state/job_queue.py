@@ -4,7 +4,7 @@ A process that is taken for dead loses its jobs to another: what it does to them
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,20 +79,26 @@ class JobQueue:
         )
         return await self._shared.read(lambda on: [WaitingInput(*row) for row in on.execute(query)])
 
-    async def body(self, id: str, position: int) -> bytes:
-        """That of an input, as a whole in memory."""
+    async def bodies(self, id: str, positions: Sequence[int]) -> Mapping[int, bytes]:
+        """Those of these inputs, as a whole in memory."""
         query = (
-            select(job_parts.c.body)
-            .where(job_parts.c.job_id == id, job_parts.c.position == position)
-            .order_by(job_parts.c.part)
+            select(job_parts.c.position, job_parts.c.body)
+            .where(job_parts.c.job_id == id, job_parts.c.position.in_(positions))
+            .order_by(job_parts.c.position, job_parts.c.part)
         )
-        return b"".join(await self._shared.read(lambda on: on.execute(query).scalars().all()))
+        parts: dict[int, list[bytes]] = {position: [] for position in positions}
+        for row in await self._shared.read(lambda on: on.execute(query).all()):
+            parts[row.position].append(row.body)
+        return {position: b"".join(pieces) for position, pieces in parts.items()}
 
     async def note(self, id: str, done: Sequence[DoneInput]) -> bool:
         """These inputs are done. Whether to go on: not where somebody has cancelled the job.
 
         Nothing is stored where it is not this process's any more.
         """
+        if not done:
+            goes_on = select(jobs.c.id).where(*self._is_mine(id), ~jobs.c.wants_cancel)
+            return await self._shared.read(lambda on: on.execute(goes_on).first() is not None)
 
         def work(on: Connection) -> bool:
             row = on.execute(
@@ -124,9 +130,10 @@ class JobQueue:
         await self._shared.write(lambda on: on.execute(change))
 
     def _mine(self, id: str) -> Update:
-        return update(jobs).where(
-            jobs.c.id == id, jobs.c.state == "running", jobs.c.worker == self._shared.worker
-        )
+        return update(jobs).where(*self._is_mine(id))
+
+    def _is_mine(self, id: str) -> tuple[ColumnElement[bool], ...]:
+        return jobs.c.id == id, jobs.c.state == "running", jobs.c.worker == self._shared.worker
 
 
 def _finish_inputs(on: Connection, id: str, done: Sequence[DoneInput]) -> None:

@@ -14,7 +14,7 @@ from llm_api.core.state.liveness import Liveness, LockedFile, sign_in
 from llm_api.core.state.news import News
 from llm_api.core.state.options import StateOptions
 from llm_api.core.state.responses import Responses, look
-from llm_api.core.state.room import Room
+from llm_api.core.state.room import StateRoom
 from llm_api.core.state.schema import upgrade
 from llm_api.core.state.shared import SharedState
 from llm_api.core.state.sqlite import open_sqlite
@@ -59,7 +59,7 @@ async def open_state(options: StateOptions) -> AsyncGenerator[OpenState, None]:
         _present(options, database, worker) as liveness,
         aclosing(News(lambda ids: database.read(look(ids)))) as news,
     ):
-        shared = SharedState(database, worker, news, Room(options.max_bytes), options.now)
+        shared = SharedState(database, worker, news, StateRoom(options.max_bytes), options.now)
         sweeper = Sweeper(shared, liveness, options.days)
         await sweeper.end_lost()
         await sweeper.make_room()

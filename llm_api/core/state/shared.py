@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from llm_api.core.state.database import Database, Work
 from llm_api.core.state.news import News
-from llm_api.core.state.room import Room
+from llm_api.core.state.room import StateRoom
 
 Result = TypeVar("Result")
 
@@ -22,7 +22,7 @@ class SharedState:
     database: Database
     worker: str
     news: News
-    room: Room
+    room: StateRoom
     now: Callable[[], float]
     jobs_changed: asyncio.Event = field(default_factory=asyncio.Event)
 

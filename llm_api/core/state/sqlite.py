@@ -14,6 +14,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -25,7 +26,6 @@ from llm_api.core.errors import StateUnavailableError
 from llm_api.core.state.database import DATABASE_ERRORS, Work, translated, translated_errors
 
 Result = TypeVar("Result")
-
 
 READERS: Final = 2
 GROUP: Final = 64
@@ -161,7 +161,7 @@ def _fail(group: list[_Write[Any]], error: Exception) -> None:
 def _tell(group: list[_Write[Any]]) -> None:
     """Wake who waits, with one call for each event loop."""
     for loop in {write.loop for write in group}:
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # it is closed: nobody waits there
             loop.call_soon_threadsafe(_settle, [one for one in group if one.loop is loop])
 
 

@@ -6,6 +6,7 @@ Each process does it, in small transactions; that two do the same at once harms 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
@@ -16,6 +17,7 @@ from sqlalchemy.engine import Connection
 
 from llm_api.core.errors import LLMAPIError
 from llm_api.core.state.job_queue import take_from_dead
+from llm_api.core.state.jobs import ARRIVING
 from llm_api.core.state.liveness import Liveness
 from llm_api.core.state.shared import SharedState
 from llm_api.core.state.tables import conversations, jobs, response_events, responses
@@ -26,10 +28,14 @@ DEAD_SECONDS: Final = 2.0
 """Between two looks for dead processes."""
 OLD_SECONDS: Final = 30.0
 """Between two looks for what is too old, or too much."""
+SHORT_SECONDS: Final = 1.0
+"""At least between two looks for room."""
 EVENTS_KEPT_SECONDS: Final = 3600.0
 """How long a stream can be taken up after its response has ended."""
 JOBS_KEPT_SECONDS: Final = 7 * 86_400.0
 """How long an ended job can be asked for."""
+ARRIVING_SECONDS: Final = 3600.0
+"""After which nobody waits any more for the rest of a job's inputs."""
 BATCH: Final = 200
 FULL_SHARE, ROOMY_SHARE = 0.9, 0.8
 """Of the room: beyond the one, the oldest responses go until no more than the other is taken."""
@@ -38,7 +44,7 @@ STORED: Final = (responses, conversations, jobs)
 _DAY_SECONDS: Final = 86_400.0
 
 Change: TypeAlias = Callable[[Connection, Sequence[str]], None]
-"""What is done to the responses of these ids."""
+"""What is done to the rows of these ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,9 @@ class Sweeper:
             responses.c.last_event.is_not(None)
         )
         await self._in_batches(streamed, _delete_events)
-        ended = select(jobs.c.id).where(jobs.c.ended_at < now - JOBS_KEPT_SECONDS)
-        await self._in_batches(ended, _delete_jobs)
+        is_old = jobs.c.ended_at < now - JOBS_KEPT_SECONDS
+        never_came = (jobs.c.state == ARRIVING) & (jobs.c.created_at < now - ARRIVING_SECONDS)
+        await self._in_batches(select(jobs.c.id).where(is_old | never_came), _delete_jobs)
         await self.shared.database.give_back()
 
     async def make_room(self) -> None:
@@ -115,7 +122,14 @@ class Sweeper:
         async with asyncio.TaskGroup() as group:
             group.create_task(_regularly(DEAD_SECONDS, self.end_lost))
             group.create_task(_regularly(OLD_SECONDS, self.forget_old))
-            group.create_task(_regularly(OLD_SECONDS, self.make_room))
+            group.create_task(_regularly(SHORT_SECONDS, self._make_room_in_time))
+
+    async def _make_room_in_time(self) -> None:
+        """As soon as a write has found none."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(OLD_SECONDS):
+                await self.shared.room.is_short.wait()
+        await self.make_room()
 
 
 async def _regularly(seconds: float, step: Callable[[], Awaitable[object]]) -> None:
