@@ -67,7 +67,7 @@ class _Runner:
                 else:
                     await self._run_job(queue, job)
             except LLMAPIError as error:
-                log.warning("ingests do not run now: %s", error.message)
+                log.debug("ingests do not run now: %s", error.message)
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception:
                 # The border of the task: what waits must not wait for ever.

@@ -114,7 +114,7 @@ class SignedIn:
             try:
                 await self._database.write(lambda on: _sign(on, self._id))
             except LLMAPIError as error:
-                log.warning("this process cannot sign in: %s", error.message)
+                log.debug("this process cannot sign in: %s", error.message)
 
 
 async def sign_in(database: Database, id: str) -> SignedIn:

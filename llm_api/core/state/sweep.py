@@ -138,7 +138,7 @@ async def _regularly(seconds: float, step: Callable[[], Awaitable[object]]) -> N
         try:
             await step()
         except LLMAPIError as error:
-            log.warning("the state is not swept now: %s", error.message)
+            log.debug("the state is not swept now: %s", error.message)
 
 
 def stored_bytes(on: Connection) -> int:
