@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
@@ -23,7 +24,7 @@ from llm_api.core.errors import (
     StateUnavailableError,
 )
 from llm_api.core.rag.ingest import each
-from llm_api.core.state import liveness, sweep, tables
+from llm_api.core.state import liveness, opened, schema, sweep, tables
 from llm_api.core.state.conversations import Conversations
 from llm_api.core.state.jobs import Jobs
 from llm_api.core.state.opened import OwnedState
@@ -34,6 +35,7 @@ from llm_api.core.state.records import (
     PageRequest,
     StoredConversation,
 )
+from llm_api.core.state.response_rows import insert_response
 from llm_api.core.state.responses import Responses
 from llm_api.core.state.schema import NEWEST, current_version
 from llm_api.core.state.state import State
@@ -98,6 +100,23 @@ async def test_database_of_a_newer_version_is_refused(
     async with another(options) as other:
         with pytest.raises(StateUnavailableError, match="newer version"):
             await other.of("alice")
+
+
+async def test_database_of_an_older_version_is_brought_up_with_what_is_in_it(
+    options: StateOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "NEWEST", "0001")
+    values = {"status": "completed", "size": 9, "ended_at": time.time()}
+    async with opened._open_database(options) as database:
+        await database.write(
+            lambda on: insert_response(on, "alice", response("resp_1", "in"), values)
+        )
+        assert await database.read(current_version) == "0001"
+    monkeypatch.undo()
+    async with another(options) as state:
+        own = await state.of("alice")
+        assert ids(await own.responses.history("resp_1")) == ["in"]
+        assert await own.responses._shared.read(current_version) == NEWEST
 
 
 # Every method of every store, with the id of what alice has stored.
