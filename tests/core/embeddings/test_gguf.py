@@ -14,6 +14,7 @@ from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.llm.files.installed import default_model_path
 from tests.core.embeddings.bert_gguf import write_bert_gguf
+from tests.extras import needs_sentence_transformers
 
 TEXTS = [
     "A man is playing a harp.",
@@ -47,12 +48,14 @@ def test_facts_come_from_the_file(encoder: GGUFEncoder) -> None:
     assert (facts.dimension, facts.max_tokens, facts.vocabulary_size) == (384, 512, 30522)
 
 
+@needs_sentence_transformers
 def test_tokens_are_those_of_the_models_own_tokenizer(
     encoder: GGUFEncoder, default_encoder: SentenceTransformerEncoder
 ) -> None:
     assert encoder.tokenize(TEXTS) == default_encoder.tokenize(TEXTS)
 
 
+@needs_sentence_transformers
 def test_vectors_agree_with_sentence_transformers(
     encoder: GGUFEncoder, default_encoder: SentenceTransformerEncoder
 ) -> None:

@@ -20,6 +20,7 @@ from llm_api.core.embeddings.sentence_transformer import (
 )
 from llm_api.core.errors import ModelFileError
 from tests.core.embeddings.tiny_models import DIMENSION, MAX_TOKENS, write_plain_model
+from tests.extras import needs_sentence_transformers
 
 TEXTS = [
     "A man is playing a harp.",
@@ -52,6 +53,7 @@ def encode(encoder: Encoder, texts: list[str]) -> Vectors:
     return encoder.encode(prepared(encoder, texts), None, go_on)
 
 
+@needs_sentence_transformers
 def test_facts_and_tokens_are_those_of_the_library(
     encoder: OnnxEncoder, default_encoder: SentenceTransformerEncoder
 ) -> None:
@@ -60,6 +62,7 @@ def test_facts_and_tokens_are_those_of_the_library(
     assert prepared(encoder, TEXTS) == prepared(default_encoder, TEXTS)
 
 
+@needs_sentence_transformers
 def test_vectors_are_the_librarys_in_float32(
     encoder: OnnxEncoder, default_encoder: SentenceTransformerEncoder
 ) -> None:
@@ -118,6 +121,7 @@ def test_the_default_model_needs_no_pytorch(default_folder: Path) -> None:
     assert done.stdout == "(1, 384)\n", done.stderr
 
 
+@needs_sentence_transformers
 def test_another_bert_of_this_kind_is_computed_as_the_library_does(tmp_path: Path) -> None:
     folder = write_plain_model(tmp_path)
     encoder = OnnxEncoder(folder, 1)

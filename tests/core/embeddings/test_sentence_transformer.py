@@ -26,9 +26,12 @@ from tests.core.embeddings.tiny_models import (
     TASKS,
     write_adapted_model,
 )
+from tests.extras import needs_sentence_transformers
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+pytestmark = needs_sentence_transformers
 
 TEXTS = [
     "A man is playing a harp.",

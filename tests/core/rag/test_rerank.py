@@ -9,6 +9,9 @@ import pytest
 
 from llm_api.core.errors import DownloadError, UnavailableError
 from llm_api.core.rag.rerank import CrossEncoderReranker
+from tests.extras import needs_sentence_transformers
+
+pytestmark = needs_sentence_transformers
 
 Result = TypeVar("Result")
 

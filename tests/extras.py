@@ -1,0 +1,10 @@
+"""What tests need of the extras of pyproject.toml."""
+
+from importlib.util import find_spec
+
+import pytest
+
+needs_sentence_transformers = pytest.mark.skipif(
+    find_spec("sentence_transformers") is None,
+    reason="the extra `embeddings` is not installed: make embeddings",
+)
