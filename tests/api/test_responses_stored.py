@@ -13,15 +13,20 @@ import pytest
 from fastapi import FastAPI
 
 from llm_api.api.deps import set_services
+from llm_api.api.policy import Access
+from llm_api.api.responding.background import MAX_PER_KEY
 from llm_api.api.wiring import create_api
+from llm_api.core.access.keys import Keyring
 from llm_api.core.llm.types import ChatPrompt, Message
 from llm_api.core.state.options import StateOptions
 from llm_api.core.state.state import State
+from tests.api.keyed import api_key
 from tests.api.test_responses import PATH, events_of, response
 from tests.fakes import FakeBackend, FakeServices, endless, spoken, spoken_until
 from tests.live import live_server, wait_until
 
 CONVERSATIONS = "/v1/conversations"
+HELLO = {"type": "message", "role": "user", "content": "Hi"}
 
 
 @pytest.fixture
@@ -220,3 +225,72 @@ async def test_what_contradicts_itself_is_refused(
 ) -> None:
     answer = await client.post(PATH, json=response(**fields))
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+def test_a_key_reaches_nothing_of_another(services: FakeServices, tmp_path: Path) -> None:
+    keys = [api_key(name=name, secret=f"sk-llm-{name}-key") for name in ("alice", "bob")]
+    services.state = State(StateOptions(tmp_path))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
+        async with aclosing(services.state):
+            yield
+
+    app = create_api(
+        lifespan,
+        version="0.0.test",
+        access=Access(keyring=Keyring(keys), allowed_hosts=None),
+    )
+    set_services(app, services)
+    with live_server(app) as url:
+        alice, bob = (
+            httpx2.Client(base_url=url, headers={"authorization": f"Bearer sk-llm-{name}-key"})
+            for name in ("alice", "bob")
+        )
+        with alice, bob:
+            id = kept(alice)["id"]
+            conversation = alice.post(CONVERSATIONS, json={"items": [HELLO]}).json()["id"]
+            item = alice.get(f"{CONVERSATIONS}/{conversation}/items").json()["first_id"]
+            names = {"response_id": id, "conversation_id": conversation, "item_id": item}
+            walked = 0
+            for path, operations in app.openapi()["paths"].items():
+                if not any(f"{{{name}}}" in path for name in names):
+                    continue
+                for method in operations:
+                    body = {"items": [HELLO]} if path.endswith("/items") else {"metadata": {}}
+                    sent = {"json": body} if method == "post" else {}
+                    answer = bob.request(method, path.format(**names), **sent)
+                    assert answer.status_code == 404, (method, path, answer.text)
+                    walked += 1
+            assert walked >= 11
+            assert bob.post(PATH, json=response(previous_response_id=id)).status_code == 404
+            assert bob.post(PATH, json=response(conversation=conversation)).status_code == 404
+            reference = {"type": "item_reference", "id": item}
+            assert bob.post(PATH, json=response(input=[reference])).status_code == 400
+            assert alice.get(f"{PATH}/{id}").is_success
+            assert alice.get(f"{CONVERSATIONS}/{conversation}/items/{item}").is_success
+
+
+def test_a_key_has_only_so_many_responses_in_the_background(
+    http: httpx2.Client, backend: FakeBackend
+) -> None:
+    backend.script = endless
+    ids = [kept(http, background=True)["id"] for _ in range(MAX_PER_KEY)]
+    refused = http.post(PATH, json=response(store=True, background=True))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "queue_full")
+    for id in ids:
+        assert http.post(f"{PATH}/{id}/cancel").json()["status"] == "cancelled"
+    wait_until(lambda: http.post(PATH, json=response(store=True, background=True)).is_success)
+
+
+def test_response_in_the_background_is_logged_once_with_its_tokens(
+    http: httpx2.Client, services: FakeServices
+) -> None:
+    id = kept(http, background=True)["id"]
+    wait_until(lambda: http.get(f"{PATH}/{id}").json()["status"] == "completed")
+
+    def records() -> list[object]:
+        made = [one for one in services.request_log.records if one["endpoint"] == PATH]
+        return [one["completion_tokens"] for one in made]
+
+    wait_until(lambda: records() == [3])
