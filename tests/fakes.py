@@ -179,6 +179,7 @@ class FakeServices:
     functions: Functions = field(default_factory=no_functions)
     retrieval: Retrieval | None = None
     state: State = field(default_factory=lambda: State(StateOptions(Path("no-state"))))
+    mcp_allowed_urls: tuple[str, ...] = ()
     loader: FileLoader = field(default_factory=FileLoader)
     sealer: Sealer = field(
         default_factory=lambda: Sealer(Path("no-key"), [Fernet.generate_key().decode()])

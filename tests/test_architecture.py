@@ -265,10 +265,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "items output tools": "",
     },
     "llm_api.api.responding": {
-        "preparation": "foreground intake keeping",
+        "preparation": "foreground intake keeping mcp_tools",
         "background": "foreground keeping",
         "foreground": "keeping",
-        "following intake keeping": "",
+        "following intake keeping mcp_tools": "",
     },
     "llm_api.api.routes": {
         "chat completions conversations embeddings functions models plain rag responses"

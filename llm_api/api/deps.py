@@ -4,7 +4,7 @@ Routes get the services of one caller: the models of its key, in its scope, with
 They get them in no other way, so none can forget to ask.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar, cast
 
@@ -72,6 +72,11 @@ class SharedServices(Protocol):
 
     @property
     def functions(self) -> Functions: ...
+
+    @property
+    def mcp_allowed_urls(self) -> Collection[str]:
+        """The MCP servers that requests may name."""
+        ...
 
     @property
     def loader(self) -> FileLoader:

@@ -50,6 +50,7 @@ class Services:
     state: State
     loader: FileLoader
     sealer: Sealer
+    mcp_allowed_urls: tuple[str, ...]
     request_log: JSONLLog
     logs_content: bool
     configuration: Mapping[str, JSON]
@@ -94,6 +95,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
             state,
             loader,
             open_sealer(settings),
+            settings.mcp_allowed_urls,
             request_log,
             settings.log_content,
             planned.configuration,

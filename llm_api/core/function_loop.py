@@ -62,7 +62,7 @@ class FunctionLoop(BorrowingBackend):
                         yield shown
             spent = added(spent, turn.finished)
             calls = turn.own_calls[: self._calls_left(made)]
-            outcomes = await self._execute(calls, len(made))
+            outcomes = await self.execute(calls, len(made))
             for outcome in outcomes:
                 yield outcome
             if not outcomes or turn.has_client_calls:
@@ -81,7 +81,7 @@ class FunctionLoop(BorrowingBackend):
         """How many calls may still be made; None is without limit."""
         return None if self._max_calls is None else self._max_calls - len(made)
 
-    async def _execute(self, calls: Sequence[ToolCall], first: int) -> list[FunctionExecuted]:
+    async def execute(self, calls: Sequence[ToolCall], first: int) -> list[FunctionExecuted]:
         """Make all calls of a round at the same time. To cancel is to cancel all of them."""
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -95,6 +95,34 @@ class FunctionLoop(BorrowingBackend):
         return FunctionExecuted(
             index, call, result.content, result.is_error, result.duration_seconds
         )
+
+
+class ApprovedCalls(BorrowingBackend):
+    """A backend that first makes calls which the conversation ends with; its prompt has them."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        calls: Sequence[ToolCall],
+        functions: Sequence[Function],
+        runner: FunctionRunner,
+    ) -> None:
+        super().__init__(backend)
+        self._calls = calls
+        self._loop = FunctionLoop(backend, functions, runner, max_rounds=0)
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        """As `Backend.generate`, with a FunctionExecuted for every call after `Started`."""
+        outcomes = await self._loop.execute(self._calls, 0)
+        prompt = _chat_prompt(request)
+        messages = (*prompt.messages, *_results(outcomes))
+        request = replace(request, prompt=replace(prompt, messages=messages))
+        async with aclosing(self._backend.generate(request)) as events:
+            async for event in events:
+                yield event
+                if isinstance(event, Started):
+                    for outcome in outcomes:
+                        yield outcome
 
 
 @dataclass(slots=True)
@@ -166,16 +194,20 @@ def _continued(
     prompt = _chat_prompt(request)
     calls = tuple(outcome.call for outcome in outcomes)
     asked = Message("assistant", turn.text, tool_calls=calls, reasoning=turn.reasoning)
-    answered = tuple(
-        Message("tool", one.result, name=one.call.name, tool_call_id=one.call.id)
-        for one in outcomes
-    )
+    answered = _results(outcomes)
     choice, most = request.tool_choice, request.max_tokens
     return replace(
         request,
         prompt=replace(prompt, messages=(*prompt.messages, asked, *answered)),
         tool_choice=None if choice is None else replace(choice, mode="auto"),
         max_tokens=None if most is None else most - turn.finished.usage.completion_tokens,
+    )
+
+
+def _results(outcomes: Sequence[FunctionExecuted]) -> tuple[Message, ...]:
+    return tuple(
+        Message("tool", one.result, name=one.call.name, tool_call_id=one.call.id)
+        for one in outcomes
     )
 
 

@@ -257,9 +257,11 @@ def test_a_key_reaches_nothing_of_another(services: FakeServices, tmp_path: Path
                 if not any(f"{{{name}}}" in path for name in names):
                     continue
                 for method in operations:
-                    body = {"items": [HELLO]} if path.endswith("/items") else {"metadata": {}}
-                    sent = {"json": body} if method == "post" else {}
-                    answer = bob.request(method, path.format(**names), **sent)
+                    body: dict[str, object] = {"metadata": {}}
+                    if path.endswith("/items"):
+                        body = {"items": [HELLO]}
+                    sent = body if method == "post" else None
+                    answer = bob.request(method, path.format(**names), json=sent)
                     assert answer.status_code == 404, (method, path, answer.text)
                     walked += 1
             assert walked >= 11

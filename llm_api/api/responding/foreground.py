@@ -57,6 +57,7 @@ class Responding:
         card = self.generation.backend.card
         headers = dict(self.headers)
         is_finished = False
+        self.fold.opening()
         async with aclosing(noted_events(self.request, self.generation)) as events:
             async for choice_event in events:
                 event = choice_event.event

@@ -32,18 +32,19 @@ from llm_api.api.mapping.responses.tools import (
     server_functions,
     to_tool_offer,
 )
-from llm_api.api.mapping.responses.turns import ItemReader, ReadTurn
+from llm_api.api.mapping.responses.turns import Conversed, ItemReader
 from llm_api.api.mapping.tools import to_server_functions
 from llm_api.api.models.responses.parameters import CreateResponse, PromptParameters
+from llm_api.api.models.responses.tools import MCPTool
 from llm_api.api.responding.foreground import Responding
 from llm_api.api.responding.intake import GivenItems, needs_state, read_files, take_in
 from llm_api.api.responding.keeping import Keeping
+from llm_api.api.responding.mcp_tools import ConnectedBackend, list_tools
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.function_loop import FunctionLoop
-from llm_api.core.functions.types import Function
+from llm_api.core.function_loop import ApprovedCalls, FunctionLoop
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.shortening import ShorteningBackend
-from llm_api.core.llm.types import ChatPrompt, GenerationRequest, Started
+from llm_api.core.llm.types import ChatPrompt, GenerationRequest, Started, ToolCall
 from llm_api.core.utils.sealing import UnsealableError
 
 IGNORED_TOOLS_HEADER: Final = "x-ignored-tools"
@@ -58,22 +59,18 @@ async def prepare(request: Request, body: CreateResponse, services: CallerServic
             "'background' needs 'store': this server keeps no responses.", param="background"
         )
     state = await services.state() if is_stored or needs_state(body) else None
-    functions = _functions(body, services)
-    offer = to_tool_offer(body, functions)
     intake = await take_in(body, state)
-    turns = await _turns(body, intake, services)
-    prompt = to_chat_prompt(body, turns, offer)
+    said = await _conversed(body, intake, services)
+    offer = await _offer(body, services)
+    prompt = to_chat_prompt(body, said.turns, offer)
     is_whole = not (body.is_streamed or body.is_background)
-    context = services.context(is_streamed=not is_whole, is_repeatable=not functions)
-    backend = services.models.resolve(body.model, context)
-    asked = to_generation_request(body, prompt, offer, backend.card.defaults)
-    head = ResponseHead(new_id("resp"), _now(), backend.card.id, is_stored)
-    if functions:
-        own = services.shared.functions
-        backend = FunctionLoop(backend, functions, own.runner, own.max_rounds, body.max_tool_calls)
-    if body.truncation == "auto":
-        backend = ShorteningBackend(backend)
-    writing = _writing(body, offer, turns, services)
+    is_repeatable = not (offer.functions or offer.listed)
+    context = services.context(is_streamed=not is_whole, is_repeatable=is_repeatable)
+    model = services.models.resolve(body.model, context)
+    asked = to_generation_request(body, prompt, offer, model.card.defaults)
+    head = ResponseHead(new_id("resp"), _now(), model.card.id, is_stored)
+    backend = _with_functions(model, body, offer, said.approved, services)
+    writing = _writing(body, offer, said, services)
     fold = ResponseFold(to_response(body, head, asked, offer), writing, new_id, _now)
     keeping = None
     if state is not None and is_stored:
@@ -87,9 +84,8 @@ async def prompt_of(body: PromptParameters, services: CallerServices) -> ChatPro
     """What the model would be shown."""
     check_prompt(body)
     state = await services.state() if needs_state(body) else None
-    offer = to_tool_offer(body, _functions(body, services))
-    turns = await _turns(body, await take_in(body, state), services)
-    return to_chat_prompt(body, turns, offer)
+    said = await _conversed(body, await take_in(body, state), services)
+    return to_chat_prompt(body, said.turns, await _offer(body, services))
 
 
 async def count_prompt(backend: Backend, prompt: ChatPrompt) -> int:
@@ -112,21 +108,45 @@ def _now() -> int:
     return int(time.time())
 
 
-def _functions(body: PromptParameters, services: CallerServices) -> tuple[Function, ...]:
+async def _offer(body: PromptParameters, services: CallerServices) -> ToolOffer:
+    """The tools; what is run here only where it may be called."""
     names = server_functions(body)
-    if names:
+    if names or any(isinstance(tool, MCPTool) for tool in body.tools or []):
         services.caller.require("functions")
     functions = to_server_functions(names, services.shared.functions.catalog, "tools")
-    may_call = not isinstance(body, CreateResponse) or body.max_tool_calls != 0
-    return functions if may_call else ()
+    if isinstance(body, CreateResponse) and body.max_tool_calls == 0:
+        functions = ()
+    listed = await list_tools(body, services.shared.mcp_allowed_urls)
+    return to_tool_offer(body, functions, listed)
 
 
-async def _turns(
+def _with_functions(
+    backend: Backend,
+    body: CreateResponse,
+    offer: ToolOffer,
+    approved: Sequence[ToolCall],
+    services: CallerServices,
+) -> Backend:
+    """The backend as the request wants it. Calls that have leave are made once."""
+    own = services.shared.functions
+    if offer.functions:
+        backend = FunctionLoop(
+            backend, offer.functions, own.runner, own.max_rounds, body.max_tool_calls
+        )
+    if body.truncation == "auto":
+        backend = ShorteningBackend(backend)
+    if approved:
+        backend = ApprovedCalls(backend, approved, offer.approvable(approved), own.runner)
+    return ConnectedBackend(backend, offer.listed) if offer.listed else backend
+
+
+async def _conversed(
     body: PromptParameters, intake: GivenItems, services: CallerServices
-) -> list[ReadTurn]:
+) -> Conversed:
     files = await read_files(intake.items, services.shared.loader)
     reader = ItemReader(flat_name, partial(_unsealed, services), files)
-    return with_instructions(body, reader.turns(intake.items))
+    said = reader.read(intake.items)
+    return Conversed(with_instructions(body, said.turns), said.approved)
 
 
 def _unsealed(services: CallerServices, sealed: str, path: str) -> str:
@@ -139,13 +159,14 @@ def _unsealed(services: CallerServices, sealed: str, path: str) -> str:
 
 
 def _writing(
-    body: CreateResponse, offer: ToolOffer, turns: Sequence[ReadTurn], services: CallerServices
+    body: CreateResponse, offer: ToolOffer, said: Conversed, services: CallerServices
 ) -> Writing:
     sealed = None
     if SEALED_REASONING in (body.include or ()):
         sealer, owner = services.shared.sealer, services.caller.key.name
         sealed = lambda text: sealer.seal(text, owner)  # noqa: E731
-    return Writing(offer, turns, wants_summary(body), wants_logprobs(body), sealed)
+    approved = frozenset(call.id for call in said.approved)
+    return Writing(offer, said.turns, wants_summary(body), wants_logprobs(body), sealed, approved)
 
 
 def _headers(offer: ToolOffer) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 from pydantic import AnyHttpUrl, BaseModel, ByteSize, Field, model_validator
 
-from llm_api.config.sections.field_types import HomePath
+from llm_api.config.sections.field_types import HomePath, Names
 
 
 class FunctionSettings(BaseModel):
@@ -24,6 +24,11 @@ class FunctionSettings(BaseModel):
         default=ByteSize(64 * 1024),
         ge=1024,
         description="Size that a function's result may have as JSON, such as `64KiB`.",
+    )
+    mcp_allowed_urls: Names = Field(
+        default=(),
+        description="MCP servers that a request for a response may name as `server_url`, separated"
+        " by commas. Unset: none.",
     )
     weather_geocoding_url: AnyHttpUrl = Field(
         default=AnyHttpUrl("https://geocoding-api.open-meteo.com"),

@@ -7,25 +7,29 @@ the response is sent. Pure, but for the ids and the clock that it is given.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, TypeAlias, assert_never
 
 from llm_api.api.mapping.generation import token_text, wire_logprob
 from llm_api.api.mapping.responses.open_items import (
     Events,
+    OpenApproval,
     OpenCall,
     OpenCustomCall,
     OpenItem,
     OpenMessage,
     OpenThought,
 )
-from llm_api.api.mapping.responses.tools import ToolOffer
+from llm_api.api.mapping.responses.tools import MCPFunctionOf, ToolOffer
 from llm_api.api.mapping.responses.turns import OWN_LABEL, ReadTurn
 from llm_api.api.models.responses import stream_events as wire
 from llm_api.api.models.responses.output import (
     ItemStatus,
+    ListedTool,
     LogprobCandidate,
     MCPCallOutputItem,
     MCPError,
+    MCPListOutputItem,
     OutputItem,
     OutputLogprob,
 )
@@ -61,7 +65,7 @@ NewId: TypeAlias = Callable[[str], str]
 """A fresh id with this prefix."""
 
 
-_CALLS: Final = frozenset({"function_call", "custom_tool_call"})
+_CALLS: Final = frozenset({"function_call", "custom_tool_call", "mcp_approval_request"})
 
 _CUTS: Final[Mapping[FinishReason, IncompleteDetails]] = {
     "length": IncompleteDetails(reason="max_output_tokens"),
@@ -73,7 +77,8 @@ _CUTS: Final[Mapping[FinishReason, IncompleteDetails]] = {
 class Writing:
     """How an answer is written, as far as the request decides it.
 
-    `sealed` encrypts a thought; None where that was not asked for. `turns` are those of the prompt.
+    `sealed` encrypts a thought; None where that was not asked for. `turns` are those of the prompt,
+    `approved` the ids of the calls that were given leave.
     """
 
     offer: ToolOffer
@@ -81,6 +86,7 @@ class Writing:
     shows_summary: bool = False
     shows_logprobs: bool = False
     sealed: Callable[[str], str] | None = None
+    approved: frozenset[str] = frozenset()
 
 
 class ResponseFold:
@@ -103,20 +109,19 @@ class ResponseFold:
         self._next_number = 0
         self._closed: list[OutputItem] = []
         self._open: list[OpenItem] = []
-        self._calls: dict[int, OpenCall | OpenCustomCall] = {}
+        self._calls: dict[int, OpenCall | OpenCustomCall | OpenApproval] = {}
 
     def opening(self) -> list[wire.ResponseEvent]:
         """The events that come before anything of the model does."""
         is_queued = self.response.status == "queued"
         second = wire.Queued if is_queued else wire.InProgress
-        return self._numbered(
-            (wire.Created(response=self.response), second(response=self.response))
-        )
+        first = wire.Created(response=self.response), second(response=self.response)
+        return self._numbered(first if is_queued else chain(first, self._list_tools()))
 
     def beginning(self) -> list[wire.ResponseEvent]:
         """The event of a queued response whose turn has come."""
         self._update(status="in_progress")
-        return self._numbered((wire.InProgress(response=self.response),))
+        return self._numbered(chain((wire.InProgress(response=self.response),), self._list_tools()))
 
     def take(self, event: Event) -> list[wire.ResponseEvent]:
         """What an event of the engine adds. Raises GenerationError where it cannot follow."""
@@ -197,9 +202,11 @@ class ResponseFold:
             yield from self._close_all("completed")
         tool = self._writing.offer.tools.get(started.name)
         index = self._next_index()
-        call: OpenCall | OpenCustomCall
+        call: OpenCall | OpenCustomCall | OpenApproval
         if tool is not None and tool.kind == "custom":
             call = OpenCustomCall(self._new_id("ctc"), index, started.id, tool)
+        elif tool is not None and tool.kind == "approval":
+            call = OpenApproval(self._new_id("mcpr"), index, tool)
         else:
             name, namespace = (started.name, None) if tool is None else (tool.name, tool.namespace)
             call = OpenCall(self._new_id("fc"), index, started.id, name, namespace)
@@ -218,14 +225,16 @@ class ResponseFold:
         index = len(self._closed)
         item_id = self._new_id("mcp")
         arguments = executed.call.arguments
+        tool = self._writing.offer.tools.get(executed.call.name)
+        is_approved = executed.call.id in self._writing.approved
         begun = MCPCallOutputItem(
             id=item_id,
             type="mcp_call",
             status="in_progress",
-            server_label=OWN_LABEL,
-            name=executed.call.name,
+            server_label=OWN_LABEL if tool is None else tool.namespace or OWN_LABEL,
+            name=executed.call.name if tool is None else tool.name,
             arguments="",
-            approval_request_id=None,
+            approval_request_id=executed.call.id if is_approved else None,
             output=None,
             error=None,
         )
@@ -244,6 +253,24 @@ class ResponseFold:
             yield wire.MCPCompleted(item_id=item_id, output_index=index)
         self._closed.append(done)
         yield wire.ItemDone(output_index=index, item=done)
+
+    def _list_tools(self) -> Events:
+        """What each MCP server offers: announced and done at once."""
+        for server in self._writing.offer.listed:
+            index, item_id = self._next_index(), self._new_id("mcpl")
+            begun = MCPListOutputItem(
+                id=item_id,
+                type="mcp_list_tools",
+                server_label=server.label,
+                tools=[],
+                error=None,
+            )
+            done = begun.model_copy(update={"tools": [_listed(one) for one in server.functions]})
+            yield wire.ItemAdded(output_index=index, item=begun)
+            yield wire.MCPListInProgress(item_id=item_id, output_index=index)
+            yield wire.MCPListCompleted(item_id=item_id, output_index=index)
+            self._closed.append(done)
+            yield wire.ItemDone(output_index=index, item=done)
 
     def _finish(self, finished: Finished) -> Events:
         usage = _wire_usage(finished.usage)
@@ -308,6 +335,16 @@ class ResponseFold:
             event.number(self._next_number)
             self._next_number += 1
         return made
+
+
+def _listed(function: MCPFunctionOf) -> ListedTool:
+    spec = function.spec
+    return ListedTool(
+        name=function.tool,
+        description=spec.description,
+        input_schema=dict(spec.parameters),
+        annotations=None,
+    )
 
 
 def _wire_usage(usage: Usage) -> ResponseUsage:

@@ -14,6 +14,7 @@ from llm_api.api.models.responses.output import (
     CustomCallOutputItem,
     FunctionCallOutputItem,
     ItemStatus,
+    MCPApprovalOutputItem,
     OutputItem,
     OutputLogprob,
     OutputMessage,
@@ -232,6 +233,37 @@ class OpenCustomCall:
         if self._tool.namespace is not None:
             item.namespace = self._tool.namespace
         return item
+
+
+class OpenApproval:
+    """A call of an MCP server's tool that waits for leave. The wire has no event for its growth."""
+
+    def __init__(self, item_id: str, index: int, tool: OfferedTool) -> None:
+        self._id = item_id
+        self._index = index
+        self._tool = tool
+        self._arguments = ""
+
+    def opening(self) -> Events:
+        yield wire.ItemAdded(output_index=self._index, item=self._item())
+
+    def add(self, arguments: str) -> Events:
+        self._arguments += arguments
+        return iter(())
+
+    def closing(self, _status: ItemStatus) -> Closing:
+        item = self._item()
+        yield wire.ItemDone(output_index=self._index, item=item)
+        return item
+
+    def _item(self) -> MCPApprovalOutputItem:
+        return MCPApprovalOutputItem(
+            id=self._id,
+            type="mcp_approval_request",
+            server_label=self._tool.namespace or "",
+            name=self._tool.name,
+            arguments=self._arguments,
+        )
 
 
 def read_input(arguments: str) -> str:

@@ -5,10 +5,10 @@ namespace becomes `<namespace>__<name>`, a custom tool a function of one text; o
 call gets its own name again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final, Literal, TypeAlias, assert_never
+from typing import Any, Final, Literal, Protocol, TypeAlias, assert_never
 
 from llm_api.api.mapping.generation import refuse, required
 from llm_api.api.mapping.tools import OfferedTools
@@ -29,12 +29,13 @@ from llm_api.api.models.responses.tools import (
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.functions.types import Function
 from llm_api.core.llm.output.regular_lark import NotRegularError, lark_to_regex
-from llm_api.core.llm.types import JSON, ToolChoice, ToolSpec
+from llm_api.core.llm.types import JSON, ToolCall, ToolChoice, ToolSpec
 
 MAX_NAME: Final = 64
 _DIGEST: Final = 8
 
-Kind: TypeAlias = Literal["function", "custom", "llm_api"]
+Kind: TypeAlias = Literal["function", "custom", "llm_api", "mcp", "approval"]
+"""`approval` is a tool of an MCP server whose calls wait for leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,51 @@ class OfferedTool:
     spec: ToolSpec
 
 
+class MCPFunctionOf(Function, Protocol):
+    """A function of an MCP server, there called `tool`."""
+
+    @property
+    def tool(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MCPOffer:
+    """What the MCP server `label` offers; calls of the tools `waiting` wait for leave.
+
+    Whoever has called functions has to call `aclose`, which is idempotent.
+    """
+
+    label: str
+    functions: Sequence[MCPFunctionOf]
+    waiting: frozenset[str]
+    aclose: Callable[[], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class ToolOffer:
-    """What a request offers. `ignored` are the types of tools that nobody here runs."""
+    """What a request offers. `ignored` are the types of tools that nobody here runs.
+
+    `functions` are run here as soon as they are called.
+    """
 
     tools: Mapping[str, OfferedTool] = field(default_factory=dict)
     choice: ToolChoice | None = None
     wire: list[dict[str, JSON]] = field(default_factory=list)
     ignored: tuple[str, ...] = ()
+    listed: Sequence[MCPOffer] = ()
+    functions: Sequence[Function] = ()
+
+    def approvable(self, calls: Sequence[ToolCall]) -> list[Function]:
+        """The functions of calls that were given leave. Raises InvalidRequestError."""
+        known = {one.spec.name: one for server in self.listed for one in server.functions}
+        for call in calls:
+            if call.name not in known:
+                raise InvalidRequestError(
+                    f"The call '{call.id}' was given leave, and no server among 'tools' has its"
+                    " tool any more.",
+                    param="tools",
+                )
+        return [known[call.name] for call in calls]
 
     @property
     def offered(self) -> OfferedTools:
@@ -80,8 +118,14 @@ def server_functions(request: PromptParameters) -> list[str]:
     return [tool.name for tool in request.tools or [] if isinstance(tool, ServerFunctionTool)]
 
 
-def to_tool_offer(request: PromptParameters, functions: Sequence[Function] = ()) -> ToolOffer:
+def to_tool_offer(
+    request: PromptParameters,
+    functions: Sequence[Function] = (),
+    listed: Sequence[MCPOffer] = (),
+) -> ToolOffer:
     """What `tools` and `tool_choice` mean; `functions` are this server's own among them.
+
+    `listed` is what the MCP servers among them offer, in their order.
 
     Raises InvalidRequestError for what contradicts itself, UnsupportedParameterError for a tool
     that cannot be offered; both name the parameter.
@@ -89,8 +133,15 @@ def to_tool_offer(request: PromptParameters, functions: Sequence[Function] = ())
     own = {function.spec.name: function for function in functions}
     given = request.tools or []
     tools: dict[str, OfferedTool] = {}
+    servers = iter(listed)
     for index, tool in enumerate(given):
-        for one in _offered(tool, f"tools[{index}]", own):
+        path = f"tools[{index}]"
+        several = (
+            _mcp_tools(next(servers), path)
+            if isinstance(tool, MCPTool)
+            else _offered(tool, path, own)
+        )
+        for one in several:
             if one.spec.name in tools:
                 raise InvalidRequestError(
                     f"Two 'tools' are called '{one.spec.name}'.", param=f"tools[{index}]"
@@ -101,10 +152,25 @@ def to_tool_offer(request: PromptParameters, functions: Sequence[Function] = ())
         request.tool_choice
     )
     wire = [_wire(tool) for tool in given if not isinstance(tool, HostedTool)]
-    return ToolOffer(tools, choice, wire, tuple(dict.fromkeys(ignored)))
+    free = [one for server in listed for one in server.functions if one.tool not in server.waiting]
+    return ToolOffer(
+        tools, choice, wire, tuple(dict.fromkeys(ignored)), listed, [*functions, *free]
+    )
 
 
-def _offered(tool: Tool, path: str, own: Mapping[str, Function]) -> Iterator[OfferedTool]:
+def _mcp_tools(server: MCPOffer, path: str) -> Iterator[OfferedTool]:
+    for function in server.functions:
+        spec = function.spec
+        offered = ToolSpec(spec.name, spec.description, spec.parameters, param=path)
+        kind: Kind = "approval" if function.tool in server.waiting else "mcp"
+        yield OfferedTool(kind, function.tool, server.label, offered)
+
+
+def _offered(
+    tool: FunctionTool | CustomTool | NamespaceTool | ServerFunctionTool | HostedTool,
+    path: str,
+    own: Mapping[str, Function],
+) -> Iterator[OfferedTool]:
     match tool:
         case FunctionTool() | CustomTool():
             yield _client_tool(tool, path, None)
@@ -116,8 +182,6 @@ def _offered(tool: Tool, path: str, own: Mapping[str, Function]) -> Iterator[Off
                 spec = own[name].spec
                 offered = ToolSpec(name, spec.description, spec.parameters, param=path)
                 yield OfferedTool("llm_api", name, None, offered)
-        case MCPTool():
-            refuse(f"{path}.type", "is 'mcp': this server calls no MCP server for its clients.")
         case HostedTool():
             if tool.type not in HOSTED:
                 refuse(f"{path}.type", f"is '{tool.type}': no such tool is known.")
@@ -183,7 +247,8 @@ def _wire(tool: Tool) -> dict[str, Any]:
             "parameters": nested.parameters,
             "strict": nested.strict,
         }
-    return tool.model_dump(exclude_unset=True)
+    secret = {"authorization", "headers"} if isinstance(tool, MCPTool) else None
+    return tool.model_dump(exclude_unset=True, exclude=secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +271,8 @@ class _Choosing:
                 return ToolChoice("required", names, self.is_parallel)
             case ChosenTool(type="allowed_tools"):
                 return self._allowed(wanted)
+            case ChosenTool(type="mcp"):
+                return ToolChoice("required", self._of_server(wanted, "tool_choice"), False)
             case ChosenTool():
                 name = self._named(wanted, "tool_choice")
                 return ToolChoice("required", frozenset({name}), is_parallel=False)
@@ -213,12 +280,28 @@ class _Choosing:
     def _allowed(self, selection: ChosenTool) -> ToolChoice | None:
         mode: Literal["auto", "required"] = required(selection.mode, "tool_choice.mode")
         references = required(selection.tools, "tool_choice.tools")
-        names = frozenset(
-            self._named(one, f"tool_choice.tools[{index}]")
-            for index, one in enumerate(references)
-            if mode == "required" or one.type not in HOSTED
-        )
+        names: frozenset[str] = frozenset()
+        for index, one in enumerate(references):
+            path = f"tool_choice.tools[{index}]"
+            if one.type == "mcp":
+                names |= self._of_server(one, path)
+            elif mode == "required" or one.type not in HOSTED:
+                names |= {self._named(one, path)}
         return ToolChoice(mode, names, self.is_parallel) if names else None
+
+    def _of_server(self, reference: NamedTool, path: str) -> frozenset[str]:
+        """The tools of an MCP server, or the one that is named."""
+        label = required(reference.server_label, f"{path}.server_label")
+        names = frozenset(
+            flat
+            for flat, tool in self.tools.items()
+            if tool.kind in ("mcp", "approval")
+            and tool.namespace == label
+            and reference.name in (None, tool.name)
+        )
+        if not names:
+            raise InvalidRequestError(f"'{path}' names a tool that is not given.", param=path)
+        return names
 
     def _named(self, reference: NamedTool, path: str) -> str:
         """The model's name of a tool. Raises InvalidRequestError where it is not offered."""

@@ -60,7 +60,7 @@ class ItemReader:
     unsealed: Callable[[str, str], str]
     files: Mapping[str, str] = field(default_factory=dict)
 
-    def turns(self, items: Iterable[PlacedItem]) -> list["ReadTurn"]:
+    def read(self, items: Iterable[PlacedItem]) -> "Conversed":
         """The conversation.
 
         Raises InvalidRequestError for what contradicts itself, UnsupportedParameterError for what
@@ -70,7 +70,7 @@ class ItemReader:
         for one in items:
             turns.source = one.item
             self._add(turns, one.item, one.path)
-        return turns.all()
+        return Conversed(turns.all(), turns.waiting)
 
     def _add(self, turns: "_Turns", item: InputItem, path: str) -> None:
         match item:
@@ -84,16 +84,16 @@ class ItemReader:
             case CallOutputItem():
                 output = self._text(item.output, f"{path}.output")
                 turns.answer(item.call_id, output, f"{path}.call_id")
-            case MCPCallItem():
-                self._add_server_call(turns, item)
-            case MCPListToolsItem():
-                pass  # the request's tools say what there is now
+            case MCPListToolsItem() | MCPCallItem() | MCPApprovalRequestItem():
+                self._add_server_item(turns, item)
             case ItemReference():
                 raise InvalidRequestError(
                     f"'{path}' refers to an item '{item.id}' that is not stored here.",
                     param=f"{path}.id",
                 )
-            case MCPApprovalRequestItem() | MCPApprovalResponseItem() | UnknownItem():
+            case MCPApprovalResponseItem():
+                turns.approve(item, f"{path}.approval_request_id")
+            case UnknownItem():
                 refuse(f"{path}.type", f"is '{item.type}': this server cannot read such items.")
             case other:
                 assert_never(other)
@@ -105,11 +105,26 @@ class ItemReader:
         else:
             turns.add(Message(_ROLES[item.role], text))
 
+    def _add_server_item(
+        self, turns: "_Turns", item: MCPListToolsItem | MCPCallItem | MCPApprovalRequestItem
+    ) -> None:
+        match item:
+            case MCPListToolsItem():
+                pass  # the request's tools say what there is now
+            case MCPApprovalRequestItem():
+                name = self.flat_name(item.name, item.server_label)
+                turns.call(ToolCall(item.id, name, item.arguments))
+            case MCPCallItem():
+                self._add_server_call(turns, item)
+
     def _add_server_call(self, turns: "_Turns", item: MCPCallItem) -> None:
+        result = item.output if item.output is not None else json.dumps({"error": item.error})
+        if item.approval_request_id is not None and turns.gave_leave(item.approval_request_id):
+            turns.answer(item.approval_request_id, result, "")
+            return
         namespace = None if item.server_label == OWN_LABEL else item.server_label
         name = self.flat_name(item.name, namespace)
         turns.call(ToolCall(item.id, name, item.arguments))
-        result = item.output if item.output is not None else json.dumps({"error": item.error})
         turns.answer(item.id, result, "")
 
     def _thought(self, item: ReasoningItem, path: str) -> str:
@@ -149,6 +164,14 @@ class ReadTurn:
     items: tuple[InputItem, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Conversed:
+    """A conversation, and the calls in it that were given leave and have not been made yet."""
+
+    turns: list[ReadTurn]
+    approved: tuple[ToolCall, ...]
+
+
 class _Turns:
     """Turns, of which the last may be an assistant's that is not over.
 
@@ -166,7 +189,8 @@ class _Turns:
         self.source: InputItem | None = None
         self._turns: list[ReadTurn] = []
         self._sources: list[InputItem] = []
-        self._made: set[str] = set()
+        self._made: dict[str, ToolCall] = {}
+        self._approved: dict[str, ToolCall] = {}
         self._reasoning: list[str] = []
         self._content: str | None = None
         self._calls: list[ToolCall] = []
@@ -193,7 +217,7 @@ class _Turns:
 
     def call(self, call: ToolCall) -> None:
         self._calls.append(call)
-        self._made.add(call.id)
+        self._made[call.id] = call
         self._sources += self._from_source()
 
     def answer(self, call_id: str, output: str, path: str) -> None:
@@ -205,6 +229,29 @@ class _Turns:
                 param=path,
             )
         self.add(Message("tool", output, tool_call_id=call_id))
+
+    def approve(self, item: MCPApprovalResponseItem, path: str) -> None:
+        """Raises InvalidRequestError for leave that nobody has asked for."""
+        call = self._made.get(item.approval_request_id)
+        if call is None:
+            raise InvalidRequestError(
+                f"'{path}' is that of no approval request before it: '{item.approval_request_id}'.",
+                param=path,
+            )
+        if item.approve:
+            self._approved[call.id] = call
+        else:
+            reason = f": {item.reason}" if item.reason else ""
+            self.answer(call.id, json.dumps({"error": f"The user refused this call{reason}"}), path)
+
+    def gave_leave(self, call_id: str) -> bool:
+        """Whether a call that was made has had leave; it waits no more."""
+        return self._approved.pop(call_id, None) is not None
+
+    @property
+    def waiting(self) -> tuple[ToolCall, ...]:
+        """The calls that have leave and were not made."""
+        return tuple(self._approved.values())
 
     def _end(self) -> None:
         if self._content is None and not self._calls and not self._reasoning:

@@ -140,6 +140,7 @@ class MCPCallItem(ItemModel):
     arguments: str
     output: str | None = None
     error: Any = None
+    approval_request_id: ItemId | None = None
 
 
 class MCPApprovalRequestItem(ItemModel):

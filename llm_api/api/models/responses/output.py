@@ -106,11 +106,40 @@ class MCPCallOutputItem(AnswerModel):
     error: MCPError | None
 
 
+class ListedTool(AnswerModel):
+    name: str
+    description: str
+    input_schema: dict[str, Any]
+    annotations: None
+
+
+class MCPListOutputItem(AnswerModel):
+    """What an MCP server offers."""
+
+    id: str
+    type: Literal["mcp_list_tools"]
+    server_label: str
+    tools: list[ListedTool]
+    error: None
+
+
+class MCPApprovalOutputItem(AnswerModel):
+    """A call of an MCP server's tool that waits for leave."""
+
+    id: str
+    type: Literal["mcp_approval_request"]
+    server_label: str
+    name: str
+    arguments: str
+
+
 OutputItem = Annotated[
     OutputMessage
     | ReasoningOutput
     | FunctionCallOutputItem
     | CustomCallOutputItem
-    | MCPCallOutputItem,
+    | MCPCallOutputItem
+    | MCPListOutputItem
+    | MCPApprovalOutputItem,
     Field(discriminator="type"),
 ]

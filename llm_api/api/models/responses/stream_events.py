@@ -169,6 +169,14 @@ class CustomInputDone(InItem):
     input: str
 
 
+class MCPListInProgress(InItem):
+    EVENT: ClassVar = "response.mcp_list_tools.in_progress"
+
+
+class MCPListCompleted(InItem):
+    EVENT: ClassVar = "response.mcp_list_tools.completed"
+
+
 class MCPInProgress(InItem):
     EVENT: ClassVar = "response.mcp_call.in_progress"
 
