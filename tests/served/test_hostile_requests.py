@@ -65,7 +65,8 @@ class Served:
     @property
     def url(self) -> str:
         """Where it is reached; "" while it begins."""
-        return self._said.read_text().partition("\n")[0].split(" ")[0]
+        lines = self._said.read_text().splitlines()
+        return next((line.split(" ")[0] for line in lines if " serves " in line), "")
 
     def end(self) -> int:
         """Send SIGTERM. The exit status."""
