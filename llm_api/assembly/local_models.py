@@ -119,6 +119,7 @@ def _llama_options(settings: Settings, room: Room) -> LlamaOptions:
         max_queue=settings.max_queue,
         context=ContextOptions(
             threads=settings.n_threads or physical_cores(),
+            adapts_threads=settings.n_threads is None,
             flash_attention=settings.flash_attention,
             kv_cache_type=settings.kv_cache_type,
         ),

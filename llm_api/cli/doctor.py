@@ -71,10 +71,25 @@ def _elsewhere(model: "ChosenModel") -> "Finding":
 
 def _machine() -> "MachineFacts":
     from llm_api.core.llm.tuning.doctor import MachineFacts
-    from llm_api.core.utils.machine import cpu_flags, cpu_quota, gpu_vendors, memory, physical_cores
+    from llm_api.core.utils.machine import (
+        busy_cores,
+        cpu_flags,
+        cpu_quota,
+        gpu_vendors,
+        memory,
+        physical_cores,
+    )
 
     total, available = memory()
-    return MachineFacts(physical_cores(), total, available, cpu_flags(), cpu_quota(), gpu_vendors())
+    return MachineFacts(
+        physical_cores(),
+        total,
+        available,
+        cpu_flags(),
+        cpu_quota(),
+        gpu_vendors(),
+        busy_cores(),
+    )
 
 
 def _library() -> "tuple[LibraryFacts | None, Finding | None]":

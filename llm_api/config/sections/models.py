@@ -108,7 +108,10 @@ class ModelSettings(BaseModel):
         " Unset: 8 where the machine is measured to gain by it, often for a single stream only.",
     )
     n_threads: int | None = Field(
-        default=None, ge=1, description="Threads that compute. Unset: one per physical core."
+        default=None,
+        ge=1,
+        description="Threads that compute. Unset: one per physical core, and on Linux fewer while"
+        " other programs hold the cores.",
     )
     gpu_layers: int = Field(
         default=-1, ge=-1, description="Layers computed on the GPU; -1: all that fit."

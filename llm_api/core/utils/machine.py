@@ -45,6 +45,12 @@ def physical_cores() -> int:
     return max(1, min(physical, allowed, quota))
 
 
+def busy_cores(seconds: float = 0.2) -> float:
+    """Cores that programs hold on average while this one sleeps for `seconds`."""
+    percent = psutil.cpu_percent(interval=seconds)
+    return percent / 100 * (psutil.cpu_count() or 1)
+
+
 def memory(root: Path = _ROOT) -> tuple[int, int]:
     """Bytes of memory in total and available, within what the cgroups allow."""
     machine = psutil.virtual_memory()

@@ -1,9 +1,17 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
 import pytest
 
-from llm_api.core.utils.machine import cpu_flags, cpu_quota, format_bytes, gpu_vendors, memory
+from llm_api.core.utils.machine import (
+    busy_cores,
+    cpu_flags,
+    cpu_quota,
+    format_bytes,
+    gpu_vendors,
+    memory,
+)
 
 
 def system(root: Path, files: Mapping[str, str]) -> Path:
@@ -75,6 +83,10 @@ def test_the_tightest_cpu_quota_counts(
 def test_a_container_has_the_memory_of_its_limit(tmp_path: Path) -> None:
     files = {"sys/fs/cgroup/memory.max": "1000\n", "sys/fs/cgroup/memory.current": "400\n"}
     assert memory(system(tmp_path, files)) == (1000, 600)
+
+
+def test_the_busy_cores_are_some_of_those_there_are() -> None:
+    assert 0 <= busy_cores(0.01) <= (psutil.cpu_count() or 0)
 
 
 def test_a_gpu_is_known_by_its_driver(tmp_path: Path) -> None:

@@ -3,14 +3,18 @@
 import ctypes
 import functools
 import logging
+import os
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 log = logging.getLogger("llama.cpp")
 
 # By ggml_log_level. llama.cpp's details and warnings speak to its developers: they are worth
 # reading when debugging.
 _LEVELS = {4: logging.ERROR}
+
+SPINS: Final = "20000"
+"""About half a millisecond: many times what threads with a core each wait for each other."""
 
 
 @functools.cache
@@ -19,6 +23,7 @@ def load_library() -> ModuleType:
 
     The first call takes some 0.3 s: it maps the shared library and probes the devices.
     """
+    limit_spinning()
     import llama_cpp.llama_cpp as library  # noqa: PLC0415 - maps the shared library
 
     callback = library.llama_log_callback(_forward_log)
@@ -27,6 +32,16 @@ def load_library() -> ModuleType:
     load_backends(library)
     library.llama_backend_init()
     return library
+
+
+def limit_spinning() -> None:
+    """Let a thread of OpenMP that waits for others spin for less than a slice of the scheduler.
+
+    By itself it spins for some milliseconds, on a core that the thread it waits for may need. GNU's
+    OpenMP reads this once, when it is mapped. What a person has said of it stays.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def load_backends(library: Any) -> None:

@@ -23,6 +23,7 @@ from llm_api.core.llm.engine.runner import (
     NoRoomError,
 )
 from llm_api.core.llm.engine.sampling import Candidates, Sampler, logits_view, logprobs
+from llm_api.core.llm.engine.thread_count import CpuWaits, StepThreads
 
 # Return values of llama_decode, from llama.h.
 _DECODED = 0
@@ -40,12 +41,14 @@ KvCacheType: TypeAlias = Literal["f16", "q8_0", "q4_0"]
 class ContextOptions:
     """How a context computes, as a person chooses it.
 
+    `adapts_threads`: whether fewer compute while other programs hold the cores.
     llama.cpp refuses a quantised V without flash attention.
     """
 
     threads: int
     flash_attention: FlashAttention = "auto"
     kv_cache_type: KvCacheType = "f16"
+    adapts_threads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class LlamaRunner:
                 " CONTEXT_LENGTH, PARALLEL or KV_TOKENS if memory is short; KV_CACHE_TYPE"
                 f" {options.kv_cache_type} may need FLASH_ATTENTION."
             )
+        self._threads = StepThreads(options.threads, CpuWaits() if options.adapts_threads else None)
         self._memory = self._library.llama_get_memory(self._context)
         self.cell_count: int = self._library.llama_n_ctx(self._context)
         self._batch = Batch(self._library, size.step_tokens)
@@ -111,7 +115,10 @@ class LlamaRunner:
         for operation in plan.kv_operations:
             self._apply(operation)
         first_rows = self._batch.fill(plan.spans)
-        result = self._library.llama_decode(self._context, self._batch.struct)
+        count = self._threads.count
+        self._library.llama_set_n_threads(self._context, count, count)
+        with self._threads.watch():
+            result = self._library.llama_decode(self._context, self._batch.struct)
         if result == _NO_KV_SLOT:
             raise NoRoomError
         if result != _DECODED:
@@ -126,6 +133,7 @@ class LlamaRunner:
         for sequence_id in list(self._samplers):
             self.close(sequence_id)
         if self._context:
+            self._threads.close()
             self._library.llama_free(self._context)
             self._context = None
             self.model.close()

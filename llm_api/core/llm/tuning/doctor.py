@@ -45,6 +45,9 @@ FEATURE_FLAGS: Final = {
 _FAST_ANYWHERE: Final = ("Q4_0", "Q4_K", "IQ4_NL", "MXFP4", "Q8_0", "Q5_0", "F16", "BF16", "F32")
 _FAST_ON_ARM: Final = (*_FAST_ANYWHERE, "Q5_K", "Q6_K")
 
+BUSY: Final = 0.5
+"""Cores held by others from which on it is worth a line."""
+
 Level: TypeAlias = Literal["ok", "hint", "problem"]
 
 
@@ -62,7 +65,8 @@ class Finding:
 class MachineFacts:
     """`cpu_flags` is None where the system does not tell, `cpu_quota` where there is none.
 
-    `cores` are physical ones that this process may use; memory is in bytes, a container's.
+    `cores` are physical ones that this process may use, `busy_cores` those that others held just
+    now; memory is in bytes, a container's.
     """
 
     cores: int
@@ -71,6 +75,7 @@ class MachineFacts:
     cpu_flags: frozenset[str] | None = None
     cpu_quota: float | None = None
     gpu_vendors: frozenset[str] = frozenset()
+    busy_cores: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,8 @@ def diagnose(
     """Everything worth a line. `threads` is the setting; without `library` less is said. Pure."""
     found = [] if library is None else [_instructions(machine, library)]
     found.append(_threads(machine, threads))
+    if machine.busy_cores >= BUSY:
+        found.append(_other_work(machine, threads))
     if library is not None:
         found += _gpu(machine, library)
     for model in models:
@@ -157,6 +164,17 @@ def _threads(machine: MachineFacts, threads: int | None) -> Finding:
     if used < best:
         return Finding("threads", "hint", f"{said}: some cores stay idle", f"N_THREADS={best}")
     return Finding("threads", "ok", said)
+
+
+def _other_work(machine: MachineFacts, threads: int | None) -> Finding:
+    said = f"other work holds {machine.busy_cores:.1f} cores at this moment"
+    if threads is None:
+        text = f"{said}; on Linux fewer threads compute while cores are short"
+        return Finding("load", "ok", text)
+    if threads == 1:
+        return Finding("load", "ok", said)
+    text = f"{said}; with N_THREADS set, no fewer threads compute where cores are short"
+    return Finding("load", "hint", text, "unset N_THREADS")
 
 
 def _gpu(machine: MachineFacts, library: LibraryFacts) -> list[Finding]:

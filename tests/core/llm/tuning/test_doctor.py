@@ -92,6 +92,22 @@ def test_threads_match_cores_and_quota(
 
 
 @pytest.mark.parametrize(
+    ("threads", "level", "says", "change"),
+    [
+        (None, "ok", "fewer threads compute while cores are short", None),
+        (1, "ok", "1.9 cores", None),
+        (4, "hint", "with N_THREADS set", "unset N_THREADS"),
+    ],
+)
+def test_other_work_is_told_with_what_the_server_does_about_it(
+    threads: int | None, level: str, says: str, change: str | None
+) -> None:
+    found = finding("load", replace(MACHINE, busy_cores=1.9), threads=threads)
+    assert (found.level, found.change) == (level, change)
+    assert says in found.text
+
+
+@pytest.mark.parametrize(
     ("vendors", "library", "level", "change"),
     [
         (set(), LIBRARY, "ok", None),
