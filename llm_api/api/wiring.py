@@ -45,8 +45,9 @@ from llm_api.api.routes.rag import collections, documents, files, ingests, searc
 from llm_api.api.sse import DEFAULT_PING_SECONDS
 
 _DOCUMENT_RESOURCES = (documents, files, ingests, collections, search, rag_chat)
-_RESOURCES = (
+_RESOURCES = (  # in the order in which a path is looked for
     chat,
+    responses,
     completions,
     conversations,
     embeddings,
@@ -54,7 +55,6 @@ _RESOURCES = (
     *_DOCUMENT_RESOURCES,
     models,
     plain,
-    responses,
     server_info,
 )
 

@@ -211,6 +211,7 @@ def make_app() -> FastAPI:
             ):
                 services = FakeServices(models, embedders, functions, retrieval, state)
                 set_services(app, services)
+                await state.of("")  # opened by its first use, which takes its time
                 yield
 
     return create_api(lifespan, version="0")

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from llm_api.api.deps import Services
 from llm_api.api.docs import ERROR_RESPONSES, streamable
@@ -31,6 +32,22 @@ CANCEL_SECONDS: Final = 5.0
 """How long a cancel waits for the process that makes the response, which may be another one."""
 
 StoredId = Annotated[str, Path(max_length=256)]
+_BY_ID: Final = "/responses/{response_id:response_id}"
+
+
+class _ResponseIdConvertor(Convertor[str]):
+    """What stands for an id in a path: anything but the names of other routes."""
+
+    regex = "(?!input_tokens(?:/|$))[^/]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("response_id", _ResponseIdConvertor())
 Limit = Annotated[int, Query(ge=1, le=100)]
 After = Annotated[str | None, Query(max_length=256, description="The id of the item before.")]
 
@@ -76,7 +93,7 @@ async def count_input_tokens(body: InputTokensRequest, services: Services) -> In
 
 
 @router.get(
-    "/responses/{response_id}",
+    _BY_ID,
     summary="Read a response, or take its stream up again",
     response_model=ResponseObject,
     responses=streamable("The response, or with `stream` its events after `starting_after`."),
@@ -101,7 +118,7 @@ async def get_response(
     return _json(shown_response(await store.get(response_id)))
 
 
-@router.delete("/responses/{response_id}", summary="Delete a response")
+@router.delete(_BY_ID, summary="Delete a response")
 async def delete_response(response_id: StoredId, services: Services) -> DeletedResponse:
     """With its items and events. One that is being made ends."""
     await (await services.state()).responses.delete(response_id)
@@ -109,7 +126,7 @@ async def delete_response(response_id: StoredId, services: Services) -> DeletedR
 
 
 @router.post(
-    "/responses/{response_id}/cancel",
+    f"{_BY_ID}/cancel",
     summary="Cancel a response in the background",
     response_model=ResponseObject,
 )
@@ -132,7 +149,7 @@ async def cancel_response(response_id: StoredId, services: Services) -> Response
 
 
 @router.get(
-    "/responses/{response_id}/input_items",
+    f"{_BY_ID}/input_items",
     summary="List what a response answers",
     response_model=ItemList,
 )
