@@ -75,6 +75,11 @@ class Taken:
     def has_ended(self) -> bool:
         return self.last.get("type") in END_EVENTS
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has all events, from the first to one that ends it."""
+        return self.has_ended and self.numbers == list(range(len(self.numbers)))
+
     def add(self, event: Mapping[str, Any]) -> None:
         self.numbers.append(event["sequence_number"])
         if event["type"] == "response.created":

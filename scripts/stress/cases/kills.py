@@ -13,7 +13,7 @@ import httpx2
 
 from scripts.bench.process import Server
 from scripts.stress.case import ECHO, Case, Outcome, Target
-from scripts.stress.kept import RESPONSES, client_of, keeping_server, kill
+from scripts.stress.kept import RESPONSES, Taken, client_of, keeping_server, kill, take
 from scripts.stress.slow_upstream import MODEL as SLOW
 from scripts.stress.slow_upstream import slow_upstream
 
@@ -21,6 +21,7 @@ KILLS = 20
 CLIENTS = 8
 LONGEST_SECONDS = 1.5
 """From the first request to the kill."""
+MOST_EVENTS = 1_000
 SETTLE_SECONDS = 30.0
 """Within which nothing may be unfinished any more, over either database."""
 
@@ -92,9 +93,20 @@ async def _judged(server: Server, told: Acknowledged, times: int) -> Outcome:
             if not begun.keys() & {"queued", "in_progress"} or began > deadline:
                 break
             await asyncio.sleep(1)
-    happened = f"{times} kills; saved: {_counts(saved)}; in the background: {_counts(begun)}"
-    is_whole = saved.keys() == {"completed"} and begun.keys() <= {"completed", "failed"}
-    return Outcome(happened, is_whole)
+        broken = [id for id in told.begun if not await _has_whole_stream(client, id)]
+    happened = (
+        f"{times} kills; saved: {_counts(saved)}; in the background: {_counts(begun)}; streams with"
+        f" a gap or without an end: {len(broken)}"
+    )
+    is_kept = saved.keys() == {"completed"} and begun.keys() <= {"completed", "failed"}
+    return Outcome(happened, is_kept and not broken)
+
+
+async def _has_whole_stream(client: httpx2.AsyncClient, id: str) -> bool:
+    taken = Taken()
+    path, query = f"{RESPONSES}/{id}", {"stream": "true"}
+    await take(client, "GET", path, MOST_EVENTS, taken, params=query)
+    return taken.is_whole
 
 
 async def _status(client: httpx2.AsyncClient, id: str) -> str:
@@ -109,7 +121,7 @@ def _counts(statuses: Counter[str]) -> str:
 CASE = Case(
     "kills",
     f"{KILLS} kills while responses are stored: each that was acknowledged is there, none is in"
-    " progress for ever",
+    " progress for ever, each stream has its end",
     run,
     seconds=600,
 )

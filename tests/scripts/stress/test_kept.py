@@ -23,6 +23,7 @@ def taken(*numbers: int, text: str = "Hi") -> Taken:
 
 def test_stream_is_judged_by_its_numbers_and_its_text() -> None:
     assert taken(0, 1, 2).problem() == ""
+    assert [taken(0, 1, 2).is_whole, taken(0, 2, 3).is_whole] == [True, False]
     assert "numbered [0, 2, 3]" in taken(0, 2, 3).problem()
     assert "numbered [0, 1, 1, 2]" in taken(0, 1, 1, 2, text="HiHi").problem()
     assert "the deltas say 'Hi'" in taken(0, 1, 2, text="Ho").problem()
