@@ -284,12 +284,14 @@ GPT_OSS_RECIPIENT_FIRST = replace(
 STRAYS: Final = (
     HERMES,
     CallFormat(_objects("```json\n", "```\n"), tails=(("}\n```",),)),
+    CallFormat(_objects("<tools>\n"), tails=(("}\n</tools>",),)),
     CallFormat(_objects(""), tails=(("}",),), is_anywhere=False),
 )
 """Formats that models fall into though their template taught them another one.
 
-Seen: a fenced block (Qwen2.5-Coder-1.5B-Instruct), bare JSON, the tags of another family. Ordinary
-JSON stays text: only an object that names a known function, and then its arguments, is a call.
+Seen: a fenced block and the tags that stand around the functions in the prompt
+(Qwen2.5-Coder-1.5B-Instruct), bare JSON, the tags of another family. Ordinary JSON stays text: only
+an object that names a known function, and then its arguments, is a call.
 """
 
 _TABLE: Final[tuple[tuple[tuple[str, ...], tuple[CallFormat, ...]], ...]] = (

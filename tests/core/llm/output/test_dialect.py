@@ -28,6 +28,7 @@ CALL = f'<tool_call>\n{{"name": "get_weather", "arguments": {ARGUMENTS}}}\n</too
 SECOND = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'
 OBJECT = f'{{"name": "get_weather", "arguments": {ARGUMENTS}}}'
 FENCED = f"```json\n{OBJECT}\n```"
+LISTED = f"<tools>\n{OBJECT}\n</tools>"
 
 HERMES = recognise("", {})
 THINKING = recognise("<think></think>", {})
@@ -113,6 +114,7 @@ def test_only_allowed_functions_can_be_called() -> None:
         FENCED.replace("json", ""),
         FENCED.replace("arguments", "parameters"),
         FENCED.replace("{", "{\n  ").replace(", ", ",\n  "),
+        LISTED,
         OBJECT,
         f"\n{OBJECT}\n",
         OBJECT.replace("arguments", "parameters"),
@@ -132,7 +134,7 @@ def test_json_that_is_no_call_stays_text(text: str) -> None:
 
 def test_strays_are_read_in_every_format() -> None:
     mistral = recognise("[TOOL_CALLS]", {})
-    for text in (FENCED, OBJECT, CALL):
+    for text in (FENCED, LISTED, OBJECT, CALL):
         assert read(text, request(AUTO), dialect=mistral).calls == [["get_weather", ARGUMENTS]]
         assert grammar(request(AUTO), dialect=mistral).accepts(text)
         wrong = text.replace('"Paris"', "5")
