@@ -29,7 +29,7 @@ from llm_api.core.functions.plugins import builtin_plugins, file_plugins, load_p
 from llm_api.core.functions.python_function import FunctionThreads
 from llm_api.core.functions.registry import function_registry
 from llm_api.core.functions.runner import FunctionRunner
-from scripts.clients.codex.client import CONFIG as CODEX_CONFIG
+from scripts.clients.codex import client as codex
 from scripts.settings_pages import with_table
 from scripts.stress.__main__ import CASES
 from tests.cli.command import llm_api
@@ -190,17 +190,18 @@ def test_example_of_mcp_servers_is_accepted_and_names_every_key(tmp_path: Path) 
 
 
 def test_example_of_a_client_s_json_is_accepted(tmp_path: Path) -> None:
-    [(_, example)] = fenced(TEXT, "json")
+    [(_, example)] = fenced(section("MCP"), "json")
     file = tmp_path / "config.json"
     file.write_text(example, encoding="utf-8")
     [local] = load_config_file(file).mcp_servers.values()
     assert str(local.url).endswith(f":8000{MCP_PATH}")
 
 
-def test_example_for_codex_is_what_codex_is_tried_with() -> None:
-    [(_, example)] = fenced(section("Codex"), "toml")
+def test_examples_for_codex_are_what_codex_is_tried_with() -> None:
+    (_, config), (_, catalogue) = fenced(section("Codex"), "toml", "json")
     names = {"model": "qwen2.5-coder-1.5b", "base_url": "http://127.0.0.1:8000/v1"}
-    assert example == CODEX_CONFIG.format(**names)
+    assert config == codex.CONFIG.format(**names)
+    assert catalogue == codex.CATALOGUE.format(**names)
 
 
 def test_example_of_several_models_is_accepted(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from scripts.clients.case import Client, node_client, python_client
-from scripts.clients.codex.client import CODEX, CODEX_MCP
+from scripts.clients.codex.client import CODEX, CODEX_FULL
 
 CLIENTS: Final[tuple[Client, ...]] = (
     python_client("openai_python", "openai", '"previous_response_id"', '"conversation"'),
@@ -12,5 +12,5 @@ CLIENTS: Final[tuple[Client, ...]] = (
     python_client("langchain", "langchain-openai", '"previous_response_id"'),
     node_client("ai_sdk", "@ai-sdk/openai", '"item_reference"'),
     CODEX,
-    CODEX_MCP,
+    CODEX_FULL,
 )

@@ -47,10 +47,16 @@ class Reply:
 CODING_TASK: Final = (
     "Create the file greeting.txt that holds the line: hello from a client. Then run: sh check.sh"
 )
-MCP_TASK: Final = (
+FULL_TASK: Final = (
     "Create the file greeting.txt, which holds the line: hello from a client. Then run: sh check.sh"
     " and count the days from 2026-02-14 to 2026-02-28."
 )
+_PATCH: Final = """\
+*** Begin Patch
+*** Add File: greeting.txt
++hello from a client
+*** End Patch
+"""
 _DAYS: Final = {"start": "2026-02-14", "end": "2026-02-28"}
 PLANS: Final = (
     Plan(
@@ -67,9 +73,9 @@ PLANS: Final = (
         ),
     ),
     Plan(
-        MCP_TASK,
+        FULL_TASK,
         (
-            (Call("exec_command", {"cmd": "echo 'hello from a client' > greeting.txt"}),),
+            (Call("apply_patch", {"input": _PATCH}),),
             (Call("exec_command", {"cmd": "sh check.sh"}),),
             (Call("mcp__tools__days_between", _DAYS),),
         ),

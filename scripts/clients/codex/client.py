@@ -1,7 +1,8 @@
 """Codex in `exec` mode, told to write a file and to run a command.
 
-Twice: as it is; and with a catalogue of models, by which it knows this one and sends it shorter
-instructions, and with this server's functions as MCP tools, which it brings in a namespace.
+Twice: as it is; and with a catalogue of models, by which it knows this one, so that it offers its
+patches, a custom tool with a grammar, and with this server's functions as MCP tools, which it
+brings in a namespace.
 """
 
 import json
@@ -12,7 +13,7 @@ from typing import Final
 
 from scripts.clients.case import FOLDER, Client, FailedError, NotDoneError, Visit
 from scripts.clients.kits import NodeKit
-from scripts.clients.script import CODING_TASK, MCP_TASK
+from scripts.clients.script import CODING_TASK, FULL_TASK
 
 CONFIG: Final = """\
 model = "{model}"
@@ -36,6 +37,7 @@ CATALOGUE: Final = """\
   "base_instructions": "You are a coding agent. Do what the user asks by calling tools.",
   "context_window": 24576,
   "shell_type": "unified_exec",
+  "apply_patch_tool_type": "freeform",
   "supports_parallel_tool_calls": true,
   "supported_reasoning_levels": [],
   "support_verbosity": false,
@@ -102,10 +104,10 @@ CODEX: Final = Client(
     sends=('"function_call_output"', '"namespace"'),
     runs_on_any_model=True,
 )
-CODEX_MCP: Final = Client(
-    "codex-mcp",
+CODEX_FULL: Final = Client(
+    "codex-full",
     KIT,
-    partial(run, full_config, MCP_TASK),
-    sends=('"namespace":"mcp__tools"', '"method":"tools/call"'),
+    partial(run, full_config, FULL_TASK),
+    sends=('"custom_tool_call_output"', '"namespace":"mcp__tools"', '"method":"tools/call"'),
     runs_on_any_model=True,
 )

@@ -56,8 +56,13 @@ def test_without_node_a_client_is_skipped_with_the_reason(
         installed(kit, tmp_path / "cache")
 
 
-def test_a_kit_that_cannot_be_installed_is_skipped_with_the_reason(tmp_path: Path) -> None:
-    (tmp_path / "requirements.txt").write_text("not a requirement\n")
-    kit = PythonKit(tmp_path, "openai", "program.py")
-    with pytest.raises(SkippedError, match=r"it cannot be installed: .*not a requirement"):
+def test_a_kit_that_cannot_be_installed_is_skipped_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\necho no registry answers >&2\nexit 1\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    kit = next(client.kit for client in CLIENTS if isinstance(client.kit, NodeKit))
+    with pytest.raises(SkippedError, match="it cannot be installed: no registry answers"):
         installed(kit, tmp_path / "cache")
