@@ -48,6 +48,15 @@ def test_the_one_model_of_the_environment_goes_by_its_file_and_is_loaded_at_the_
     assert model.loads_at_startup
 
 
+@pytest.mark.parametrize(("threads", "adapts"), [(None, True), (2, False)])
+def test_the_number_of_threads_follows_the_load_unless_it_is_set(
+    threads: int | None, adapts: bool
+) -> None:
+    settings = load_settings(model_path=default_model_path(), n_threads=threads)
+    [model] = find_models(choose_models(settings))
+    assert model.options.context.adapts_threads is adapts
+
+
 def test_a_file_that_is_not_there_is_refused_at_the_place_that_names_it(tmp_path: Path) -> None:
     text = "models: [{name: a, default: true}, {name: b, path: absent.gguf}]"
     with pytest.raises(ModelFileError) as caught:
