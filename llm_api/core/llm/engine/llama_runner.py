@@ -115,7 +115,7 @@ class LlamaRunner:
         for operation in plan.kv_operations:
             self._apply(operation)
         first_rows = self._batch.fill(plan.spans)
-        count = self._threads.count
+        count = self._threads.count_for(self._batch.struct.n_tokens)
         self._library.llama_set_n_threads(self._context, count, count)
         with self._threads.watch():
             result = self._library.llama_decode(self._context, self._batch.struct)

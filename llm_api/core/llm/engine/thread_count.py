@@ -31,6 +31,9 @@ LONGEST_PAUSE: Final = 8.0
 TRY_SECONDS: Final = 1.0
 """Threads that are crowded after less computing show that a try has failed."""
 
+MANY_ROWS: Final = 64
+"""A step of so many computes long between two waits: all threads are faster, load or not."""
+
 _TASKS: Final = Path("/proc/self/task")
 
 
@@ -122,6 +125,7 @@ class StepThreads:
     def __init__(
         self, most: int, waits: Waits | None, clock: Callable[[], float] = time.perf_counter
     ) -> None:
+        self._most = most
         self._count = ThreadCount(most)
         self._waits = waits
         self._clock = clock
@@ -133,9 +137,13 @@ class StepThreads:
     def count(self) -> int:
         return self._count.count
 
+    def count_for(self, rows: int) -> int:
+        """How many threads a step of so many rows has."""
+        return self._most if rows >= MANY_ROWS else self.count
+
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Around each step, which computes with `count` threads."""
+        """Around each step, which computes with `count_for` its rows."""
         if self._waits is None:
             yield
             return

@@ -17,6 +17,7 @@ import pytest
 from llm_api.core.llm.engine.llama_library import SPINS
 from llm_api.core.llm.engine.thread_count import (
     LONGEST_PAUSE,
+    MANY_ROWS,
     SHORTEST_PAUSE,
     WINDOW_SECONDS,
     CpuWaits,
@@ -140,6 +141,7 @@ def test_steps_are_judged_together_and_by_what_was_waited_within_them() -> None:
     waits.told = [9.0, 9.0]  # between windows
     assert [step(0.0), step(0.0)] == [2, 2]
     assert [step(STEP_SECONDS), step(0.0)] == [2, 1]
+    assert [threads.count_for(rows) for rows in (1, MANY_ROWS - 1, MANY_ROWS)] == [1, 1, 2]
 
 
 @contextmanager
