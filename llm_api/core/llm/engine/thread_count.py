@@ -18,10 +18,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-WINDOW_SECONDS: Final = 0.025
-"""Steps are judged together until they have taken so long: several slices of the scheduler."""
+WINDOW_SECONDS: Final = 0.1
+"""Steps are judged together until they have taken so long: many slices of the scheduler."""
 
-CROWDED: Final = 0.2
+CROWDED: Final = 0.3
 """A thread that waits for a core for this part of the time is one of too many."""
 
 SHORTEST_PAUSE: Final = 1.0
