@@ -141,7 +141,7 @@ models:
             [event async for event in models.resolve("slow").generate(endless)]
 
 
-def test_without_an_own_engine_none_is_imported(tmp_path: Path) -> None:
+def test_without_an_own_engine_or_a_state_neither_is_imported(tmp_path: Path) -> None:
     program = """
 import asyncio, sys
 from llm_api.config.settings import load_settings
@@ -154,7 +154,7 @@ async def start():
         assert app.state.services.is_ready
 
 asyncio.run(start())
-heavy = {"llama_cpp", "llguidance", "torch", "transformers", "sentence_transformers"}
+heavy = {"llama_cpp", "llguidance", "torch", "transformers", "sentence_transformers", "sqlalchemy"}
 print(sorted(heavy & sys.modules.keys()))
 """
     done = subprocess.run(  # noqa: S603 - our own interpreter
