@@ -272,7 +272,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.routes": {
         "chat completions conversations embeddings functions models plain rag responses"
-        " server_info": "",
+        " server_info stored_responses": "",
     },
     "llm_api.api.routes.rag": {
         "files documents": "ingests",

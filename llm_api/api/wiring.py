@@ -39,6 +39,7 @@ from llm_api.api.routes import (
     plain,
     responses,
     server_info,
+    stored_responses,
 )
 from llm_api.api.routes.rag import chat as rag_chat
 from llm_api.api.routes.rag import collections, documents, files, ingests, search
@@ -48,6 +49,7 @@ _DOCUMENT_RESOURCES = (documents, files, ingests, collections, search, rag_chat)
 _RESOURCES = (  # in the order in which a path is looked for
     chat,
     responses,
+    stored_responses,
     completions,
     conversations,
     embeddings,

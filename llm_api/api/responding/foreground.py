@@ -57,11 +57,11 @@ class Responding:
         card = self.generation.backend.card
         headers = dict(self.headers)
         is_finished = False
-        self.fold.opening()
+        self.fold.absorb_opening()
         async with aclosing(noted_events(self.request, self.generation)) as events:
             async for choice_event in events:
                 event = choice_event.event
-                self.fold.take(event)
+                self.fold.absorb(event)
                 if isinstance(event, Started):
                     headers |= origin(card, [event.served_by]).headers
                 elif isinstance(event, Finished):

@@ -127,6 +127,16 @@ class ResponseFold:
         """What an event of the engine adds. Raises GenerationError where it cannot follow."""
         return self._numbered(self._taken(event))
 
+    def absorb(self, event: Event) -> None:
+        """As `take`, where nobody wants the events. Numbers none of them."""
+        for _ in self._taken(event):
+            pass
+
+    def absorb_opening(self) -> None:
+        """As `opening`, where nobody wants the events."""
+        for _ in self._list_tools():
+            pass
+
     def fail(self, code: ErrorCode, message: str) -> list[wire.ResponseEvent]:
         """The last events of an answer that broke off."""
         return self._numbered(
