@@ -26,7 +26,7 @@ from llm_api.api.wiring import create_api
 from llm_api.assembly.embedders import embedder_kind
 from llm_api.assembly.entrance import Entrance, is_loopback, open_entrance
 from llm_api.assembly.plan import Plan, plan
-from llm_api.assembly.retrieval import has_own_store
+from llm_api.assembly.retrieval import has_own_store, tell_unreachable_store
 from llm_api.assembly.services import Services, open_services
 from llm_api.config.settings import Settings
 from llm_api.core.llm.files.memory import in_words
@@ -81,7 +81,8 @@ def _app(
             set_services(app, services)
             allow_descriptors(settings.max_connections)
             watches = (
-                asyncio.create_task(_watch(services, on_load)),
+                asyncio.create_task(_watch(services, settings, on_load)),
+                asyncio.create_task(tell_unreachable_store(settings)),
                 asyncio.create_task(watch_descriptors()),
                 asyncio.create_task(return_freed_memory()),
             )
@@ -99,14 +100,20 @@ def _app(
     )
 
 
-async def _watch(services: Services, on_load: OnLoad | None) -> None:
+async def _watch(services: Services, settings: Settings, on_load: OnLoad | None) -> None:
     error = None
     try:
         await services.models.load_startup_models()
+        if settings.embedding_dimension is not None and _embeds_here(settings):
+            await services.embedders.default().token_counter()  # it is opened, or says why not
     except Exception as failure:  # noqa: BLE001 - whatever it is, it must not go unseen
         error = failure
     if on_load is not None:
         await on_load(services, error)
+
+
+def _embeds_here(settings: Settings) -> bool:
+    return embedder_kind(settings) not in ("none", "upstream")
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "terminal": "",
     },
     "llm_api.api": {
-        "wiring": "deps docs draining errors mcp_server metrics middleware policy responding routes"
-        " sse",
+        "wiring": "deps docs draining errors mcp_on_demand metrics middleware policy responding"
+        " routes sse",
         "routes": "answers deps disconnect docs draining json_body mapping models origin"
         " request_facts responding text_stream uploads",
         "responding": "answers deps disconnect draining mapping models origin request_facts sse",
@@ -104,6 +104,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "answers": "disconnect errors mapping models origin request_facts sse",
         "http": "errors middleware",
         "docs": "middleware models",
+        "mcp_on_demand": "mcp_server",
         "mcp_server": "json_body",
         "uploads": "errors",
         "sse": "errors models",
@@ -328,6 +329,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "installed": "download gguf parts",
         "download": "gguf parts",
         "parts": "gguf",
+        "memory": "gguf",
         "gguf": "gguf_types",
         "gguf_types": "",
     },

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from starlette.routing import Route
 
-from llm_api.api.mcp_server import MCP_PATH
+from llm_api.api.mcp_on_demand import MCP_PATH
 from llm_api.api.policy import POLICY
 from llm_api.api.request_facts import RequestFacts
 from llm_api.api.request_log import to_record

@@ -38,8 +38,6 @@ from llm_api.core.errors import FunctionNotFoundError
 from llm_api.core.functions.runner import Functions
 from llm_api.core.functions.types import FunctionResult
 
-MCP_PATH = "/mcp"
-
 # Host and Origin are checked before, and the size of the body is bounded.
 _NO_CHECKS = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 

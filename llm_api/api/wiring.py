@@ -14,7 +14,7 @@ from llm_api.api import docs
 from llm_api.api.deps import services_of
 from llm_api.api.draining import Draining, DrainingMiddleware
 from llm_api.api.errors import add_error_handlers
-from llm_api.api.mcp_server import MCP_PATH, MCPEndpoint
+from llm_api.api.mcp_on_demand import MCP_PATH, MCPOnDemand
 from llm_api.api.metrics.exposition import Exposition
 from llm_api.api.metrics.requests import RequestMetrics
 from llm_api.api.metrics.sharing import WorkersFolder
@@ -114,7 +114,7 @@ def create_api(
     add_error_handlers(app)
     for resource in _RESOURCES:
         app.include_router(resource.router)
-    mcp = MCPEndpoint(lambda: services_of(app).functions, version=version)
+    mcp = MCPOnDemand(lambda: services_of(app).functions, version=version)
     # Without sessions there is nothing to GET or to DELETE.
     app.router.routes.append(Route(MCP_PATH, mcp, methods=["POST"]))
     docs.add_docs(app)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from llm_api.config.settings import Settings
 from llm_api.core.embeddings.embedder import Embedder
@@ -83,6 +84,28 @@ def vector_store_options(settings: Settings) -> VectorStoreOptions:
         shard_number=settings.qdrant_shard_number,
         replication_factor=settings.qdrant_replication_factor,
     )
+
+
+async def tell_unreachable_store(settings: Settings, seconds: float = 3.0) -> None:
+    """Log where documents are to be kept by a server that does not take a connection now."""
+    url = vector_store_options(settings).url
+    if url is None:
+        return
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443}.get(parts.scheme, 80)
+    try:
+        async with asyncio.timeout(seconds):
+            _, writer = await asyncio.open_connection(parts.hostname, port)
+            writer.close()
+            await writer.wait_closed()
+    except OSError as error:  # TimeoutError is one
+        log.warning(
+            "Qdrant at %s:%d does not answer (%s): documents are answered 503 until it does; see"
+            " QDRANT_URL, QDRANT_HOST and QDRANT_PORT",
+            parts.hostname,
+            port,
+            str(error) or "nothing came",
+        )
 
 
 def _server_url(settings: Settings) -> str | None:

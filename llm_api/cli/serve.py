@@ -1,7 +1,9 @@
 """`llm-api serve`: options that override settings, and the server."""
 
+import errno
 import shutil
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +13,7 @@ import typer
 from llm_api.cli.terminal import harmless, notes
 
 if TYPE_CHECKING:
+    from llm_api.config.settings import Settings
     from llm_api.main import Greeting
 
 EXAMPLES = """Examples:
@@ -70,9 +73,47 @@ def serve(  # noqa: PLR0913, PLR0917 - typer reads the options from the paramete
         workers=workers,
         log_level=log_level,
     )
+    _check_address(settings.host, settings.port)
+    if sys.stderr.isatty():
+        notes().print(f"Starting, to serve {_what(settings)} …", markup=False, soft_wrap=True)
     from llm_api.main import serve as run_server
 
     run_server(settings, _greet)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Before anything is imported, or loaded: whether the server will be able to listen.
+
+    Raises ConfigurationError for a host that is none of this machine's; UnavailableError where the
+    port is taken, or not allowed.
+    """
+    from llm_api.config.settings import ConfigurationError
+    from llm_api.core.errors import UnavailableError
+
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise ConfigurationError(f"HOST {host}: is no address of this machine") from error
+        if error.errno == errno.EADDRINUSE:
+            reason = "another program listens there; end it, or set another PORT"
+        else:
+            reason = f"cannot be listened to: {error.strerror}; set another PORT"
+        raise UnavailableError(f"PORT {port} of {host}: {reason}") from error
+
+
+def _what(settings: "Settings") -> str:
+    if settings.config_file is not None:
+        return f"the models of {harmless(str(settings.config_file))}"
+    named = settings.model_path or settings.model_filename
+    if settings.llm_backend != "llama" or named is None:
+        return "the default model" if settings.llm_backend == "llama" else settings.llm_backend
+    return harmless(Path(named).name)
 
 
 def _greet(greeting: "Greeting") -> None:

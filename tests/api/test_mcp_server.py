@@ -14,7 +14,7 @@ from mcp import Client, MCPError
 from mcp.types import INVALID_PARAMS, INVALID_REQUEST, CallToolResult, TextContent
 from pydantic import JsonValue
 
-from llm_api.api.mcp_server import MCP_PATH
+from llm_api.api.mcp_on_demand import MCP_PATH
 from llm_api.api.policy import Access
 from llm_api.api.wiring import create_api
 from llm_api.core.functions.mcp_functions import open_mcp_servers

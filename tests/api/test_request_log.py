@@ -1,5 +1,6 @@
 """Every request leaves one record, out of the events that answered it."""
 
+import logging
 import socket
 import time
 from collections.abc import Mapping
@@ -264,3 +265,39 @@ async def test_the_answer_is_kept_as_far_as_it_came(
     backend.script = lambda _: [*spoken("Hel", "lo")[:-1], GenerationError("The engine failed.")]
     await client.post(CHAT, json=chat(stream=True))
     assert only(services)["answers"] == [{"text": "Hello"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/nowhere", "GET /nowhere 404 in "),
+        ("/a%0Ab%1b[2J?key=sesame", "GET /a%0Ab%1B%5B2J 404 in "),
+        (f"/{'x' * 5000}", f"GET /{'x' * 99}… 404 in "),
+        ("/health", "GET /health 200 in "),
+    ],
+)
+async def test_a_line_for_people_has_the_address_and_can_forge_no_other(
+    client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture, path: str, shown: str
+) -> None:
+    with caplog.at_level(logging.INFO, "llm_api.requests"):
+        await client.get(path)
+    [line] = [one.getMessage() for one in caplog.records if one.name == "llm_api.requests"]
+    assert line.startswith(shown)
+    assert line.isprintable()
+
+
+async def test_a_line_for_people_has_the_model_and_its_tokens(
+    client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "llm_api.requests"):
+        await client.post(CHAT, json=chat())
+    [line] = [one.getMessage() for one in caplog.records if one.name == "llm_api.requests"]
+    assert line.startswith(f"POST {CHAT} 200 in ")
+    assert line.endswith(f"{MODEL_ID}, 5 + 3 tokens")
+
+
+async def test_no_line_is_written_for_programs(
+    client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.get("/health")
+    assert [one for one in caplog.records if one.name == "llm_api.requests"] == []

@@ -1,3 +1,4 @@
+import socket
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from llm_api.api.policy import Access
 from llm_api.assembly.local_models import find_models
 from llm_api.assembly.plan import plan
+from llm_api.assembly.retrieval import tell_unreachable_store
 from llm_api.assembly.services import open_services
 from llm_api.config.chosen_models import ChosenModels, choose_models
 from llm_api.config.settings import ConfigurationError, Settings, load_settings
@@ -153,3 +155,19 @@ async def test_every_model_answers_from_the_cache_that_the_settings_ask_for(
             assert isinstance(events[0], Started)
             uses.append(events[0].served_by)
     assert uses == [ServedBy("stub", cache=use) for use in ("miss", "miss", "hit")]
+
+
+async def test_a_store_that_does_not_answer_is_told_with_its_address(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        settings = load_settings(qdrant_url=f"http://name:secret@127.0.0.1:{port}")
+        await tell_unreachable_store(settings)
+        assert caplog.messages == []
+    await tell_unreachable_store(settings)
+    [message] = caplog.messages
+    assert message.startswith(f"Qdrant at 127.0.0.1:{port} does not answer (")
+    assert "secret" not in message
+    await tell_unreachable_store(load_settings())
+    assert len(caplog.messages) == 1

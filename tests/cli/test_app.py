@@ -116,15 +116,74 @@ def test_a_public_address_without_a_key_ends_in_one_line(tmp_path: Path) -> None
     )
 
 
-def test_a_server_that_no_terminal_shows_logs_json(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_ends_in_one_line_before_a_model_is_looked_for(
+    tmp_path: Path,
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = llm_api(tmp_path, "serve", "--port", str(port), EMBEDDING_BACKEND="none")
-    assert done.returncode != 0
-    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    [refused] = [line for line in lines if line["logger"].startswith("uvicorn")]
-    assert refused["level"] == "error"
-    assert "address already in use" in refused["message"]
+        done = llm_api(tmp_path, "serve", "--port", str(port), MODEL_PATH="absent.gguf")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"Error: PORT {port} of 127.0.0.1: another program listens there; end it, or set another"
+        " PORT\n"
+    )
+
+
+def test_a_host_that_is_elsewhere_ends_in_one_line(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "serve", "--host", "192.0.2.1", MODEL_PATH="absent.gguf")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Error: HOST 192.0.2.1: is no address of this machine\n"
+
+
+def test_a_server_that_no_terminal_shows_logs_json(tmp_path: Path) -> None:
+    options = ("--host", "0.0.0.0", "--port", "0", "--model-path", "absent.gguf")  # noqa: S104
+    done = llm_api(tmp_path, "serve", *options, ALLOW_UNAUTHENTICATED="true")
+    assert done.returncode == 1
+    [line] = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    assert (line["logger"], line["level"]) == ("llm_api.main", "warning")
+    assert line["message"].startswith("HOST 0.0.0.0: ")
+
+
+def test_a_dimension_that_the_embedding_model_has_not_ends_the_start_in_one_line(
+    tmp_path: Path,
+) -> None:
+    done = llm_api(tmp_path, "serve", "--port", "0", LLM_BACKEND="stub", EMBEDDING_DIMENSION="9999")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "all-MiniLM-L6-v2" in done.stderr.splitlines()[-1]
+    assert "9999" in done.stderr.splitlines()[-1]
+
+
+HEAVY = "fastapi huggingface_hub llama_cpp mcp numpy qdrant_client sqlalchemy torch uvicorn"
+
+
+def test_no_help_imports_what_takes_long(tmp_path: Path) -> None:
+    program = f"""
+import sys
+from click.testing import CliRunner
+from typer.main import get_command
+from llm_api.cli.app import app
+
+def walk(command, path):
+    result = CliRunner().invoke(command, [*path, "--help"], standalone_mode=False)
+    assert result.exit_code == 0, (path, result.output)
+    sub = command
+    for name in path:
+        sub = sub.commands[name]
+    return 1 + sum(walk(command, [*path, name]) for name in getattr(sub, "commands", ()))
+
+print(walk(get_command(app), []), sorted(set({HEAVY.split()}) & sys.modules.keys()))
+"""
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    count, _, heavy = done.stdout.partition(" ")
+    assert int(count) > 20
+    assert heavy.strip() == "[]"
 
 
 def test_an_option_wins_over_the_environment(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ Stands inside the middleware that makes the request id, and outside of all that 
 no answer is missed.
 """
 
+import logging
 from datetime import UTC, datetime
 from time import perf_counter
+from typing import Final
+from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,9 +16,14 @@ from llm_api.api.deps import SharedServices, services_of
 from llm_api.api.metrics.requests import RequestMetrics
 from llm_api.api.request_facts import RequestFacts
 from llm_api.api.request_log import to_record
+from llm_api.core.utils.logs import REQUESTS
 
 CLIENT_LEFT = 499
 """nginx's number for a client that closed the connection before its answer was complete."""
+
+
+LONGEST_SHOWN: Final = 100
+"""Characters of an address that a line shows: it is the client's own words."""
 
 
 class ReportingMiddleware:
@@ -38,7 +46,8 @@ class ReportingMiddleware:
             began=perf_counter(),
             keeps_content=services.logs_content,
         )
-        facts.report = lambda: self._report(facts, services)
+        path = str(scope["path"])
+        facts.report = lambda: self._report(facts, services, path)
         scope["state"]["facts"] = facts
         watch = _Watch(receive, send)
         self._metrics.running += 1
@@ -52,10 +61,28 @@ class ReportingMiddleware:
             if not facts.is_handed_over:
                 facts.report()
 
-    def _report(self, facts: RequestFacts, services: SharedServices) -> None:
+    def _report(self, facts: RequestFacts, services: SharedServices, path: str) -> None:
         facts.total_seconds = facts.seconds()
+        if REQUESTS.isEnabledFor(logging.INFO):
+            REQUESTS.info("%s", request_line(facts, path))
         services.request_log.append(to_record(facts))
         self._metrics.record(facts)
+
+
+def request_line(facts: RequestFacts, path: str) -> str:
+    """A request for people: with the path that the client asked for, without what follows `?`.
+
+    It is shown escaped, so that it can neither begin a line of its own nor move a cursor. Pure.
+    """
+    shown = quote(path, safe="/:@!$&'()*+,;=")
+    if len(shown) > LONGEST_SHOWN:
+        shown = f"{shown[:LONGEST_SHOWN]}…"
+    said = [f"{facts.method} {shown} {facts.status} in {facts.total_seconds or 0:.2f} s"]
+    said += [facts.model] if facts.model is not None else []
+    if facts.usage is not None and facts.usage.prompt_tokens is not None:
+        said.append(f"{facts.usage.prompt_tokens} + {facts.usage.completion_tokens} tokens")
+    said += [facts.error] if facts.error is not None else []
+    return ", ".join(said)
 
 
 class _Watch:

@@ -9,11 +9,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
-from huggingface_hub import HfApi
-from huggingface_hub.errors import RevisionNotFoundError
-
 from llm_api.core.errors import DownloadError
-from llm_api.core.llm.files.download import Hub, explained, hub_endpoint
 
 DEFAULT_NAME = "all-MiniLM-L6-v2"
 _LIBRARYS_OWN = "sentence-transformers"
@@ -61,6 +57,12 @@ def pull_repository(
     complete = folder / _COMPLETE
     if complete.exists():
         return folder
+    # The hub's library takes a fifth of a second to import: only for those who fetch.
+    from huggingface_hub import HfApi  # noqa: PLC0415
+    from huggingface_hub.errors import RevisionNotFoundError  # noqa: PLC0415
+
+    from llm_api.core.llm.files.download import Hub, explained, hub_endpoint  # noqa: PLC0415
+
     hub = Hub(repo_id, hub_endpoint(endpoint))
     with explained(hub, "*", folder):
         api = HfApi(endpoint=hub.endpoint)

@@ -20,6 +20,9 @@ current_request: Final[ContextVar[str | None]] = ContextVar("current_request", d
 _QUIET: Final = ("httpx2", "mcp")
 """They tell every request, with a URL that may hold a key."""
 
+REQUESTS: Final = logging.getLogger("llm_api.requests")
+"""A line for each request, for people: programs read the request log."""
+
 _CONTROLS: Final = {number: f"\\x{number:02x}" for number in (*range(9), *range(10, 32), 127)}
 
 
@@ -30,6 +33,8 @@ def configure_logs(level: str, stream: TextIO = sys.stderr) -> None:
     logging.basicConfig(level=level, handlers=[handler])
     for library in _QUIET:
         logging.getLogger(library).setLevel(logging.WARNING)
+    if not stream.isatty():
+        REQUESTS.setLevel(logging.WARNING)
     sys.excepthook = _log_unhandled
 
 

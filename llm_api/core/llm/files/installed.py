@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from llm_api.core.errors import ModelFileError
-from llm_api.core.llm.files.download import download_path, pull_model
 from llm_api.core.llm.files.gguf import GGUFModel
 from llm_api.core.llm.files.parts import is_later_part, part_names, read_model
 
@@ -58,6 +57,8 @@ def model_location(
     if model_path is not None:
         return model_path.expanduser()
     if repo_id and filename:
+        from llm_api.core.llm.files.download import download_path  # noqa: PLC0415 - as below
+
         return download_path(repo_id, filename, models_dir)
     if repo_id or filename:
         given, absent = ("repository", "file") if repo_id else ("file", "repository")
@@ -81,6 +82,9 @@ def resolve_model(
     except ModelFileError:
         if model_path is not None or not (repo_id and filename):
             raise
+    # The hub's library takes a fifth of a second to import: only for those who fetch.
+    from llm_api.core.llm.files.download import pull_model  # noqa: PLC0415
+
     pull_model(repo_id, filename, models_dir)
     return path, read_model(path)
 
