@@ -20,6 +20,7 @@ from llm_api.core.llm.types import (
     ReasoningDelta,
     Started,
     TextDelta,
+    ToolCall,
     ToolCallDelta,
     ToolCallStarted,
     Usage,
@@ -150,6 +151,20 @@ async def test_tools_that_nobody_here_runs_are_named_and_not_offered(
     assert [tool.name for tool in prompt.tools] == ["weather"]
 
 
+async def test_what_the_client_called_by_itself_is_shown_as_a_call(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    """As Codex tells that a goal was set: an output with the tool's name, and no `call_id`."""
+    goal = {"type": "function_call_output", "namespace": "agent", "name": "goal", "output": "Win."}
+    said = {"role": "user", "content": "Hi"}
+    assert (await client.post(PATH, json=response(input=[said, goal]))).status_code == 200
+    prompt = backend.requests[0].prompt
+    assert isinstance(prompt, ChatPrompt)
+    _, called, told = prompt.messages
+    assert called.tool_calls == (ToolCall("input[1]", "agent__goal", "{}"),)
+    assert told == Message("tool", "Win.", tool_call_id="input[1]")
+
+
 def refusal(answer: httpx2.Response) -> Sequence[object]:
     error = answer.json()["error"]
     return answer.status_code, error["param"], error["code"]
@@ -177,6 +192,12 @@ def refusal(answer: httpx2.Response) -> Sequence[object]:
             {"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]},
             "input[0].call_id",
             "invalid_request",
+        ),
+        ({"input": [{"type": "function_call_output", "output": "x"}]}, "input[0].call_id", None),
+        (
+            {"input": [{"type": "custom_tool_call_output", "name": "f", "output": "x"}]},
+            "input[0].call_id",
+            None,
         ),
         ({"text": {"format": {"type": "json_schema"}}}, "text.format.name", None),
         ({"stream_options": {}}, "stream_options", "invalid_request"),

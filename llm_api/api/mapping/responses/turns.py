@@ -82,8 +82,7 @@ class ItemReader:
                 name = self.flat_name(item.name, item.namespace)
                 turns.call(ToolCall(item.call_id, name, _arguments(item)))
             case CallOutputItem():
-                output = self._text(item.output, f"{path}.output")
-                turns.answer(item.call_id, output, f"{path}.call_id")
+                self._add_output(turns, item, path)
             case MCPListToolsItem() | MCPCallItem() | MCPApprovalRequestItem():
                 self._add_server_item(turns, item)
             case ItemReference():
@@ -104,6 +103,18 @@ class ItemReader:
             turns.say(text)
         else:
             turns.add(Message(_ROLES[item.role], text))
+
+    def _add_output(self, turns: "_Turns", item: CallOutputItem, path: str) -> None:
+        """What the client called by itself is shown as a call of the model, as templates need it.
+
+        Codex tells a goal that was set in this way.
+        """
+        output = self._text(item.output, f"{path}.output")
+        call_id = item.call_id
+        if call_id is None and item.type == "function_call_output" and item.name is not None:
+            call_id = item.id or path
+            turns.call(ToolCall(call_id, self.flat_name(item.name, item.namespace), "{}"))
+        turns.answer(required(call_id, f"{path}.call_id"), output, f"{path}.call_id")
 
     def _add_server_item(
         self, turns: "_Turns", item: MCPListToolsItem | MCPCallItem | MCPApprovalRequestItem

@@ -97,11 +97,13 @@ class CustomToolCallItem(ItemModel):
 
 
 class CallOutputItem(ItemModel):
-    """What came of a call."""
+    """What came of a call. Without `call_id`, it was the client that called the tool `name`."""
 
     type: Literal["function_call_output", "custom_tool_call_output"]
     id: ItemId | None = None
-    call_id: CallId
+    call_id: CallId | None = None
+    name: CalledName | None = None
+    namespace: CalledName | None = None
     output: Content
 
 
