@@ -42,7 +42,7 @@ class Done:
         if self.status is None:
             return "its time was up"
         lines = (self.errors.strip() or self.output.strip()).splitlines()
-        errors = [line for line in lines if re.match(r"(\w+\.)*\w*Error\b", line)]
+        errors = [line for line in lines if re.match(r"ERROR\b|(\w+\.)*\w*Error\b", line)]
         last = [*lines[-1:], *errors[-1:]]
         return last[-1][-_LAST_WORDS:] if last else f"it ended with {self.status}"
 

@@ -75,9 +75,12 @@ PLANS: Final = (
     Plan(
         FULL_TASK,
         (
+            (Call("create_goal", {"objective": "a greeting"}),),
+            (Call("agent__goal_objective", {}),),  # Codex makes it by itself: it is only counted
             (Call("apply_patch", {"input": _PATCH}),),
             (Call("exec_command", {"cmd": "sh check.sh"}),),
             (Call("mcp__tools__days_between", _DAYS),),
+            (Call("update_goal", {"status": "complete"}),),
         ),
     ),
 )

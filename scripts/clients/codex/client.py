@@ -108,6 +108,11 @@ CODEX_FULL: Final = Client(
     "codex-full",
     KIT,
     partial(run, full_config, FULL_TASK),
-    sends=('"custom_tool_call_output"', '"namespace":"mcp__tools"', '"method":"tools/call"'),
+    sends=(
+        '"custom_tool_call_output"',
+        '"namespace":"mcp__tools"',
+        '"method":"tools/call"',
+        '"name":"goal_objective"',
+    ),
     runs_on_any_model=True,
 )

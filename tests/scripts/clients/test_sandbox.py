@@ -34,6 +34,7 @@ def test_a_client_whose_time_is_up_is_ended_with_all_that_it_started(tmp_path: P
     [
         ("Traceback:\n  x\npackage.SomeError: no\n", "package.SomeError: no"),
         ("TypeError: no\n  at file.mjs\n\nNode.js v20\n", "TypeError: no"),
+        ("ERROR: refused\ntokens used\n7,061\n", "ERROR: refused"),
         ("it is broken\n", "it is broken"),
         ("", "it ended with 3"),
     ],
