@@ -71,8 +71,8 @@ async def create_files(request: Request, services: Services) -> Response:
     name; the others are stored. What of a file could not be read, such as a scanned page, is named
     in its `warnings`. A part's `charset` wins over what the file says itself.
     """
+    retrieval = services.retrieval()  # before a form is open, which would have to be closed
     form = await read_form(request, max_files=MAX_FILES)
-    retrieval = services.retrieval()
     try:
         return await ingest(request, services.owner, retrieval, _to_intake(form, retrieval))
     finally:
