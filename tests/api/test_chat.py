@@ -97,7 +97,7 @@ async def test_what_is_not_said_comes_from_the_settings(
 ) -> None:
     await post(client)
     [request] = backend.requests
-    assert request.max_tokens == 256
+    assert request.max_tokens is None  # to the end
     assert request.sampling == Sampling(temperature=0.2)
     assert (request.stop, request.top_logprobs, request.ignore_eos) == ((), None, False)
 
