@@ -190,5 +190,6 @@ class FakeServices:
         default_factory=lambda: {"settings": {}, "models": {}, "mcp_servers": {}}
     )
     generate_max_tokens: int = 200
+    strict_parameters: bool = True
     started_at: float = 1_700_000_000.0
     is_ready: bool = True

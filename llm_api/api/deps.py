@@ -107,6 +107,11 @@ class SharedServices(Protocol):
         ...
 
     @property
+    def strict_parameters(self) -> bool:
+        """Whether an unknown field of a request is refused."""
+        ...
+
+    @property
     def started_at(self) -> float: ...
 
     @property

@@ -10,14 +10,17 @@ import asyncio
 import json
 from codecs import BOM_UTF8
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
 from starlette.types import Message, Receive
 
+from llm_api.api.deps import services_of
 from llm_api.api.errors import Failure, RequestRefusedError
+from llm_api.api.ignored import Bearing, bearing
+from llm_api.api.request_facts import facts_of
 from llm_api.core.errors import InvalidRequestError
 
 LARGE_BODY_BYTES = 64 * 1024
@@ -45,6 +48,9 @@ class StrictJSONRequest(Request):
 class JSONBodyRoute(APIRoute):
     """A route that takes a JSON object and refuses anything else in the envelope."""
 
+    takes_unknown: ClassVar[bool] = False
+    """Whether fields that nobody knows are borne, `STRICT_PARAMETERS` or not."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler FastAPI would use, behind a strict reading of the body."""
         handle = super().get_route_handler()
@@ -53,9 +59,17 @@ class JSONBodyRoute(APIRoute):
             strict_request = StrictJSONRequest(request.scope, request.receive)
             # Read here: inside its own handler FastAPI turns whatever goes wrong into one 400.
             await strict_request.json()
-            return await handle(strict_request)
+            takes_unknown = self.takes_unknown or not services_of(request.app).strict_parameters
+            with bearing(Bearing(facts_of(request.scope).ignored, takes_unknown)):
+                return await handle(strict_request)
 
         return strictly
+
+
+class BearingRoute(JSONBodyRoute):
+    """The route of a door whose clients send what they like: unknown fields are ignored by name."""
+
+    takes_unknown = True
 
 
 def without_mark(receive: Receive) -> Receive:

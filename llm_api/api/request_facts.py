@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias, assert_never, cast
 
 from starlette.types import Scope
 
+from llm_api.api.ignored import IgnoredParameters
 from llm_api.core.embeddings.embedder import EmbedderCard, EmbeddingInput, EmbeddingRequest
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.choices import ChoiceEvent
@@ -47,6 +48,7 @@ class RequestFacts:
     route's template. `error` is the code of the error that was answered, in mid-stream as well.
     `fallback` names the model that took over. `token_gaps` are the seconds between two deltas of a
     choice, if it is streamed, as they are handed on: a client that reads slowly makes them longer.
+    `ignored` are the parameters that changed nothing.
     `prompts` and `answers` stay empty unless `keeps_content`. `report` hands the facts on, once the
     answer has ended; if they are handed over, whoever goes on after the answer calls it.
     """
@@ -65,6 +67,7 @@ class RequestFacts:
     fallback: str | None = None
     status: int | None = None
     error: str | None = None
+    ignored: IgnoredParameters = field(default_factory=IgnoredParameters)
     usage: Usage | None = None
     queue_seconds: float | None = None
     first_token_seconds: float | None = None

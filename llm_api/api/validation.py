@@ -37,7 +37,10 @@ def describe_validation(errors: Sequence[Mapping[str, Any]], body: object) -> Re
         )
     if kind == "extra_forbidden":
         return RequestProblem(
-            f"The parameter '{param}' is not known to this server.", "unsupported_parameter", param
+            f"The parameter '{param}' is not known to this server;"
+            " with STRICT_PARAMETERS=false it would be ignored.",
+            "unsupported_parameter",
+            param,
         )
     code = "invalid_type" if kind.endswith("_type") or kind in _TYPE_ERRORS else "invalid_value"
     expectation = _EXPECTATIONS.get(kind) or error["msg"].removesuffix(".")

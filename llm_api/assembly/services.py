@@ -55,6 +55,7 @@ class Services:
     logs_content: bool
     configuration: Mapping[str, JSON]
     generate_max_tokens: int
+    strict_parameters: bool
     started_at: float
     compute: ComputeThread
 
@@ -100,6 +101,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
             settings.log_content,
             planned.configuration,
             settings.generate_max_tokens,
+            settings.strict_parameters,
             started_at=time.time(),
             compute=compute,
         )

@@ -13,10 +13,13 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_api.api.deps import SharedServices, services_of
+from llm_api.api.ignored import IGNORED_HEADER
 from llm_api.api.metrics.requests import RequestMetrics
 from llm_api.api.request_facts import RequestFacts
 from llm_api.api.request_log import to_record
 from llm_api.core.utils.logs import REQUESTS
+
+log = logging.getLogger(__name__)
 
 CLIENT_LEFT = 499
 """nginx's number for a client that closed the connection before its answer was complete."""
@@ -49,7 +52,7 @@ class ReportingMiddleware:
         path = str(scope["path"])
         facts.report = lambda: self._report(facts, services, path)
         scope["state"]["facts"] = facts
-        watch = _Watch(receive, send)
+        watch = _Watch(receive, send, facts)
         self._metrics.running += 1
         try:
             await self.app(scope, watch.receive, watch.send)
@@ -63,6 +66,8 @@ class ReportingMiddleware:
 
     def _report(self, facts: RequestFacts, services: SharedServices, path: str) -> None:
         facts.total_seconds = facts.seconds()
+        if facts.ignored:
+            log.debug("%s ignored parameters: %s", facts.id, facts.ignored)
         if REQUESTS.isEnabledFor(logging.INFO):
             REQUESTS.info("%s", request_line(facts, path))
         services.request_log.append(to_record(facts))
@@ -86,11 +91,12 @@ def request_line(facts: RequestFacts, path: str) -> str:
 
 
 class _Watch:
-    """Sees what goes to and fro."""
+    """Sees what goes to and fro. Every answer says in its header what was ignored."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, facts: RequestFacts) -> None:
         self._receive = receive
         self._send = send
+        self._facts = facts
         self._status = 500  # what the server answers where nothing else does
         self._is_complete = False
         self._has_left = False
@@ -110,6 +116,9 @@ class _Watch:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
+            if self._facts.ignored:
+                named = (IGNORED_HEADER.encode(), str(self._facts.ignored).encode())
+                message = {**message, "headers": [*message.get("headers", ()), named]}
         elif message["type"] == "http.response.body":
             self._is_complete = not message.get("more_body", False)
         await self._send(message)

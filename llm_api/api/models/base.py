@@ -5,6 +5,7 @@ event loop and gigabytes of memory. So lists of requests carry `fail_fast`, and 
 counted before they are looked into.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -12,10 +13,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     StringConstraints,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from llm_api.api.ignored import Foreign, current_bearing
 
 DEFAULT_MODEL_EXAMPLE = "SmolLM2-135M-Instruct.Q4_1"
 
@@ -65,16 +70,63 @@ def at_most_nested(count: int) -> BeforeValidator:
 
 
 class RequestModel(BaseModel):
-    """What a client sends: no unknown field, no type that is merely similar, no NaN."""
+    """What a client sends: no unknown field, no type that is merely similar, no NaN.
+
+    A field in `IGNORED` is taken off before validation, whatever its type, and noted where it asks
+    for something. It may be declared as well: then a value that asks for nothing stays. Where the
+    request's `Bearing` takes unknown fields, they are treated the same.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
+    IGNORED: ClassVar[Mapping[str, Foreign]] = {}
+    _honoured: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        names = {field.alias or name for name, field in cls.model_fields.items()}
+        cls._honoured = frozenset(names - cls.IGNORED.keys())
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        shown = handler.resolve_ref_schema(schema).setdefault("properties", {})
+        for name, foreign in cls.IGNORED.items():
+            shown.setdefault(name, {"description": f"Ignored: {foreign.why}."})
+        return schema
+
     @model_validator(mode="before")
     @classmethod
-    def _is_of_bearable_size(cls, value: Any) -> Any:
-        if isinstance(value, dict) and len(value) > MAX_FIELDS:
+    def _bear(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if len(value) > MAX_FIELDS:
             raise PydanticCustomError("too_long", f"Object should have at most {MAX_FIELDS} fields")
-        return value
+        others = value.keys() - cls._honoured
+        return cls._without_ignored(value, others) if others else value
+
+    @classmethod
+    def _without_ignored(cls, value: dict[str, Any], others: set[str]) -> dict[str, Any]:
+        """The fields that are left, of which `others` are not honoured. Notes what is ignored."""
+        bearing = current_bearing()
+        takes_unknown = bearing is not None and bearing.takes_unknown
+        declared = cls.model_fields
+        is_strict = cls.model_config.get("extra") == "forbid"
+        kept, ignored = {}, []
+        for name, one in value.items():
+            foreign = cls.IGNORED.get(name)
+            if name not in others or (foreign is None and not (takes_unknown and is_strict)):
+                kept[name] = one
+            elif foreign is None or foreign.asks(one):
+                ignored.append(name)
+            elif name in declared:
+                kept[name] = one
+        if bearing is not None:
+            bearing.ignored.note(ignored)
+        return kept
 
 
 class AnswerModel(BaseModel):

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
+from llm_api.api.models import foreign
 from llm_api.api.models.base import (
     DEFAULT_MODEL_EXAMPLE,
     AnswerModel,
@@ -44,6 +45,8 @@ class StreamOptions(RequestModel):
 
 class SamplingParameters(RequestModel):
     """How the next token is chosen. Null means absent."""
+
+    IGNORED = foreign.GENERATION
 
     seed: int | None = Field(
         default=None,

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
+from llm_api.api.models import foreign
 from llm_api.api.models.base import RequestModel, text_or_list
 from llm_api.api.models.generation import NotAvailable
 from llm_api.api.models.tools import MAX_CALLS, PastFunctionCall, PastToolCall
@@ -11,6 +12,8 @@ from llm_api.api.models.tools import MAX_CALLS, PastFunctionCall, PastToolCall
 
 class ContentPart(RequestModel):
     """A part of a message. Only text can be read by this server's models, refusals included."""
+
+    IGNORED = foreign.MARKS
 
     type: Literal["text", "image_url", "input_audio", "file", "refusal"]
     text: str | None = Field(default=None, description="Required in a text part.")
@@ -41,6 +44,8 @@ class ChatMessage(RequestModel):
     A `tool` turn is the result of the call `tool_call_id`; a `function` turn that of the last
     `function_call`.
     """
+
+    IGNORED = foreign.MARKS
 
     role: Literal["developer", "system", "user", "assistant", "tool", "function"]
     content: Content | None = Field(default=None, examples=["Say hello in one word."])

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, JsonValue, StringConstraints, Tag
 
+from llm_api.api.models import foreign
 from llm_api.api.models.base import AnswerModel, RequestModel, at_most_nested, text_or_list
 from llm_api.api.models.generation import NotAvailable
 
@@ -16,6 +17,8 @@ Schema = Annotated[dict[str, JsonValue], at_most_nested(10_000)]
 
 class FunctionDefinition(RequestModel):
     """A function: what it is called, what it does, and the JSON Schema of its arguments."""
+
+    IGNORED = foreign.MARKS
 
     name: FunctionName
     description: str | None = None
@@ -32,6 +35,8 @@ class FunctionDefinition(RequestModel):
 
 class Tool(RequestModel):
     """A tool. Only functions can be called."""
+
+    IGNORED = foreign.MARKS
 
     type: Literal["function", "custom"]
     function: FunctionDefinition | None = Field(default=None, description="Required.")

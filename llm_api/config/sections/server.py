@@ -44,6 +44,11 @@ class ServerSettings(BaseModel):
         le=128,
         description="Processes that serve; more than one only where no model runs in them.",
     )
+    strict_parameters: bool = Field(
+        default=True,
+        description="Refuse a request with a field that is not known here; else the header"
+        " `x-ignored-parameters` names it, and it changes nothing.",
+    )
     sse_ping_seconds: int = Field(
         default=15,
         ge=1,

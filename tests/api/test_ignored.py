@@ -1,0 +1,122 @@
+"""What is known elsewhere and cannot change an answer: accepted, and named in a header."""
+
+import logging
+
+import httpx2
+import pytest
+from fastapi import APIRouter, FastAPI
+
+from llm_api.api.ignored import MAX_NAMES, IgnoredParameters
+from llm_api.api.json_body import BearingRoute
+from llm_api.api.models.base import RequestModel
+from llm_api.api.policy import POLICY, Rule
+from tests.api.bodies import chat, completion, tool
+from tests.fakes import FakeBackend, FakeServices
+
+HEADER = "x-ignored-parameters"
+CHAT = "/v1/chat/completions"
+MARK = {"type": "ephemeral"}
+MARKED = {"role": "user", "content": [{"type": "text", "text": "Hi", "cache_control": MARK}]}
+
+
+async def test_an_ignored_parameter_is_named_once_wherever_it_stands(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    body = chat(
+        keep_alive="5m",
+        messages=[MARKED, MARKED],
+        tools=[{**tool("f"), "cache_control": MARK}],
+    )
+    for is_streamed in (False, True):
+        answer = await client.post(CHAT, json={**body, "stream": is_streamed})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers[HEADER] == "keep_alive, cache_control"
+    first, second = backend.requests
+    assert first.prompt == second.prompt
+
+
+async def test_nothing_is_named_where_nothing_is_asked_in_vain(client: httpx2.AsyncClient) -> None:
+    for body in (chat(), chat(keep_alive=None)):
+        answer = await client.post(CHAT, json=body)
+        assert answer.status_code == 200
+        assert HEADER not in answer.headers
+
+
+async def test_ignored_parameters_are_logged(
+    client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, logger="llm_api.api.middleware.reporting"):
+        await client.post(CHAT, json=chat(keep_alive=0))
+    assert "ignored parameters: keep_alive" in caplog.text
+
+
+async def test_an_unknown_parameter_is_refused_unless_the_settings_bear_it(
+    client: httpx2.AsyncClient, services: FakeServices
+) -> None:
+    body = completion(mood=1, stream_options={"pace": 2}, stream=True)
+    refused = await client.post("/v1/completions", json=body)
+    assert refused.status_code == 400
+    assert "STRICT_PARAMETERS" in refused.json()["error"]["message"]
+    services.strict_parameters = False
+    borne = await client.post("/v1/completions", json=body)
+    assert borne.status_code == 200
+    assert set(borne.headers[HEADER].split(", ")) == {"mood", "pace"}
+
+
+async def test_a_borne_parameter_does_not_excuse_a_wrong_one(
+    client: httpx2.AsyncClient, services: FakeServices
+) -> None:
+    services.strict_parameters = False
+    refused = await client.post(CHAT, json=chat(mood=1, temperature="hot"))
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "temperature"
+
+
+async def test_many_unknown_names_make_a_short_header(
+    client: httpx2.AsyncClient, services: FakeServices
+) -> None:
+    services.strict_parameters = False
+    parts = [
+        {"type": "text", "text": "Hi", **{f"field-{part}-{one}\r\nx: y": 1 for one in range(100)}}
+        for part in range(10)
+    ]
+    answer = await client.post(CHAT, json=chat(messages=[{"role": "user", "content": parts}]))
+    assert answer.status_code == 200
+    assert len(answer.headers[HEADER]) < 32 * 70
+    assert answer.headers[HEADER].endswith(f"... ({1000 - MAX_NAMES} more)")
+    assert "x" not in answer.headers
+
+
+def test_names_are_shown_without_controls_and_cut() -> None:
+    ignored = IgnoredParameters()
+    assert not ignored
+    ignored.note(["a,b", "é\n", "x" * 1000, "a,b"])
+    assert str(ignored) == f"a%2Cb, %C3%A9%0A, {'x' * 64}"
+
+
+class Inner(RequestModel):
+    depth: int
+
+
+class Outer(RequestModel):
+    inner: Inner
+
+
+@pytest.fixture
+def door(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The path of a door that bears whatever its clients send."""
+    router = APIRouter(route_class=BearingRoute)
+
+    @router.post("/bearing")
+    async def take(body: Outer) -> int:
+        return body.inner.depth
+
+    app.include_router(router)
+    monkeypatch.setattr("llm_api.api.policy.POLICY", (*POLICY, Rule("/bearing")))
+    return "/bearing"
+
+
+async def test_a_door_may_bear_unknown_fields_always(client: httpx2.AsyncClient, door: str) -> None:
+    answer = await client.post(door, json={"inner": {"depth": 3, "tone": 1}, "beta": []})
+    assert (answer.status_code, answer.json()) == (200, 3)
+    assert answer.headers[HEADER] == "beta, tone"
