@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from llm_api.core.embeddings.embedder import Vectors
 
@@ -92,3 +92,29 @@ class SpecialTokens:
     def inside(self, ids: Sequence[int]) -> Sequence[int]:
         """`ids` without as many at either end as are special; which they are is not looked at."""
         return ids[len(self.opening) : len(ids) - len(self.closing)]
+
+
+class PlainTokenizer(Protocol):
+    """The part of `tokenizers.Tokenizer` that is used here. It neither pads nor cuts."""
+
+    def encode_batch_fast(self, input: list[str]) -> Sequence[Any]: ...
+
+    def decode(self, ids: list[int], skip_special_tokens: bool) -> str: ...
+
+
+class TokenizedTexts:
+    """What an `Encoder` does with texts alone, where `tokenizers` has its vocabulary."""
+
+    def __init__(self, tokenizer: PlainTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._special = SpecialTokens.of(self.tokenize)
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+
+    def cut(self, ids: Sequence[int], length: int) -> Sequence[int]:
+        return self._special.cut(ids, length)
+
+    def spell(self, ids: Sequence[int]) -> str:
+        inside = list(self._special.inside(ids))
+        return self._tokenizer.decode(inside, skip_special_tokens=False)

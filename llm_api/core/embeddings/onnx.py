@@ -25,7 +25,7 @@ from llm_api.core.embeddings.bert import (
     token_vectors,
 )
 from llm_api.core.embeddings.embedder import Vectors
-from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText, Pause, SpecialTokens, go_on
+from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText, Pause, TokenizedTexts, go_on
 from llm_api.core.embeddings.vectors import normalised
 from llm_api.core.errors import ModelFileError
 
@@ -36,14 +36,14 @@ SHARE_TOKENS = 64
 """Fewer than these gain nothing by a thread of their own: the weights are read for each."""
 
 
-class OnnxEncoder:
+class OnnxEncoder(TokenizedTexts):
     """One loaded model. Its vectors are the mean of its tokens', of length 1."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         """Raises ModelFileError."""
         bert = read_folder(folder)
-        self._tokenizer = _plain_tokenizer(folder)
-        self._special = SpecialTokens.of(self.tokenize)
+        tokenizer = _plain_tokenizer(folder)
+        super().__init__(tokenizer)
         try:
             # Mapped twice: the pages of what the parts have copied are given back between.
             self._parts = [_Part.of(model) for model in parts(bert, read_weights(folder))]
@@ -53,7 +53,7 @@ class OnnxEncoder:
         self._facts = EncoderFacts(
             dimension=bert.width,
             max_tokens=bert.max_tokens,
-            vocabulary_size=self._tokenizer.get_vocab_size(),
+            vocabulary_size=tokenizer.get_vocab_size(),
             prompts=bert.prompts,
             default_prompt=bert.default_prompt,
         )
@@ -64,16 +64,6 @@ class OnnxEncoder:
     @property
     def facts(self) -> EncoderFacts:
         return self._facts
-
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
-
-    def cut(self, ids: Sequence[int], length: int) -> Sequence[int]:
-        return self._special.cut(ids, length)
-
-    def spell(self, ids: Sequence[int]) -> str:
-        inside = list(self._special.inside(ids))
-        return str(self._tokenizer.decode(inside, skip_special_tokens=False))
 
     def encode(self, texts: Sequence[EncoderText], adapter: str | None, pause: Pause) -> Vectors:
         """Pauses before every half of a layer. There are no adapters."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llm_api.core.embeddings.embedder import Vectors
-from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText, Pause, SpecialTokens, go_on
+from llm_api.core.embeddings.encoder import EncoderFacts, EncoderText, Pause, TokenizedTexts, go_on
 from llm_api.core.embeddings.vectors import (
     Numerics,
     computes_in_bfloat16,
@@ -73,15 +73,15 @@ class SentenceTransformerOptions:
     threads: int = 1
 
 
-class SentenceTransformerEncoder:
+class SentenceTransformerEncoder(TokenizedTexts):
     """One loaded model. Made by `open_sentence_transformer`."""
 
     def __init__(self, model: "SentenceTransformer") -> None:
         """Raises ModelFileError where the model has no tokenizer that can count."""
         self._model = model
-        self._tokenizer = _plain_tokenizer(model)
-        self._facts = _facts(model, self._tokenizer)
-        self._special = SpecialTokens.of(self.tokenize)
+        tokenizer = _plain_tokenizer(model)
+        super().__init__(tokenizer)
+        self._facts = _facts(model, tokenizer)
         self._takes_tokens = self._prepares_alike()
         self._config = model.config
         self._pause: Pause = go_on
@@ -91,16 +91,6 @@ class SentenceTransformerEncoder:
     @property
     def facts(self) -> EncoderFacts:
         return self._facts
-
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
-
-    def cut(self, ids: Sequence[int], length: int) -> Sequence[int]:
-        return self._special.cut(ids, length)
-
-    def spell(self, ids: Sequence[int]) -> str:
-        inside = list(self._special.inside(ids))
-        return str(self._tokenizer.decode(inside, skip_special_tokens=False))
 
     def encode(self, texts: Sequence[EncoderText], adapter: str | None, pause: Pause) -> Vectors:
         with self._for_batch(max(len(text.ids) for text in texts), pause):
