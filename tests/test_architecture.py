@@ -36,7 +36,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "function_loop": "functions llm",
         "access": "embeddings errors llm utils",
         "rag": "embeddings errors llm state utils",
-        "state": "errors",
+        "state": "errors utils",
         "embeddings": "errors llm upstream utils",
         "llm": "errors upstream utils",
         "functions": "errors utils",

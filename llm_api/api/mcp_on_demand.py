@@ -55,7 +55,7 @@ class MCPOnDemand:
             async with endpoint.serving():
                 opened.set_result(endpoint)
                 await end.wait()
-        except Exception as error:  # the border: whoever asked is answered, and no other request
+        except Exception as error:  # the border: it answers this request alone
             if opened.done():
                 raise
             opened.set_exception(error)

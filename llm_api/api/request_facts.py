@@ -50,7 +50,7 @@ class RequestFacts:
     choice, if it is streamed, as they are handed on: a client that reads slowly makes them longer.
     `ignored` are the parameters that changed nothing.
     `prompts` and `answers` stay empty unless `keeps_content`. `report` hands the facts on, once the
-    answer has ended; if they are handed over, whoever goes on after the answer calls it.
+    answer has ended; work that goes on after the answer takes the facts over and calls it then.
     """
 
     id: str

@@ -1,16 +1,21 @@
 """MCP servers that a request for a response names: listed, called, and asked for leave."""
 
+import json
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx2
 import pytest
 
+from llm_api.api.responding import mcp_tools
 from llm_api.core.llm.types import Message
 from tests.api.openai_schemas import check, check_event
 from tests.api.test_responses import PATH, called, events_of, refusal, response, turns_of
 from tests.core.functions.mcp_fakes import AUTHORIZATION, free_port, serving_peer
-from tests.fakes import FakeBackend, FakeServices, spoken
+from tests.fakes import MODEL_ID, FakeBackend, FakeServices, spoken
+from tests.live import PATIENCE_SECONDS
 
 ADD = ("peer__add", '{"a": 2, "b": 3}')
 
@@ -104,3 +109,32 @@ async def test_only_servers_that_are_allowed_are_called(
 async def test_server_that_does_not_let_us_in_is_told(client: httpx2.AsyncClient, url: str) -> None:
     answer = await client.post(PATH, json=response(tools=[mcp(url, headers={})]))
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_failed")
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/input_tokens"])
+def test_a_client_that_leaves_ends_the_listing_of_silent_servers(
+    base_url: str, services: FakeServices, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(mcp_tools, "START_SECONDS", 20 * PATIENCE_SECONDS)
+    with ExitStack() as opened:
+        silent = [opened.enter_context(_listening()) for _ in range(2)]
+        urls = [f"http://127.0.0.1:{one.getsockname()[1]}/mcp" for one in silent]
+        services.mcp_allowed_urls = tuple(urls)
+        tools = [mcp(one, server_label=f"silent{index}") for index, one in enumerate(urls)]
+        body = json.dumps({"model": MODEL_ID, "input": "Hi", "tools": tools}).encode()
+        server = httpx2.URL(base_url)
+        head = f"POST {path} HTTP/1.1\r\nHost: {server.host}\r\nContent-Type: application/json\r\n"
+        with socket.create_connection((server.host, server.port or 0)) as client:
+            client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            # Both are asked, though neither answers.
+            asking = [opened.enter_context(one.accept()[0]) for one in silent]
+        for connection in asking:
+            connection.settimeout(PATIENCE_SECONDS)
+            while connection.recv(65536):
+                pass  # until it is closed
+
+
+def _listening() -> socket.socket:
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.settimeout(PATIENCE_SECONDS)
+    return listening

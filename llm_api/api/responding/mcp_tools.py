@@ -1,5 +1,6 @@
 """The tools of MCP servers that a request names: listed before it runs, called while it does."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -19,19 +20,35 @@ if TYPE_CHECKING:
     from llm_api.core.functions.mcp_client import MCPClient
 
 START_SECONDS: Final = 10.0
+AT_ONCE: Final = 8
+"""MCP servers of one request that are listed at the same time."""
 
 
 async def list_tools(request: PromptParameters, allowed: Collection[str]) -> list[MCPOffer]:
     """What the MCP servers of a request offer. No connection stays open.
 
-    Raises InvalidRequestError for a server that is not `allowed`, UpstreamError for one that does
-    not answer.
+    Asks several at the same time. Raises InvalidRequestError for a server that is not `allowed`,
+    before any is asked; UpstreamError for the first that does not answer.
     """
-    offers = []
-    for index, tool in enumerate(request.tools or []):
-        if isinstance(tool, MCPTool):
-            offers.append(await _listed(tool, f"tools[{index}]", allowed))
-    return offers
+    named = [
+        (tool, f"tools[{index}]")
+        for index, tool in enumerate(request.tools or [])
+        if isinstance(tool, MCPTool)
+    ]
+    servers = [(tool, path, _server(tool, path, allowed)) for tool, path in named]
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def listed(tool: MCPTool, path: str, server: MCPServer) -> MCPOffer:
+        async with turns:
+            return await _listed(tool, path, server)
+
+    tasks = [asyncio.create_task(listed(*one)) for one in servers]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class ConnectedBackend(BorrowingBackend):
@@ -52,11 +69,8 @@ class ConnectedBackend(BorrowingBackend):
                 await offer.aclose()
 
 
-async def _listed(tool: MCPTool, path: str, allowed: Collection[str]) -> MCPOffer:
-    # The SDK takes a third of a second to import: only for those who use it.
-    from llm_api.core.functions.mcp_client import MCPClient  # noqa: PLC0415
-    from llm_api.core.functions.mcp_functions import MCPFunction  # noqa: PLC0415
-
+def _server(tool: MCPTool, path: str, allowed: Collection[str]) -> MCPServer:
+    """Where it is. Raises InvalidRequestError where it may not be called."""
     for name in ("connector_id", "tunnel_id"):
         if getattr(tool, name) is not None:
             refuse(f"{path}.{name}", "is not available: send a 'server_url'.")
@@ -69,7 +83,15 @@ async def _listed(tool: MCPTool, path: str, allowed: Collection[str]) -> MCPOffe
     headers = dict(tool.headers or {})
     if tool.authorization is not None:
         headers["Authorization"] = f"Bearer {tool.authorization}"
-    client = MCPClient(MCPServer(tool.server_label, Endpoint(url, headers), START_SECONDS))
+    return MCPServer(tool.server_label, Endpoint(url, headers), START_SECONDS)
+
+
+async def _listed(tool: MCPTool, path: str, server: MCPServer) -> MCPOffer:
+    # The SDK takes a third of a second to import: only for those who use it.
+    from llm_api.core.functions.mcp_client import MCPClient  # noqa: PLC0415
+    from llm_api.core.functions.mcp_functions import MCPFunction  # noqa: PLC0415
+
+    client = MCPClient(server)
     specs = await _specs(client, tool.server_label)
     origin = Origin("mcp", tool.server_label)
     functions = [

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from llm_api.api.deps import Services
+from llm_api.api.disconnect import until_disconnect
 from llm_api.api.docs import ERROR_RESPONSES, streamable
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.responses.generation import own_names
@@ -28,7 +29,7 @@ async def create_response(request: Request, body: CreateResponse, services: Serv
     OpenAI's servers run is not offered to the model, and named in `x-ignored-tools`.
     """
     with own_names():
-        responding = await prepare(request, body, services)
+        responding = await until_disconnect(request, prepare(request, body, services))
         keeping = responding.keeping
         if keeping is None or not body.is_background:
             return await responding.answer()
@@ -44,12 +45,13 @@ async def create_response(request: Request, body: CreateResponse, services: Serv
 @router.post(
     "/responses/input_tokens", summary="Count the tokens of a prompt", responses=ERROR_RESPONSES
 )
-async def count_input_tokens(body: InputTokensRequest, services: Services) -> InputTokens:
+async def count_input_tokens(
+    request: Request, body: InputTokensRequest, services: Services
+) -> InputTokens:
     """What a response would have as its input: exact where the model runs here, else estimated."""
     with own_names():
-        prompt = await prompt_of(body, services)
+        prompt = await until_disconnect(request, prompt_of(body, services))
         context = services.context(is_streamed=False, is_repeatable=False)
         backend = services.models.resolve(body.model, context)
-        return InputTokens(
-            object="response.input_tokens", input_tokens=await count_prompt(backend, prompt)
-        )
+        tokens = await until_disconnect(request, count_prompt(backend, prompt))
+        return InputTokens(object="response.input_tokens", input_tokens=tokens)

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 SIGN_IN_SECONDS: Final = 3.0
 DEAD_AFTER_SECONDS: Final = 15.0
-"""Four times it could not sign in: the process is dead, or as good as that to everyone else."""
+"""Four sign-ins are missing: every other process takes this one for dead."""
 FORGOTTEN_AFTER_SECONDS: Final = 3600.0
 
 

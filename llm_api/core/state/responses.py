@@ -3,8 +3,8 @@
     begin ──► queued ──► in_progress ──► completed │ incomplete │ failed │ cancelled
     save  ───────────────────────────────────────► the same, in one transaction
 
-What has ended does not change any more, whoever comes second: the process that makes it, another
-that took that one for dead, or a caller who has deleted it.
+What has ended does not change any more: not by the process that makes it, not by another that took
+that one for dead, not by a caller who has deleted it. The first of them decides.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence, Set

@@ -10,7 +10,7 @@ MAX_WRITE_BYTES: Final = 64 * 1024 * 1024
 
 
 class StateRoom:
-    """StateRoom for `max_bytes`. Knows what this process has written since all was measured last.
+    """Room for `max_bytes`. Knows what this process has written since all was measured last.
 
     `is_short` is set when a write has found none.
     """

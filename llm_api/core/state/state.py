@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from llm_api.core.errors import StateUnavailableError
 from llm_api.core.state.options import StateOptions
+from llm_api.core.utils.long_work import to_the_end
 
 PAUSE_SECONDS: Final = 1.0
 """Before what nobody has asked for: the start of the server comes first."""
@@ -66,10 +67,15 @@ class State:
             if self._is_closed:
                 raise StateUnavailableError("The server is stopping.")
             if self._open is None:
-                opening = await asyncio.to_thread(_opening, self._options)
-                self._open = await self._stack.enter_async_context(opening)
-                self._is_open.set()
+                # To the end: a database that is half open when its first user leaves would stay so.
+                return await to_the_end(self._opened_anew())
             return self._open
+
+    async def _opened_anew(self) -> "OpenState":
+        opening = await asyncio.to_thread(_opening, self._options)
+        self._open = await self._stack.enter_async_context(opening)
+        self._is_open.set()
+        return self._open
 
 
 def _opening(options: StateOptions) -> "AbstractAsyncContextManager[OpenState]":

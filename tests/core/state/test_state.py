@@ -61,6 +61,19 @@ async def test_nothing_is_written_before_the_first_use(options: StateOptions) ->
         await state.of("alice")
 
 
+async def test_first_user_that_leaves_while_it_opens_leaves_it_open(
+    state: State,
+) -> None:
+    opening = asyncio.create_task(state.of("alice"))
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    async with asyncio.timeout(0):  # nothing is waited for any more
+        own = await state.of("alice")
+    await own.responses.save(response("resp_1"), outcome())
+
+
 async def test_processes_that_start_together_make_the_tables_once(options: StateOptions) -> None:
     async with AsyncExitStack() as stack:
         states = [await stack.enter_async_context(another(options)) for _ in range(4)]

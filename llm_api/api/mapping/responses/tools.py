@@ -59,7 +59,7 @@ class MCPFunctionOf(Function, Protocol):
 class MCPOffer:
     """What the MCP server `label` offers; calls of the tools `waiting` wait for leave.
 
-    Whoever has called functions has to call `aclose`, which is idempotent.
+    The caller of its functions calls `aclose` afterwards, which is idempotent.
     """
 
     label: str
