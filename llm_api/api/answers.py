@@ -16,7 +16,7 @@ from llm_api.api.mapping.generation import AnswerHead, fingerprint
 from llm_api.api.models.base import AnswerModel
 from llm_api.api.origin import AnswerOrigin, origin, unenforced
 from llm_api.api.request_facts import facts_of
-from llm_api.api.sse import DONE_FRAME, EventStream, error_frame, frame
+from llm_api.api.stream_forms import SSE, StreamForm
 from llm_api.core.errors import LLMAPIError
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.choices import ChoiceEvent, fan_out
@@ -76,14 +76,16 @@ class Generation:
     choices_per_prompt: int = 1
 
 
-async def answer(request: Request, generation: Generation, open_writer: OpenWriter) -> Response:
-    """The HTTP answer; its headers and its `model` say who gave it.
+async def answer(
+    request: Request, generation: Generation, open_writer: OpenWriter, form: StreamForm = SSE
+) -> Response:
+    """The HTTP answer; its headers and its `model` say who gave it. A stream has this `form`.
 
     Aborts the generation when the client disconnects. Raises what the backend refuses, before the
     first header of a stream.
     """
     if not generation.context.is_whole:
-        return await _streamed(request, generation, open_writer)
+        return await _streamed(request, generation, open_writer, form)
     completions = await whole(request, generation)
     by = origin(generation.backend.card, (one.served_by for one in completions))
     broken = unenforced(name for one in completions for name in one.finished.unenforced)
@@ -113,11 +115,13 @@ def noted_events(request: Request, generation: Generation) -> AsyncGenerator[Cho
     return facts.watch(fan_out(generation.backend, generation.requests))
 
 
-async def _streamed(request: Request, generation: Generation, open_writer: OpenWriter) -> Response:
+async def _streamed(
+    request: Request, generation: Generation, open_writer: OpenWriter, form: StreamForm
+) -> Response:
     early, events, by = await started(request, generation)
-    stream = StreamedAnswer(generation, open_writer(by.model))
+    stream = StreamedAnswer(generation, open_writer(by.model), form)
     frames = _frames(early, events, stream, request)
-    return EventStream(frames, events, request.app.state.ping_seconds, by.headers)
+    return form.response(frames, events, request.app.state.ping_seconds, by.headers)
 
 
 async def started(
@@ -165,7 +169,7 @@ async def _frames(
                 yield frames
         yield stream.ending()
     except Exception as error:  # noqa: BLE001 - the border: the client must not take the cut for the end
-        yield error_frame(failure_in_mid_stream(request, error))
+        yield stream.form.error(failure_in_mid_stream(request, error))
 
 
 def failure_in_mid_stream(request: Request, error: Exception) -> Failure:
@@ -185,6 +189,7 @@ class StreamedAnswer:
 
     generation: Generation
     writer: AnswerWriter
+    form: StreamForm
     finished: dict[int, Finished] = field(default_factory=dict)
 
     def frames(self, choice_event: ChoiceEvent) -> bytes:
@@ -209,7 +214,7 @@ class StreamedAnswer:
                 chunk = self.writer.closing(index, finished)
             case other:
                 assert_never(other)
-        return b"" if chunk is None else frame(chunk)
+        return b"" if chunk is None else self.form.frame(chunk)
 
     def ending(self) -> bytes:
         """The frames after the last choice. Raises GenerationError if one has not finished."""
@@ -218,4 +223,4 @@ class StreamedAnswer:
             raise cut_short()
         in_order = [self.finished[index] for index in range(choices)]
         usage = self.writer.usage(total_usage(in_order, self.generation.choices_per_prompt))
-        return (b"" if usage is None else frame(usage)) + DONE_FRAME
+        return (b"" if usage is None else self.form.frame(usage)) + self.form.ending

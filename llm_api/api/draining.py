@@ -2,7 +2,7 @@
 
 1. A request runs, as long as it takes.
 2. `drain` has been called: a new request is answered 503, except those of health and metrics.
-3. Its time is up: what has not begun to answer is answered 503, a stream ends in an error frame.
+3. Its time is up: what has not begun to answer is answered 503, a stream ends in an error.
 """
 
 import asyncio
@@ -11,12 +11,13 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 from fastapi import FastAPI
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_api.api.errors import Failure, describe
 from llm_api.api.request_facts import facts_of
-from llm_api.api.sse import error_frame
+from llm_api.api.stream_forms import StreamForm, form_of
 from llm_api.core.errors import UnavailableError
 
 _WATCHERS = ("/health", "/metrics")
@@ -101,27 +102,26 @@ class DrainingMiddleware:
         except TimeIsUpError:
             if not answer.has_begun:
                 await _refusal(scope)(scope, receive, send)
-            elif answer.is_open_stream:
-                await send({"type": "http.response.body", "body": error_frame(_failure(scope))})
+            elif answer.open_stream is not None:
+                error = answer.open_stream.error(_failure(scope))
+                await send({"type": "http.response.body", "body": error})
 
 
 class _Answer:
-    """What has been sent of an answer."""
+    """What has been sent of an answer. `open_stream` is the form of a stream that goes on."""
 
     def __init__(self, send: Send) -> None:
         self.has_begun = False
-        self.is_open_stream = False
+        self.open_stream: StreamForm | None = None
         self._send = send
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.has_begun = True
-            self.is_open_stream = any(
-                name.lower() == b"content-type" and value.startswith(b"text/event-stream")
-                for name, value in message["headers"]
-            )
+            headers = Headers(raw=message["headers"])
+            self.open_stream = form_of(headers.get("content-type", ""))
         elif not message.get("more_body", False):
-            self.is_open_stream = False
+            self.open_stream = None
         await self._send(message)
 
 

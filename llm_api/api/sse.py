@@ -45,6 +45,8 @@ class EventStream(EventSourceResponse):
     before the first frame was asked for.
     """
 
+    media_type = "text/event-stream"
+
     def __init__(
         self,
         frames: AsyncGenerator[bytes, None],
@@ -55,6 +57,7 @@ class EventStream(EventSourceResponse):
         super().__init__(
             frames,
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(headers or {})},
+            media_type=self.media_type,
             sep="\n",
             ping_message_factory=_ping,
         )
