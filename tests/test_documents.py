@@ -30,6 +30,7 @@ from llm_api.core.functions.python_function import FunctionThreads
 from llm_api.core.functions.registry import function_registry
 from llm_api.core.functions.runner import FunctionRunner
 from scripts.clients.codex import client as codex
+from scripts.clients.opencode import client as opencode
 from scripts.settings_pages import with_table
 from scripts.stress.__main__ import CASES
 from tests.cli.command import llm_api
@@ -202,6 +203,12 @@ def test_examples_for_codex_are_what_codex_is_tried_with() -> None:
     names = {"model": "qwen2.5-coder-1.5b", "base_url": "http://127.0.0.1:8000/v1"}
     assert config == codex.CONFIG.format(**names)
     assert catalogue == codex.CATALOGUE.format(**names)
+
+
+def test_example_for_opencode_is_what_opencode_is_tried_with() -> None:
+    [(_, config)] = fenced(section("opencode"), "json")
+    names = {"model": "qwen2.5-coder-1.5b", "base_url": "http://127.0.0.1:8000/v1"}
+    assert config == opencode.CONFIG.format(**names)
 
 
 def test_example_of_several_models_is_accepted(tmp_path: Path) -> None:

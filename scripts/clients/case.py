@@ -30,6 +30,11 @@ class Visit:
     model: str
     seconds: float
 
+    @property
+    def root_url(self) -> str:
+        """Without `/v1`, as the clients of other protocols want it."""
+        return self.base_url.removesuffix("/v1")
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -62,6 +67,7 @@ def run_program(visit: Visit) -> str:
         visit.command,
         visit.seconds,
         BASE_URL=visit.base_url,
+        ROOT_URL=visit.root_url,
         MODEL=visit.model,
         API_KEY="unused",
     )

@@ -4,6 +4,7 @@ from typing import Final
 
 from scripts.clients.case import Client, node_client, python_client
 from scripts.clients.codex.client import CODEX, CODEX_FULL
+from scripts.clients.opencode.client import OPENCODE
 
 CLIENTS: Final[tuple[Client, ...]] = (
     python_client("openai_python", "openai", '"previous_response_id"', '"conversation"'),
@@ -13,4 +14,5 @@ CLIENTS: Final[tuple[Client, ...]] = (
     node_client("ai_sdk", "@ai-sdk/openai", '"item_reference"'),
     CODEX,
     CODEX_FULL,
+    OPENCODE,
 )

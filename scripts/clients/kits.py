@@ -27,12 +27,13 @@ class SkippedError(Exception):
 class NodeKit:
     """`folder` holds `package.json` and its lock.
 
-    `program` is a file in it, or one that the package brings.
+    `program` is a file in it, or one that the package brings: for Node, or for the machine.
     """
 
     folder: Path
     package: str
     program: str
+    is_native: bool = False
 
     @property
     def pins(self) -> tuple[Path, ...]:
@@ -49,7 +50,8 @@ class NodeKit:
         """
         if (self.folder / self.program).exists():
             shutil.copy(self.folder / self.program, home)
-        return [_found("node"), str(home / self.program)]
+        program = str(home / self.program)
+        return [program] if self.is_native else [_found("node"), program]
 
     def install(self, home: Path) -> None:
         for pin in self.pins:

@@ -30,11 +30,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is done for a user whose text holds `asks`: a tuple of calls for each step."""
+    """What is done for a user whose text holds `asks`: a tuple of calls for each step.
+
+    Of several, the first whose first call can be made is followed: agents name tools differently.
+    """
 
     asks: str
     steps: tuple[tuple[Call, ...], ...] = ()
     says: str = ""
+
+    def can_begin(self, tools: Sequence[str]) -> bool:
+        return not self.steps or self.steps[0][0].tool in tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ _PATCH: Final = """\
 +hello from a client
 *** End Patch
 """
+_GREETING: Final = "hello from a client\n"
 _DAYS: Final = {"start": "2026-02-14", "end": "2026-02-28"}
 PLANS: Final = (
     Plan(
@@ -65,11 +72,26 @@ PLANS: Final = (
     ),
     Plan("Hola", ((Call("transfer_to_spanish_agent", {}),),)),
     Plan("as an object", says='{"city": "Oslo", "degrees": 7}'),
+    Plan("Generate a title for this conversation", says="A greeting"),
     Plan(
         CODING_TASK,
         (
             (Call("exec_command", {"cmd": "echo 'hello from a client' > greeting.txt"}),),
             (Call("exec_command", {"cmd": "sh check.sh"}),),
+        ),
+    ),
+    Plan(
+        CODING_TASK,
+        (
+            (Call("write", {"filePath": "greeting.txt", "content": _GREETING}),),
+            (Call("bash", {"command": "sh check.sh", "description": "Looks at it"}),),
+        ),
+    ),
+    Plan(
+        CODING_TASK,
+        (
+            (Call("Write", {"file_path": "greeting.txt", "content": _GREETING}),),
+            (Call("Bash", {"command": "sh check.sh", "description": "Looks at it"}),),
         ),
     ),
     Plan(
@@ -90,7 +112,8 @@ def reply(turns: Sequence[Turn], tools: Sequence[str]) -> Reply:
     """What follows on these turns. Pure."""
     since = max((at for at, turn in enumerate(turns) if turn.role == "user"), default=0)
     asked = turns[since].text if turns else ""
-    plan = next((plan for plan in PLANS if plan.asks in asked), Plan(asked))
+    plans = [plan for plan in PLANS if plan.asks in asked] or [Plan(asked)]
+    plan = next((plan for plan in plans if plan.can_begin(tools)), plans[0])
     done = sum(turn.calls > 0 for turn in turns[since:])
     if done < len(plan.steps):
         return _calls(plan.steps[done], tools, done)

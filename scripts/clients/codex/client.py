@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from scripts.clients.case import FOLDER, Client, FailedError, NotDoneError, Visit
+from scripts.clients.case import FOLDER, Client, FailedError, Visit
+from scripts.clients.coding import lay_out, seen
 from scripts.clients.kits import NodeKit
 from scripts.clients.script import CODING_TASK, FULL_TASK
 
@@ -48,16 +49,14 @@ CATALOGUE: Final = """\
   "priority": 1
 }}]}}
 """
-CHECK: Final = "grep -q 'hello from a client' greeting.txt && echo checked | tee checked.txt\n"
 
 
 def run(config: Callable[[Visit, Path], str], task: str, visit: Visit) -> str:
     """The file it wrote, and what it said. Raises FailedError."""
     home, work = visit.sandbox.home / ".codex", visit.sandbox.work
     home.mkdir(parents=True)
-    work.mkdir()
     (home / "config.toml").write_text(config(visit, home))
-    (work / "check.sh").write_text(CHECK)
+    lay_out(work)
     options = ["exec", "--strict-config", "--skip-git-repo-check", "-s", "danger-full-access"]
     last = visit.sandbox.folder / "last-message"
     done = visit.sandbox.run(
@@ -68,16 +67,7 @@ def run(config: Callable[[Visit, Path], str], task: str, visit: Visit) -> str:
     )
     if done.status != 0:
         raise FailedError(done.last_words)
-    return _seen(work, last.read_text() if last.exists() else "")
-
-
-def _seen(work: Path, said: str) -> str:
-    greeting, checked = work / "greeting.txt", work / "checked.txt"
-    written = greeting.read_text().strip() if greeting.exists() else None
-    did = f"the file holds {written!r}; it said: {said.strip()[-100:]}"
-    if written is None or not checked.exists():
-        raise NotDoneError(f"the command has not been run with success; {did}")
-    return f"the command has found the file; {did}"
+    return seen(work, last.read_text() if last.exists() else "")
 
 
 def plain_config(visit: Visit, home: Path) -> str:
@@ -88,7 +78,7 @@ def full_config(visit: Visit, home: Path) -> str:
     """With a catalogue and MCP."""
     catalogue = home / "models.json"
     catalogue.write_text(CATALOGUE.format(model=visit.model))
-    mcp = visit.base_url.removesuffix("/v1") + "/mcp"
+    mcp = visit.root_url + "/mcp"
     return (
         f"model_catalog_json = {json.dumps(str(catalogue))}\n"
         f"{plain_config(visit, home)}\n"

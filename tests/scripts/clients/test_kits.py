@@ -56,6 +56,11 @@ def test_without_node_a_client_is_skipped_with_the_reason(
         installed(kit, tmp_path / "cache")
 
 
+def test_a_program_of_the_machine_is_started_by_itself(tmp_path: Path) -> None:
+    kit = NodeKit(tmp_path, "own", "bin/own", is_native=True)
+    assert kit.command(tmp_path / "home") == [str(tmp_path / "home" / "bin" / "own")]
+
+
 def test_a_kit_that_cannot_be_installed_is_skipped_with_the_reason(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -37,6 +37,11 @@ def test_a_plan_begins_anew_with_another_turn_of_the_user() -> None:
     assert reply(turns, ["transfer_to_spanish_agent"]).calls
 
 
+def test_of_several_plans_the_one_whose_tools_are_offered_is_followed() -> None:
+    [offered] = reply([Turn("user", CODING_TASK)], ["read", "write"]).calls
+    assert offered.tool == "write"
+
+
 def test_it_says_which_tool_it_was_not_offered() -> None:
     said = reply([Turn("user", "Hola")], ["weather"])
     assert said == Reply(text="There is no tool transfer_to_spanish_agent among weather.")
