@@ -393,7 +393,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "template_worker": "carrying template_sandbox template_wire traits turns",
         "turns": "traits",
         "template_wire": "carrying",
-        "carrying template_sandbox traits": "",
+        "carrying template_sandbox thinking traits": "",
     },
     "llm_api.core.llm.residency": {
         "model_registry": "keeper plan",

@@ -125,7 +125,8 @@ class RequestFacts:
 
     def _note(self, index: int, event: Event) -> None:
         match event:
-            case Started(served_by=served_by):
+            case Started(served_by=served_by, ignored=ignored):
+                self.ignored.note(ignored)
                 if served_by is not None:
                     self.backend, self.fallback = served_by.backend, served_by.fallback
             case Finished():

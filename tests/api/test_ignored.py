@@ -10,6 +10,7 @@ from llm_api.api.ignored import MAX_NAMES, IgnoredParameters
 from llm_api.api.json_body import BearingRoute
 from llm_api.api.models.base import RequestModel
 from llm_api.api.policy import POLICY, Rule
+from llm_api.core.llm.types import Finished, Started, TextDelta, Usage
 from tests.api.bodies import chat, completion, tool
 from tests.fakes import FakeBackend, FakeServices
 
@@ -33,6 +34,20 @@ async def test_an_ignored_parameter_is_named_once_wherever_it_stands(
         assert answer.headers[HEADER] == "keep_alive, cache_control"
     first, second = backend.requests
     assert first.prompt == second.prompt
+
+
+async def test_what_the_model_does_not_read_is_named_too(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    backend.script = lambda _: [
+        Started(5, ignored=("enable_thinking",)),
+        TextDelta("Hi"),
+        Finished("stop", Usage(5, 1)),
+    ]
+    body = chat(keep_alive=1, chat_template_kwargs={"enable_thinking": False})
+    for is_streamed in (False, True):
+        answer = await client.post(CHAT, json={**body, "stream": is_streamed})
+        assert answer.headers[HEADER] == "keep_alive, enable_thinking"
 
 
 async def test_nothing_is_named_where_nothing_is_asked_in_vain(client: httpx2.AsyncClient) -> None:

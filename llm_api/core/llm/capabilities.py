@@ -1,13 +1,15 @@
 """What a backend can do of all that a request may ask for. Pure values, and the refusal."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Final, Literal, TypeAlias, get_args
 
 from llm_api.core.errors import UnsupportedParameterError
 from llm_api.core.llm.types import (
+    JSON,
     ChatPrompt,
     ChoiceFormat,
+    Event,
     GenerationRequest,
     GrammarFormat,
     JSONFormat,
@@ -15,6 +17,7 @@ from llm_api.core.llm.types import (
     Prompt,
     RegexFormat,
     Sampling,
+    Started,
     TextPrompt,
     TokenPrompt,
 )
@@ -31,7 +34,6 @@ Ability: TypeAlias = Literal[
     "grammar",
     "logprobs",
     "ignore_eos",
-    "template_variables",
 ]
 """`text` and `tokens` are raw prompts to continue; `required_tools` is a call that must be made."""
 
@@ -76,6 +78,23 @@ FORMAT_ABILITIES: Final[Mapping[type[OutputFormat], Ability]] = {
 EVERYTHING: Final = Capabilities(frozenset(get_args(Ability)))
 
 
+def read_alone(
+    request: GenerationRequest, reads: Callable[[str, JSON], bool]
+) -> tuple[GenerationRequest, tuple[str, ...]]:
+    """The request without the variables that a model does not read, and their names. Pure."""
+    prompt = request.prompt
+    if not isinstance(prompt, ChatPrompt) or not prompt.variables:
+        return request, ()
+    read = {name: value for name, value in prompt.variables.items() if reads(name, value)}
+    ignored = tuple(name for name in prompt.variables if name not in read)
+    return replace(request, prompt=replace(prompt, variables=read)), ignored
+
+
+def naming(event: Event, ignored: tuple[str, ...]) -> Event:
+    """The event; the first says what of the request is ignored. Pure."""
+    return replace(event, ignored=ignored) if ignored and isinstance(event, Started) else event
+
+
 def _asked(request: GenerationRequest) -> Iterator[tuple[Ability, str]]:
     """What the request needs, each with the parameter that asks for it."""
     yield from _asked_by_prompt(request.prompt)
@@ -91,10 +110,8 @@ def _asked(request: GenerationRequest) -> Iterator[tuple[Ability, str]]:
 
 def _asked_by_prompt(prompt: Prompt) -> Iterator[tuple[Ability, str]]:
     match prompt:
-        case ChatPrompt(variables=variables, tools=tools):
+        case ChatPrompt(tools=tools):
             yield "chat", "messages"
-            if variables:
-                yield "template_variables", "chat_template_kwargs"
             if tools:
                 yield "tools", "tools"
         case TextPrompt():

@@ -62,7 +62,8 @@ class Message:
 class ChatPrompt:
     """A conversation for the model's own chat template.
 
-    `variables` are handed to the template by name (`enable_thinking`, `reasoning_effort`).
+    `variables` are handed to the template by name (`enable_thinking`, `reasoning_effort`); one
+    that the model does not read is left out, and `Started` names it.
     """
 
     messages: tuple[Message, ...]
@@ -262,12 +263,14 @@ class Started:
 
     `prompt_tokens` is None where the backend tells only at the end. `served_by` is set by whatever
     chose between backends. `unenforced` are functions of which a call may break its schema, where
-    some of the answer is shown before that is known.
+    some of the answer is shown before that is known. `ignored` are the prompt's variables that
+    this model does not read.
     """
 
     prompt_tokens: int | None
     served_by: ServedBy | None = None
     unenforced: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,6 @@ TOOLS = ChatPrompt(PLAIN.prompt.messages, tools=(ToolSpec("f"),))  # type: ignor
         (replace(PLAIN, prompt=TextPrompt("a")), "prompt"),
         (replace(PLAIN, prompt=TokenPrompt((1,))), "prompt"),
         (replace(PLAIN, prompt=TOOLS), "tools"),
-        (replace(PLAIN, prompt=ChatPrompt((), variables={"a": 1})), "chat_template_kwargs"),
         (replace(PLAIN, tool_choice=ToolChoice("required", frozenset({"f"}))), "tool_choice"),
         (replace(PLAIN, output_format=JSONFormat({})), "response_format"),
         (replace(PLAIN, output_format=RegexFormat("a")), "guided_regex"),

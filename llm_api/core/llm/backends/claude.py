@@ -8,13 +8,14 @@ from urllib.parse import quote
 
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.claude_answers import ClaudeReader
-from llm_api.core.llm.backends.claude_requests import CAPABILITIES, to_body
+from llm_api.core.llm.backends.claude_requests import CAPABILITIES, reads_variable, to_body
 from llm_api.core.llm.backends.upstream_backend import (
     UpstreamBackend,
     UpstreamClient,
     UpstreamOptions,
     answer_events,
 )
+from llm_api.core.llm.capabilities import naming, read_alone
 from llm_api.core.llm.types import Event, GenerationRequest
 
 KEY_NAME: Final = "CLAUDE_API_KEY"
@@ -31,6 +32,7 @@ class ClaudeBackend(UpstreamBackend):
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         self._card.capabilities.check(request)
+        request, ignored = read_alone(request, reads_variable)
         body = to_body(request, self._model)
         reader = ClaudeReader(self._client.server)
         async with (
@@ -40,7 +42,7 @@ class ClaudeBackend(UpstreamBackend):
             ) as events,
         ):
             async for event in events:
-                yield event
+                yield naming(event, ignored)
 
 
 async def open_claude(card: ModelCard, options: UpstreamOptions) -> ClaudeBackend:

@@ -23,7 +23,7 @@ from llm_api.core.llm.types import (
 )
 
 CAPABILITIES: Final = Capabilities(
-    frozenset({"chat", "tools", "required_tools", "json", "template_variables"}),
+    frozenset({"chat", "tools", "required_tools", "json"}),
     frozenset({"temperature", "top_p", "top_k"}),
 )
 
@@ -32,7 +32,17 @@ MAX_TEMPERATURE: Final = 1.0
 DEFAULT_MAX_TOKENS: Final = 4096
 """This protocol asks for a bound; every model of it takes this one."""
 
-_EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
+_EFFORTS: Final[Mapping[JSON, JSON]] = {
+    "minimal": "low",
+    **{effort: effort for effort in ("low", "medium", "high", "xhigh", "max")},
+}
+
+
+def reads_variable(name: str, value: JSON) -> bool:
+    """Whether this says how a model thinks: the switch, or an effort."""
+    if name == "reasoning_effort":
+        return isinstance(value, str) and (value in _EFFORTS or value == "none")
+    return name == "enable_thinking" and isinstance(value, bool)
 
 
 def to_body(request: GenerationRequest, model: str) -> dict[str, JSON]:
@@ -141,13 +151,9 @@ def _choice(choice: ToolChoice) -> dict[str, JSON]:
 
 
 def _thinking(variables: Mapping[str, JSON]) -> dict[str, JSON]:
-    """The switch `enable_thinking`. Raises UnsupportedParameterError for any other variable."""
-    for name, value in variables.items():
-        if not (
-            (name == "enable_thinking" and isinstance(value, bool))
-            or (name == "reasoning_effort" and value in _EFFORTS)
-        ):
-            raise _refusal(name, f"'{name}' of {value!r}")
+    """The switch `enable_thinking`; the effort `none` is off."""
+    if variables.get("reasoning_effort") == "none":
+        return {"thinking": {"type": "disabled"}}
     match variables.get("enable_thinking"):
         case None:
             return {}
@@ -159,8 +165,8 @@ def _thinking(variables: Mapping[str, JSON]) -> dict[str, JSON]:
 
 def _output_config(request: GenerationRequest, prompt: ChatPrompt) -> dict[str, JSON]:
     config: dict[str, JSON] = {}
-    if "reasoning_effort" in prompt.variables:
-        config["effort"] = prompt.variables["reasoning_effort"]
+    if (effort := prompt.variables.get("reasoning_effort")) in _EFFORTS:
+        config["effort"] = _EFFORTS[effort]
     if isinstance(request.output_format, JSONFormat):
         schema = native_schema(request.output_format.schema)
         config["format"] = {"type": "json_schema", "schema": schema}

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from llm_api.core.errors import InvalidRequestError, UnavailableError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.resampling import resampled
+from llm_api.core.llm.capabilities import naming, read_alone
 from llm_api.core.llm.engine.engine import Engine
 from llm_api.core.llm.engine.job import TokenEvent, TokenRequest
 from llm_api.core.llm.engine.runner import Constraint, DrawingRules
@@ -18,8 +20,11 @@ from llm_api.core.llm.output.enforce import PreparedOutput
 from llm_api.core.llm.output.machine import OutputMachine
 from llm_api.core.llm.output.schemas.tool_schema import check_demanded_sizes
 from llm_api.core.llm.prompt.encode import EncodedPrompt, PromptEncoder, Tokenizer
+from llm_api.core.llm.prompt.thinking import as_known
 from llm_api.core.llm.types import (
+    JSON,
     AnswerDelta,
+    ChatPrompt,
     Event,
     Finished,
     FinishReason,
@@ -105,6 +110,7 @@ class EngineBackend:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         self._card.capabilities.check(request)
+        request, ignored = read_alone(self._spelled(request), self._reads_variable)
         prompt = await self._on_thread(lambda: self._encoded(request))
         self._check_bias(request)
         output = await self._preparer.prepare(request, prompt.text)
@@ -122,7 +128,18 @@ class EngineBackend:
             )
         async with aclosing(events):
             async for event in events:
-                yield event
+                yield naming(event, ignored)
+
+    def _reads_variable(self, name: str, _value: JSON) -> bool:
+        return name in self._encoder.variables
+
+    def _spelled(self, request: GenerationRequest) -> GenerationRequest:
+        """The request, its variables as the template knows them."""
+        prompt = request.prompt
+        if not isinstance(prompt, ChatPrompt) or not prompt.variables:
+            return request
+        variables = as_known(prompt.variables, self._encoder.variables)
+        return replace(request, prompt=replace(prompt, variables=variables))
 
     async def _answer(
         self,

@@ -7,13 +7,19 @@ from typing import Final
 
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.ollama_answers import OllamaReader
-from llm_api.core.llm.backends.ollama_requests import CAPABILITIES, OllamaModel, to_body
+from llm_api.core.llm.backends.ollama_requests import (
+    CAPABILITIES,
+    OllamaModel,
+    reads_variable,
+    to_body,
+)
 from llm_api.core.llm.backends.upstream_backend import (
     UpstreamBackend,
     UpstreamClient,
     UpstreamOptions,
     answer_events,
 )
+from llm_api.core.llm.capabilities import naming, read_alone
 from llm_api.core.llm.types import Event, GenerationRequest
 
 KEY_NAME: Final = "OLLAMA_API_KEY"
@@ -28,6 +34,7 @@ class OllamaBackend(UpstreamBackend):
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         self._card.capabilities.check(request)
+        request, ignored = read_alone(request, reads_variable)
         path, body = to_body(request, self._model)
         is_parallel = request.tool_choice is None or request.tool_choice.is_parallel
         reader = OllamaReader(self._client.server, max_calls=None if is_parallel else 1)
@@ -36,7 +43,7 @@ class OllamaBackend(UpstreamBackend):
             aclosing(answer_events(self._client, lines, reader.read)) as events,
         ):
             async for event in events:
-                yield event
+                yield naming(event, ignored)
 
 
 async def open_ollama(card: ModelCard, options: UpstreamOptions) -> OllamaBackend:

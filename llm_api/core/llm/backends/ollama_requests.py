@@ -23,7 +23,7 @@ from llm_api.core.llm.types import (
 )
 
 CAPABILITIES: Final = Capabilities(
-    frozenset({"chat", "text", "tools", "json", "template_variables"}),
+    frozenset({"chat", "text", "tools", "json"}),
     frozenset(
         {
             "temperature",
@@ -42,11 +42,20 @@ CAPABILITIES: Final = Capabilities(
 
 _EFFORTS: Final[Mapping[JSON, JSON]] = {
     "none": False,
+    "minimal": "low",
     "low": "low",
     "medium": "medium",
     "high": "high",
+    "xhigh": "max",
     "max": "max",
 }
+
+
+def reads_variable(name: str, value: JSON) -> bool:
+    """Whether this says how a model thinks: the switch, or an effort."""
+    if name == "reasoning_effort":
+        return isinstance(value, str) and value in _EFFORTS
+    return name == "enable_thinking" and isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +140,9 @@ def _tools(request: GenerationRequest) -> list[JSON]:
 
 def _think(variables: Mapping[str, JSON]) -> dict[str, JSON]:
     """`think` from what others call it; the effort says more than the switch."""
-    think: dict[str, JSON] = {}
-    for name, value in sorted(variables.items()):
-        if name == "enable_thinking" and isinstance(value, bool):
-            think["think"] = value
-        elif name == "reasoning_effort" and isinstance(value, str) and value in _EFFORTS:
-            think["think"] = _EFFORTS[value]
-        else:
-            raise UnsupportedParameterError(
-                f"'{name}' of {value!r} is not available with this model's backend.", param=name
-            )
-    return think
+    if "reasoning_effort" in variables:
+        return {"think": _EFFORTS[variables["reasoning_effort"]]}
+    return {"think": variables["enable_thinking"]} if "enable_thinking" in variables else {}
 
 
 _WITHOUT_END: Final = -1

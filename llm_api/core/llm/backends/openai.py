@@ -16,6 +16,7 @@ from llm_api.core.llm.backends.upstream_backend import (
     UpstreamClient,
     UpstreamOptions,
 )
+from llm_api.core.llm.capabilities import read_alone
 from llm_api.core.llm.output.dialect import new_call_id
 from llm_api.core.llm.types import ChatPrompt, Event, GenerationRequest, Started
 
@@ -49,6 +50,7 @@ class OpenAIBackend(UpstreamBackend):
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """`Started` comes with the first chunk: until then nothing was said of the answer."""
         self._card.capabilities.check(request)
+        request, ignored = read_alone(request, self._flavour.reads_variable)
         if isinstance(request.prompt, ChatPrompt) and request.prompt.tools:
             await self._check_tools()
         path, body = to_wire(request, self._model, self._flavour)
@@ -64,7 +66,7 @@ class OpenAIBackend(UpstreamBackend):
                     deltas = reader.read(event.data)
                 if not is_started:
                     is_started = True
-                    yield Started(None)
+                    yield Started(None, ignored=ignored)
                 for delta in deltas:
                     yield delta
         finished = reader.finished()

@@ -40,6 +40,10 @@ class Flavour:
     health_path: str = "models"
     template_path: str | None = None
 
+    def reads_variable(self, name: str, value: JSON) -> bool:
+        """Whether its models are told; an engine's template alone knows what it reads."""
+        return self.is_engine or (name == "reasoning_effort" and isinstance(value, str))
+
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(self.abilities, frozenset(self.sampling) | {"logit_bias"})
@@ -95,7 +99,7 @@ _OPENAI_SAMPLING: Final = {
     name: name for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed")
 }
 _CHAT: Final[frozenset[Ability]] = frozenset(
-    {"chat", "tools", "required_tools", "json", "logprobs", "template_variables"}
+    {"chat", "tools", "required_tools", "json", "logprobs"}
 )
 
 FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {

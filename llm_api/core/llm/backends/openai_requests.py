@@ -95,11 +95,6 @@ def _chat(prompt: ChatPrompt, request: GenerationRequest, flavour: Flavour) -> F
 def _variables(prompt: ChatPrompt, flavour: Flavour) -> Fields:
     if flavour.is_engine:
         return {"chat_template_kwargs": dict(prompt.variables)} if prompt.variables else {}
-    for name in sorted(prompt.variables.keys() - {"reasoning_effort"}):
-        param = f"chat_template_kwargs.{name}"
-        raise UnsupportedParameterError(
-            f"The parameter '{param}' is not available with this model's backend.", param=param
-        )
     return dict(prompt.variables)
 
 

@@ -31,7 +31,7 @@ from llm_api.core.llm.types import ChatPrompt, Event, GenerationRequest
 log = logging.getLogger(__name__)
 
 TRANSFORMERS_CAPABILITIES: Final = Capabilities(
-    frozenset({"chat", "text", "tokens", "logprobs", "ignore_eos", "template_variables"}),
+    frozenset({"chat", "text", "tokens", "logprobs", "ignore_eos"}),
     sampling=DRAWING_FIELDS,
 )
 

@@ -11,6 +11,7 @@ from typing import Final, assert_never
 
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.capabilities import read_alone
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.output.machine import StopStrings
 from llm_api.core.llm.types import (
@@ -82,13 +83,14 @@ class WordBackend:
         A word is one token and, unless a stop string may begin in it, one delta.
         """
         self._card.capabilities.check(request)
+        _, ignored = read_alone(request, lambda _name, _value: False)
         prompt_tokens = count_words(request.prompt)
         stops = StopStrings(request.stop)
         reason: FinishReason = "stop"
         has_stopped = False
         spoken = 0
         most = DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens
-        yield Started(prompt_tokens)
+        yield Started(prompt_tokens, ignored=ignored)
         for word in self._say(request):
             if spoken == most:
                 reason = "length"

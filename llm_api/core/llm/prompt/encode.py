@@ -88,6 +88,11 @@ class PromptEncoder:
         self.context_length = context_length
         self._template_is_whole = template_is_whole
 
+    @property
+    def variables(self) -> frozenset[str]:
+        """What the chat template reads beside the conversation."""
+        return self._template.variables
+
     def encode(self, prompt: Prompt) -> EncodedPrompt:
         """At least one token, with room for one more in the context.
 

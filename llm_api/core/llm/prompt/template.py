@@ -7,11 +7,12 @@ control token, and words that merely persuade the model.
 """
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Final
 
-from llm_api.core.errors import InvalidRequestError, ModelFileError, UnsupportedParameterError
+from llm_api.core.errors import InvalidRequestError, ModelFileError
 from llm_api.core.llm.prompt.carrying import Segment
 from llm_api.core.llm.prompt.template_process import (
     TemplateBoundsError,
@@ -70,14 +71,12 @@ class ChatTemplate:
     def render(self, prompt: ChatPrompt) -> list[Segment]:
         """The prompt text up to where the assistant's answer begins. Blocks.
 
-        Raises UnsupportedParameterError for a variable the template does not use, and
-        InvalidRequestError where the template refuses the conversation, or breaks its bounds.
+        A variable that the template does not use is not handed to it.
+        Raises InvalidRequestError where the template refuses the conversation, or breaks its
+        bounds.
         """
-        for name in prompt.variables:
-            if name not in self.variables:
-                raise UnsupportedParameterError(
-                    f"The chat template of this model has no variable '{name}'.", param=name
-                )
+        used = {name: prompt.variables[name] for name in prompt.variables.keys() & self.variables}
+        prompt = replace(prompt, variables=used)
         try:
             return decode_segments(self._process.render(Rendering(prompt, _now())))
         except TemplateRefusedError as error:

@@ -17,7 +17,6 @@ from llm_api.core.errors import (
     ContextLengthExceededError,
     InvalidRequestError,
     ModelFileError,
-    UnsupportedParameterError,
 )
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.engine_backend import EngineBackend
@@ -312,10 +311,18 @@ async def test_a_bias_for_a_token_that_is_none_is_refused(
     assert refusal.value.param == "logit_bias"
 
 
-async def test_a_variable_that_the_model_does_not_know_is_refused(backend: EngineBackend) -> None:
-    prompt = ChatPrompt((Message("user", "Hi"),), {"reasoning_effort": "high"})
-    with pytest.raises(UnsupportedParameterError):
-        await complete(backend, GenerationRequest(prompt, 4))
+async def test_a_variable_that_the_model_does_not_know_is_named(backend: EngineBackend) -> None:
+    said = Message("user", "Hi")
+    request = GenerationRequest(ChatPrompt((said,), {"reasoning_effort": "high"}), max_tokens=0)
+    plain = GenerationRequest(ChatPrompt((said,)), max_tokens=0)
+    async with (
+        aclosing(backend.generate(request)) as told,
+        aclosing(backend.generate(plain)) as untold,
+    ):
+        first, other = await anext(told), await anext(untold)
+    assert isinstance(first, Started)
+    assert first.ignored == ("reasoning_effort",)
+    assert replace(first, ignored=()) == other
 
 
 async def test_leaving_early_stops_the_generation(backend: EngineBackend) -> None:

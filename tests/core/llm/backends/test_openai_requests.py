@@ -266,9 +266,7 @@ def test_variables_are_for_templates_and_effort_for_all() -> None:
     assert asked(chat(prompt=prompt), "vllm")["chat_template_kwargs"] == prompt.variables
     effort = replace(HELLO, variables={"reasoning_effort": "low"})
     assert asked(chat(prompt=effort))["reasoning_effort"] == "low"
-    with pytest.raises(UnsupportedParameterError) as caught:
-        asked(chat(prompt=prompt))
-    assert caught.value.param == "chat_template_kwargs.enable_thinking"
+    assert not FLAVOURS["openai"].reads_variable("enable_thinking", False)
 
 
 def test_an_engine_may_be_told_to_go_on() -> None:

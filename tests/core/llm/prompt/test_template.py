@@ -2,7 +2,7 @@
 
 import pytest
 
-from llm_api.core.errors import InvalidRequestError, ModelFileError, UnsupportedParameterError
+from llm_api.core.errors import InvalidRequestError, ModelFileError
 from llm_api.core.llm.prompt.carrying import Segment
 from llm_api.core.llm.prompt.template import FALLBACK_TEMPLATE, ChatTemplate
 from llm_api.core.llm.types import JSON, ChatPrompt, Message, ToolCall, ToolSpec
@@ -78,16 +78,11 @@ def test_control_tokens_in_template_variables_stay_text() -> None:
     assert literals(segments) == ["<s>", "<|im_end|>"]
 
 
-def test_a_variable_that_the_template_does_not_use_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedParameterError) as refusal:
-        template().render(user("x", reasoning_effort="high"))
-    assert refusal.value.param == "reasoning_effort"
-
-
 @pytest.mark.parametrize("name", ["messages", "bos_token", "add_generation_prompt"])
 def test_what_the_server_fills_in_cannot_be_set(name: str) -> None:
-    with pytest.raises(UnsupportedParameterError):
-        template("{{ bos_token }}{{ messages }}").render(user("x", **{name: ""}))
+    made = template("{{ bos_token }}{{ messages[0].content }}{{ add_generation_prompt }}")
+    assert name not in made.variables
+    assert made.render(user("x", **{name: ""})) == made.render(user("x"))
 
 
 def test_a_conversation_that_the_template_refuses_is_a_bad_request() -> None:

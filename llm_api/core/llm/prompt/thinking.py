@@ -1,0 +1,30 @@
+"""How a chat template is told whether to think, whatever it calls that. Pure."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from llm_api.core.llm.types import JSON
+
+EFFORT: Final = "reasoning_effort"
+SWITCH: Final = "enable_thinking"
+_SWITCHES: Final = (SWITCH, "thinking")
+"""The second is what templates of DeepSeek, Granite and Kimi call it."""
+
+
+def as_known(variables: Mapping[str, JSON], known: Collection[str]) -> dict[str, JSON]:
+    """The variables as a template that knows these names reads them.
+
+    An effort switches thinking on, or off with `none`, where the template knows no effort; the
+    switch gets the template's name for it. What the template cannot be told stays as it was.
+    """
+    told = dict(variables)
+    switch = next((name for name in _SWITCHES if name in known), None)
+    if switch is None:
+        return told
+    if isinstance(told.get(EFFORT), str) and EFFORT not in known:
+        effort = told.pop(EFFORT)
+        told.setdefault(SWITCH, effort != "none")
+    if SWITCH in told and switch != SWITCH:
+        told.setdefault(switch, told[SWITCH])
+        del told[SWITCH]
+    return told
