@@ -407,6 +407,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.rag.answering": {
         "answer": "citations conversation events follow_up grounding prompt rewrite support",
+        "citing": "citations conversation given",
+        "given": "citations prompt",
         "events": "citations support",
         "support": "citations overlap",
         "grounding": "citations conversation prompt",

@@ -133,9 +133,18 @@ def source_name(hit: Hit) -> str:
 
 def source_text(hit: Hit) -> str:
     """A hit as a model reads it, but for its number."""
-    name = " ".join(source_name(hit).split()).translate(_ENTITIES)
-    text = _TAG.sub("&lt;", hit.chunk.text)
-    return f'name="{name}">\n{text}\n</source>'
+    return delimited(attribute("name", source_name(hit)), hit.chunk.text)
+
+
+def delimited(attributes: str, text: str) -> str:
+    """A source's text behind its attributes: nothing in it ends it."""
+    return f"{attributes}>\n{_TAG.sub('&lt;', text)}\n</source>"
+
+
+def attribute(name: str, value: str) -> str:
+    """An attribute of a source in one line; nothing where it has no value."""
+    line = " ".join(value.split()).translate(_ENTITIES)
+    return f'{name}="{line}"' if line else ""
 
 
 def numbered(number: int, text: str) -> str:
