@@ -191,5 +191,6 @@ class FakeServices:
     )
     generate_max_tokens: int = 200
     strict_parameters: bool = True
+    serves_unknown_models: bool = False
     started_at: float = 1_700_000_000.0
     is_ready: bool = True

@@ -118,7 +118,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "mapping": "models",
         "policy": "",
         "validation": "",
-        "deps": "",
+        "deps": "request_facts",
         "disconnect": "",
         "request_facts": "ignored",
         "origin": "",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar, cast
 from fastapi import Depends, FastAPI, Request
 from starlette.datastructures import Headers
 
+from llm_api.api.request_facts import RequestFacts, facts_of
 from llm_api.core.access.caller import Caller
 from llm_api.core.access.metered import MeteredBackend, MeteredEmbedder
 from llm_api.core.embeddings.embedder import Embedder, EmbedderCard
@@ -107,6 +108,11 @@ class SharedServices(Protocol):
         ...
 
     @property
+    def serves_unknown_models(self) -> bool:
+        """Whether a name that means no model is served by the default one."""
+        ...
+
+    @property
     def strict_parameters(self) -> bool:
         """Whether an unknown field of a request is refused."""
         ...
@@ -148,10 +154,15 @@ def services_of(app: FastAPI) -> WholeServices:
 
 @dataclass(frozen=True, slots=True)
 class KeyedModels:
-    """The models that one caller may use."""
+    """The models that one caller may use.
+
+    `_facts` take note of a name that means none of them, where the first model serves any.
+    """
 
     _models: Models
     _caller: Caller
+    _facts: RequestFacts
+    _serves_unknown: bool
 
     def cards(self) -> list[ModelCard]:
         return [card for card in self._models.cards() if _permits(self._caller, card)]
@@ -172,7 +183,17 @@ class KeyedModels:
 
     def _resolve(self, name: str | None) -> Backend:
         if name is None:
-            name = next((card.id for card in self.cards()), None)
+            return self._first()
+        try:
+            return _resolved(self._models.resolve, name, self._caller)
+        except (ModelNotFoundError, ModelForbiddenError):
+            if not self._serves_unknown:
+                raise
+        self._facts.unknown_model = name
+        return self._first()
+
+    def _first(self) -> Backend:
+        name = next((card.id for card in self.cards()), None)
         if name is None:
             raise ModelNotFoundError("There is no model that this request may use.", param="model")
         return _resolved(self._models.resolve, name, self._caller)
@@ -207,6 +228,7 @@ class CallerServices:
     _services: WholeServices
     caller: Caller
     _may_be_cached: bool
+    _facts: RequestFacts
 
     def context(self, *, is_streamed: bool, is_repeatable: bool) -> RequestContext:
         """Who asks, and how. Answers of documents and functions, which change, do not repeat."""
@@ -222,7 +244,8 @@ class CallerServices:
 
     @property
     def models(self) -> KeyedModels:
-        return KeyedModels(self._services.models, self.caller)
+        serves_unknown = self._services.serves_unknown_models
+        return KeyedModels(self._services.models, self.caller, self._facts, serves_unknown)
 
     @property
     def embedders(self) -> KeyedEmbedders:
@@ -276,7 +299,9 @@ async def get_services(request: Request) -> CallerServices:
     """The services that answer this request, for the caller that the gate has identified."""
     # A coroutine, since FastAPI would call a plain function in a thread: 0.1 ms for every request.
     caller = cast(Caller, request.state.caller)
-    return CallerServices(services_of(request.app), caller, _may_be_cached(request.headers))
+    may_be_cached = _may_be_cached(request.headers)
+    facts = facts_of(request.scope)
+    return CallerServices(services_of(request.app), caller, may_be_cached, facts)
 
 
 def _may_be_cached(headers: Headers) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import quote
 
 IGNORED_HEADER: Final = "x-ignored-parameters"
+UNKNOWN_MODEL_HEADER: Final = "x-llm-api-unknown-model"
 MAX_NAMES: Final = 32
 _LONGEST_NAME: Final = 64
 
@@ -53,8 +54,13 @@ class IgnoredParameters:
 
     def __str__(self) -> str:
         """The names as a header may carry them: bounded, and without a client's own controls."""
-        shown = [quote(name[:_LONGEST_NAME], safe="._-[]") for name in self._names]
+        shown = [shown_name(name) for name in self._names]
         return ", ".join([*shown, f"... ({self.hidden} more)"] if self.hidden else shown)
+
+
+def shown_name(name: str) -> str:
+    """A client's own word as a header may carry it. Pure."""
+    return quote(name[:_LONGEST_NAME], safe="._-[]/:@")
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,8 @@ class RequestFacts:
     route's template. `error` is the code of the error that was answered, in mid-stream as well.
     `fallback` names the model that took over. `token_gaps` are the seconds between two deltas of a
     choice, if it is streamed, as they are handed on: a client that reads slowly makes them longer.
-    `ignored` are the parameters that changed nothing.
+    `ignored` are the parameters that changed nothing; `unknown_model` is the name that was asked
+    for where the default model serves any.
     `prompts` and `answers` stay empty unless `keeps_content`. `report` hands the facts on, once the
     answer has ended; work that goes on after the answer takes the facts over and calls it then.
     """
@@ -67,6 +68,7 @@ class RequestFacts:
     fallback: str | None = None
     status: int | None = None
     error: str | None = None
+    unknown_model: str | None = None
     ignored: IgnoredParameters = field(default_factory=IgnoredParameters)
     usage: Usage | None = None
     queue_seconds: float | None = None

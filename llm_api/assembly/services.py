@@ -56,6 +56,7 @@ class Services:
     configuration: Mapping[str, JSON]
     generate_max_tokens: int
     strict_parameters: bool
+    serves_unknown_models: bool
     started_at: float
     compute: ComputeThread
 
@@ -102,6 +103,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
             planned.configuration,
             settings.generate_max_tokens,
             settings.strict_parameters,
+            settings.unknown_model == "default",
             started_at=time.time(),
             compute=compute,
         )

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_api.api.deps import SharedServices, services_of
-from llm_api.api.ignored import IGNORED_HEADER
+from llm_api.api.ignored import IGNORED_HEADER, UNKNOWN_MODEL_HEADER, shown_name
 from llm_api.api.metrics.requests import RequestMetrics
 from llm_api.api.request_facts import RequestFacts
 from llm_api.api.request_log import to_record
@@ -68,6 +68,9 @@ class ReportingMiddleware:
         facts.total_seconds = facts.seconds()
         if facts.ignored:
             log.debug("%s ignored parameters: %s", facts.id, facts.ignored)
+        if facts.unknown_model is not None:
+            asked = shown_name(facts.unknown_model)
+            log.info("%s unknown model %s: %s serves it", facts.id, asked, facts.model)
         if REQUESTS.isEnabledFor(logging.INFO):
             REQUESTS.info("%s", request_line(facts, path))
         services.request_log.append(to_record(facts))
@@ -90,8 +93,18 @@ def request_line(facts: RequestFacts, path: str) -> str:
     return ", ".join(said)
 
 
+def _told(facts: RequestFacts) -> list[tuple[bytes, bytes]]:
+    """The headers that say what of the request was not done as it says. Pure."""
+    told = []
+    if facts.ignored:
+        told.append((IGNORED_HEADER.encode(), str(facts.ignored).encode()))
+    if facts.unknown_model is not None:
+        told.append((UNKNOWN_MODEL_HEADER.encode(), shown_name(facts.unknown_model).encode()))
+    return told
+
+
 class _Watch:
-    """Sees what goes to and fro. Every answer says in its header what was ignored."""
+    """Sees what goes to and fro. Every answer tells what was not done as it was asked."""
 
     def __init__(self, receive: Receive, send: Send, facts: RequestFacts) -> None:
         self._receive = receive
@@ -116,9 +129,8 @@ class _Watch:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            if self._facts.ignored:
-                named = (IGNORED_HEADER.encode(), str(self._facts.ignored).encode())
-                message = {**message, "headers": [*message.get("headers", ()), named]}
+            if told := _told(self._facts):
+                message = {**message, "headers": [*message.get("headers", ()), *told]}
         elif message["type"] == "http.response.body":
             self._is_complete = not message.get("more_body", False)
         await self._send(message)

@@ -43,7 +43,14 @@ class ModelSettings(BaseModel):
         description="A GGUF file on this machine. With no model named: the default model.",
     )
     model_aliases: Names = Field(
-        default=(), description="Further names the model answers to, separated by commas."
+        default=(),
+        description="Further names the model answers to, separated by commas; in a pattern such as"
+        " `claude-*haiku*`, `*` stands for any text.",
+    )
+    unknown_model: Annotated[Literal["refuse", "default"], BeforeValidator(lower)] = Field(
+        default="refuse",
+        description="What becomes of a request for a model that is not served: `refuse` (404), or"
+        " `default`: the first model answers, and the header `x-llm-api-unknown-model` says so.",
     )
     config_file: HomePath | None = Field(
         default=None,

@@ -4,13 +4,16 @@ A name means, first of all, the model of exactly this id or alias. Where there i
 
 1. the one whose name differs in nothing but the case of letters, or in `.gguf` at its end;
 2. the one whose name begins so and goes on with what tells how its file is made, its
-   quantisation and its number among parts; or whose name ends so, after its owner.
+   quantisation and its number among parts; or whose name ends so, after its owner;
+3. the one with an alias that is a pattern, such as `claude-*haiku*`, in which `*` stands for any
+   text: of several patterns, the one with the most characters beside `*`.
 
 Where several models are as near as each other, none of them is meant.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Final
 
 from llm_api.core.errors import ModelNotFoundError
@@ -39,15 +42,63 @@ def meant(name: str, models: Mapping[str, Sequence[str]]) -> str | None:
             for model_id, aliases in models.items()
             if any(wanted in forms(one) for one in (model_id, *aliases))
         ]
-        if len(found) > 1:
-            raise ModelNotFoundError(
-                f"The model `{name}` may be any of {', '.join(f'`{one}`' for one in found)}:"
-                " name one of them.",
-                param="model",
-            )
         if found:
-            return found[0]
-    return None
+            return _only(found, name)
+    return _only(_by_pattern(wanted, models), name)
+
+
+def unknown_model(name: str, names: Iterable[str]) -> ModelNotFoundError:
+    """The error of a name that means no model: the nearest of those that do, and what to do."""
+    known = list(dict.fromkeys(names))
+    plain = {_plain(one): one for one in reversed(known)}
+    near = [plain[one] for one in get_close_matches(_plain(name), plain, n=3, cutoff=0.5)]
+    hint = f" Did you mean {_listed(near)}?" if near else ""
+    return ModelNotFoundError(
+        f"The model `{name}` does not exist or you do not have access to it.{hint}"
+        " MODEL_ALIASES (in a file: `aliases`) gives a model further names, and"
+        f" UNKNOWN_MODEL=default serves any name. Known models: {_listed(known)}.",
+        param="model",
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{one}`" for one in names)
+
+
+def _only(found: Sequence[str], name: str) -> str | None:
+    """Of the models that a name may mean, the one there is. Raises ModelNotFoundError for more."""
+    if len(found) > 1:
+        raise ModelNotFoundError(
+            f"The model `{name}` may be any of {_listed(found)}: name one of them.", param="model"
+        )
+    return found[0] if found else None
+
+
+def _by_pattern(wanted: str, models: Mapping[str, Sequence[str]]) -> list[str]:
+    """The models whose patterns say the most of those that fit."""
+    fits: dict[str, int] = {}
+    for model_id, aliases in models.items():
+        for pattern in aliases:
+            if "*" in pattern and _fits(wanted, pattern.casefold()):
+                said = len(pattern) - pattern.count("*")
+                fits[model_id] = max(said, fits.get(model_id, 0))
+    return [model_id for model_id, said in fits.items() if said == max(fits.values())]
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a name is the pattern's texts in their order. Takes linear time."""
+    first, *inner, last = pattern.split("*")
+    if len(name) < len(first) + len(last):
+        return False
+    if not (name.startswith(first) and name.endswith(last)):
+        return False
+    place, end = len(first), len(name) - len(last)
+    for text in inner:
+        found = name.find(text, place, end)
+        if found < 0:
+            return False
+        place = found + len(text)
+    return True
 
 
 def _whole(name: str) -> set[str]:

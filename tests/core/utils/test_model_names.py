@@ -1,7 +1,7 @@
 import pytest
 
 from llm_api.core.errors import ModelNotFoundError
-from llm_api.core.utils.model_names import meant
+from llm_api.core.utils.model_names import meant, unknown_model
 
 LLAMA = "llama-2-7b-chat.Q4_K_M"
 JINA = "jinaai/jina-embeddings-v3"
@@ -31,6 +31,49 @@ MODELS = {LLAMA: ("gpt-4o-mini",), "Qwen3-0.6B-UD-Q4_K_XL-00001-of-00003": (), J
 )
 def test_a_name_means_one_model_or_none(name: str, model_id: str | None) -> None:
     assert meant(name, MODELS) == model_id
+
+
+PATTERNS = {
+    "small": ("claude-*haiku*", "gpt-4*"),
+    "large": ("claude-*", "gpt-4o", "*-Pro"),
+    "other": ("gpt-4*-pro", "a*b*c"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "model_id"),
+    [
+        ("claude-3-5-haiku-20241022", "small"),
+        ("claude-haiku-4-5", "small"),
+        ("Claude-Opus-4-8", "large"),
+        ("gpt-4.1", "small"),
+        ("gpt-4o", "large"),
+        ("gpt-4o.gguf", "large"),
+        ("gpt-4-pro", "other"),
+        ("o3-pro", "large"),
+        ("abc", "other"),
+        ("a-c-b-b-c", "other"),
+        ("ac", None),
+        ("abcd", None),
+        ("o3", None),
+        ("claude", None),
+    ],
+)
+def test_of_patterns_the_one_that_says_the_most_is_meant(name: str, model_id: str | None) -> None:
+    assert meant(name, PATTERNS) == model_id
+
+
+def test_two_models_with_patterns_that_say_as_much_are_both_named() -> None:
+    with pytest.raises(ModelNotFoundError, match="`one`, `two`"):
+        meant("gpt-4.1-mini", {"one": ("gpt-4*",), "two": ("*-mini",)})
+
+
+def test_an_unknown_name_is_told_the_nearest_and_what_to_do() -> None:
+    message = unknown_model("gpt-4o-mnii", [LLAMA, "gpt-4o-mini", JINA]).message
+    assert "Did you mean `gpt-4o-mini`?" in message
+    assert "MODEL_ALIASES" in message
+    assert "UNKNOWN_MODEL" in message
+    assert LLAMA in message
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,13 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from contextlib import AsyncExitStack, aclosing
 from itertools import chain
 
-from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.llm.backend import Backend, ModelCard, OwnedBackend
 from llm_api.core.llm.gateway.routing.fallback import FallbackBackend
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency.keeper import KeptModel, ModelKeeper, Timer
 from llm_api.core.llm.residency.plan import ModelState, ResidencyLimits
 from llm_api.core.llm.types import Event, GenerationRequest
-from llm_api.core.utils.model_names import meant
+from llm_api.core.utils.model_names import meant, unknown_model
 
 
 class OnDemandBackend:
@@ -81,12 +80,7 @@ class ModelRegistry:
         model_id = meant(name, self._names)
         if model_id is None:
             names = (*self._names, *chain.from_iterable(self._names.values()))
-            known = ", ".join(f"`{known}`" for known in dict.fromkeys(names))
-            raise ModelNotFoundError(
-                f"The model `{name}` does not exist or you do not have access to it."
-                f" Known models: {known}.",
-                param="model",
-            )
+            raise unknown_model(name, names)
         return self._backends[model_id]
 
     @property
