@@ -9,7 +9,7 @@ from tests.api.bodies import chat, completion, embedding
 from tests.fakes import MODEL_ID, FakeServices
 
 HEADER = "x-llm-api-unknown-model"
-BODIES = {
+BODIES: dict[str, dict[str, object]] = {
     "/v1/chat/completions": chat(),
     "/v1/completions": completion(),
     "/v1/responses": {"input": "Hi", "store": False},
