@@ -387,7 +387,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "places string_formats": "",
     },
     "llm_api.core.llm.prompt": {
-        "encode": "carrying template",
+        "encode": "carrying fill_in template",
+        "fill_in": "",
         "template": "carrying template_process template_wire",
         "template_process": "template_wire template_worker",
         "template_worker": "carrying template_sandbox template_wire traits turns",

@@ -6,7 +6,7 @@ from datetime import UTC
 from llm_api.api.request_facts import Content, RequestFacts
 from llm_api.core.embeddings.embedder import TokenIds
 from llm_api.core.llm.collect import Choice
-from llm_api.core.llm.types import ChatPrompt, Message, TextPrompt, TokenPrompt
+from llm_api.core.llm.types import ChatPrompt, FillInPrompt, Message, TextPrompt, TokenPrompt
 
 
 def to_record(facts: RequestFacts) -> dict[str, object]:
@@ -47,6 +47,8 @@ def _prompt(prompt: Content) -> object:
             return text
         case TokenPrompt(ids) | TokenIds(ids):
             return ids
+        case FillInPrompt(prefix=prefix, suffix=suffix):
+            return {"prefix": prefix, "suffix": suffix}
         case ChatPrompt(messages):
             return [_turn(message) for message in messages]
 

@@ -21,6 +21,7 @@ from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.collect import Completion, total_usage
 from llm_api.core.llm.types import (
     Addition,
+    FillInPrompt,
     Finished,
     FinishReason,
     GenerationRequest,
@@ -43,8 +44,9 @@ def to_completion_requests(
     Raises UnsupportedParameterError for what is not honoured, InvalidRequestError for what
     contradicts itself; both name the parameter.
     """
-    prompts = to_prompts(request.prompt)
-    _check(request, prompts)
+    texts = to_prompts(request.prompt)
+    _check(request, texts)
+    prompts = _filled_in(texts, request.suffix) if request.suffix else texts
     check_stream_options(request)
     return [
         GenerationRequest(
@@ -77,9 +79,14 @@ def to_prompts(prompt: wire.LegacyPrompt) -> list[TextPrompt | TokenPrompt]:
     return [TokenPrompt(tuple(loose_tokens))] if loose_tokens else prompts
 
 
+def _filled_in(prompts: Sequence[TextPrompt | TokenPrompt], suffix: str) -> list[FillInPrompt]:
+    texts = [prompt.text for prompt in prompts if isinstance(prompt, TextPrompt)]
+    if len(texts) < len(prompts):
+        refuse("suffix", "is not available for prompts of token ids.")
+    return [FillInPrompt(text, suffix) for text in texts]
+
+
 def _check(request: wire.CompletionRequest, prompts: list[TextPrompt | TokenPrompt]) -> None:
-    if request.suffix is not None:
-        refuse("suffix", "is not available on this server.")
     if request.best_of not in (None, request.choices_per_prompt):
         refuse("best_of", "is available only with the value of 'n': choices are not ranked.")
     if request.echo and request.logprobs is not None:

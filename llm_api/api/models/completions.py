@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE, AnswerModel
-from llm_api.api.models.generation import CompletionUsage, GenerationParameters, NotAvailable
+from llm_api.api.models.generation import CompletionUsage, GenerationParameters
 
 MAX_PROMPTS = 64
 MAX_PROMPT_TOKENS = 1_048_576
@@ -69,7 +69,11 @@ class CompletionRequest(GenerationParameters):
     best_of: int | None = Field(
         default=None, ge=1, le=20, description="Only equal to `n`: choices are not ranked."
     )
-    suffix: NotAvailable = Field(default=None, description="Not available: refused.")
+    suffix: str | None = Field(
+        default=None,
+        description="What comes after the answer, which then fills in the text between: for models"
+        " with fill-in tokens. Empty means absent.",
+    )
 
 
 class LegacyLogprobs(AnswerModel):

@@ -13,7 +13,8 @@ class ModelCapabilities(AnswerModel):
     """What a model's backend honours; the rest is refused by name. `stop` always is."""
 
     abilities: list[Ability] = Field(
-        description="`text` and `tokens`: raw prompts; `required_tools`: a call that must be made."
+        description="`text` and `tokens`: raw prompts; `fill_in`: text between two others"
+        " (`suffix`, `/infill`); `required_tools`: a call that must be made."
     )
     sampling: list[str] = Field(description="The parameters of sampling.")
 

@@ -24,6 +24,7 @@ from llm_api.core.llm.collect import used_after
 from llm_api.core.llm.types import (
     ChatPrompt,
     Event,
+    FillInPrompt,
     Finished,
     GenerationRequest,
     Prompt,
@@ -101,7 +102,7 @@ def _tokens_of_prompt(prompt: Prompt) -> int:
     match prompt:
         case ChatPrompt(messages):
             return sum(estimate_tokens(message.content) for message in messages)
-        case TextPrompt(text):
+        case TextPrompt(text) | FillInPrompt(text=text):
             return estimate_tokens(text)
         case TokenPrompt(tokens):
             return len(tokens)

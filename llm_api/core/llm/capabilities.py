@@ -10,6 +10,7 @@ from llm_api.core.llm.types import (
     ChatPrompt,
     ChoiceFormat,
     Event,
+    FillInPrompt,
     GenerationRequest,
     GrammarFormat,
     JSONFormat,
@@ -26,6 +27,7 @@ Ability: TypeAlias = Literal[
     "chat",
     "text",
     "tokens",
+    "fill_in",
     "tools",
     "required_tools",
     "json",
@@ -35,7 +37,8 @@ Ability: TypeAlias = Literal[
     "logprobs",
     "ignore_eos",
 ]
-"""`text` and `tokens` are raw prompts to continue; `required_tools` is a call that must be made."""
+"""`text` and `tokens` are raw prompts to continue, `fill_in` is text between two others;
+`required_tools` is a call that must be made."""
 
 SAMPLING_FIELDS: Final = frozenset(field.name for field in fields(Sampling))
 
@@ -51,11 +54,16 @@ class Capabilities:
         """Raises UnsupportedParameterError for the first thing asked that cannot be done."""
         for ability, param in _asked(request):
             if ability not in self.abilities:
-                raise _refusal(param)
+                raise _no_fill_in(param) if ability == "fill_in" else _refusal(param)
         default = Sampling()
         for name in sorted(SAMPLING_FIELDS - self.sampling - {"mirostat_tau", "mirostat_eta"}):
             if getattr(request.sampling, name) != getattr(default, name):
                 raise _refusal(name)
+
+
+def without(ability: Ability, capabilities: Capabilities) -> Capabilities:
+    """The same but one. Pure."""
+    return replace(capabilities, abilities=capabilities.abilities - {ability})
 
 
 def common(several: Iterable[Capabilities]) -> Capabilities:
@@ -95,6 +103,12 @@ def naming(event: Event, ignored: tuple[str, ...]) -> Event:
     return replace(event, ignored=ignored) if ignored and isinstance(event, Started) else event
 
 
+def check_no_files(prompt: FillInPrompt) -> None:
+    """Raises UnsupportedParameterError for a prompt with files of its project."""
+    if prompt.files:
+        raise _refusal("input_extra")
+
+
 def _asked(request: GenerationRequest) -> Iterator[tuple[Ability, str]]:
     """What the request needs, each with the parameter that asks for it."""
     yield from _asked_by_prompt(request.prompt)
@@ -118,6 +132,16 @@ def _asked_by_prompt(prompt: Prompt) -> Iterator[tuple[Ability, str]]:
             yield "text", "prompt"
         case TokenPrompt():
             yield "tokens", "prompt"
+        case FillInPrompt(param=param):
+            yield "fill_in", param
+
+
+def _no_fill_in(param: str) -> UnsupportedParameterError:
+    return UnsupportedParameterError(
+        f"The parameter '{param}' is not available with this model: it has no fill-in tokens, or"
+        " its backend no way to use them; choose one that has, such as Qwen2.5-Coder.",
+        param=param,
+    )
 
 
 def _refusal(param: str) -> UnsupportedParameterError:

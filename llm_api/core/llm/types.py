@@ -85,7 +85,52 @@ class TokenPrompt:
     tokens: tuple[int, ...]
 
 
-Prompt: TypeAlias = ChatPrompt | TextPrompt | TokenPrompt
+@dataclass(frozen=True, slots=True)
+class ContextFile:
+    """A file of the same project, for a model to know while it fills in another."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FillInPrompt:
+    """Text to fill in between `prefix` and `suffix`. Control tokens in all of it stay text.
+
+    Where it `is_windowed`, what does not fit is left out, the farthest from the gap first: whole
+    files, then the beginning of the prefix and the end of the suffix. `param` is the parameter of
+    the request that asks for it.
+    """
+
+    prefix: str
+    suffix: str
+    files: tuple[ContextFile, ...] = ()
+    is_windowed: bool = False
+    param: str = field(default="suffix", compare=False)
+
+    @property
+    def text(self) -> str:
+        """All of it, as it is counted where the model's tokens are not known."""
+        return "".join((*(file.text for file in self.files), self.prefix, self.suffix))
+
+
+@dataclass(frozen=True, slots=True)
+class FillInTokens:
+    """The marks of a vocabulary. Those of a repository and of a file are not in every one."""
+
+    prefix: int
+    suffix: int
+    middle: int
+    repository: int | None = None
+    file: int | None = None
+
+    @property
+    def all(self) -> frozenset[int]:
+        marks = (self.prefix, self.suffix, self.middle, self.repository, self.file)
+        return frozenset(mark for mark in marks if mark is not None)
+
+
+Prompt: TypeAlias = ChatPrompt | TextPrompt | TokenPrompt | FillInPrompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,10 @@ from llm_api.core.errors import InvalidRequestError, UnsupportedParameterError
 from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.collect import Completion
 from llm_api.core.llm.types import (
+    FillInPrompt,
     FinishReason,
     GenerationRequest,
+    Prompt,
     ReasoningDelta,
     TextDelta,
     TextPrompt,
@@ -63,6 +65,18 @@ def test_prompt_has_four_forms(
     assert to_prompts(prompt) == prompts
 
 
+@pytest.mark.parametrize(
+    ("suffix", "prompts"),
+    [
+        (None, [TextPrompt("a"), TextPrompt("b")]),
+        ("", [TextPrompt("a"), TextPrompt("b")]),
+        ("z", [FillInPrompt("a", "z"), FillInPrompt("b", "z")]),
+    ],
+)
+def test_a_suffix_asks_for_the_text_between(suffix: str | None, prompts: list[Prompt]) -> None:
+    assert [one.prompt for one in mapped(prompt=["a", "b"], suffix=suffix)] == prompts
+
+
 def test_choices_of_a_prompt_stand_together() -> None:
     requests = mapped(prompt=["a", "b"], n=2, seed=5)
     assert [(one.prompt, one.sampling.seed) for one in requests] == [
@@ -86,7 +100,7 @@ def test_logprobs_are_counted(given: dict[str, object], top: int | None) -> None
 @pytest.mark.parametrize(
     ("given", "kind", "param"),
     [
-        ({"suffix": ""}, UnsupportedParameterError, "suffix"),
+        ({"suffix": "x", "prompt": [1]}, UnsupportedParameterError, "suffix"),
         ({"best_of": 2}, UnsupportedParameterError, "best_of"),
         ({"echo": True, "logprobs": 0}, UnsupportedParameterError, "echo"),
         ({"echo": True, "prompt": [1]}, UnsupportedParameterError, "echo"),

@@ -42,12 +42,19 @@ class TinyModel:
     hyperparameters: Hyperparameters
     shapes: Shapes
 
-    def write(self, folder: Path, chat_template: str | None = None) -> Path:
-        """Write the model, always the same bytes."""
+    def write(
+        self,
+        folder: Path,
+        chat_template: str | None = None,
+        special_tokens: Mapping[str, int] | None = None,
+    ) -> Path:
+        """Write the model, always the same bytes. `special_tokens` are `fim_pre` and the like."""
         path = folder / f"tiny-{self.architecture}.gguf"
         writer = GGUFWriter(path, self.architecture)
         _add_hyperparameters(writer, self.hyperparameters)
         _add_vocabulary(writer)
+        for name, token in (special_tokens or {}).items():
+            writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)
         if chat_template is not None:
             writer.add_chat_template(chat_template)
         generator = np.random.default_rng(1)

@@ -26,6 +26,7 @@ from llm_api.core.llm.types import (
     AnswerDelta,
     ChatPrompt,
     Event,
+    FillInPrompt,
     Finished,
     FinishReason,
     GenerationRequest,
@@ -213,7 +214,7 @@ class EngineBackend:
     def _drawing_rules(
         self, request: GenerationRequest, constraint: Constraint | None
     ) -> DrawingRules:
-        banned = self._vocabulary.end_tokens if request.ignore_eos else frozenset()
+        banned = self._end_tokens(request) if request.ignore_eos else frozenset()
         return DrawingRules(request.sampling, request.top_logprobs, banned, constraint)
 
     def _render(self, token: int) -> bytes:
@@ -230,9 +231,16 @@ class EngineBackend:
             prompt=prompt,
             limit=room if most is None else min(len(prompt) + most, room),
             rules=rules,
-            end_tokens=self._vocabulary.end_tokens,
+            end_tokens=self._end_tokens(request),
             scope="" if self._shares_prefixes_publicly else request.context.scope,
         )
+
+    def _end_tokens(self, request: GenerationRequest) -> frozenset[int]:
+        """What fills in a text ends where it would begin another one."""
+        marks = self._vocabulary.fill_in
+        if marks is None or not isinstance(request.prompt, FillInPrompt):
+            return self._vocabulary.end_tokens
+        return self._vocabulary.end_tokens | marks.all
 
     def _check_bias(self, request: GenerationRequest) -> None:
         size = self._vocabulary.vocabulary_size

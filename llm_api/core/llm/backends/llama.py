@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.engine_backend import EngineBackend
+from llm_api.core.llm.capabilities import without
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.engine import Engine
 from llm_api.core.llm.engine.grammar import COMPILER_STACK_BYTES, GrammarCompiler
@@ -97,6 +98,8 @@ async def open_llama(
     encoder = PromptEncoder(model, template, options.context_length)
     dialect = recognise(source, model.control_tokens)
     enforcer = OutputEnforcer(dialect, GrammarCompiler(model), stack_bytes=COMPILER_STACK_BYTES)
+    if model.fill_in is None:
+        card = replace(card, capabilities=without("fill_in", card.capabilities))
     public = options.shares_prefixes_publicly
     return EngineBackend(card, model, encoder, enforcer, engine, shares_prefixes_publicly=public)
 

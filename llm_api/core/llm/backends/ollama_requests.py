@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from llm_api.core.errors import InvalidRequestError, UnsupportedParameterError
-from llm_api.core.llm.capabilities import Capabilities
+from llm_api.core.llm.capabilities import Capabilities, check_no_files
 from llm_api.core.llm.prompt.turns import read_arguments
 from llm_api.core.llm.types import (
     JSON,
     ChatPrompt,
+    FillInPrompt,
     GenerationRequest,
     JSONFormat,
     Message,
@@ -23,7 +24,7 @@ from llm_api.core.llm.types import (
 )
 
 CAPABILITIES: Final = Capabilities(
-    frozenset({"chat", "text", "tools", "json"}),
+    frozenset({"chat", "text", "fill_in", "tools", "json"}),
     frozenset(
         {
             "temperature",
@@ -96,6 +97,9 @@ def _asked(request: GenerationRequest) -> tuple[str, dict[str, JSON]]:
             return "api/chat", asked | _think(variables)
         case TextPrompt(text=text):
             return "api/generate", {"prompt": text, "raw": True}
+        case FillInPrompt(prefix=prefix, suffix=suffix) as prompt:
+            check_no_files(prompt)
+            return "api/generate", {"prompt": prefix, "suffix": suffix}
         case TokenPrompt():
             raise UnsupportedParameterError(
                 "'prompt' as token ids is not available with this model's backend.", param="prompt"

@@ -104,7 +104,7 @@ _CHAT: Final[frozenset[Ability]] = frozenset(
 
 FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {
     "openai": Flavour(
-        abilities=_CHAT | {"text", "tokens"},
+        abilities=_CHAT | {"text", "tokens", "fill_in"},
         sampling=_OPENAI_SAMPLING,
         output_format=_response_format,
         key_name="OPENAI_API_KEY",
@@ -118,7 +118,7 @@ FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {
         key_name="HF_API_KEY",
     ),
     "vllm": Flavour(
-        abilities=frozenset(get_args(Ability)),
+        abilities=frozenset(get_args(Ability)) - {"fill_in"},
         sampling=_OPENAI_SAMPLING
         | {"top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repetition_penalty"},
         output_format=_structured_outputs,
@@ -126,7 +126,7 @@ FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {
         is_engine=True,
     ),
     "llama-server": Flavour(
-        abilities=frozenset(get_args(Ability)) - {"regex"},
+        abilities=frozenset(get_args(Ability)) - {"regex", "fill_in"},
         sampling=_OPENAI_SAMPLING
         | {
             name: name

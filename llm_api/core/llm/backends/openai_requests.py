@@ -9,9 +9,11 @@ from typing import assert_never
 
 from llm_api.core.errors import UnsupportedParameterError
 from llm_api.core.llm.backends.openai_flavours import Fields, Flavour
+from llm_api.core.llm.capabilities import check_no_files
 from llm_api.core.llm.types import (
     JSON,
     ChatPrompt,
+    FillInPrompt,
     GenerationRequest,
     Message,
     Sampling,
@@ -46,6 +48,10 @@ def to_wire(request: GenerationRequest, model: str, flavour: Flavour) -> tuple[s
             return "completions", body | {"prompt": text} | _completion(request, flavour)
         case TokenPrompt(tokens):
             return "completions", body | {"prompt": list(tokens)} | _completion(request, flavour)
+        case FillInPrompt(prefix=prefix, suffix=suffix) as prompt:
+            check_no_files(prompt)
+            texts: Fields = {"prompt": prefix, "suffix": suffix}
+            return "completions", body | texts | _completion(request, flavour)
         case other:
             assert_never(other)
 

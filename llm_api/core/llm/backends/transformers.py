@@ -17,7 +17,7 @@ from llm_api.core.llm.backends.drawing import DRAWING_FIELDS
 from llm_api.core.llm.backends.engine_backend import EngineBackend
 from llm_api.core.llm.backends.transformers_loading import LoadedModel, ModelSource, load_model
 from llm_api.core.llm.backends.transformers_runner import TransformersRunner
-from llm_api.core.llm.capabilities import Capabilities
+from llm_api.core.llm.capabilities import Ability, Capabilities
 from llm_api.core.llm.engine.batch_scheduler import BatchScheduler
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.engine import Engine
@@ -34,6 +34,8 @@ TRANSFORMERS_CAPABILITIES: Final = Capabilities(
     frozenset({"chat", "text", "tokens", "logprobs", "ignore_eos"}),
     sampling=DRAWING_FIELDS,
 )
+
+"""With `fill_in` where the vocabulary has the marks."""
 
 PLAIN_TEMPLATE: Final = (
     "{% for message in messages %}{{ message.role | capitalize }}: {{ message.content }}\n"
@@ -130,7 +132,7 @@ async def open_transformers(card: ModelCard, options: TransformersOptions) -> Tr
             card,
             context_length=loaded.context_length,
             backend="huggingface",
-            capabilities=TRANSFORMERS_CAPABILITIES,
+            capabilities=_capabilities(loaded),
         )
         template = await asyncio.to_thread(_template, loaded)
         return TransformersBackend(card, loaded, template, engine, compute)
@@ -150,6 +152,13 @@ def _template(loaded: LoadedModel) -> ChatTemplate:
         eos_text=loaded.vocabulary.eos_text,
         control_texts=frozenset(loaded.vocabulary.control_tokens),
     )
+
+
+def _capabilities(loaded: LoadedModel) -> Capabilities:
+    if loaded.vocabulary.fill_in is None:
+        return TRANSFORMERS_CAPABILITIES
+    abilities: frozenset[Ability] = TRANSFORMERS_CAPABILITIES.abilities | {"fill_in"}
+    return replace(TRANSFORMERS_CAPABILITIES, abilities=abilities)
 
 
 def _make_runner(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from llm_api.core.errors import ModelFileError
+from llm_api.core.llm.types import FillInTokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as FastTokenizer
@@ -44,6 +45,7 @@ class TransformersVocabulary:
             str(text.content): token for token, text in added.items() if text.special
         }
         self._control = frozenset(self.control_tokens.values())
+        self.fill_in = _fill_in(self._added)
         self._to_bytes = _to_bytes(self._parsing)
         self._pieces: dict[int, bytes] = {}
 
@@ -74,6 +76,22 @@ class TransformersVocabulary:
         if (text := self._added.get(token)) is not None:
             return text.encode()
         return self._to_bytes(self._parsing.id_to_token(token) or "")
+
+
+_FILL_IN: Final = (
+    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|repo_name|>", "<|file_sep|>"),
+    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>", "<reponame>", "<file_sep>"),
+)
+"""Texts of the marks that models with byte-level tokenizers have: Qwen's, and StarCoder's."""
+
+
+def _fill_in(added: Mapping[int, str]) -> FillInTokens | None:
+    tokens = {text: token for token, text in added.items()}
+    for prefix, suffix, middle, repository, file in _FILL_IN:
+        if {prefix, suffix, middle} <= tokens.keys():
+            others = tokens.get(repository), tokens.get(file)
+            return FillInTokens(tokens[prefix], tokens[suffix], tokens[middle], *others)
+    return None
 
 
 def _plain(tokenizer: "PreTrainedTokenizerBase") -> "FastTokenizer":

@@ -17,6 +17,7 @@ from llm_api.core.llm.output.machine import StopStrings
 from llm_api.core.llm.types import (
     ChatPrompt,
     Event,
+    FillInPrompt,
     Finished,
     FinishReason,
     GenerationRequest,
@@ -51,7 +52,7 @@ def last_words(prompt: Prompt) -> str:
         case ChatPrompt(messages):
             users = (turn.content for turn in reversed(messages) if turn.role == "user")
             return next(users, "")
-        case TextPrompt(text):
+        case TextPrompt(text) | FillInPrompt(text=text):
             return text
         case TokenPrompt():
             raise InvalidRequestError("Words have no token ids; send text.", param="prompt")

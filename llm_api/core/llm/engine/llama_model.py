@@ -8,6 +8,7 @@ from typing import Any
 
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.engine.llama_library import load_library
+from llm_api.core.llm.types import FillInTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class LlamaModel:
         texts = [self._token_text(token) for token in range(self.vocabulary_size)]
         self.longest_token = max(len(text.encode()) for text in texts)
         self.control_tokens = self._find_control_tokens(texts)
+        self.fill_in = self._find_fill_in()
         self.chat_template = self._read_chat_template()
         self._pieces: dict[int, bytes] = {}
 
@@ -114,6 +116,15 @@ class LlamaModel:
             for token, text in enumerate(texts)
             if text and self._library.llama_vocab_get_attr(self.vocabulary, token) & control
         }
+
+    def _find_fill_in(self) -> FillInTokens | None:
+        """The marks that the file names, or that llama.cpp knows by their texts."""
+        names = ("pre", "suf", "mid", "rep", "sep")
+        found = [getattr(self._library, f"llama_vocab_fim_{name}") for name in names]
+        prefix, suffix, middle, *others = (mark(self.vocabulary) for mark in found)
+        if min(prefix, suffix, middle) < 0:
+            return None
+        return FillInTokens(prefix, suffix, middle, *(one if one >= 0 else None for one in others))
 
     def _read_chat_template(self) -> str | None:
         template: bytes | None = self._library.llama_model_chat_template(self.handle, None)

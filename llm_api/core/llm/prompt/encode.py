@@ -9,8 +9,16 @@ from typing import Final, Protocol, assert_never
 
 from llm_api.core.errors import ContextLengthExceededError, InvalidRequestError
 from llm_api.core.llm.prompt.carrying import Segment
+from llm_api.core.llm.prompt.fill_in import fill_in_tokens
 from llm_api.core.llm.prompt.template import ChatTemplate
-from llm_api.core.llm.types import ChatPrompt, Prompt, TextPrompt, TokenPrompt
+from llm_api.core.llm.types import (
+    ChatPrompt,
+    FillInPrompt,
+    FillInTokens,
+    Prompt,
+    TextPrompt,
+    TokenPrompt,
+)
 
 
 class Tokenizer(Protocol):
@@ -44,6 +52,11 @@ class Tokenizer(Protocol):
     @property
     def control_tokens(self) -> Mapping[str, int]:
         """The control tokens by their texts, which are parsed only where special tokens are."""
+        ...
+
+    @property
+    def fill_in(self) -> FillInTokens | None:
+        """What text between two others is asked for with; None for a model that cannot."""
         ...
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
@@ -113,9 +126,11 @@ class PromptEncoder:
             case TokenPrompt(ids):
                 self._check_ids(ids)
                 tokens = ids
+            case FillInPrompt():
+                tokens = self._encode_fill_in(prompt)
             case other:
                 assert_never(other)
-        param = "messages" if isinstance(prompt, ChatPrompt) else "prompt"
+        param = _param(prompt)
         if not tokens:
             raise InvalidRequestError("The prompt is empty.", param=param)
         if len(tokens) >= self.context_length:
@@ -129,6 +144,19 @@ class PromptEncoder:
     def count(self, text: str) -> int:
         """Tokens of a text by itself, as part of a prompt."""
         return len(self._tokenizer.tokenize(text, add_special=False, parse_special=False))
+
+    def _encode_fill_in(self, prompt: FillInPrompt) -> tuple[int, ...]:
+        marks = self._tokenizer.fill_in
+        if marks is None:  # capabilities say it better, where a model's are known
+            raise InvalidRequestError("This model has no fill-in tokens.", param=prompt.param)
+
+        def tokens(text: str) -> tuple[int, ...]:
+            segments = [Segment(text, is_literal=True)]
+            return self._encode_segments(segments, prompt.param, adds_special=False)
+
+        opening = self._tokenizer.tokenize("", add_special=True, parse_special=False)
+        bos = opening[: int(self._tokenizer.adds_bos)]
+        return (*bos, *fill_in_tokens(prompt, marks, tokens, self.context_length - len(bos)))
 
     def _encode_segments(
         self, segments: list[Segment], param: str, *, adds_special: bool = True
@@ -197,3 +225,13 @@ class PromptEncoder:
             f" included, and the prompt has {length}. Shorten it, or raise CONTEXT_LENGTH.",
             param=param,
         )
+
+
+def _param(prompt: Prompt) -> str:
+    match prompt:
+        case ChatPrompt():
+            return "messages"
+        case FillInPrompt(param=param):
+            return param
+        case _:
+            return "prompt"

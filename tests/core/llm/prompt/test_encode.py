@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -10,7 +11,14 @@ from llm_api.core.errors import ContextLengthExceededError, InvalidRequestError
 from llm_api.core.llm.prompt.carrying import Segment
 from llm_api.core.llm.prompt.encode import PromptEncoder
 from llm_api.core.llm.prompt.template import ChatTemplate
-from llm_api.core.llm.types import ChatPrompt, Message, TextPrompt, TokenPrompt
+from llm_api.core.llm.types import (
+    ChatPrompt,
+    FillInPrompt,
+    FillInTokens,
+    Message,
+    TextPrompt,
+    TokenPrompt,
+)
 
 BOS, START = 1, 2
 CONTROL = {"<s>": BOS, "<start>": START}
@@ -23,6 +31,7 @@ class LetterTokenizer:
     longest_token = 7
     bos_text = "<s>"
     eos_text = ""
+    fill_in = FillInTokens(3, 4, 5)
     control_tokens: ClassVar[Mapping[str, int]] = CONTROL
 
     def __init__(self, *, adds_bos: bool = True) -> None:
@@ -87,6 +96,20 @@ def test_nothing_is_added_to_a_template_that_is_whole() -> None:
 
 def test_raw_text_is_not_parsed_for_control_tokens() -> None:
     assert encoder().encode(TextPrompt("<s>")).tokens == (BOS, *map(ord, "<s>"))
+
+
+@pytest.mark.parametrize("adds_bos", [True, False])
+def test_text_to_fill_in_begins_with_bos_and_has_no_other_control_tokens(adds_bos: bool) -> None:
+    tokens = encoder(adds_bos=adds_bos).encode(FillInPrompt("<s>", "b")).tokens
+    assert tokens == (*[BOS] * adds_bos, 3, *map(ord, "<s>"), 4, ord("b"), 5)
+
+
+def test_text_to_fill_in_is_cut_only_on_request() -> None:
+    long = FillInPrompt("a" * 100, "b", param="input_prefix")
+    with pytest.raises(ContextLengthExceededError) as caught:
+        encoder().encode(long)
+    assert caught.value.param == "input_prefix"
+    assert len(encoder().encode(replace(long, is_windowed=True)).tokens) < 64
 
 
 def test_token_ids_are_taken_as_they_are() -> None:
