@@ -24,7 +24,7 @@ from llm_api.api.http.bounded_head import BoundedHeadProtocol
 from llm_api.api.metrics.sharing import WorkersFolder
 from llm_api.api.wiring import create_api
 from llm_api.assembly.embedders import embedder_kind
-from llm_api.assembly.entrance import Entrance, is_loopback, open_entrance
+from llm_api.assembly.entrance import Entrance, open_entrance
 from llm_api.assembly.plan import Plan, plan
 from llm_api.assembly.retrieval import has_own_store, tell_unreachable_store
 from llm_api.assembly.services import Services, open_services
@@ -124,16 +124,16 @@ class Greeting:
     models: tuple[str, ...]
 
 
-def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
+def serve(planned: Plan, entrance: Entrance, greet: Callable[[Greeting], None]) -> None:
     """Serve until a signal ends it; call `greet` once the models answer. Blocks.
 
-    SIGTERM ends it, and does not kill the process. To be called in the main thread, as signals are.
+    The files of the plan have been found. SIGTERM ends the server, and does not kill the process.
+    To be called in the main thread, as signals are.
 
-    Raises ModelFileError or DownloadError where a model cannot be found or, at the start, loaded;
-    ConfigurationError for a bad configuration file. Where the address is taken, uvicorn says so and
-    ends the process with status 1.
+    Raises ModelFileError where a model cannot be loaded at the start. Where the address is taken,
+    uvicorn says so and ends the process with status 1.
     """
-    configure_logs(settings.log_level)
+    settings = planned.settings
     failures: list[Exception] = []
 
     async def on_load(services: Services, error: Exception | None) -> None:
@@ -145,9 +145,6 @@ def serve(settings: Settings, greet: Callable[[Greeting], None]) -> None:
             failures.append(error)
             server.should_exit = True
 
-    planned, entrance = plan(settings), open_entrance(settings)
-    _warn(settings)
-    planned = planned.with_files()  # fetched, or refused, before anything listens
     for model in planned.find_files():
         if model.loads_at_startup:
             said = in_words(model.needed, model.room)
@@ -222,12 +219,6 @@ def _uvicorn_config(
         timeout_graceful_shutdown=closing_seconds,
         server_header=False,
     )
-
-
-def _warn(settings: Settings) -> None:
-    has_keys = settings.api_key is not None or settings.api_keys_file is not None
-    if not (has_keys or is_loopback(settings.host)):
-        log.warning("HOST %s: anyone who reaches this address can use the server", settings.host)
 
 
 def _greeting(server: uvicorn.Server, services: Services) -> Greeting:

@@ -1,5 +1,6 @@
 """What every request passes first, out of the settings: who may come in, and what traces it."""
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -19,6 +20,8 @@ from llm_api.core.access.limiter import Limiter
 
 if TYPE_CHECKING:
     from llm_api.api.request_spans import RequestTracer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,13 @@ def open_access(settings: Settings) -> Access:
         max_body_bytes=settings.max_body_bytes,
         max_upload_bytes=settings.max_upload_bytes,
     )
+
+
+def warn_of_openness(settings: Settings) -> None:
+    """Log that others reach a server that asks for no key, where the settings allow that."""
+    has_keys = settings.api_key is not None or settings.api_keys_file is not None
+    if not (has_keys or is_loopback(settings.host)):
+        log.warning("HOST %s: anyone who reaches this address can use the server", settings.host)
 
 
 def is_loopback(host: str) -> bool:

@@ -13,6 +13,8 @@ import typer
 from llm_api.cli.terminal import harmless, notes
 
 if TYPE_CHECKING:
+    from llm_api.assembly.entrance import Entrance
+    from llm_api.assembly.plan import Plan
     from llm_api.config.settings import Settings
     from llm_api.main import Greeting
 
@@ -76,9 +78,26 @@ def serve(  # noqa: PLR0913, PLR0917 - typer reads the options from the paramete
     _check_address(settings.host, settings.port)
     if sys.stderr.isatty():
         notes().print(f"Starting, to serve {_what(settings)} …", markup=False, soft_wrap=True)
+    planned, entrance = _checked(settings)
     from llm_api.main import serve as run_server
 
-    run_server(settings, _greet)
+    run_server(planned, entrance, _greet)
+
+
+def _checked(settings: "Settings") -> "tuple[Plan, Entrance]":
+    """What is to be served and who may come in, before the server is imported. Blocks.
+
+    Fetches what of the models is not here. Raises ConfigurationError, ModelFileError or
+    DownloadError, for a model that does not fit into the memory too.
+    """
+    from llm_api.assembly.entrance import open_entrance, warn_of_openness
+    from llm_api.assembly.plan import plan
+    from llm_api.core.utils.logs import configure_logs
+
+    configure_logs(settings.log_level)
+    planned, entrance = plan(settings), open_entrance(settings)
+    warn_of_openness(settings)
+    return planned.with_files(), entrance
 
 
 def _check_address(host: str, port: int) -> None:

@@ -81,6 +81,7 @@ def test_a_connection_outlives_head(app: FastAPI) -> None:
         ("Deflate", raw_deflate(BODY)),
         ("identity", BODY),
     ],
+    ids=range(5),
 )
 async def test_a_compressed_body_is_read(
     client: httpx2.AsyncClient, backend: FakeBackend, encoding: str, body: bytes

@@ -30,6 +30,8 @@ def count(event, arguments):
         opened[Path(arguments[0]).name] += 1
 sys.addaudithook(count)
 
+from llm_api.assembly.entrance import open_entrance
+from llm_api.assembly.plan import plan
 from llm_api.config.settings import load_settings
 from llm_api.main import serve
 
@@ -38,7 +40,8 @@ def greet(greeting):
     os.kill(os.getpid(), signal.SIGTERM)
 
 if __name__ == "__main__":
-    serve(load_settings(config_file="models.yaml", port=0), greet)
+    settings = load_settings(config_file="models.yaml", port=0)
+    serve(plan(settings).with_files(), open_entrance(settings), greet)
 """
 
 

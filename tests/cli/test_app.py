@@ -140,7 +140,7 @@ def test_a_server_that_no_terminal_shows_logs_json(tmp_path: Path) -> None:
     done = llm_api(tmp_path, "serve", *options, ALLOW_UNAUTHENTICATED="true")
     assert done.returncode == 1
     [line] = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    assert (line["logger"], line["level"]) == ("llm_api.main", "warning")
+    assert (line["logger"], line["level"]) == ("llm_api.assembly.entrance", "warning")
     assert line["message"].startswith("HOST 0.0.0.0: ")
 
 
@@ -184,6 +184,38 @@ print(walk(get_command(app), []), sorted(set({HEAVY.split()}) & sys.modules.keys
     count, _, heavy = done.stdout.partition(" ")
     assert int(count) > 20
     assert heavy.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"HOST": "0.0.0.0"}, "set API_KEY"),  # noqa: S104
+        ({"MODEL_PATH": "absent.gguf"}, "no model file at absent.gguf"),
+        ({"CONFIG_FILE": "absent.yaml"}, "absent.yaml"),
+        ({"CONTEXT_LENGTH": "100000000"}, "CONTEXT_LENGTH"),
+    ],
+)
+def test_what_keeps_a_server_from_starting_is_said_before_it_is_imported(
+    tmp_path: Path, variables: dict[str, str], said: str
+) -> None:
+    program = f"""
+import sys
+from llm_api.cli.serve import serve
+try:
+    serve(port=0)
+except Exception as error:
+    print(error, sorted(set({HEAVY.split()}) - {{"numpy"}} & sys.modules.keys()))
+"""
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said in done.stdout
+    assert done.stdout.endswith(" []\n")
 
 
 def test_an_option_wins_over_the_environment(tmp_path: Path) -> None:
