@@ -36,11 +36,25 @@ Ability: TypeAlias = Literal[
     "grammar",
     "logprobs",
     "ignore_eos",
+    "reasoning_budget",
+    "adapters",
 ]
 """`text` and `tokens` are raw prompts to continue, `fill_in` is text between two others;
 `required_tools` is a call that must be made."""
 
 SAMPLING_FIELDS: Final = frozenset(field.name for field in fields(Sampling))
+
+SWITCHES: Final[Mapping[str, str]] = {
+    "repeat_last_n": "repeat_penalty",
+    **dict.fromkeys(("mirostat_tau", "mirostat_eta"), "mirostat"),
+    **dict.fromkeys(
+        ("dry_base", "dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers"),
+        "dry_multiplier",
+    ),
+    "xtc_threshold": "xtc_probability",
+    "dynatemp_exponent": "dynatemp_range",
+}
+"""Fields of Sampling that say how another works: while that is off, they ask for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +69,10 @@ class Capabilities:
         for ability, param in _asked(request):
             if ability not in self.abilities:
                 raise _no_fill_in(param) if ability == "fill_in" else _refusal(param)
-        default = Sampling()
-        for name in sorted(SAMPLING_FIELDS - self.sampling - {"mirostat_tau", "mirostat_eta"}):
-            if getattr(request.sampling, name) != getattr(default, name):
+        for name in sorted(SAMPLING_FIELDS - self.sampling):
+            if _is_on(request.sampling, name) and _is_on(
+                request.sampling, SWITCHES.get(name, name)
+            ):
                 raise _refusal(name)
 
 
@@ -83,7 +98,7 @@ FORMAT_ABILITIES: Final[Mapping[type[OutputFormat], Ability]] = {
 }
 """The ability that each format needs."""
 
-EVERYTHING: Final = Capabilities(frozenset(get_args(Ability)))
+EVERYTHING: Final = Capabilities(frozenset(get_args(Ability)) - {"reasoning_budget", "adapters"})
 
 
 def read_alone(
@@ -109,6 +124,13 @@ def check_no_files(prompt: FillInPrompt) -> None:
         raise _refusal("input_extra")
 
 
+def _is_on(sampling: Sampling, name: str) -> bool:
+    return bool(getattr(sampling, name) != getattr(_OFF, name))
+
+
+_OFF: Final = Sampling()
+
+
 def _asked(request: GenerationRequest) -> Iterator[tuple[Ability, str]]:
     """What the request needs, each with the parameter that asks for it."""
     yield from _asked_by_prompt(request.prompt)
@@ -120,6 +142,10 @@ def _asked(request: GenerationRequest) -> Iterator[tuple[Ability, str]]:
         yield "logprobs", "logprobs"
     if request.ignore_eos:
         yield "ignore_eos", "ignore_eos"
+    if request.reasoning_budget is not None:
+        yield "reasoning_budget", "reasoning_budget"
+    if request.adapters:
+        yield "adapters", "lora"
 
 
 def _asked_by_prompt(prompt: Prompt) -> Iterator[tuple[Ability, str]]:

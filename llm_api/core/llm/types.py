@@ -135,10 +135,13 @@ Prompt: TypeAlias = ChatPrompt | TextPrompt | TokenPrompt | FillInPrompt
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is chosen. The defaults switch every filter off.
+    """How the next token is chosen. The defaults switch every filter off. Names are llama-server's.
 
-    Ranges are validated at the border. `temperature` 0 is exactly greedy. `seed` None draws
-    a fresh one. A `logit_bias` of -100 or less bans the token, as OpenAI documents.
+    Ranges are validated at the border. `temperature` 0 is exactly greedy: no filter, `xtc_*` and
+    `dynatemp_*` change nothing then. `seed` None draws a fresh one. A `logit_bias` of -100 or less
+    bans the token, as OpenAI documents.
+    `repeat_last_n` and `dry_penalty_last_n` are the last tokens, prompt included, that count: -1
+    all, 0 none. A repetition that goes on behind one of `dry_sequence_breakers` is none.
     """
 
     temperature: float = 1.0
@@ -147,6 +150,7 @@ class Sampling:
     min_p: float = 0.0
     typical_p: float = 1.0
     repeat_penalty: float = 1.0
+    repeat_last_n: int = 64
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     logit_bias: tuple[tuple[int, float], ...] = ()
@@ -154,6 +158,23 @@ class Sampling:
     mirostat: Literal[0, 1, 2] = 0
     mirostat_tau: float = 5.0
     mirostat_eta: float = 0.1
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_penalty_last_n: int = -1
+    dry_sequence_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+    dynatemp_range: float = 0.0
+    dynatemp_exponent: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter of the model, by its name, and how strongly it counts."""
+
+    name: str
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +246,8 @@ class GenerationRequest:
     `max_tokens` None bounds the answer by the context alone.
     `top_logprobs` None asks for no log-probabilities, 0 for the chosen token's alone.
     With `tool_choice` and `output_format` both, the answer is calls, or text of that format.
+    `reasoning_budget` bounds the tokens of thinking: 0 is none, None as many as there is room for.
+    `adapters` are all counted in.
     `MeteredBackend` sets `context`. `meter` is told of tokens whose events are held back, or never
     shown.
     """
@@ -237,6 +260,8 @@ class GenerationRequest:
     ignore_eos: bool = False
     tool_choice: ToolChoice | None = None
     output_format: OutputFormat | None = None
+    reasoning_budget: int | None = None
+    adapters: tuple[Adapter, ...] = ()
     context: RequestContext = RequestContext()
     meter: TokenMeter = field(default_factory=TokenMeter, compare=False)
 

@@ -41,6 +41,9 @@ TOOLS = ChatPrompt(PLAIN.prompt.messages, tools=(ToolSpec("f"),))  # type: ignor
         (replace(PLAIN, ignore_eos=True), "ignore_eos"),
         (replace(PLAIN, sampling=Sampling(top_k=3)), "top_k"),
         (replace(PLAIN, sampling=Sampling(seed=3)), "seed"),
+        (replace(PLAIN, sampling=Sampling(dry_multiplier=0.8)), "dry_multiplier"),
+        (replace(PLAIN, sampling=Sampling(xtc_probability=0.5)), "xtc_probability"),
+        (replace(PLAIN, sampling=Sampling(dynatemp_range=0.5)), "dynatemp_range"),
     ],
 )
 def test_each_demand_is_refused_by_name_and_met_by_a_backend_that_can(
@@ -50,6 +53,16 @@ def test_each_demand_is_refused_by_name_and_met_by_a_backend_that_can(
         CHAT_ONLY.check(request_)
     assert refusal.value.param == param
     EVERYTHING.check(request_)
+
+
+def test_how_a_filter_works_asks_for_nothing_while_it_is_off() -> None:
+    CHAT_ONLY.check(replace(PLAIN, sampling=Sampling(xtc_threshold=0.2, repeat_last_n=-1)))
+    penalised = Sampling(repeat_penalty=1.1, repeat_last_n=-1)
+    with pytest.raises(UnsupportedParameterError) as refusal:
+        Capabilities(frozenset({"chat"}), frozenset({"repeat_penalty"})).check(
+            replace(PLAIN, sampling=penalised)
+        )
+    assert refusal.value.param == "repeat_last_n"
 
 
 def test_what_is_left_at_its_default_asks_for_nothing() -> None:

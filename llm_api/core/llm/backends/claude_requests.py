@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Final
 
-from llm_api.core.errors import UnsupportedParameterError
+from llm_api.core.errors import InvalidRequestError, UnsupportedParameterError
 from llm_api.core.llm.backends.claude_schema import native_schema
 from llm_api.core.llm.capabilities import Capabilities
 from llm_api.core.llm.prompt.turns import read_arguments
@@ -23,7 +23,7 @@ from llm_api.core.llm.types import (
 )
 
 CAPABILITIES: Final = Capabilities(
-    frozenset({"chat", "tools", "required_tools", "json"}),
+    frozenset({"chat", "tools", "required_tools", "json", "reasoning_budget"}),
     frozenset({"temperature", "top_p", "top_k"}),
 )
 
@@ -31,6 +31,9 @@ MAX_TEMPERATURE: Final = 1.0
 
 DEFAULT_MAX_TOKENS: Final = 4096
 """This protocol asks for a bound; every model of it takes this one."""
+
+LEAST_BUDGET: Final = 1024
+"""Tokens of thinking that this protocol takes at least."""
 
 _EFFORTS: Final[Mapping[JSON, JSON]] = {
     "minimal": "low",
@@ -64,7 +67,8 @@ def to_body(request: GenerationRequest, model: str) -> dict[str, JSON]:
         body["system"] = system
     if request.stop:
         body["stop_sequences"] = list(request.stop)
-    return body | _thinking(request.prompt.variables) | _output_config(request, request.prompt)
+    thinking = _budgeted(request) or _thinking(request.prompt.variables)
+    return body | thinking | _output_config(request, request.prompt)
 
 
 def _turns(messages: Sequence[Message]) -> list[JSON]:
@@ -161,6 +165,23 @@ def _thinking(variables: Mapping[str, JSON]) -> dict[str, JSON]:
             return {"thinking": {"type": "disabled"}}
         case _:
             return {"thinking": {"type": "adaptive", "display": "summarized"}}
+
+
+def _budgeted(request: GenerationRequest) -> dict[str, JSON]:
+    """A budget is at least LEAST_BUDGET, and less than the answer's bound."""
+    budget = request.reasoning_budget
+    if budget is None:
+        return {}
+    if not budget:
+        return {"thinking": {"type": "disabled"}}
+    most = DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens
+    if not LEAST_BUDGET <= budget < most:
+        raise InvalidRequestError(
+            f"With this model's backend a reasoning budget is 0, or at least {LEAST_BUDGET} and"
+            f" less than the {most} tokens of the answer.",
+            param="reasoning_budget",
+        )
+    return {"thinking": {"type": "enabled", "budget_tokens": budget}}
 
 
 def _output_config(request: GenerationRequest, prompt: ChatPrompt) -> dict[str, JSON]:

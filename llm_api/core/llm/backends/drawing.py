@@ -1,7 +1,7 @@
 """Sampling in numpy, for models that llama.cpp does not run: from logits to a token.
 
 The same stages in llama.cpp's order (engine/sampling.py): bias, penalties, filters, temperature,
-draw. No mirostat.
+draw. Of those that need more than a row and its history, none.
 """
 
 from collections import Counter, deque
@@ -11,15 +11,19 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_api.core.llm.capabilities import SAMPLING_FIELDS
+from llm_api.core.llm.capabilities import SAMPLING_FIELDS, SWITCHES
 from llm_api.core.llm.engine.runner import DecodeError, DrawingRules
-from llm_api.core.llm.engine.sampling import REPEAT_WINDOW, find_bias
+from llm_api.core.llm.engine.sampling import find_bias, last_tokens
 from llm_api.core.llm.types import Sampling
 
 Logits: TypeAlias = NDArray[np.float32]
 """One row, shape (vocabulary,)."""
 
-DRAWING_FIELDS: Final = SAMPLING_FIELDS - {"mirostat", "mirostat_tau", "mirostat_eta"}
+_ABSENT: Final = frozenset({"mirostat", "dry_multiplier", "xtc_probability", "dynatemp_range"})
+
+DRAWING_FIELDS: Final = frozenset(
+    name for name in SAMPLING_FIELDS if SWITCHES.get(name, name) not in _ABSENT
+)
 """What of Sampling is honoured."""
 
 
@@ -32,7 +36,8 @@ class Drawer:
         bias = find_bias(rules)
         self._biased = np.fromiter(bias.keys(), np.intp, len(bias))
         self._bias = np.fromiter(bias.values(), np.float32, len(bias))
-        self._recent = deque(prompt[-REPEAT_WINDOW:], maxlen=REPEAT_WINDOW)
+        last = rules.sampling.repeat_last_n
+        self._recent = deque(last_tokens(prompt, last), maxlen=None if last < 0 else last)
         self._counts: Counter[int] = Counter()
         seed = rules.sampling.seed
         self._random = np.random.default_rng(None if seed is None else seed % 2**64)
@@ -58,7 +63,7 @@ class Drawer:
         logits = logits.copy()
         logits[self._biased] += self._bias
         sampling = self._sampling
-        if sampling.repeat_penalty != 1.0:
+        if sampling.repeat_penalty != 1.0 and self._recent:
             recent = np.fromiter(set(self._recent), np.intp)
             values = logits[recent]
             penalty = np.float32(sampling.repeat_penalty)

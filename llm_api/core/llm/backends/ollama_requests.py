@@ -33,13 +33,14 @@ CAPABILITIES: Final = Capabilities(
             "min_p",
             "typical_p",
             "repeat_penalty",
+            "repeat_last_n",
             "presence_penalty",
             "frequency_penalty",
             "seed",
         }
     ),
 )
-"""All of its sampling but mirostat. It has no `logit_bias`, and no way to demand a call."""
+"""All of its sampling. It has no `logit_bias`, and no way to demand a call."""
 
 _EFFORTS: Final[Mapping[JSON, JSON]] = {
     "none": False,

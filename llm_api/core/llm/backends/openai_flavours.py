@@ -28,6 +28,7 @@ class Flavour:
     chat template that takes variables and earlier reasoning, and has defaults of its own, so that
     every value is said. `key_name` is where its key is set, `health_path` what `check` asks for;
     at `template_path` it tells what its template has a place for, if it tells.
+    `reasoning_budget` is its name for the tokens of thinking.
     """
 
     abilities: frozenset[Ability]
@@ -39,6 +40,7 @@ class Flavour:
     chat_max_tokens: str = "max_tokens"
     health_path: str = "models"
     template_path: str | None = None
+    reasoning_budget: str | None = None
 
     def reads_variable(self, name: str, value: JSON) -> bool:
         """Whether its models are told; an engine's template alone knows what it reads."""
@@ -46,7 +48,8 @@ class Flavour:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(self.abilities, frozenset(self.sampling) | {"logit_bias"})
+        thinks = frozenset[Ability]({"reasoning_budget"} if self.reasoning_budget else ())
+        return Capabilities(self.abilities | thinks, frozenset(self.sampling) | {"logit_bias"})
 
 
 def _response_format(wanted: OutputFormat) -> Fields:
@@ -101,6 +104,12 @@ _OPENAI_SAMPLING: Final = {
 _CHAT: Final[frozenset[Ability]] = frozenset(
     {"chat", "tools", "required_tools", "json", "logprobs"}
 )
+_ENGINE: Final = frozenset[Ability](get_args(Ability)) - {
+    "fill_in",
+    "reasoning_budget",
+    "adapters",
+}
+"""vLLM serves each adapter as a model, llama-server numbers them: neither knows ours by name."""
 
 FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {
     "openai": Flavour(
@@ -118,15 +127,16 @@ FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {
         key_name="HF_API_KEY",
     ),
     "vllm": Flavour(
-        abilities=frozenset(get_args(Ability)) - {"fill_in"},
+        abilities=_ENGINE,
         sampling=_OPENAI_SAMPLING
         | {"top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repetition_penalty"},
         output_format=_structured_outputs,
         key_name="the model's API key",
         is_engine=True,
+        reasoning_budget="thinking_token_budget",
     ),
     "llama-server": Flavour(
-        abilities=frozenset(get_args(Ability)) - {"regex", "fill_in"},
+        abilities=_ENGINE - {"regex"},
         sampling=_OPENAI_SAMPLING
         | {
             name: name
@@ -135,9 +145,19 @@ FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {
                 "min_p",
                 "typical_p",
                 "repeat_penalty",
+                "repeat_last_n",
                 "mirostat",
                 "mirostat_tau",
                 "mirostat_eta",
+                "dry_multiplier",
+                "dry_base",
+                "dry_allowed_length",
+                "dry_penalty_last_n",
+                "dry_sequence_breakers",
+                "xtc_probability",
+                "xtc_threshold",
+                "dynatemp_range",
+                "dynatemp_exponent",
             )
         },
         output_format=_llama_server_format,
@@ -145,5 +165,6 @@ FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {
         is_engine=True,
         health_path="health",
         template_path="../props",
+        reasoning_budget="thinking_budget_tokens",
     ),
 }

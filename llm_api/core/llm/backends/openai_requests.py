@@ -41,6 +41,8 @@ def to_wire(request: GenerationRequest, model: str, flavour: Flavour) -> tuple[s
         body["stop"] = list(request.stop)
     if request.ignore_eos:
         body["ignore_eos"] = True
+    if request.reasoning_budget is not None and flavour.reasoning_budget is not None:
+        body[flavour.reasoning_budget] = request.reasoning_budget
     match request.prompt:
         case ChatPrompt() as prompt:
             return "chat/completions", body | _chat(prompt, request, flavour)
@@ -66,7 +68,7 @@ def _sampling(sampling: Sampling, flavour: Flavour) -> Fields:
     for name in (field.name for field in fields(Sampling) if field.name in flavour.sampling):
         value = getattr(sampling, name)
         if value != getattr(off, name) or (flavour.is_engine and value is not None):
-            values[flavour.sampling[name]] = value
+            values[flavour.sampling[name]] = list(value) if isinstance(value, tuple) else value
     if sampling.logit_bias:
         values["logit_bias"] = {str(token): bias for token, bias in sampling.logit_bias}
     return values

@@ -22,7 +22,13 @@ from llm_api.core.llm.engine.runner import (
     Drawn,
     NoRoomError,
 )
-from llm_api.core.llm.engine.sampling import Candidates, Sampler, logits_view, logprobs
+from llm_api.core.llm.engine.sampling import (
+    Candidates,
+    Repetitions,
+    Sampler,
+    logits_view,
+    logprobs,
+)
 from llm_api.core.llm.engine.thread_count import CpuWaits, StepThreads
 
 # Return values of llama_decode, from llama.h.
@@ -96,6 +102,7 @@ class LlamaRunner:
         self.cell_count: int = self._library.llama_n_ctx(self._context)
         self._batch = Batch(self._library, size.step_tokens)
         self._candidates = Candidates(model.vocabulary_size)
+        self._repetitions = Repetitions(model.vocabulary, model.vocabulary_size, size.kv_tokens)
         self._samplers: dict[int, tuple[Sampler, DrawingRules]] = {}
         self.can_trim = self._can_trim()
         self._keeper_offset = size.slots if self.can_trim and self._needs_keepers() else 0
@@ -103,8 +110,7 @@ class LlamaRunner:
         self.row_cost = self._measure_row_cost()
 
     def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
-        window = self._size.kv_tokens
-        sampler = Sampler(rules, prompt, self._candidates, window)
+        sampler = Sampler(rules, prompt, self._candidates, self._repetitions)
         self._samplers[sequence_id] = sampler, rules
 
     def close(self, sequence_id: int) -> None:
@@ -133,6 +139,7 @@ class LlamaRunner:
         for sequence_id in list(self._samplers):
             self.close(sequence_id)
         if self._context:
+            self._repetitions.close()
             self._threads.close()
             self._library.llama_free(self._context)
             self._context = None

@@ -1,13 +1,19 @@
 """Sampling in C: one llama.cpp sampler chain per sequence, and log-probabilities from the logits.
 
-The order of the chain is llama.cpp's own: bias, penalties, filters, temperature, draw. Log-
-probabilities are those of the model itself, before any of that, as OpenAI reports them.
+The order of the chain is llama-server's: bias, penalties, DRY, filters, XTC, temperature, draw.
+What is off has no stage. Log-probabilities are those of the model itself, before any of that, as
+OpenAI reports them.
+
+Every token of the answer is accepted by the chain exactly once, in order, whether it was drawn, was
+drafted and then drawn, or was forced by a grammar; so what depends on tokens said, or on random
+numbers used, is the same with drafts as without.
 """
 
 import ctypes
 import math
 import secrets
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +23,8 @@ from llm_api.core.llm.engine.llama_library import load_library
 from llm_api.core.llm.engine.runner import DrawingRules
 from llm_api.core.llm.types import SampledLogprob, Sampling, TokenLogprob
 
-REPEAT_WINDOW = 64
-"""Last tokens, prompt included, that `repeat_penalty` looks at: llama.cpp's own default."""
+MOST_PREPARED = 8
+"""Settings of DRY that are kept ready."""
 
 BANNED_BIAS = -100.0
 """OpenAI's documentation: a bias of -100 should result in a ban."""
@@ -56,21 +62,96 @@ class Candidates:
         return int(array.data[array.selected].id)
 
 
+class Repetitions:
+    """Makes the stages that look at what was said before. `close` frees what is kept for it.
+
+    DRY has to find its breakers in every token of the vocabulary (49,000: 60 ms), so
+    that is done once for each setting, and copied.
+    """
+
+    def __init__(self, vocabulary: Any, vocabulary_size: int, window: int) -> None:
+        """`vocabulary` is llama.cpp's. `window` bounds the tokens that are looked at."""
+        self._library = load_library()
+        self._vocabulary = vocabulary
+        self._vocabulary_size = vocabulary_size
+        self._window = window
+        self._prepared: OrderedDict[tuple[object, ...], Any] = OrderedDict()
+
+    def stages(self, sampling: Sampling, prompt: Sequence[int]) -> Iterator[Any]:
+        """The stages that are on. Presence and frequency are those of the answer alone."""
+        if sampling.repeat_penalty != 1.0 and (last := self._within(sampling.repeat_last_n)):
+            yield self._told(
+                self._penalties(last, sampling.repeat_penalty, 0.0, 0.0), last_tokens(prompt, last)
+            )
+        if sampling.presence_penalty or sampling.frequency_penalty:
+            yield self._penalties(
+                self._window, 1.0, sampling.frequency_penalty, sampling.presence_penalty
+            )
+        if sampling.dry_multiplier and (last := self._within(sampling.dry_penalty_last_n)):
+            stage = self._library.llama_sampler_clone(self._dry(sampling, last))
+            yield self._told(stage, last_tokens(prompt, last))
+
+    def close(self) -> None:
+        while self._prepared:
+            self._library.llama_sampler_free(self._prepared.popitem()[1])
+
+    def _within(self, last: int) -> int:
+        return self._window if last < 0 else min(last, self._window)
+
+    def _told(self, stage: Any, tokens: Sequence[int]) -> Any:
+        """The stage, which has been told of these tokens."""
+        for token in tokens:
+            self._library.llama_sampler_accept(stage, token)
+        return stage
+
+    def _penalties(self, last: int, repeat: float, frequency: float, presence: float) -> Any:
+        return self._library.llama_sampler_init_penalties(
+            self._vocabulary_size, last, repeat, frequency, presence
+        )
+
+    def _dry(self, sampling: Sampling, last: int) -> Any:
+        """A stage to copy, which has seen no token."""
+        breakers = tuple(breaker.encode() for breaker in sampling.dry_sequence_breakers)
+        numbers = sampling.dry_multiplier, sampling.dry_base, sampling.dry_allowed_length, last
+        key = (*numbers, breakers)
+        if key not in self._prepared:
+            if len(self._prepared) == MOST_PREPARED:
+                self._library.llama_sampler_free(self._prepared.popitem(last=False)[1])
+            array = (ctypes.c_char_p * len(breakers))(*breakers)
+            self._prepared[key] = self._library.llama_sampler_init_dry(
+                self._vocabulary, *numbers, array, len(breakers)
+            )
+        self._prepared.move_to_end(key)
+        return self._prepared[key]
+
+
 class Sampler:
     """The chain of one sequence, and the constraint it obeys. `close` frees it."""
 
     def __init__(
-        self, rules: DrawingRules, prompt: Sequence[int], candidates: Candidates, window: int
+        self,
+        rules: DrawingRules,
+        prompt: Sequence[int],
+        candidates: Candidates,
+        repetitions: Repetitions,
     ) -> None:
-        """`window` bounds the answer tokens that presence and frequency penalties look at."""
         self._library = load_library()
         self._constraint = rules.constraint
         self._candidates = candidates
-        vocabulary_size = candidates.vocabulary_size
+        size = candidates.vocabulary_size
         params = self._library.llama_sampler_chain_default_params()
         self._chain = self._library.llama_sampler_chain_init(params)
-        for stage in _stages(self._library, rules, prompt, vocabulary_size, window):
+        for stage in (
+            *_bias(self._library, rules, size),
+            *repetitions.stages(rules.sampling, prompt),
+            *_choice(self._library, rules.sampling, size),
+        ):
             self._library.llama_sampler_chain_add(self._chain, stage)
+
+    @property
+    def stage_count(self) -> int:
+        count: int = self._library.llama_sampler_chain_n(self._chain)
+        return count
 
     def draw(self, context: Any, row: int) -> int:
         """Choose a token from the logits of this row of the last batch, and remember it.
@@ -78,12 +159,15 @@ class Sampler:
         Raises ConstraintError.
         """
         if self._constraint is not None:
-            allowed = self._constraint.allowed()
             logits = logits_view(self._library, context, row, self._candidates.vocabulary_size)
-            token = self._candidates.draw(self._chain, logits, allowed)
-            self.remember(token)
-        else:
-            token = self._library.llama_sampler_sample(self._chain, context, row)
+            return self.choose(logits, self._constraint.allowed())
+        token: int = self._library.llama_sampler_sample(self._chain, context, row)
+        return token
+
+    def choose(self, logits: NDArray[np.float32], allowed: NDArray[np.int32]) -> int:
+        """Choose one of the allowed tokens, and remember it."""
+        token = self._candidates.draw(self._chain, logits, allowed)
+        self.remember(token)
         return token
 
     def remember(self, token: int) -> None:
@@ -94,32 +178,11 @@ class Sampler:
         self._library.llama_sampler_free(self._chain)
 
 
-def _stages(
-    library: Any, rules: DrawingRules, prompt: Sequence[int], vocabulary_size: int, window: int
-) -> list[Any]:
-    sampling = rules.sampling
-    stages = []
-    if bias := find_bias(rules):
-        array = (library.llama_logit_bias * len(bias))(*bias.items())
-        stages.append(library.llama_sampler_init_logit_bias(vocabulary_size, len(bias), array))
-    if sampling.repeat_penalty != 1.0:
-        repeat = library.llama_sampler_init_penalties(
-            vocabulary_size, REPEAT_WINDOW, sampling.repeat_penalty, 0.0, 0.0
-        )
-        for token in prompt[-REPEAT_WINDOW:]:
-            library.llama_sampler_accept(repeat, token)
-        stages.append(repeat)
-    if sampling.presence_penalty or sampling.frequency_penalty:
-        stages.append(
-            library.llama_sampler_init_penalties(
-                vocabulary_size,
-                window,
-                1.0,
-                sampling.frequency_penalty,
-                sampling.presence_penalty,
-            )
-        )
-    return stages + _choice(library, sampling, vocabulary_size)
+def _bias(library: Any, rules: DrawingRules, vocabulary_size: int) -> list[Any]:
+    if not (bias := find_bias(rules)):
+        return []
+    array = (library.llama_logit_bias * len(bias))(*bias.items())
+    return [library.llama_sampler_init_logit_bias(vocabulary_size, len(bias), array)]
 
 
 def _choice(library: Any, sampling: Sampling, vocabulary_size: int) -> list[Any]:
@@ -128,7 +191,7 @@ def _choice(library: Any, sampling: Sampling, vocabulary_size: int) -> list[Any]
         return [library.llama_sampler_init_greedy()]
     # llama.cpp reads the largest 32-bit number as "draw a seed": no seed of ours becomes that.
     seed = (secrets.randbits(32) if sampling.seed is None else sampling.seed) % 0xFFFFFFFF
-    temperature = library.llama_sampler_init_temp(sampling.temperature)
+    temperature = _temperature(library, sampling)
     if sampling.mirostat == 1:
         draw = library.llama_sampler_init_mirostat(
             vocabulary_size, seed, sampling.mirostat_tau, sampling.mirostat_eta, 100
@@ -147,9 +210,29 @@ def _choice(library: Any, sampling: Sampling, vocabulary_size: int) -> list[Any]
         ),
         (sampling.top_p < 1, lambda: library.llama_sampler_init_top_p(sampling.top_p, 1)),
         (sampling.min_p > 0, lambda: library.llama_sampler_init_min_p(sampling.min_p, 1)),
+        (
+            sampling.xtc_probability > 0,
+            lambda: library.llama_sampler_init_xtc(
+                sampling.xtc_probability, sampling.xtc_threshold, 1, seed
+            ),
+        ),
     ]
     chosen = [make() for is_on, make in filters if is_on]
     return [*chosen, temperature, library.llama_sampler_init_dist(seed)]
+
+
+def _temperature(library: Any, sampling: Sampling) -> Any:
+    """One temperature, or one between two by how sure the model is."""
+    if not sampling.dynatemp_range:
+        return library.llama_sampler_init_temp(sampling.temperature)
+    return library.llama_sampler_init_temp_ext(
+        sampling.temperature, sampling.dynatemp_range, sampling.dynatemp_exponent
+    )
+
+
+def last_tokens(tokens: Sequence[int], last: int) -> Sequence[int]:
+    """The last so many; all for -1. Pure."""
+    return tokens if last < 0 else tokens[max(len(tokens) - last, 0) :]
 
 
 def find_bias(rules: DrawingRules) -> dict[int, float]:

@@ -9,7 +9,7 @@ from anthropic.types import AssistantMessageParam, SystemMessageParam, UserMessa
 from anthropic.types.message_create_params import MessageCreateParamsStreaming
 from pydantic import TypeAdapter
 
-from llm_api.core.errors import UnsupportedParameterError
+from llm_api.core.errors import InvalidRequestError, UnsupportedParameterError
 from llm_api.core.llm.backends.claude_requests import reads_variable, to_body
 from llm_api.core.llm.types import (
     JSON,
@@ -205,6 +205,21 @@ CLOSED: dict[str, JSON] = {"additionalProperties": False, "type": "object"}
 def test_schemas_that_claude_keeps_to(schema: dict[str, JSON]) -> None:
     sent = posted(chat(output_format=JSONFormat(schema)))["output_config"]["format"]["schema"]
     assert sent == schema
+
+
+@pytest.mark.parametrize(
+    ("budget", "told"),
+    [(0, {"type": "disabled"}), (1024, {"type": "enabled", "budget_tokens": 1024})],
+)
+def test_a_reasoning_budget_is_claudes(budget: int, told: dict[str, JSON]) -> None:
+    assert posted(replace(chat(reasoning_budget=budget), max_tokens=2000))["thinking"] == told
+
+
+@pytest.mark.parametrize("budget", [1023, 2000])
+def test_a_reasoning_budget_that_claude_does_not_take_is_refused(budget: int) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        to_body(replace(chat(reasoning_budget=budget), max_tokens=2000), "claude")
+    assert caught.value.param == "reasoning_budget"
 
 
 def test_a_format_that_asserts_nothing_is_not_sent() -> None:

@@ -79,13 +79,14 @@ def test_every_option_is_said_since_ollamas_defaults_are_others() -> None:
         "min_p": 0.0,
         "typical_p": 1.0,
         "repeat_penalty": 1.0,
+        "repeat_last_n": 64,
         "presence_penalty": 0.0,
         "frequency_penalty": 0.0,
     }
 
 
 def test_every_sampling_field_that_is_offered_is_sent() -> None:
-    sampling = Sampling(0.5, 0.9, 40, 0.1, 0.8, 1.1, 0.2, 0.3, seed=7)
+    sampling = Sampling(0.5, 0.9, 40, 0.1, 0.8, 1.1, 32, 0.2, 0.3, seed=7)
     options = posted(chat(sampling=sampling, stop=("\n",)))["options"]
     assert {name: options[name] for name in CAPABILITIES.sampling} == {
         name: getattr(sampling, name) for name in CAPABILITIES.sampling

@@ -9,6 +9,7 @@ from llm_api.core.errors import UnsupportedParameterError
 from llm_api.core.llm.backends.openai_flavours import FLAVOURS, FlavourName
 from llm_api.core.llm.backends.openai_requests import to_wire
 from llm_api.core.llm.types import (
+    Adapter,
     ChatPrompt,
     ChoiceFormat,
     GenerationRequest,
@@ -108,11 +109,31 @@ def test_every_value_that_a_flavour_can_honour_is_sent(flavour: FlavourName) -> 
         "mirostat": 2,
         "mirostat_tau": 6.5,
         "mirostat_eta": 0.0625,
+        "repeat_last_n": 65,
+        "dry_multiplier": 0.1875,
+        "dry_base": 1.25,
+        "dry_allowed_length": 3,
+        "dry_penalty_last_n": 66,
+        "dry_sequence_breakers": (",",),
+        "xtc_probability": 0.3125,
+        "xtc_threshold": 0.4375,
+        "dynatemp_range": 0.5625,
+        "dynatemp_exponent": 1.375,
     }
     body = asked(chat(sampling=Sampling(**values)), flavour)
+    values["dry_sequence_breakers"] = [","]
     sent = [value for value in values.values() if value in body.values()]
     assert len(sent) + 1 == len(FLAVOURS[flavour].capabilities.sampling)  # and logit_bias, below
     assert body["logit_bias"] == {"1": 0.875}
+
+
+@pytest.mark.parametrize(
+    ("flavour", "name"),
+    [("vllm", "thinking_token_budget"), ("llama-server", "thinking_budget_tokens")],
+)
+def test_a_reasoning_budget_has_a_name_with_each_engine(flavour: FlavourName, name: str) -> None:
+    assert asked(chat(reasoning_budget=9), flavour)[name] == 9
+    assert name not in asked(chat(), flavour)
 
 
 HISTORY = (
@@ -282,16 +303,19 @@ ASKED: dict[str, GenerationRequest] = {
     "guided_regex": chat(output_format=RegexFormat("a")),
     "grammar": chat(output_format=GrammarFormat("a")),
     "ignore_eos": chat(ignore_eos=True),
+    "dry_multiplier": chat(sampling=Sampling(dry_multiplier=0.8)),
+    "reasoning_budget": chat(reasoning_budget=0),
+    "lora": chat(adapters=(Adapter("poet"),)),
 }
 
 
 @pytest.mark.parametrize(
     ("flavour", "refused"),
     [
-        ("openai", {"typical_p", "top_k", "mirostat", "guided_regex", "grammar", "ignore_eos"}),
+        ("openai", set(ASKED) - {"prompt"}),
         ("huggingface", set(ASKED)),
-        ("vllm", {"typical_p", "mirostat"}),
-        ("llama-server", {"guided_regex"}),
+        ("vllm", {"typical_p", "mirostat", "dry_multiplier", "lora"}),
+        ("llama-server", {"guided_regex", "lora"}),
     ],
 )
 def test_what_a_flavour_cannot_do_is_refused_by_name(
