@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from llm_api.api.doors import Door, door_of
 from llm_api.api.errors import Failure, describe
 from llm_api.api.request_facts import facts_of
 from llm_api.api.stream_forms import StreamForm, form_of
@@ -95,7 +96,7 @@ class DrainingMiddleware:
         if self.draining.has_begun:
             await _refusal(scope)(scope, receive, send)
             return
-        answer = _Answer(send)
+        answer = _Answer(send, door_of(scope))
         try:
             async with self.draining.request():
                 await self.app(scope, receive, answer.send)
@@ -110,8 +111,9 @@ class DrainingMiddleware:
 class _Answer:
     """What has been sent of an answer. `open_stream` is the form of a stream that goes on."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, door: Door) -> None:
         self.has_begun = False
+        self._door = door
         self.open_stream: StreamForm | None = None
         self._send = send
 
@@ -119,7 +121,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.has_begun = True
             headers = Headers(raw=message["headers"])
-            self.open_stream = form_of(headers.get("content-type", ""))
+            self.open_stream = form_of(headers.get("content-type", ""), self._door)
         elif not message.get("more_body", False):
             self.open_stream = None
         await self._send(message)
@@ -127,7 +129,7 @@ class _Answer:
 
 def _refusal(scope: Scope) -> Response:
     """Closes the connection: the next request may reach another server."""
-    response = _failure(scope).to_response()
+    response = _failure(scope).to_response(scope)
     response.headers["connection"] = "close"
     return response
 

@@ -1,4 +1,4 @@
-"""Every error becomes the envelope here, and those of the core get their HTTP statuses.
+"""Every error is written here, in the form of its door; those of the core get HTTP statuses.
 
 A refusal of HTTP itself (a key, a host, a body, a head) is a `Failure` where it is found.
 
@@ -7,13 +7,14 @@ A message never holds the text of an internal exception, and is bounded in lengt
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -21,11 +22,13 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from llm_api.api.disconnect import ClientLeftError
+from llm_api.api.doors import Door, door_of
 from llm_api.api.models.base import ErrorBody, ErrorEnvelope
 from llm_api.api.request_facts import facts_of
 from llm_api.api.validation import describe_validation
 from llm_api.core.errors import (
     CollectionNotFoundError,
+    ContextLengthExceededError,
     ConversationNotFoundError,
     DocumentNotFoundError,
     EmbeddingError,
@@ -90,22 +93,10 @@ class Failure:
     param: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def to_json(self) -> str:
-        """The envelope's JSON text."""
-        return ErrorEnvelope(
-            error=ErrorBody(
-                message=presentable(self.message),
-                type=self.type,
-                param=None if self.param is None else presentable(self.param),
-                code=self.code,
-            )
-        ).to_json()
-
-    def to_response(self) -> Response:
-        """The envelope as an HTTP answer."""
-        return Response(
-            self.to_json(), self.status, dict(self.headers), media_type="application/json"
-        )
+    def to_response(self, scope: Scope) -> Response:
+        """The answer to the request with this scope."""
+        text = error_text(self, door_of(scope), scope.get("state", {}).get("request_id"))
+        return Response(text, self.status, dict(self.headers), media_type="application/json")
 
 
 INTERNAL_FAILURE = Failure(
@@ -122,6 +113,57 @@ def presentable(text: str) -> str:
     if len(text) > MAX_MESSAGE_CHARACTERS:
         text = text[: MAX_MESSAGE_CHARACTERS - 1] + "…"
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def error_text(failure: Failure, door: Door = "openai", request_id: str | None = None) -> str:
+    """The JSON text of an error, as clients of this door read it. Pure."""
+    return _WRITE[door](failure, presentable(failure.message), request_id)
+
+
+def _openai(failure: Failure, message: str, _request_id: str | None) -> str:
+    return ErrorEnvelope(error=_body(failure, message)).to_json()
+
+
+def _body(failure: Failure, message: str) -> ErrorBody:
+    param = None if failure.param is None else presentable(failure.param)
+    return ErrorBody(message=message, type=failure.type, param=param, code=failure.code)
+
+
+def _anthropic(failure: Failure, message: str, request_id: str | None) -> str:
+    """Its agents shorten a conversation where they read that the prompt is too long."""
+    if failure.code == ContextLengthExceededError.code:
+        message = f"prompt is too long: {message}"
+    default = "api_error" if failure.status >= 500 else "invalid_request_error"
+    error = {"type": _ANTHROPIC_TYPES.get(failure.status, default), "message": message}
+    identified = {} if request_id is None else {"request_id": request_id}
+    return to_json({"type": "error", "error": error, **identified}).decode()
+
+
+def _ollama(_failure: Failure, message: str, _request_id: str | None) -> str:
+    return to_json({"error": message}).decode()
+
+
+def _rerank(failure: Failure, message: str, _request_id: str | None) -> str:
+    """Cohere's clients read `message`, others the envelope."""
+    body = _body(failure, message).model_dump()
+    return to_json({"message": message, "error": body}).decode()
+
+
+_ANTHROPIC_TYPES: Final[Mapping[int, str]] = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+_WRITE: Final[Mapping[Door, Callable[[Failure, str, str | None], str]]] = {
+    "openai": _openai,
+    "anthropic": _anthropic,
+    "ollama": _ollama,
+    "rerank": _rerank,
+}
 
 
 def describe(error: LLMAPIError) -> Failure:
@@ -174,11 +216,11 @@ class RequestRefusedError(Exception):
 async def refuse(failure: Failure, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request with a failure, as middleware does. Notes it."""
     facts_of(scope).error = failure.code
-    await failure.to_response()(scope, receive, send)
+    await failure.to_response(scope)(scope, receive, send)
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Make every error that a route raises speak the envelope. Mutates `app`."""
+    """Make every error that a route raises speak as its door does. Mutates `app`."""
     handlers: Mapping[type[Exception], Any] = {
         LLMAPIError: _on_core_error,
         RequestValidationError: _on_validation_error,
@@ -228,7 +270,7 @@ async def _on_refusal(request: Request, error: RequestRefusedError) -> Response:
 
 def _answered(request: Request, failure: Failure) -> Response:
     facts_of(request.scope).error = failure.code
-    return failure.to_response()
+    return failure.to_response(request.scope)
 
 
 async def _on_client_left(_request: Request, _error: Exception) -> Response:

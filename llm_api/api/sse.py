@@ -11,7 +11,7 @@ import anyio
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.types import Receive, Scope, Send
 
-from llm_api.api.errors import Failure
+from llm_api.api.errors import Failure, error_text
 from llm_api.api.models.base import AnswerModel
 
 DONE_FRAME = b"data: [DONE]\n\n"
@@ -31,11 +31,7 @@ def text_frame(name: str | None, data: str) -> bytes:
 
 def error_frame(failure: Failure) -> bytes:
     """The event that says the answer was cut short."""
-    return b"data: " + failure.to_json().encode() + b"\n\n"
-
-
-def _ping() -> ServerSentEvent:
-    return ServerSentEvent(comment="ping", sep="\n")
+    return text_frame(None, error_text(failure))
 
 
 class EventStream(EventSourceResponse):
@@ -59,11 +55,16 @@ class EventStream(EventSourceResponse):
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(headers or {})},
             media_type=self.media_type,
             sep="\n",
-            ping_message_factory=_ping,
+            ping_message_factory=self.ping,
         )
         self.ping_interval = ping_seconds
         self._frames = frames
         self._source = source
+
+    @staticmethod
+    def ping() -> ServerSentEvent:
+        """What keeps a silent connection open."""
+        return ServerSentEvent(comment="ping", sep="\n")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the stream."""

@@ -4,11 +4,12 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic_core import to_json
+from sse_starlette import ServerSentEvent
 
-from llm_api.api.errors import Failure, presentable
+from llm_api.api.doors import Door
+from llm_api.api.errors import Failure, error_text
 from llm_api.api.models.base import AnswerModel
-from llm_api.api.sse import DONE_FRAME, EventStream, error_frame, frame
+from llm_api.api.sse import DONE_FRAME, EventStream, error_frame, frame, text_frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,29 @@ def line(model: AnswerModel) -> bytes:
 
 def error_line(failure: Failure) -> bytes:
     """The line that says the answer was cut short."""
-    return to_json({"error": presentable(failure.message)}) + b"\n"
+    return error_text(failure, "ollama").encode() + b"\n"
+
+
+class MessageStream(EventStream):
+    """Sends Anthropic's events: every one has a name, that which keeps the connection open too."""
+
+    @staticmethod
+    def ping() -> ServerSentEvent:
+        return ServerSentEvent(event="ping", data='{"type":"ping"}', sep="\n")
+
+
+def message_error(failure: Failure) -> bytes:
+    """The event that says the message was cut short."""
+    return text_frame("error", error_text(failure, "anthropic"))
 
 
 SSE: Final = StreamForm(frame, error_frame, DONE_FRAME, EventStream)
+MESSAGE_EVENTS: Final = StreamForm(frame, message_error, b"", MessageStream)
 NDJSON: Final = StreamForm(line, error_line, b"", LineStream)
 
 
-def form_of(content_type: str) -> StreamForm | None:
-    """The form of an answer of this content type; None where it is no stream of either. Pure."""
+def form_of(content_type: str, door: Door) -> StreamForm | None:
+    """The form of an answer of this content type; None where it is no stream. Pure."""
     media_type = content_type.partition(";")[0]
-    return next((form for form in (SSE, NDJSON) if form.response.media_type == media_type), None)
+    events = MESSAGE_EVENTS if door == "anthropic" else SSE
+    return next((form for form in (events, NDJSON) if form.response.media_type == media_type), None)

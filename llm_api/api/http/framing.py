@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from llm_api.api.errors import Failure
+from llm_api.api.errors import Failure, error_text
 from llm_api.api.middleware.request_id import new_request_id
 
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
@@ -60,7 +60,7 @@ def has_body(headers: Headers) -> bool:
 
 def refusal(failure: Failure) -> bytes:
     """A whole answer, to a client whose request never reaches the application. Pure."""
-    body = failure.to_json().encode()
+    body = error_text(failure).encode()
     headers = {
         "content-type": "application/json",
         "content-length": str(len(body)),

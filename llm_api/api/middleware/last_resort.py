@@ -1,4 +1,4 @@
-"""A bug in a route is logged with its request id, and answered in the envelope. Pure ASGI.
+"""A bug in a route is logged with its request id, and answered as an error. Pure ASGI.
 
 Starlette's own last resort sits outside of all middleware: its answers would carry no request id.
 """
@@ -38,4 +38,4 @@ class LastResortMiddleware:
             facts_of(scope).error = INTERNAL_FAILURE.code
             if has_started:
                 raise
-            await INTERNAL_FAILURE.to_response()(scope, receive, send)
+            await INTERNAL_FAILURE.to_response(scope)(scope, receive, send)

@@ -6,6 +6,7 @@ from uuid import uuid4
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from llm_api.api.doors import door_of
 from llm_api.core.utils.logs import current_request
 
 
@@ -17,6 +18,7 @@ def new_request_id() -> str:
 class RequestIdMiddleware:
     """Sets `x-request-id` and `openai-processing-ms`; tells the logs, and the request's state.
 
+    Anthropic's clients read `request-id`.
     The milliseconds run to the first byte of the answer, as a header cannot say more.
     """
 
@@ -36,6 +38,8 @@ class RequestIdMiddleware:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
+                if door_of(scope) == "anthropic":
+                    headers["request-id"] = request_id
                 headers["openai-processing-ms"] = str(round((perf_counter() - began) * 1000))
             await send(message)
 

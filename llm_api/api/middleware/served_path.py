@@ -20,6 +20,8 @@ from llm_api.api.policy import POLICY, Access, Network, rule_of
 MAX_PREFIX_CHARACTERS = 200
 
 _PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
+_UNVERSIONED = frozenset({"/messages", "/messages/count_tokens"})
+_TWICE_VERSIONED = re.compile(r"/v1/v1/(?:messages|models)(?:/|$)")
 _FREE_IDS = "/v1/rag/documents/"
 """Below it an id stands, which may end in a slash."""
 
@@ -49,7 +51,8 @@ class ServedPathMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        scope["path"] = _without_slash(_below(self._root_path, scope["path"]), scope)
+        path = _with_one_version(_below(self._root_path, scope["path"]))
+        scope["path"] = _without_slash(path, scope)
         prefix = self._forwarded_prefix(scope) or self._root_path
         if not prefix:
             await self.app(scope, receive, send)
@@ -86,6 +89,16 @@ def _below(root_path: str, path: str) -> str:
     if root_path and (path == root_path or path.startswith(f"{root_path}/")):
         return path.removeprefix(root_path) or "/"
     return path
+
+
+def _with_one_version(path: str) -> str:
+    """The path as the policy names it. Anthropic's clients begin theirs with `/v1`, or do not.
+
+    So that each works whether or not its base URL ends in `/v1`.
+    """
+    if path in _UNVERSIONED:
+        return f"/v1{path}"
+    return path[len("/v1") :] if _TWICE_VERSIONED.match(path) else path
 
 
 def _without_slash(path: str, scope: Scope) -> str:
