@@ -16,6 +16,7 @@ from llm_api.api.wiring import create_api
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.state.options import StateOptions
 from llm_api.core.state.state import State
+from llm_api.core.utils.machine import memory, physical_cores
 from scripts.postgresql import NoPostgreSQLError, running_postgresql
 from tests.core.embeddings.fake_encoder import FakeEncoder, fake_embedder
 from tests.fakes import FakeBackend, FakeModels, FakeServices
@@ -40,6 +41,12 @@ def pytest_configure() -> None:
     os.environ.setdefault("LOG_FILE", os.devnull)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores, since tests wait too; 3 GB of memory for each."""
+    _, available = memory()
+    return max(1, min(physical_cores() + 1, available // 3_000_000_000))
 
 
 @pytest.fixture

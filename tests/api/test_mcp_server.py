@@ -225,7 +225,7 @@ async def test_a_server_that_is_stopped_cancels_what_runs(
 async def test_only_pages_of_this_machine_may_call_what_listens_on_loopback(
     base_url: str, headers: dict[str, str], status: int
 ) -> None:
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         response = await http.post(
             f"{base_url}{MCP_PATH}", json=INITIALIZE, headers=ACCEPT | headers
         )
@@ -240,7 +240,7 @@ async def test_a_call_may_be_as_large_as_any_other_body(base_url: str) -> None:
         "method": "ping",
         "params": {"_meta": {"x": "y" * 5_000_000}},
     }
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         response = await http.post(f"{base_url}{MCP_PATH}", json=body, headers=ACCEPT)
     assert response.status_code == 200
 
@@ -249,7 +249,7 @@ async def test_elsewhere_every_host_may(services: FakeServices) -> None:
     app = create_api(version="0", access=Access(allowed_hosts=None))
     app.state.services = services
     with live_server(app) as url:
-        async with httpx2.AsyncClient() as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             headers = {**ACCEPT, "host": "llm.example", "origin": "https://chat.example"}
             response = await http.post(f"{url}{MCP_PATH}", json=INITIALIZE, headers=headers)
     assert response.status_code == 200
