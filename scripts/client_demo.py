@@ -285,6 +285,22 @@ def completion(server: Server) -> str:
     return repr(body["choices"][0]["text"])
 
 
+@tries("POST /api/chat")
+def ollama_chat(server: Server) -> str:
+    asked = {"model": server.model, "messages": HELLO, "options": {"num_predict": 8}}
+    lines = "".join(server.stream("/api/chat", asked)).splitlines()
+    expect(json.loads(lines[-1])["done"], "the last line is not the last")
+    return f"{len(lines)} lines"
+
+
+@tries("POST /api/generate")
+def ollama_generate(server: Server) -> str:
+    asked = {"model": server.model, "prompt": "Name a river.", "stream": False}
+    body = server.post("/api/generate", {**asked, "options": {"num_predict": 8}})
+    expect(body["done"], "the answer is not whole")
+    return repr(body["response"])
+
+
 @tries("POST /v1/embeddings")
 def embeddings(server: Server) -> str:
     texts = ["The river rose overnight.", "Water levels are up.", "He plays the harp."]

@@ -97,7 +97,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "wiring": "deps docs draining errors mcp_on_demand metrics middleware policy responding"
         " routes sse",
         "routes": "answers deps disconnect docs draining json_body mapping models origin"
-        " request_facts responding text_stream uploads",
+        " request_facts responding stream_forms text_stream uploads",
         "responding": "answers deps disconnect draining mapping models origin request_facts sse",
         "text_stream": "answers errors",
         "draining": "doors errors request_facts stream_forms",
@@ -221,9 +221,12 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api.mapping": {
         "chat_answers": "generation rag",
         "rag": "chat generation",
-        "responses chat": "generation tools",
+        "responses chat ollama": "generation tools",
         "tools plain completions": "generation",
         "embeddings functions generation models": "",
+    },
+    "llm_api.api.mapping.ollama": {
+        "answers generation": "",
     },
     "llm_api.api.mapping.rag": {
         "annotations": "chat search",
@@ -251,7 +254,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "responses": "base chat generation tools",
         "chat": "base generation messages rag tools",
         "rag": "base generation messages",
-        "messages": "base foreign generation tools",
+        "messages ollama": "base foreign generation tools",
         "embeddings": "base completions",
         "tools": "base foreign generation",
         "plain completions": "base generation",
@@ -259,6 +262,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "server_info models functions": "base",
         "foreign": "",
         "base": "",
+    },
+    "llm_api.api.models.ollama": {
+        "chat": "options",
+        "answers options": "",
     },
     "llm_api.api.models.rag": {
         "search documents chat": "fields",
@@ -278,8 +285,12 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "following intake keeping mcp_tools": "",
     },
     "llm_api.api.routes": {
-        "chat completions conversations embeddings functions models plain rag responses"
+        "chat completions conversations embeddings functions models ollama plain rag responses"
         " server_info stored_responses": "",
+    },
+    "llm_api.api.routes.ollama": {
+        "chat": "door",
+        "door": "",
     },
     "llm_api.api.routes.rag": {
         "files documents": "ingests",

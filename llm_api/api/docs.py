@@ -26,6 +26,7 @@ TAGS = [
     {"name": "Responses", "description": "Conversations and agents, in typed items."},
     {"name": "Conversations", "description": "What is said in them, kept for responses."},
     {"name": "Completions", "description": "Raw text to continue, without a chat template."},
+    {"name": "Ollama", "description": "The same models, in the form of Ollama's API."},
     {"name": "Embeddings", "description": "Texts as vectors, to compare and to find them."},
     {"name": "Documents", "description": "What is stored, found, and answered from."},
     {"name": "Models", "description": "What can be asked for by name."},
@@ -72,16 +73,18 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def streamable(description: str) -> dict[int | str, dict[str, Any]]:
+_EXAMPLES = {"text/event-stream": "data: {…}\n\ndata: [DONE]\n\n", "application/x-ndjson": "{…}\n"}
+
+
+def streamable(
+    description: str, media_type: str = "text/event-stream"
+) -> dict[int | str, dict[str, Any]]:
     """The success of a route that can also answer with a stream, besides its errors."""
     return {
         200: {
             "description": description,
             "content": {
-                "text/event-stream": {
-                    "schema": {"type": "string"},
-                    "example": "data: {…}\n\ndata: [DONE]\n\n",
-                }
+                media_type: {"schema": {"type": "string"}, "example": _EXAMPLES[media_type]}
             },
         },
         **ERROR_RESPONSES,

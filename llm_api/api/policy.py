@@ -45,6 +45,8 @@ POLICY: Final = (
     Rule("/v1/responses", ("generate",)),
     Rule("/v1/conversations", ("generate",)),
     Rule("/v1/embeddings", ("embed",)),
+    Rule("/api/chat", ("generate",)),
+    Rule("/api/generate", ("generate",)),
     Rule("/v1/rag/files", ("rag",), takes_files=True),
     Rule("/v1/rag/chat", ("rag", "generate")),
     Rule("/v1/rag", ("rag",)),

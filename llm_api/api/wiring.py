@@ -41,6 +41,7 @@ from llm_api.api.routes import (
     server_info,
     stored_responses,
 )
+from llm_api.api.routes.ollama import chat as ollama_chat
 from llm_api.api.routes.rag import chat as rag_chat
 from llm_api.api.routes.rag import collections, documents, files, ingests, search
 from llm_api.api.sse import DEFAULT_PING_SECONDS
@@ -51,6 +52,7 @@ _RESOURCES = (  # in the order in which a path is looked for
     responses,
     stored_responses,
     completions,
+    ollama_chat,
     conversations,
     embeddings,
     functions,

@@ -58,10 +58,10 @@ def to_tools(request: ChatCompletionRequest, functions: Sequence[Function] = ())
     if request.functions is not None or request.function_call is not None:
         return _to_functions(request)
     given = [
-        _spec(_function(tool, f"tools[{i}]"), f"tools[{i}].function")
+        to_spec(_function(tool, f"tools[{i}]"), f"tools[{i}].function")
         for i, tool in enumerate(request.tools or [])
     ]
-    specs = _specs([*given, *map(_own_spec, functions)])
+    specs = distinct_specs([*given, *map(_own_spec, functions)])
     if specs:
         choice = _choice(request, frozenset(spec.name for spec in specs))
         return OfferedTools() if choice is None else OfferedTools(specs, choice)
@@ -100,7 +100,9 @@ def _to_functions(request: ChatCompletionRequest) -> OfferedTools:
             raise InvalidRequestError(
                 f"'functions' and '{name}' cannot both be given; send 'tools'.", param=name
             )
-    specs = _specs([_spec(one, f"functions[{i}]") for i, one in enumerate(request.functions or [])])
+    specs = distinct_specs(
+        [to_spec(one, f"functions[{i}]") for i, one in enumerate(request.functions or [])]
+    )
     names = frozenset(spec.name for spec in specs)
     if not specs and request.function_call not in (None, "none"):
         raise InvalidRequestError(
@@ -113,7 +115,8 @@ def _to_functions(request: ChatCompletionRequest) -> OfferedTools:
     return OfferedTools(specs, ToolChoice("auto", names, is_parallel=False))
 
 
-def _specs(specs: Sequence[ToolSpec]) -> tuple[ToolSpec, ...]:
+def distinct_specs(specs: Sequence[ToolSpec]) -> tuple[ToolSpec, ...]:
+    """All of them. Raises InvalidRequestError where two have one name."""
     names = [spec.name for spec in specs]
     for position, name in enumerate(names):
         if name in names[:position]:
@@ -121,7 +124,8 @@ def _specs(specs: Sequence[ToolSpec]) -> tuple[ToolSpec, ...]:
     return tuple(specs)
 
 
-def _spec(function: FunctionDefinition, path: str) -> ToolSpec:
+def to_spec(function: FunctionDefinition, path: str) -> ToolSpec:
+    """What is declared at this path of the request."""
     return ToolSpec(
         function.name,
         function.description or "",
