@@ -221,8 +221,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api.mapping": {
         "chat_answers": "generation rag",
         "rag": "chat generation",
-        "responses chat ollama": "generation tools",
-        "tools plain completions": "generation",
+        "chat": "generation reasoning tools",
+        "responses ollama": "generation tools",
+        "tools plain completions reasoning": "generation",
         "embeddings functions generation models": "",
     },
     "llm_api.api.mapping.ollama": {
@@ -251,8 +252,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         " served_path tracing": "",
     },
     "llm_api.api.models": {
-        "responses": "base chat generation tools",
-        "chat": "base generation messages rag tools",
+        "responses": "base chat foreign generation tools",
+        "chat": "base foreign generation messages rag reasoning tools",
+        "reasoning": "base foreign",
         "rag": "base generation messages",
         "messages ollama": "base foreign generation tools",
         "embeddings": "base completions",

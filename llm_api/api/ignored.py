@@ -4,6 +4,7 @@ A parameter that cannot change what an answer means is borne, so that no client 
 nothing is ignored in silence. What could change the meaning is honoured or refused elsewhere.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,10 +23,19 @@ class Foreign:
     """A parameter of other servers that is ignored here, and `why` it changes nothing.
 
     `idle` are values by which it asks for nothing beyond what is done anyway; null is one always.
+    If it `is_binding`, any other value would change the answer, and is refused.
     """
 
     why: str
     idle: tuple[object, ...] = ()
+    is_binding: bool = False
+
+    @property
+    def told(self) -> str:
+        """What becomes of it, for people."""
+        if not self.is_binding:
+            return f"Ignored: {self.why}."
+        return f"Only {' or '.join(map(json.dumps, self.idle))}: {self.why}."
 
     def asks(self, value: object) -> bool:
         """Whether there is something to ignore. Distinguishes `false` from 0."""

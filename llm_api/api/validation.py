@@ -27,6 +27,8 @@ def describe_validation(errors: Sequence[Mapping[str, Any]], body: object) -> Re
     error = errors[0]
     kind: str = error["type"]
     place, *location = error["loc"]
+    if kind == "refused_parameter":
+        location.append(error["ctx"]["param"])
     if place == "body":
         param = readable_path(location, body, is_missing=kind == "missing") or None
     else:
@@ -39,6 +41,12 @@ def describe_validation(errors: Sequence[Mapping[str, Any]], body: object) -> Re
         return RequestProblem(
             f"The parameter '{param}' is not known to this server;"
             " with STRICT_PARAMETERS=false it would be ignored.",
+            "unsupported_parameter",
+            param,
+        )
+    if kind == "refused_parameter":
+        return RequestProblem(
+            f"The parameter '{param}' is not available with this value. {error['msg']}",
             "unsupported_parameter",
             param,
         )

@@ -1,18 +1,21 @@
 """What is known elsewhere and cannot change an answer: accepted, and named in a header."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import httpx2
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from llm_api.api.ignored import MAX_NAMES, IgnoredParameters
+from llm_api.api.ignored import MAX_NAMES, Foreign, IgnoredParameters
 from llm_api.api.json_body import BearingRoute
+from llm_api.api.models import foreign
 from llm_api.api.models.base import RequestModel
 from llm_api.api.policy import POLICY, Rule
 from llm_api.core.llm.types import Finished, Started, TextDelta, Usage
 from tests.api.bodies import chat, completion, tool
-from tests.fakes import FakeBackend, FakeServices
+from tests.fakes import MODEL_ID, FakeBackend, FakeServices
 
 HEADER = "x-ignored-parameters"
 CHAT = "/v1/chat/completions"
@@ -55,6 +58,53 @@ async def test_nothing_is_named_where_nothing_is_asked_in_vain(client: httpx2.As
         answer = await client.post(CHAT, json=body)
         assert answer.status_code == 200
         assert HEADER not in answer.headers
+
+
+PATHS: dict[str, tuple[Mapping[str, Foreign], dict[str, object]]] = {
+    CHAT: (foreign.CHAT, chat()),
+    "/v1/completions": (foreign.GENERATION, completion()),
+    "/v1/responses": (foreign.GENERATION, {"model": MODEL_ID, "input": "Hi", "store": False}),
+    "/generate": (foreign.GENERATION, {"prompt": "Hi"}),
+    "/chat": (foreign.GENERATION, {"prompt": "Hi"}),
+}
+BUSY = "something else"
+"""A value that is idle for no parameter."""
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_every_parameter_that_cannot_change_an_answer_is_borne(
+    client: httpx2.AsyncClient, path: str
+) -> None:
+    table, body = PATHS[path]
+    borne: dict[str, object] = {name: BUSY for name, one in table.items() if not one.is_binding}
+    answer = await client.post(path, json=body | borne)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers[HEADER].split(", ") == list(borne)
+    idle = {name: one.idle[0] for name, one in table.items() if one.idle}
+    answer = await client.post(path, json=body | idle)
+    assert answer.status_code == 200, answer.text
+    assert HEADER not in answer.headers
+
+
+@pytest.mark.parametrize("name", [n for n, one in foreign.CHAT.items() if one.is_binding])
+@pytest.mark.parametrize("is_strict", [True, False])
+async def test_what_would_change_an_answer_is_refused_by_name(
+    client: httpx2.AsyncClient, services: FakeServices, name: str, is_strict: bool
+) -> None:
+    services.strict_parameters = is_strict
+    refused = await client.post(CHAT, json=chat(**{name: BUSY}))
+    assert refused.status_code == 400
+    error = refused.json()["error"]
+    assert (error["param"], error["code"]) == (name, "unsupported_parameter")
+    assert "Only " in error["message"]
+
+
+async def test_what_is_ignored_stands_in_the_schema(openapi: dict[str, Any]) -> None:
+    schemas = openapi["components"]["schemas"]
+    shown = schemas["ChatCompletionRequest"]["properties"]
+    assert foreign.CHAT.keys() <= shown.keys()
+    assert shown["keep_alive"]["description"].startswith("Ignored: ")
+    assert "cache_control" in schemas["ContentPart"]["properties"]
 
 
 async def test_ignored_parameters_are_logged(

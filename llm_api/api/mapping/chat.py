@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 
 from llm_api.api.mapping.generation import (
     check_stream_options,
+    one_of,
     refuse,
     required,
     same_meaning,
     to_guided_format,
+    to_max_tokens,
     to_sampling,
     to_stop,
 )
+from llm_api.api.mapping.reasoning import to_reasoning_budget, to_variables
 from llm_api.api.mapping.tools import to_tools
 from llm_api.api.models.chat import ChatCompletionRequest
 from llm_api.api.models.messages import ChatMessage
@@ -42,14 +45,7 @@ _ROLES: dict[str, Role] = {
 
 _ANY_OBJECT: Mapping[str, JSON] = {"type": "object"}
 _NEVER = "is not available on this server."
-_REFUSED = (
-    "audio",
-    "web_search_options",
-    "verbosity",
-    "moderation",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-)
+_REFUSED = ("audio", "web_search_options", "moderation")
 
 
 def to_chat_requests(
@@ -65,14 +61,18 @@ def to_chat_requests(
     _check_parameters(request)
     check_stream_options(request)
     tools = to_tools(request, functions)
-    prompt = ChatPrompt(to_messages(request.messages), _template_variables(request), tools.specs)
-    max_tokens = same_meaning(
-        "max_completion_tokens", request.max_completion_tokens, "max_tokens", request.max_tokens
+    prompt = ChatPrompt(to_messages(request.messages), to_variables(request), tools.specs)
+    max_tokens = to_max_tokens(
+        {
+            name: getattr(request, name)
+            for name in ("max_completion_tokens", "max_tokens", "n_predict")
+        },
+        defaults.max_tokens,
     )
     return [
         GenerationRequest(
             prompt=prompt,
-            max_tokens=defaults.max_tokens if max_tokens is None else max_tokens,
+            max_tokens=max_tokens,
             sampling=to_sampling(request, defaults, choice),
             stop=to_stop(request.stop),
             top_logprobs=_top_logprobs(request),
@@ -118,7 +118,13 @@ def _to_message(message: ChatMessage, path: str) -> Message:
         name=message.name,
         tool_calls=calls,
         tool_call_id=_answered_call(message, path),
-        reasoning=message.reasoning_content or "",
+        reasoning=same_meaning(
+            f"{path}.reasoning_content",
+            message.reasoning_content,
+            f"{path}.reasoning",
+            message.reasoning,
+        )
+        or "",
     )
 
 
@@ -196,17 +202,10 @@ def _output_format(request: ChatCompletionRequest) -> OutputFormat | None:
     return JSONFormat(named.schema_ or _ANY_OBJECT)
 
 
-def _template_variables(request: ChatCompletionRequest) -> dict[str, JSON]:
-    """What the template is given by name. The backend refuses a name its template does not use."""
-    variables: dict[str, JSON] = dict(request.chat_template_kwargs or {})
-    if request.reasoning_effort is not None:
-        variables["reasoning_effort"] = request.reasoning_effort
-    return variables
-
-
 def _top_logprobs(request: ChatCompletionRequest) -> int | None:
-    if request.logprobs:
-        return request.top_logprobs or 0
+    named = {"top_logprobs": request.top_logprobs, "n_probs": request.n_probs or None}
+    if request.logprobs or (request.n_probs and request.logprobs is None):
+        return one_of(named) or 0
     if request.top_logprobs is not None:
         raise InvalidRequestError(
             "'top_logprobs' is only allowed when 'logprobs' is true.", param="top_logprobs"
@@ -221,9 +220,7 @@ def _check_parameters(request: ChatCompletionRequest) -> None:
             refuse(name, _NEVER)
     if request.modalities not in (None, ["text"]):
         refuse("modalities", "is available only as ['text'].")
-    if request.service_tier not in (None, "auto", "default"):
-        refuse("service_tier", "is available only as 'auto' or 'default'.")
+    if to_reasoning_budget(request) is not None:
+        refuse("reasoning_budget", _NEVER)
     if request.rag is not None and request.server_tools is not None:
         refuse("server_tools", "is not available together with 'rag'.")
-    if request.store:
-        refuse("store", "is available only as false: this server stores no answers.")

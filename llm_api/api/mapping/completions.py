@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from llm_api.api.mapping.generation import (
     AnswerHead,
     check_stream_options,
+    one_of,
     refuse,
     to_guided_format,
+    to_max_tokens,
     to_sampling,
     to_stop,
     token_text,
@@ -51,16 +53,24 @@ def to_completion_requests(
     return [
         GenerationRequest(
             prompt=prompt,
-            max_tokens=defaults.max_tokens if request.max_tokens is None else request.max_tokens,
+            max_tokens=to_max_tokens(
+                {"max_tokens": request.max_tokens, "n_predict": request.n_predict},
+                defaults.max_tokens,
+            ),
             sampling=to_sampling(request, defaults, choice),
             stop=to_stop(request.stop),
-            top_logprobs=request.logprobs,
+            top_logprobs=_logprobs(request),
             ignore_eos=bool(request.ignore_eos),
             output_format=to_guided_format(request),
         )
         for prompt in prompts
         for choice in range(request.choices_per_prompt)
     ]
+
+
+def _logprobs(request: wire.CompletionRequest) -> int | None:
+    """How many candidates each token is listed with; None: no log-probabilities."""
+    return one_of({"logprobs": request.logprobs, "n_probs": request.n_probs or None})
 
 
 def to_prompts(prompt: wire.LegacyPrompt) -> list[TextPrompt | TokenPrompt]:
@@ -89,7 +99,7 @@ def _filled_in(prompts: Sequence[TextPrompt | TokenPrompt], suffix: str) -> list
 def _check(request: wire.CompletionRequest, prompts: list[TextPrompt | TokenPrompt]) -> None:
     if request.best_of not in (None, request.choices_per_prompt):
         refuse("best_of", "is available only with the value of 'n': choices are not ranked.")
-    if request.echo and request.logprobs is not None:
+    if request.echo and _logprobs(request) is not None:
         refuse("echo", "is not available together with 'logprobs'.")
     if request.echo and any(isinstance(prompt, TokenPrompt) for prompt in prompts):
         refuse("echo", "is not available for prompts of token ids.")
@@ -187,7 +197,7 @@ class CompletionAnswerWriter:
         reason: FinishReason | None = None,
         sampled: Sequence[SampledLogprob] = (),
     ) -> wire.CompletionChoice:
-        has_logprobs = self.request.logprobs is not None and (text or sampled)
+        has_logprobs = _logprobs(self.request) is not None and (text or sampled)
         return wire.CompletionChoice(
             index=index,
             text=text,

@@ -1,5 +1,6 @@
 """What all resources that generate share, wire to domain and back. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Never, TypeVar
@@ -57,17 +58,29 @@ def same_meaning(
     return other if value is None else value
 
 
+def one_of(named: Mapping[str, Value | None]) -> Value | None:
+    """The value of a parameter that has these names. Raises InvalidRequestError if two differ."""
+    given = {name: value for name, value in named.items() if value is not None}
+    for name, value in given.items():
+        first = next(iter(given))
+        same_meaning(first, given[first], name, value)
+    return next(iter(given.values()), None)
+
+
+def to_max_tokens(named: Mapping[str, int | None], default: int | None) -> int | None:
+    """The length of an answer, under any of its names; -1 is to the end."""
+    tokens = one_of(named)
+    if tokens is None:
+        return default
+    return None if tokens == -1 else tokens
+
+
 def check_stream_options(request: AnswerParameters) -> None:
-    """Raises InvalidRequestError for options without a stream, or options not available."""
-    options = request.stream_options
-    if options is None:
-        return
-    if not request.is_streamed:
+    """Raises InvalidRequestError for options without a stream."""
+    if request.stream_options is not None and not request.is_streamed:
         raise InvalidRequestError(
             "'stream_options' is only allowed when 'stream' is true.", param="stream_options"
         )
-    if options.include_obfuscation:
-        refuse("stream_options.include_obfuscation", "is not available: chunks are not padded.")
 
 
 def to_stop(stop: Stop | None) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The plain resources, wire to domain. Pure."""
 
-from llm_api.api.mapping.generation import given_or, same_meaning, to_stop
+from llm_api.api.mapping.generation import one_of, to_max_tokens, to_sampling, to_stop
 from llm_api.api.models.plain import GenerateRequest, PlainChatRequest
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.backend import GenerationDefaults, ModelCard
@@ -9,7 +9,6 @@ from llm_api.core.llm.types import (
     GenerationRequest,
     Message,
     Prompt,
-    Sampling,
     TextPrompt,
 )
 
@@ -23,16 +22,10 @@ def to_generate_request(
 
     Raises InvalidRequestError for more tokens than `token_limit`, or two numbers of them.
     """
-    off = Sampling()
     return GenerationRequest(
         prompt=_prompt(request.prompt, card),
         max_tokens=_new_tokens(request, token_limit),
-        sampling=Sampling(
-            temperature=given_or(request.temperature, card.defaults.temperature),
-            top_p=given_or(request.top_p, off.top_p),
-            top_k=max(given_or(request.top_k, off.top_k), 0),
-            seed=request.seed,
-        ),
+        sampling=to_sampling(request, card.defaults, 0),
         stop=to_stop(request.stop),
     )
 
@@ -43,8 +36,10 @@ def to_plain_chat_request(
     """The prompt as the only turn of a conversation."""
     return GenerationRequest(
         prompt=_turn(request.prompt),
-        max_tokens=given_or(request.max_tokens, defaults.max_tokens),
-        sampling=Sampling(temperature=given_or(request.temperature, defaults.temperature)),
+        max_tokens=to_max_tokens(
+            {"max_tokens": request.max_tokens, "n_predict": request.n_predict}, defaults.max_tokens
+        ),
+        sampling=to_sampling(request, defaults, 0),
     )
 
 
@@ -57,12 +52,11 @@ def _turn(text: str) -> ChatPrompt:
 
 
 def _new_tokens(request: GenerateRequest, limit: int) -> int:
-    first = same_meaning("max_new_tokens", request.max_new_tokens, "max_tokens", request.max_tokens)
-    wanted = same_meaning("max_new_tokens", first, "max_length", request.max_length)
+    names = ("max_new_tokens", "max_tokens", "max_length", "n_predict")
+    wanted: int | None = one_of({name: getattr(request, name) for name in names})
     if wanted is None:
         return min(DEFAULT_NEW_TOKENS, limit)
     if wanted > limit:
-        names = ("max_new_tokens", "max_tokens", "max_length")
         param = next(name for name in names if getattr(request, name) is not None)
         raise InvalidRequestError(
             f"'{param}' must not be above {limit}, which the server's setting"

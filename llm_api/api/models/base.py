@@ -69,6 +69,10 @@ def at_most_nested(count: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _refused(name: str, foreign: Foreign) -> PydanticCustomError:
+    return PydanticCustomError("refused_parameter", "{told}", {"param": name, "told": foreign.told})
+
+
 class RequestModel(BaseModel):
     """What a client sends: no unknown field, no type that is merely similar, no NaN.
 
@@ -95,7 +99,7 @@ class RequestModel(BaseModel):
         schema = handler(core_schema)
         shown = handler.resolve_ref_schema(schema).setdefault("properties", {})
         for name, foreign in cls.IGNORED.items():
-            shown.setdefault(name, {"description": f"Ignored: {foreign.why}."})
+            shown.setdefault(name, {"description": foreign.told})
         return schema
 
     @model_validator(mode="before")
@@ -121,6 +125,8 @@ class RequestModel(BaseModel):
             if name not in others or (foreign is None and not (takes_unknown and is_strict)):
                 kept[name] = one
             elif foreign is None or foreign.asks(one):
+                if foreign is not None and foreign.is_binding:
+                    raise _refused(name, foreign)
                 ignored.append(name)
             elif name in declared:
                 kept[name] = one

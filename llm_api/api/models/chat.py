@@ -2,18 +2,24 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
+from llm_api.api.models import foreign
 from llm_api.api.models.base import (
     DEFAULT_MODEL_EXAMPLE,
     AnswerModel,
     RequestModel,
     at_most,
-    at_most_nested,
 )
-from llm_api.api.models.generation import CompletionUsage, GenerationParameters, NotAvailable
+from llm_api.api.models.generation import (
+    AnswerLength,
+    CompletionUsage,
+    GenerationParameters,
+    NotAvailable,
+)
 from llm_api.api.models.messages import ChatMessage
 from llm_api.api.models.rag.chat import Annotation, RagContext, RagParameters
+from llm_api.api.models.reasoning import ReasoningParameters
 from llm_api.api.models.tools import (
     MAX_TOOLS,
     FunctionCall,
@@ -57,8 +63,10 @@ class ResponseFormat(RequestModel):
     )
 
 
-class ChatCompletionRequest(GenerationParameters):
+class ChatCompletionRequest(GenerationParameters, ReasoningParameters):
     """A conversation to continue."""
+
+    IGNORED = foreign.CHAT
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -75,30 +83,22 @@ class ChatCompletionRequest(GenerationParameters):
     messages: Annotated[list[ChatMessage], Field(fail_fast=True)] = Field(
         min_length=1, max_length=4096
     )
-    max_completion_tokens: int | None = Field(
-        default=None, ge=1, le=2**31 - 1, description="Default: the server's setting."
+    max_completion_tokens: AnswerLength | None = Field(
+        default=None, description="Default: the server's setting. -1: to the end."
     )
-    max_tokens: int | None = Field(
-        default=None, ge=1, le=2**31 - 1, description="Older name of `max_completion_tokens`."
+    max_tokens: AnswerLength | None = Field(
+        default=None, description="Older name of `max_completion_tokens`."
     )
     logprobs: bool | None = Field(default=None, description="Log-probability of each token.")
     top_logprobs: int | None = Field(
         default=None, ge=0, le=20, description="Likeliest candidates to list. With `logprobs`."
     )
     response_format: ResponseFormat | None = Field(default=None)
-    reasoning_effort: Annotated[str, StringConstraints(max_length=64)] | None = Field(
-        default=None, description="Only for models whose chat template knows it."
-    )
-    chat_template_kwargs: Annotated[dict[str, JsonValue], at_most_nested(1024)] | None = Field(
-        default=None,
-        description="Extension. Variables for the model's chat template.",
-        examples=[{"enable_thinking": False}],
-    )
     modalities: Annotated[list[str], Field(fail_fast=True)] | None = Field(
         default=None, description='Only `["text"]`.'
     )
-    service_tier: str | None = Field(default=None, description="`auto` or `default`.")
-    store: bool | None = Field(default=None, description="Only `false`: nothing is stored.")
+    service_tier: str | None = Field(default=None, description="There is one: `default`.")
+    store: bool | None = Field(default=None, description="`true` is ignored: nothing is stored.")
     metadata: Annotated[dict[MetadataKey, MetadataValue], at_most(16)] | None = Field(
         default=None, description="Accepted; changes nothing."
     )
@@ -141,11 +141,6 @@ class ChatCompletionRequest(GenerationParameters):
     audio: NotAvailable = Field(default=None, description="Not available: refused.")
     web_search_options: NotAvailable = Field(default=None, description="Not available: refused.")
     moderation: NotAvailable = Field(default=None, description="Not available: refused.")
-    prompt_cache_options: NotAvailable = Field(default=None, description="Not available: refused.")
-    prompt_cache_retention: NotAvailable = Field(
-        default=None, description="Not available: refused."
-    )
-    verbosity: NotAvailable = Field(default=None, description="Not available: refused.")
 
 
 WireFinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]

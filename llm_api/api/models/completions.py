@@ -60,7 +60,10 @@ class CompletionRequest(GenerationParameters):
 
     prompt: LegacyPrompt = Field(description="One prompt or a list: text, or token ids.")
     max_tokens: int | None = Field(
-        default=None, ge=0, le=2**31 - 1, description="Default: the server's setting."
+        default=None,
+        ge=-1,
+        le=2**31 - 1,
+        description="Default: the server's setting. -1: to the end.",
     )
     echo: bool | None = Field(default=None, description="Put the prompt's text before the answer.")
     logprobs: int | None = Field(

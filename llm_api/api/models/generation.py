@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag
+from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag
+from pydantic_core import PydanticCustomError
 
 from llm_api.api.models import foreign
 from llm_api.api.models.base import (
@@ -32,14 +33,32 @@ Stop = Annotated[
 ]
 
 
+def _is_length(value: int) -> int:
+    if value == 0:
+        raise PydanticCustomError("zero", "Input should be at least 1, or -1 for no limit")
+    return value
+
+
+AnswerLength = Annotated[int, Field(ge=-1, le=2**31 - 1), AfterValidator(_is_length)]
+"""Tokens of an answer; -1 stands for as many as it takes."""
+
+
+class UsageOptions(RequestModel):
+    """OpenRouter's way to ask for the usage."""
+
+    include: bool | None = None
+
+
 class StreamOptions(RequestModel):
     """How a stream is written."""
+
+    IGNORED = foreign.STREAM_OPTIONS
 
     include_usage: bool | None = Field(
         default=None, description="Send one more chunk with the usage before `[DONE]`."
     )
     include_obfuscation: bool | None = Field(
-        default=None, description="Padding of chunks. Only `false` is available: it is refused."
+        default=None, description="Padding of chunks: ignored, nothing is padded."
     )
 
 
@@ -94,6 +113,9 @@ class AnswerParameters(SamplingParameters):
     )
     stream: bool | None = Field(default=None, description="Answer with server-sent events.")
     stream_options: StreamOptions | None = Field(default=None, description="Only with `stream`.")
+    usage: UsageOptions | None = Field(
+        default=None, description="Extension. Another way to say `stream_options.include_usage`."
+    )
     user: str | None = Field(default=None, description="Accepted; changes nothing.")
     ignore_eos: bool | None = Field(
         default=None, description="Extension. Go on past the model's end of text."
@@ -122,7 +144,8 @@ class AnswerParameters(SamplingParameters):
     @property
     def includes_usage(self) -> bool:
         """Whether the stream ends in a usage chunk."""
-        return bool(self.stream_options and self.stream_options.include_usage)
+        by_option = self.stream_options is not None and self.stream_options.include_usage
+        return bool(by_option or (self.usage is not None and self.usage.include))
 
     @property
     def choices_per_prompt(self) -> int:
@@ -135,6 +158,12 @@ class GenerationParameters(AnswerParameters):
     model: ModelName = Field(
         description="A model's id or alias, as `GET /v1/models` lists them.",
         examples=[DEFAULT_MODEL_EXAMPLE],
+    )
+    n_predict: AnswerLength | None = Field(
+        default=None, description="Extension. Another name for `max_tokens`."
+    )
+    n_probs: int | None = Field(
+        default=None, ge=0, le=20, description="Extension. Log-probabilities, with so many each."
     )
 
 

@@ -45,7 +45,7 @@ class ChatMessage(RequestModel):
     `function_call`.
     """
 
-    IGNORED = foreign.MARKS
+    IGNORED = foreign.MESSAGE
 
     role: Literal["developer", "system", "user", "assistant", "tool", "function"]
     content: Content | None = Field(default=None, examples=["Say hello in one word."])
@@ -66,4 +66,7 @@ class ChatMessage(RequestModel):
     tool_call_id: Annotated[str, StringConstraints(max_length=256)] | None = None
     reasoning_content: str | None = Field(
         default=None, description="Extension. What the model thought before this answer."
+    )
+    reasoning: str | None = Field(
+        default=None, description="Extension. Another name for `reasoning_content`."
     )

@@ -4,22 +4,24 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE, AnswerModel, ModelName, RequestModel
-from llm_api.api.models.generation import CompletionUsage, Stop
+from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE, AnswerModel, ModelName
+from llm_api.api.models.generation import (
+    AnswerLength,
+    CompletionUsage,
+    SamplingParameters,
+    Stop,
+)
 from llm_api.core.llm.types import FinishReason
 
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
-class PlainRequest(RequestModel):
+class PlainRequest(SamplingParameters):
     """A prompt for a model. Null means absent."""
 
     prompt: str = Field(examples=["The capital of France is"])
     model: ModelName | None = Field(
         default=None, description="A model's id or alias. Default: the first of this server's."
-    )
-    temperature: float | None = Field(
-        default=None, ge=0, le=2, description="0 is greedy. Default: the server's setting."
     )
 
 
@@ -40,17 +42,11 @@ class GenerateRequest(PlainRequest):
     max_length: Count | None = Field(
         default=None, description="Another name for `max_new_tokens`: the prompt does not count."
     )
-    top_p: float | None = Field(
-        default=None, ge=0, le=1, description="Nucleus sampling. Default 1: off."
-    )
-    top_k: int | None = Field(
-        default=None, ge=-1, le=2**31 - 1, description="0 or -1: off, the default."
+    n_predict: Count | None = Field(
+        default=None, description="Another name for `max_new_tokens`, llama-server's."
     )
     stop: Stop | None = Field(
         default=None, description="Up to 4 strings that end the answer; they are not part of it."
-    )
-    seed: int | None = Field(
-        default=None, ge=-(2**63), le=2**63 - 1, description="Makes the answer repeatable."
     )
 
 
@@ -73,8 +69,12 @@ class PlainChatRequest(PlainRequest):
     )
 
     prompt: str = Field(examples=["Name three rivers."])
-    max_tokens: Count | None = Field(
-        default=None, description="Tokens of the answer. Default: the server's setting."
+    max_tokens: AnswerLength | None = Field(
+        default=None,
+        description="Tokens of the answer. Default: the server's setting. -1: to the end.",
+    )
+    n_predict: AnswerLength | None = Field(
+        default=None, description="Another name for `max_tokens`, llama-server's."
     )
 
 

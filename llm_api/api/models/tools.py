@@ -18,7 +18,7 @@ Schema = Annotated[dict[str, JsonValue], at_most_nested(10_000)]
 class FunctionDefinition(RequestModel):
     """A function: what it is called, what it does, and the JSON Schema of its arguments."""
 
-    IGNORED = foreign.MARKS
+    IGNORED = foreign.TOOL
 
     name: FunctionName
     description: str | None = None
@@ -36,7 +36,7 @@ class FunctionDefinition(RequestModel):
 class Tool(RequestModel):
     """A tool. Only functions can be called."""
 
-    IGNORED = foreign.MARKS
+    IGNORED = foreign.TOOL
 
     type: Literal["function", "custom"]
     function: FunctionDefinition | None = Field(default=None, description="Required.")
@@ -109,11 +109,15 @@ ServerTools = Annotated[
 class PastFunctionCall(RequestModel):
     """A call in the history. Broken arguments are passed on as they are."""
 
+    IGNORED = foreign.MESSAGE
+
     name: Annotated[str, StringConstraints(min_length=1, max_length=256)]
     arguments: str
 
 
 class PastToolCall(RequestModel):
+    IGNORED = foreign.MESSAGE
+
     id: Annotated[str, StringConstraints(max_length=256)]
     type: Literal["function", "custom"] = "function"
     function: PastFunctionCall | None = None

@@ -151,13 +151,9 @@ def test_message_at_fault_is_named(
     [
         *(
             ({name: {}}, UnsupportedParameterError, name)
-            for name in ("audio", "web_search_options", "verbosity", "moderation")
+            for name in ("audio", "web_search_options", "moderation")
         ),
-        ({"prompt_cache_options": 1}, UnsupportedParameterError, "prompt_cache_options"),
-        ({"prompt_cache_retention": "24h"}, UnsupportedParameterError, "prompt_cache_retention"),
         ({"modalities": ["text", "audio"]}, UnsupportedParameterError, "modalities"),
-        ({"service_tier": "flex"}, UnsupportedParameterError, "service_tier"),
-        ({"store": True}, UnsupportedParameterError, "store"),
         ({"rag": {}, "server_tools": "all"}, UnsupportedParameterError, "server_tools"),
         ({"stream_options": {}}, InvalidRequestError, "stream_options"),
         ({"top_logprobs": 2}, InvalidRequestError, "top_logprobs"),
@@ -249,6 +245,48 @@ SCHEMA = {"type": "array"}
 )
 def test_response_format_is_a_format(given: dict[str, object], format: OutputFormat | None) -> None:
     assert mapped(**given)[0].output_format == format
+
+
+@pytest.mark.parametrize(
+    ("given", "max_tokens"),
+    [
+        ({}, DEFAULTS.max_tokens),
+        ({"max_tokens": -1}, None),
+        ({"max_completion_tokens": -1}, None),
+        ({"n_predict": -1}, None),
+        ({"n_predict": 7}, 7),
+        ({"n_predict": 7, "max_tokens": 7}, 7),
+    ],
+)
+def test_length_has_several_names_and_may_be_to_the_end(
+    given: dict[str, object], max_tokens: int | None
+) -> None:
+    assert mapped(**given)[0].max_tokens == max_tokens
+
+
+@pytest.mark.parametrize(
+    ("given", "top"),
+    [
+        ({"n_probs": 3}, 3),
+        ({"n_probs": 0}, None),
+        ({"n_probs": 3, "logprobs": True}, 3),
+        ({"n_probs": 3, "logprobs": False}, None),
+        ({"n_probs": 0, "logprobs": True, "top_logprobs": 2}, 2),
+    ],
+)
+def test_log_probabilities_are_asked_for_by_number(
+    given: dict[str, object], top: int | None
+) -> None:
+    assert mapped(**given)[0].top_logprobs == top
+
+
+def test_a_thought_of_the_past_has_two_names() -> None:
+    said = {"role": "assistant", "content": "Hi"}
+    (_, one), (_, other) = (
+        turns(USER, said | {name: "hm"}) for name in ("reasoning", "reasoning_content")
+    )
+    assert one == other
+    assert one.reasoning == "hm"
 
 
 def test_template_is_given_its_variables() -> None:

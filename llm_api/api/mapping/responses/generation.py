@@ -5,7 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llm_api.api.mapping.generation import given_or, refuse, required, same_meaning, to_sampling
+from llm_api.api.mapping.generation import (
+    refuse,
+    required,
+    same_meaning,
+    to_max_tokens,
+    to_sampling,
+)
 from llm_api.api.mapping.responses.tools import ToolOffer
 from llm_api.api.mapping.responses.turns import ReadTurn
 from llm_api.api.models.responses.parameters import CreateResponse, PromptParameters
@@ -23,13 +29,7 @@ from llm_api.core.llm.types import (
 
 _ANY_OBJECT: Mapping[str, JSON] = {"type": "object"}
 _NEVER = "is not available on this server."
-_REFUSED = (
-    "prompt",
-    "moderation",
-    "context_management",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-)
+_REFUSED = ("prompt", "moderation", "context_management")
 _LOGPROBS: Final = "message.output_text.logprobs"
 SEALED_REASONING: Final = "reasoning.encrypted_content"
 
@@ -47,15 +47,10 @@ def check_parameters(request: CreateResponse) -> None:
     for name in _REFUSED:
         if getattr(request, name) is not None:
             refuse(name, _NEVER)
-    if request.service_tier not in (None, "auto", "default"):
-        refuse("service_tier", "is available only as 'auto' or 'default'.")
-    if request.stream_options is not None:
-        if not request.is_streamed:
-            raise InvalidRequestError(
-                "'stream_options' is only allowed when 'stream' is true.", param="stream_options"
-            )
-        if request.stream_options.include_obfuscation:
-            refuse("stream_options.include_obfuscation", "is not available: nothing is padded.")
+    if request.stream_options is not None and not request.is_streamed:
+        raise InvalidRequestError(
+            "'stream_options' is only allowed when 'stream' is true.", param="stream_options"
+        )
     if request.is_background and not request.is_stored:
         raise InvalidRequestError(
             "'background' needs 'store': the response is read later.", param="background"
@@ -106,7 +101,9 @@ def to_generation_request(
     """What is asked of the model. Raises InvalidRequestError, MissingParameterError."""
     return GenerationRequest(
         prompt=prompt,
-        max_tokens=given_or(request.max_output_tokens, defaults.max_tokens),
+        max_tokens=to_max_tokens(
+            {"max_output_tokens": request.max_output_tokens}, defaults.max_tokens
+        ),
         sampling=to_sampling(request, defaults, 0),
         top_logprobs=_top_logprobs(request),
         tool_choice=offer.choice,

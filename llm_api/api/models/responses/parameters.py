@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag
 
+from llm_api.api.models import foreign
 from llm_api.api.models.base import (
     DEFAULT_MODEL_EXAMPLE,
     ModelName,
@@ -11,7 +12,7 @@ from llm_api.api.models.base import (
     at_most,
 )
 from llm_api.api.models.chat import MetadataKey, MetadataValue
-from llm_api.api.models.generation import NotAvailable, SamplingParameters
+from llm_api.api.models.generation import AnswerLength, NotAvailable, SamplingParameters
 from llm_api.api.models.responses.items import Input, ItemId
 from llm_api.api.models.responses.tools import Tools, WireToolChoice
 from llm_api.api.models.tools import Schema
@@ -71,8 +72,10 @@ class ReasoningOptions(RequestModel):
 
 
 class ResponseStreamOptions(RequestModel):
+    IGNORED = foreign.STREAM_OPTIONS
+
     include_obfuscation: bool | None = Field(
-        default=None, description="Padding of events. Only `false` is available."
+        default=None, description="Padding of events: ignored, nothing is padded."
     )
 
 
@@ -148,11 +151,9 @@ class CreateResponse(PromptParameters, SamplingParameters):
         }
     )
 
-    max_output_tokens: int | None = Field(
+    max_output_tokens: AnswerLength | None = Field(
         default=None,
-        ge=1,
-        le=2**31 - 1,
-        description="Thought and answer together. Default: the server's setting.",
+        description="Thought and answer together. Default: the server's setting. -1: to the end.",
     )
     max_tool_calls: int | None = Field(
         default=None, ge=0, le=2**31 - 1, description="Calls that this server itself may make."
@@ -172,7 +173,7 @@ class CreateResponse(PromptParameters, SamplingParameters):
         default=None, ge=0, le=20, description="Likeliest candidates of each token to list."
     )
     metadata: Metadata | None = None
-    service_tier: str | None = Field(default=None, description="`auto` or `default`.")
+    service_tier: str | None = Field(default=None, description="There is one: `default`.")
     user: str | None = Field(default=None, description="Accepted; changes nothing.")
     safety_identifier: str | None = Field(default=None, description="Accepted; changes nothing.")
     prompt_cache_key: str | None = Field(
@@ -184,10 +185,6 @@ class CreateResponse(PromptParameters, SamplingParameters):
     prompt: NotAvailable = Field(default=None, description="Not available: refused.")
     moderation: NotAvailable = Field(default=None, description="Not available: refused.")
     context_management: NotAvailable = Field(default=None, description="Not available: refused.")
-    prompt_cache_options: NotAvailable = Field(default=None, description="Not available: refused.")
-    prompt_cache_retention: NotAvailable = Field(
-        default=None, description="Not available: refused."
-    )
 
     @property
     def is_streamed(self) -> bool:

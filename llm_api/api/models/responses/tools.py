@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag
 
+from llm_api.api.models import foreign
 from llm_api.api.models.base import MAX_FIELDS, RequestModel, at_most, at_most_nested
 from llm_api.api.models.tools import MAX_TOOLS, FunctionName, Schema
 
@@ -44,6 +45,8 @@ class NestedFunction(RequestModel):
 
 class FunctionTool(RequestModel):
     """A function that the client runs, flat or with all of it in `function`."""
+
+    IGNORED = foreign.MARKS
 
     type: Literal["function"]
     name: FunctionName | None = Field(default=None, description="Required, here or nested.")
