@@ -378,6 +378,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "answer_grammar": "call_format call_rules lark reader reasoning",
         "formats": "call_format keyword_arguments pattern tagged_arguments",
         "reader": "arguments call_format marks pattern reasoning schemas",
+        "thought_limit": "reasoning",
         "call_rules": "call_format lark pattern schemas",
         "tagged_arguments": "arguments lark marks pattern schemas values",
         "keyword_arguments": "arguments lark schemas values",

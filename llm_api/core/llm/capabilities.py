@@ -98,7 +98,7 @@ FORMAT_ABILITIES: Final[Mapping[type[OutputFormat], Ability]] = {
 }
 """The ability that each format needs."""
 
-EVERYTHING: Final = Capabilities(frozenset(get_args(Ability)) - {"reasoning_budget", "adapters"})
+EVERYTHING: Final = Capabilities(frozenset(get_args(Ability)) - {"adapters"})
 
 
 def read_alone(

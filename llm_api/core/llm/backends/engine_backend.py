@@ -18,9 +18,11 @@ from llm_api.core.llm.engine.runner import Constraint, DrawingRules
 from llm_api.core.llm.observation import EngineStatus
 from llm_api.core.llm.output.enforce import PreparedOutput
 from llm_api.core.llm.output.machine import OutputMachine
+from llm_api.core.llm.output.reader import ReadingRules
 from llm_api.core.llm.output.schemas.tool_schema import check_demanded_sizes
+from llm_api.core.llm.output.thought_limit import Thought, ThoughtLimit, thought_tokens
 from llm_api.core.llm.prompt.encode import EncodedPrompt, PromptEncoder, Tokenizer
-from llm_api.core.llm.prompt.thinking import as_known
+from llm_api.core.llm.prompt.thinking import as_known, switch_among
 from llm_api.core.llm.types import (
     JSON,
     AnswerDelta,
@@ -69,6 +71,10 @@ class Preparer(Protocol):
     @property
     def marks(self) -> frozenset[int]:
         """Control tokens that mean something to a reader: to it they are their texts."""
+        ...
+
+    def empty_thought(self, prompt_text: str) -> str:
+        """What a prompt is followed by for an answer without a thought; "" where it has none."""
         ...
 
     async def prepare(
@@ -137,9 +143,11 @@ class EngineBackend:
     def _spelled(self, request: GenerationRequest) -> GenerationRequest:
         """The request, its variables as the template knows them."""
         prompt = request.prompt
-        if not isinstance(prompt, ChatPrompt) or not prompt.variables:
+        if not isinstance(prompt, ChatPrompt):
             return request
         variables = as_known(prompt.variables, self._encoder.variables)
+        if request.reasoning_budget == 0 and (switch := switch_among(self._encoder.variables)):
+            variables[switch] = False
         return replace(request, prompt=replace(prompt, variables=variables))
 
     async def _answer(
@@ -156,8 +164,10 @@ class EngineBackend:
             yield Started(length)
             yield Finished("length", Usage(length, 0))
             return
-        rules = self._drawing_rules(request, output.constraint)
-        async with self._engine.run(self._token_request(request, prompt.tokens, rules)) as tokens:
+        limit = self._limit(request, length)
+        rules = self._drawing_rules(request, output, limit - length)
+        token_request = self._token_request(request, prompt.tokens, limit, rules)
+        async with self._engine.run(token_request) as tokens:
             yield Started(length)
             machine = OutputMachine(output.reader, request.stop)
             answer = _Answer(self._render, machine, length)
@@ -195,7 +205,11 @@ class EngineBackend:
     def _encoded(self, request: GenerationRequest) -> EncodedPrompt:
         """Blocks. Raises InvalidRequestError, also for what it would be of no use to write."""
         check_demanded_sizes(request)
-        return self._encoder.encode(request.prompt)
+        prompt = self._encoder.encode(request.prompt)
+        is_switched = switch_among(self._encoder.variables) is not None
+        if request.reasoning_budget != 0 or is_switched or not prompt.text:
+            return prompt
+        return self._encoder.extended(prompt, self._preparer.empty_thought(prompt.text))
 
     async def _on_thread(self, call: Callable[[], Result]) -> Result:
         """What `call` returns. Raises UnavailableError once the model is being closed."""
@@ -212,10 +226,28 @@ class EngineBackend:
             raise UnavailableError("The model is being unloaded.")
 
     def _drawing_rules(
-        self, request: GenerationRequest, constraint: Constraint | None
+        self, request: GenerationRequest, output: PreparedOutput[Constraint], room: int
     ) -> DrawingRules:
+        """`room` bounds the tokens of the answer."""
         banned = self._end_tokens(request) if request.ignore_eos else frozenset()
-        return DrawingRules(request.sampling, request.top_logprobs, banned, constraint)
+        return DrawingRules(
+            request.sampling,
+            request.top_logprobs,
+            banned,
+            output.constraint,
+            self._thought_limit(request, output.reader.rules, room),
+        )
+
+    def _thought_limit(
+        self, request: GenerationRequest, rules: ReadingRules, room: int
+    ) -> ThoughtLimit | None:
+        """What ends a thought in time; None where there is none, or nobody can."""
+        marks = rules.marks
+        if marks is None or "reasoning_budget" not in self._card.capabilities.abilities:
+            return None
+        thought = Thought(marks, rules.thinking, self._encoder.inner_tokens(marks.closing))
+        tokens = thought_tokens(thought, request.reasoning_budget, room)
+        return ThoughtLimit(thought, tokens, self._render)
 
     def _render(self, token: int) -> bytes:
         """The bytes that a token adds to the text: none for control tokens, except marks."""
@@ -224,16 +256,24 @@ class EngineBackend:
         return self._vocabulary.piece(token)
 
     def _token_request(
-        self, request: GenerationRequest, prompt: tuple[int, ...], rules: DrawingRules
+        self,
+        request: GenerationRequest,
+        prompt: tuple[int, ...],
+        limit: int,
+        rules: DrawingRules,
     ) -> TokenRequest:
-        room, most = self._encoder.context_length, request.max_tokens
         return TokenRequest(
             prompt=prompt,
-            limit=room if most is None else min(len(prompt) + most, room),
+            limit=limit,
             rules=rules,
             end_tokens=self._end_tokens(request),
             scope="" if self._shares_prefixes_publicly else request.context.scope,
         )
+
+    def _limit(self, request: GenerationRequest, length: int) -> int:
+        """Where the answer to a prompt of this length is cut, the prompt included."""
+        room, most = self._encoder.context_length, request.max_tokens
+        return room if most is None else min(length + most, room)
 
     def _end_tokens(self, request: GenerationRequest) -> frozenset[int]:
         """What fills in a text ends where it would begin another one."""

@@ -25,7 +25,7 @@ from llm_api.core.llm.engine.runner import DrawingRules
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest
 
 MARKOV_CAPABILITIES: Final = Capabilities(
-    frozenset({"chat", "text"}), sampling=DRAWING_FIELDS - {"logit_bias"}
+    frozenset({"chat", "text", "reasoning_budget"}), sampling=DRAWING_FIELDS - {"logit_bias"}
 )
 
 ORDER: Final = 2

@@ -1,7 +1,8 @@
 """The echo: says what the user said last. For tests, for load tests, and as the last fallback.
 
 It is no language model and never poses as one. An answer has one candidate for each token, so
-temperature, filters and seed are honoured by changing nothing; what would change it is refused.
+temperature, filters and seed are honoured by changing nothing, as a bound on its thoughts is; what
+would change the answer is refused.
 """
 
 from dataclasses import replace
@@ -13,7 +14,7 @@ from llm_api.core.llm.capabilities import Capabilities
 from llm_api.core.llm.types import GenerationRequest
 
 STUB_CAPABILITIES: Final = Capabilities(
-    frozenset({"chat", "text"}),
+    frozenset({"chat", "text", "reasoning_budget"}),
     sampling=frozenset({"temperature", "top_p", "top_k", "min_p", "typical_p", "seed"}),
 )
 

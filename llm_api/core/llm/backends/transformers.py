@@ -103,6 +103,7 @@ class _FreeAnswers:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self.marks = dialect.marks_as_text
+        self.empty_thought = dialect.empty_thought
 
     async def aclose(self) -> None:
         """There is nothing to wait for."""

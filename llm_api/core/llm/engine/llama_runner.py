@@ -254,13 +254,26 @@ class LlamaRunner:
             drawn = [Drawn(token, logprobs(logits, token, top, self.model.token_bytes))]
         else:
             drawn = [Drawn(token)]
-        if rules.constraint is None or token in self.model.end_tokens:
+        if rules.is_free or token in self.model.end_tokens:
             return drawn
-        rules.constraint.accept(token)
-        forced = rules.constraint.force() if rules.top_logprobs is None else []
+        forced = _followers(rules, token)
         for follower in forced:
             sampler.remember(follower)
         return drawn + [Drawn(follower) for follower in forced]
+
+
+def _followers(rules: DrawingRules, token: int) -> list[int]:
+    """The tokens that must follow one that was drawn. Raises ConstraintError."""
+    closing = rules.thought.accept(token) if rules.thought is not None else ()
+    if (constraint := rules.constraint) is None:
+        return list(closing)
+    for one in (token, *closing):
+        constraint.accept(one)
+    forced = constraint.force() if rules.top_logprobs is None else []
+    if rules.thought is not None:
+        for one in forced:
+            rules.thought.accept(one)
+    return [*closing, *forced]
 
 
 def _is_beginning(drawn: Sequence[Drawn], draft: Sequence[int]) -> bool:

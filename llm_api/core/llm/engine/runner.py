@@ -1,5 +1,6 @@
 """What the engine asks of whatever computes: the seam that makes it testable without a model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,17 +42,32 @@ class Constraint(Protocol):
         ...
 
 
+class Follower(Protocol):
+    """What watches an answer, and says what must follow in it."""
+
+    def accept(self, token: int) -> Sequence[int]:
+        """Go on behind a token. Returns those that must follow it: they have been taken in."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DrawingRules:
     """How the tokens of one sequence are drawn.
 
-    `banned` are never drawn, unless the `constraint` allows nothing else.
+    `banned` are never drawn, unless the `constraint` allows nothing else. `thought` ends a thought
+    where it has to; the constraint, if there is one, must allow what that writes.
     """
 
     sampling: Sampling
     top_logprobs: int | None = None
     banned: frozenset[int] = frozenset()
     constraint: Constraint | None = None
+    thought: Follower | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing ever has to follow what is drawn."""
+        return self.constraint is None and self.thought is None
 
 
 class NoRoomError(Exception):
@@ -77,7 +93,7 @@ class Runner(Protocol):
         """Apply the KV operations, decode all spans, draw for those that sample. Blocks.
 
         By sequence id: one token, one more for each drafted token that was drawn as well, and
-        those that a constraint forces behind them; none where the constraint failed.
+        those that must follow by the rules; none where the constraint failed.
         Raises NoRoomError or DecodeError; the KV operations have been applied in both cases.
         """
         ...

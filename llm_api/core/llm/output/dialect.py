@@ -54,6 +54,10 @@ class Dialect:
         )
         """Control tokens that must reach the reader as text; all others are nothing to it."""
 
+    def empty_thought(self, prompt_text: str) -> str:
+        """What a prompt is followed by for an answer without a thought; "" where it has none."""
+        return self._marks.empty(prompt_text) if self._marks else ""
+
     def plan(self, request: GenerationRequest, prompt_text: str = "") -> OutputPlan:
         """How to constrain and read the answer to a prompt that was rendered as `prompt_text`.
 

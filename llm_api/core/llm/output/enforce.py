@@ -104,6 +104,10 @@ class OutputEnforcer(Generic[Constraint_co]):
         """Control tokens that mean something to a reader: to it they are their texts."""
         return self._dialect.marks_as_text
 
+    def empty_thought(self, prompt_text: str) -> str:
+        """As `Dialect.empty_thought`."""
+        return self._dialect.empty_thought(prompt_text)
+
     async def prepare(
         self, request: GenerationRequest, prompt_text: str
     ) -> PreparedOutput[Constraint_co]:

@@ -78,7 +78,7 @@ class OutputReader:
     """Reads one answer. Never raises: malformed calls and thoughts are text."""
 
     def __init__(self, rules: ReadingRules, new_id: Callable[[], str]) -> None:
-        self._rules = rules
+        self.rules = rules
         self._schemas = {tool.name: argument_schema(tool) for tool in rules.tools}
         self._new_id = new_id
         self._held = ""
@@ -217,7 +217,7 @@ class OutputReader:
             return
         self._take(len(self._held) if is_cut else max(match.end for match in matches))
         self._calls += 1
-        self.is_ended = not self._rules.is_parallel
+        self.is_ended = not self.rules.is_parallel
         self._place = _Place.AFTER_CALL
         self._state = self._read_text
         yield from ()

@@ -17,10 +17,11 @@ class Thinking(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ReasoningMarks:
-    """The texts around a thought."""
+    """The texts around a thought, and the white space that a model writes behind each of them."""
 
     opening: str
     closing: str
+    gap: str = ""
 
     def thinking(self, prompt_text: str) -> Thinking:
         """Whether a prompt ends within a thought: its last words are then the opening."""
@@ -29,9 +30,20 @@ class ReasoningMarks:
             return Thinking.OPEN
         return Thinking.CLOSED if prompt.endswith(self.closing) else Thinking.POSSIBLE
 
+    def empty(self, prompt_text: str) -> str:
+        """What ends a thought before it begins, behind this prompt; "" where there is none."""
+        match self.thinking(prompt_text):
+            case Thinking.CLOSED:
+                return ""
+            case Thinking.OPEN:
+                gap = self.gap[len(prompt_text) - len(prompt_text.rstrip()) :]
+                return f"{gap}{self.closing}{self.gap}"
+            case Thinking.POSSIBLE:
+                return f"{self.opening}{self.gap}{self.closing}{self.gap}"
+
 
 MARKS: Final = (
-    ReasoningMarks("<think>", "</think>"),
+    ReasoningMarks("<think>", "</think>", gap="\n\n"),
     ReasoningMarks("[THINK]", "[/THINK]"),
     ReasoningMarks("<|START_THINKING|>", "<|END_THINKING|>"),
     ReasoningMarks("<seed:think>", "</seed:think>"),

@@ -137,6 +137,27 @@ class PromptEncoder:
             raise self._too_long(f"{len(tokens)} tokens", param)
         return EncodedPrompt(tokens, text)
 
+    def extended(self, prompt: EncodedPrompt, text: str) -> EncodedPrompt:
+        """A conversation with what the model might have written at the beginning of its answer.
+
+        Raises ContextLengthExceededError.
+        """
+        added = self._tokenizer.tokenize(text, add_special=False, parse_special=True)
+        tokens = (*prompt.tokens, *added)
+        if len(tokens) >= self.context_length:
+            raise self._too_long(f"{len(tokens)} tokens", "messages")
+        return EncodedPrompt(tokens, prompt.text + text)
+
+    def inner_tokens(self, text: str) -> tuple[int, ...]:
+        """Tokens of a text in the midst of another, where none begins with a space of its own."""
+        before, both = (
+            self._tokenizer.tokenize(part, add_special=False, parse_special=True)
+            for part in ("\n", f"\n{text}")
+        )
+        if both[: len(before)] == before:
+            return tuple(both[len(before) :])
+        return tuple(self._tokenizer.tokenize(text, add_special=False, parse_special=True))
+
     def close(self) -> None:
         """End what is being rendered; conversations cannot be encoded any more. Idempotent."""
         self._template.close()

@@ -11,6 +11,11 @@ _SWITCHES: Final = (SWITCH, "thinking")
 """The second is what templates of DeepSeek, Granite and Kimi call it."""
 
 
+def switch_among(known: Collection[str]) -> str | None:
+    """The name of a template's switch for thinking, of the names that it reads; None without."""
+    return next((name for name in _SWITCHES if name in known), None)
+
+
 def as_known(variables: Mapping[str, JSON], known: Collection[str]) -> dict[str, JSON]:
     """The variables as a template that knows these names reads them.
 
@@ -18,7 +23,7 @@ def as_known(variables: Mapping[str, JSON], known: Collection[str]) -> dict[str,
     switch gets the template's name for it. What the template cannot be told stays as it was.
     """
     told = dict(variables)
-    switch = next((name for name in _SWITCHES if name in known), None)
+    switch = switch_among(known)
     if switch is None:
         return told
     if isinstance(told.get(EFFORT), str) and EFFORT not in known:
