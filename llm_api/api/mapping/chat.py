@@ -11,6 +11,7 @@ from llm_api.api.mapping.generation import (
     refuse,
     required,
     same_meaning,
+    to_adapters,
     to_guided_format,
     to_max_tokens,
     to_sampling,
@@ -79,6 +80,8 @@ def to_chat_requests(
             ignore_eos=bool(request.ignore_eos),
             tool_choice=tools.choice,
             output_format=_output_format(request),
+            reasoning_budget=to_reasoning_budget(request),
+            adapters=to_adapters(request.lora),
         )
         for choice in range(request.choices_per_prompt)
     ]
@@ -220,7 +223,5 @@ def _check_parameters(request: ChatCompletionRequest) -> None:
             refuse(name, _NEVER)
     if request.modalities not in (None, ["text"]):
         refuse("modalities", "is available only as ['text'].")
-    if to_reasoning_budget(request) is not None:
-        refuse("reasoning_budget", _NEVER)
     if request.rag is not None and request.server_tools is not None:
         refuse("server_tools", "is not available together with 'rag'.")

@@ -9,6 +9,7 @@ from llm_api.api.mapping.generation import (
     check_stream_options,
     one_of,
     refuse,
+    to_adapters,
     to_guided_format,
     to_max_tokens,
     to_sampling,
@@ -62,6 +63,7 @@ def to_completion_requests(
             top_logprobs=_logprobs(request),
             ignore_eos=bool(request.ignore_eos),
             output_format=to_guided_format(request),
+            adapters=to_adapters(request.lora),
         )
         for prompt in prompts
         for choice in range(request.choices_per_prompt)

@@ -1,14 +1,15 @@
 """What all resources that generate share, wire to domain and back. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Never, TypeVar
+from typing import Any, Final, Never, TypeVar
 
 from llm_api.api.models.generation import (
     AnswerParameters,
     CompletionTokensDetails,
     CompletionUsage,
+    LoraAdapter,
     PromptTokensDetails,
     SamplingParameters,
     Stop,
@@ -20,6 +21,7 @@ from llm_api.core.errors import (
 )
 from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.types import (
+    Adapter,
     ChoiceFormat,
     GrammarFormat,
     OutputFormat,
@@ -114,7 +116,7 @@ def to_sampling(request: SamplingParameters, defaults: GenerationDefaults, choic
         "repeat_penalty", request.repeat_penalty, "repetition_penalty", request.repetition_penalty
     )
     bias = request.logit_bias or {}
-    return Sampling(
+    sampling = Sampling(
         temperature=given_or(request.temperature, defaults.temperature),
         top_p=given_or(request.top_p, off.top_p),
         top_k=max(given_or(request.top_k, off.top_k), 0),
@@ -128,6 +130,58 @@ def to_sampling(request: SamplingParameters, defaults: GenerationDefaults, choic
         mirostat=given_or(request.mirostat, off.mirostat),
         mirostat_tau=given_or(request.mirostat_tau, off.mirostat_tau),
         mirostat_eta=given_or(request.mirostat_eta, off.mirostat_eta),
+        **{name: given_or(getattr(request, name), getattr(off, name)) for name in _SAME_NAMES},
+        dry_sequence_breakers=off.dry_sequence_breakers
+        if request.dry_sequence_breakers is None
+        else tuple(request.dry_sequence_breakers),
+    )
+    return sampling if request.samplers is None else _narrowed(sampling, request.samplers)
+
+
+_SAME_NAMES: Final = (
+    "repeat_last_n",
+    "dry_multiplier",
+    "dry_base",
+    "dry_allowed_length",
+    "dry_penalty_last_n",
+    "xtc_probability",
+    "xtc_threshold",
+    "dynatemp_range",
+    "dynatemp_exponent",
+)
+
+_STAGES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "penalties": {"repeat_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0},
+    "dry": {"dry_multiplier": 0.0},
+    "top_n_sigma": {},
+    "top_k": {"top_k": 0},
+    "typ_p": {"typical_p": 1.0},
+    "top_p": {"top_p": 1.0},
+    "min_p": {"min_p": 0.0},
+    "xtc": {"xtc_probability": 0.0},
+    "temperature": {"temperature": 1.0, "dynatemp_range": 0.0},
+}
+"""Stages of a choice in their order, each with what it is when it is off."""
+
+
+def _narrowed(sampling: Sampling, stages: Sequence[str]) -> Sampling:
+    """Of the sampling these stages alone. Raises UnsupportedParameterError for another order."""
+    if list(stages) != [name for name in _STAGES if name in stages]:
+        refuse("samplers", f"is available only in this order: {', '.join(_STAGES)}.")
+    for name, off in _STAGES.items():
+        if name not in stages:
+            sampling = replace(sampling, **off)
+    return sampling
+
+
+def to_adapters(adapters: Sequence[LoraAdapter] | None) -> tuple[Adapter, ...]:
+    """The adapters that count. Raises InvalidRequestError for one that is named twice."""
+    names = [one.id for one in adapters or ()]
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            raise InvalidRequestError(f"'lora' names '{name}' twice.", param="lora")
+    return tuple(
+        Adapter(one.id, given_or(one.scale, 1.0)) for one in adapters or () if one.scale != 0
     )
 
 

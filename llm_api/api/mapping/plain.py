@@ -26,6 +26,7 @@ def to_generate_request(
         prompt=_prompt(request.prompt, card),
         max_tokens=_new_tokens(request, token_limit),
         sampling=to_sampling(request, card.defaults, 0),
+        ignore_eos=bool(request.ignore_eos),
         stop=to_stop(request.stop),
     )
 
@@ -40,6 +41,7 @@ def to_plain_chat_request(
             {"max_tokens": request.max_tokens, "n_predict": request.n_predict}, defaults.max_tokens
         ),
         sampling=to_sampling(request, defaults, 0),
+        ignore_eos=bool(request.ignore_eos),
     )
 
 

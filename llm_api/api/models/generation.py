@@ -22,6 +22,13 @@ TokenIdText = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
+LastTokens = Annotated[int, Field(ge=-1, le=2**31 - 1)]
+SequenceBreaker = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+SamplerName = Literal[
+    "penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"
+]
+"""What llama-server calls the stages of a choice, in the order in which they are used."""
+
 Stop = Annotated[
     Annotated[StopString, Tag("text")]
     | Annotated[list[StopString], Field(max_length=4, fail_fast=True), Tag("list")],
@@ -41,6 +48,17 @@ def _is_length(value: int) -> int:
 
 AnswerLength = Annotated[int, Field(ge=-1, le=2**31 - 1), AfterValidator(_is_length)]
 """Tokens of an answer; -1 stands for as many as it takes."""
+
+
+class LoraAdapter(RequestModel):
+    """An adapter that changes the model for this request."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=256)] = Field(
+        description="Its name in the model's entry."
+    )
+    scale: float | None = Field(
+        default=None, ge=-100, le=100, description="How strongly it counts. Default 1; 0: not."
+    )
 
 
 class UsageOptions(RequestModel):
@@ -97,9 +115,43 @@ class SamplingParameters(RequestModel):
     repetition_penalty: float | None = Field(
         default=None, gt=0, le=10, description="Extension. Another name for `repeat_penalty`."
     )
+    repeat_last_n: LastTokens | None = Field(
+        default=None,
+        description="Extension. Last tokens that `repeat_penalty` looks at: -1 all, 0 none."
+        " Default 64.",
+    )
+    dry_multiplier: float | None = Field(
+        default=None, ge=0, le=100, description="Extension. Penalty of repetitions, DRY. 0: off."
+    )
+    dry_base: float | None = Field(default=None, ge=1, le=100, description="Extension.")
+    dry_allowed_length: int | None = Field(
+        default=None, ge=1, le=1024, description="Extension. Tokens that may be repeated."
+    )
+    dry_penalty_last_n: LastTokens | None = Field(
+        default=None, description="Extension. Last tokens that DRY looks at: -1 all, 0 none."
+    )
+    dry_sequence_breakers: (
+        Annotated[list[SequenceBreaker], Field(max_length=16, fail_fast=True)] | None
+    ) = Field(default=None, description="Extension. Texts behind which a repetition is none.")
+    xtc_probability: float | None = Field(
+        default=None, ge=0, le=1, description="Extension. Of leaving out the likeliest. 0: off."
+    )
+    xtc_threshold: float | None = Field(default=None, ge=0, le=1, description="Extension.")
+    dynatemp_range: float | None = Field(
+        default=None, ge=0, le=2, description="Extension. Spread of the temperature. 0: off."
+    )
+    dynatemp_exponent: float | None = Field(default=None, ge=0, le=10, description="Extension.")
+    samplers: Annotated[list[SamplerName], Field(max_length=16, fail_fast=True)] | None = Field(
+        default=None,
+        description="Extension. What is used of these, in their order; what is left out is off.",
+        examples=[["top_k", "top_p", "min_p", "temperature"]],
+    )
     mirostat: Literal[0, 1, 2] | None = Field(default=None, description="Extension. 0: off.")
     mirostat_tau: float | None = Field(default=None, ge=0, le=100, description="Extension.")
     mirostat_eta: float | None = Field(default=None, ge=0, le=1, description="Extension.")
+    ignore_eos: bool | None = Field(
+        default=None, description="Extension. Go on past the model's end of text."
+    )
 
 
 class AnswerParameters(SamplingParameters):
@@ -117,10 +169,6 @@ class AnswerParameters(SamplingParameters):
         default=None, description="Extension. Another way to say `stream_options.include_usage`."
     )
     user: str | None = Field(default=None, description="Accepted; changes nothing.")
-    ignore_eos: bool | None = Field(
-        default=None, description="Extension. Go on past the model's end of text."
-    )
-
     guided_regex: Annotated[str, StringConstraints(min_length=1, max_length=65_536)] | None = Field(
         default=None, description="Extension. The whole answer matches this regular expression."
     )
@@ -161,6 +209,9 @@ class GenerationParameters(AnswerParameters):
     )
     n_predict: AnswerLength | None = Field(
         default=None, description="Extension. Another name for `max_tokens`."
+    )
+    lora: Annotated[list[LoraAdapter], Field(max_length=16, fail_fast=True)] | None = Field(
+        default=None, description="Extension. Adapters of the model's entry, by their names."
     )
     n_probs: int | None = Field(
         default=None, ge=0, le=20, description="Extension. Log-probabilities, with so many each."

@@ -91,6 +91,7 @@ def _asked(
         sampling=to_sampling(options, card.defaults, 0),
         stop=to_stop(options.stop),
         top_logprobs=_top_logprobs(request),
+        ignore_eos=bool(options.ignore_eos),
         tool_choice=tool_choice,
         output_format=_output_format(request.format),
     )

@@ -37,7 +37,7 @@ _CHAT_NAMES: Final[Mapping[str, str]] = {
     "messages": "input",
     "response_format": "text.format",
     "logprobs": "include",
-    "chat_template_kwargs": "reasoning",
+    "reasoning_budget": "reasoning.max_tokens",
 }
 """Parameters by which the core names what it refuses, and what they are called here."""
 
@@ -107,7 +107,9 @@ def to_generation_request(
         sampling=to_sampling(request, defaults, 0),
         top_logprobs=_top_logprobs(request),
         tool_choice=offer.choice,
+        ignore_eos=bool(request.ignore_eos),
         output_format=_output_format(request),
+        reasoning_budget=_reasoning_budget(request),
     )
 
 
@@ -213,6 +215,11 @@ def _template_variables(request: PromptParameters) -> dict[str, JSON]:
     if request.text is not None and request.text.verbosity is not None:
         variables["verbosity"] = request.text.verbosity
     return variables
+
+
+def _reasoning_budget(request: PromptParameters) -> int | None:
+    budget = None if request.reasoning is None else request.reasoning.max_tokens
+    return None if budget == -1 else budget
 
 
 def _top_logprobs(request: CreateResponse) -> int | None:

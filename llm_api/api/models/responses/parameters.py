@@ -59,7 +59,15 @@ class ReasoningOptions(RequestModel):
     """How the model thinks, and what of it is shown."""
 
     effort: Word | None = Field(
-        default=None, description="Only for models whose chat template knows it."
+        default=None,
+        description="`none`, `minimal`, `low`, `medium`, `high`, or what the model's chat template"
+        " knows.",
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=-1,
+        le=2**31 - 1,
+        description="Extension. Tokens of thought at most; -1: as many as it takes.",
     )
     summary: Literal["auto", "concise", "detailed"] | None = Field(
         default=None, description="Show the thought as `summary`: in full, whichever is asked for."

@@ -55,8 +55,8 @@ def test_every_option_that_changes_an_answer_is_honoured() -> None:
     )  # fmt: skip
     assert (asked.max_tokens, asked.stop) == (7, ("\n", "user:"))
     assert asked.sampling == Sampling(
-        0.5, 0.9, 3, 0.1, 0.7, 1.2, 1.5, 1.0, seed=42, mirostat=1, mirostat_tau=0.8,
-        mirostat_eta=0.6,
+        0.5, 0.9, 3, 0.1, 0.7, 1.2, presence_penalty=1.5, frequency_penalty=1.0, seed=42,
+        mirostat=1, mirostat_tau=0.8, mirostat_eta=0.6,
     )  # fmt: skip
 
 
