@@ -45,6 +45,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "errors": "",
     },
     "llm_api.core.llm": {
+        "administration": "backend files residency",
         "residency": "gateway backend observation types",
         "gateway": "output prompt backend capabilities collect observation types",
         "backends": "engine output prompt backend capabilities collect observation types",
@@ -346,7 +347,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.llm.files": {
         "installed": "download gguf parts",
-        "download": "gguf parts",
+        "pull_worker": "download",
+        "pull_process": "hub_names",
+        "download": "gguf hub_names parts",
+        "hub_names": "parts",
         "parts": "gguf",
         "memory": "gguf",
         "gguf": "gguf_types",
@@ -410,6 +414,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "turns": "traits",
         "template_wire": "carrying",
         "carrying template_sandbox thinking traits": "",
+    },
+    "llm_api.core.llm.administration": {
+        "administration": "book pulls",
+        "pulls": "book",
+        "book": "",
     },
     "llm_api.core.llm.residency": {
         "model_registry": "keeper plan",
@@ -628,11 +637,13 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     ),
 }
 
-# Reading the environment is the settings' business alone; OpenMP takes its own from nowhere else.
+# Reading the environment is the settings' business alone; OpenMP takes its own from nowhere else,
+# and a process that is ours gets ours.
 ENVIRONMENT: Final = ("os.environ", "os.environb", "os.getenv")
 MAY_READ_ENVIRONMENT: Final = {
     "llm_api.config.settings",
     "llm_api.core.llm.engine.llama_library",
+    "llm_api.core.utils.isolation",
 }
 
 
