@@ -63,7 +63,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "types": "",
     },
     "llm_api.assembly": {
-        "services": "embedders functions models plan retrieval state",
+        "services": "administration embedders functions models plan retrieval state",
+        "administration": "embedders local_models plan",
         "plan": "functions local_models",
         "models": "local_models",
         "retrieval": "",
@@ -225,10 +226,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "chat": "generation reasoning tools",
         "responses ollama": "generation tools",
         "tools plain completions reasoning": "generation",
-        "embeddings functions generation models": "",
+        "administration embeddings functions generation models": "",
     },
     "llm_api.api.mapping.ollama": {
-        "answers generation": "",
+        "administration answers generation": "",
     },
     "llm_api.api.mapping.rag": {
         "annotations": "chat search",
@@ -262,13 +263,13 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "tools": "base foreign generation",
         "plain completions": "base generation",
         "generation": "base foreign",
-        "server_info models functions": "base",
+        "administration server_info models functions": "base",
         "foreign": "",
         "base": "",
     },
     "llm_api.api.models.ollama": {
         "chat": "options",
-        "answers options": "",
+        "administration answers options": "",
     },
     "llm_api.api.models.rag": {
         "search documents chat": "fields",
@@ -288,11 +289,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "following intake keeping mcp_tools": "",
     },
     "llm_api.api.routes": {
-        "chat completions conversations embeddings functions models ollama plain rag responses"
-        " server_info stored_responses": "",
+        "administration chat completions conversations embeddings functions models ollama plain rag"
+        " responses server_info stored_responses": "",
     },
     "llm_api.api.routes.ollama": {
-        "chat": "door",
+        "administration chat": "door",
         "door": "",
     },
     "llm_api.api.routes.rag": {

@@ -30,6 +30,7 @@ from llm_api.api.middleware.tracing import Tracer, TracingMiddleware
 from llm_api.api.policy import Access
 from llm_api.api.responding.background import BackgroundResponses
 from llm_api.api.routes import (
+    administration,
     chat,
     completions,
     conversations,
@@ -41,6 +42,7 @@ from llm_api.api.routes import (
     server_info,
     stored_responses,
 )
+from llm_api.api.routes.ollama import administration as ollama_administration
 from llm_api.api.routes.ollama import chat as ollama_chat
 from llm_api.api.routes.rag import chat as rag_chat
 from llm_api.api.routes.rag import collections, documents, files, ingests, search
@@ -53,10 +55,12 @@ _RESOURCES = (  # in the order in which a path is looked for
     stored_responses,
     completions,
     ollama_chat,
+    ollama_administration,
     conversations,
     embeddings,
     functions,
     *_DOCUMENT_RESOURCES,
+    administration,
     models,
     plain,
     server_info,

@@ -34,6 +34,10 @@ async def test_models_are_listed_in_the_official_shape(client: httpx2.AsyncClien
             "sampling": sorted(SAMPLING_FIELDS),
         },
         "context_length": 2048,
+        "size_bytes": None,
+        "quantisation": None,
+        "parameters": None,
+        "pinned": False,
         "loaded": True,
         "state": "loaded",
     }

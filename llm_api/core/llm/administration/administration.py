@@ -56,7 +56,6 @@ class AdministrationOptions:
     """
 
     models_dir: Path
-    book_file: Path
     named_files: Mapping[Path, str]
     may_pull: bool
 

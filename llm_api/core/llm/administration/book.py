@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from filelock import FileLock
-
 from llm_api.core.errors import ModelFileError
 
 log = logging.getLogger(__name__)
@@ -81,6 +79,8 @@ class ModelBook:
         await to_thread(self._change, change)
 
     def _change(self, change: Change) -> None:
+        from filelock import FileLock  # noqa: PLC0415 - most servers never change it
+
         folder = self._file.parent
         try:
             folder.mkdir(parents=True, exist_ok=True)

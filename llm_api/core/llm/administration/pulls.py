@@ -241,8 +241,8 @@ class Pulls:
 
     async def _transfer(self, run: _Run) -> None:
         def found(files: Sequence[ModelFile]) -> None:
-            run.files = files
-            run.at_first = sum(one.arrived() for one in files)
+            run.files = run.files or files  # those that are here are not found again
+            run.at_first = sum(one.arrived() for one in run.files)
 
         pauses = list(PAUSES_SECONDS)
         while True:

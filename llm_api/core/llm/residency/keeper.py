@@ -73,7 +73,9 @@ class ModelKeeper:
         self._changed = asyncio.Event()
         self._freed = asyncio.Event()  # set, and replaced, when a model has left memory
         self._is_closing = False
-        self._task = asyncio.create_task(self._run(), name="model-keeper")
+        self._task: asyncio.Task[None] | None = None
+        if models:
+            self._begin()
 
     def state(self, model_id: str) -> ModelState:
         return self._residency.state(model_id)
@@ -129,6 +131,7 @@ class ModelKeeper:
         model_id = model.card.id
         self._models[model_id], self._cards[model_id] = model, model.card
         self._residency.add(model_id, model.size_bytes)
+        self._begin()
 
     def remove(self, model_id: str) -> None:
         """Forget a model that is not in memory. Raises ModelInUseError.
@@ -177,7 +180,13 @@ class ModelKeeper:
         for model_id in list(self._loads):
             self._answer(model_id, _stopping())
         self._changed.set()
-        await asyncio.shield(self._task)
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    def _begin(self) -> None:
+        """The task that loads, once there is something to load."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="model-keeper")
 
     def _load_of(self, model_id: str) -> asyncio.Future[OwnedBackend]:
         if model_id not in self._loads:

@@ -61,7 +61,7 @@ class Served:
         book = ModelBook(folder / "models.json")
         self.registry = ModelRegistry([self.own.kept()], given=lambda: book.contents().aliases)
         named = {folder / "owner--own" / "own.gguf": "own"}
-        options = AdministrationOptions(folder, folder / "models.json", named, may_pull)
+        options = AdministrationOptions(folder, named, may_pull)
         self.administration = ModelAdministration(self.registry, book, options, kept)
 
     @property
