@@ -5,12 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from llm_api.api.deps import Services
+from llm_api.api.deps import CallerServices, Services
 from llm_api.api.disconnect import until_disconnect
 from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.administration import to_deleted_model, to_model_pull
-from llm_api.api.mapping.models import to_model
+from llm_api.api.mapping.models import to_embedding_model, to_model
 from llm_api.api.models.administration import (
     DeletedModelAnswer,
     LoadModel,
@@ -20,6 +20,8 @@ from llm_api.api.models.administration import (
     UnloadModel,
 )
 from llm_api.api.models.models import Model
+from llm_api.core.embeddings.embedder import EmbedderCard
+from llm_api.core.errors import InvalidRequestError, ModelInUseError
 
 router = APIRouter(prefix="/v1/models", tags=["Models"], responses=ERROR_RESPONSES)
 orders = APIRouter(route_class=JSONBodyRoute)
@@ -30,7 +32,12 @@ PullId = Annotated[str, Path(max_length=128)]
 @orders.post("/load", summary="Load a model", response_model_exclude_unset=True)
 async def load_model(request: Request, body: LoadModel, services: Services) -> Model:
     """Answers when the model is in memory. A client that leaves does not end a load under way."""
-    loading = services.administration().load(body.model, is_pinned=body.pinned)
+    administration = services.administration()
+    if (embedder := _embedder(body.model, services)) is not None:
+        opening = services.embedders.resolve(embedder.id).token_counter()
+        await until_disconnect(request, opening)
+        return to_embedding_model(embedder, services.embedders.state(embedder.id))
+    loading = administration.load(body.model, is_pinned=body.pinned)
     card = await until_disconnect(request, loading)
     return to_model(card, services.models.state(card.id), services.models.is_pinned(card.id))
 
@@ -41,8 +48,13 @@ async def unload_model(request: Request, body: UnloadModel, services: Services) 
 
     Where they take longer than 30 seconds, it stays (409). The next request loads it again.
     """
-    unloading = services.administration().unload(body.model)
-    card = await until_disconnect(request, unloading)
+    administration = services.administration()
+    if (embedder := _embedder(body.model, services)) is not None:
+        raise InvalidRequestError(
+            f"The embedding model `{embedder.id}` stays in memory until the server ends.",
+            param="model",
+        )
+    card = await until_disconnect(request, administration.unload(body.model))
     return to_model(card, services.models.state(card.id), services.models.is_pinned(card.id))
 
 
@@ -96,4 +108,13 @@ async def delete_model(
 
     Refused (409) while it is in memory, and where the server's settings name it.
     """
-    return to_deleted_model(await services.administration().delete(model))
+    administration = services.administration()
+    if (embedder := _embedder(model, services)) is not None:
+        raise ModelInUseError(f"`{embedder.id}` is the embedding model of this server's settings.")
+    return to_deleted_model(await administration.delete(model))
+
+
+def _embedder(name: str, services: CallerServices) -> EmbedderCard | None:
+    """The embedding model of exactly this id or alias."""
+    cards = services.embedders.cards()
+    return next((card for card in cards if name in (card.id, *card.aliases)), None)

@@ -1,6 +1,7 @@
 """Models pulled, loaded, named and deleted while they are served, against a hub of this machine."""
 
 import asyncio
+import subprocess
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -28,10 +29,12 @@ from llm_api.core.llm.files.parts import read_model
 from llm_api.core.llm.residency.keeper import KeptModel
 from llm_api.core.llm.residency.model_registry import ModelRegistry
 from llm_api.core.llm.types import GenerationRequest, TextPrompt
+from llm_api.core.utils.isolation import isolated_command, same_environment
 from tests.core.llm.fake_models import FakeModel, settle
 from tests.core.llm.hub_stand_in import Faults, Hub, running_hub
 from tests.core.llm.tiny_gguf import gguf_bytes, large_gguf_bytes
 from tests.fakes import CARD
+from tests.live import PATIENCE_SECONDS
 
 REPO, FILE = "owner/tiny-GGUF", "tiny.Q4_K_M.gguf"
 ID = "tiny.Q4_K_M"
@@ -303,3 +306,18 @@ async def test_unload_waits_for_answers_or_gives_up(tmp_path: Path) -> None:
             assert not unloading.done()
         await unloading
         assert served.registry.state("own") == "unloaded"
+
+
+def test_process_that_pulls_ends_with_its_server(hub: Hub, tmp_path: Path) -> None:
+    hub.files[REPO, FILE] = LARGE
+    hub.faults.seconds_per_chunk = 1
+    command = isolated_command("llm_api.core.llm.files.pull_worker", REPO, FILE, "", str(tmp_path))
+    environment = same_environment()
+    with subprocess.Popen(  # noqa: S603 - our own interpreter
+        [*command, "pull"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as worker:
+        assert worker.stdout is not None
+        assert b"found" in worker.stdout.readline()
+        assert worker.stdin is not None
+        worker.stdin.close()
+        assert worker.wait(timeout=PATIENCE_SECONDS) == 1
