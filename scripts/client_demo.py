@@ -23,7 +23,6 @@ from rich.text import Text
 
 COLLECTION = "client-demo"
 JOB_SECONDS = 60
-NOBODY, GIVEN = "no-such-model", "client-demo-model"
 QUESTION = "Name three rivers."
 HELLO = [{"role": "user", "content": QUESTION}]
 DOCUMENTS: dict[str, Any] = {
@@ -68,12 +67,6 @@ class Server:
     def post(self, path: str, body: object) -> Any:
         """The JSON of the answer to a JSON body."""
         return self.call("POST", path, json=body).json()
-
-    def refusal(self, method: str, path: str, status: int, body: object = None) -> str:
-        """What the server says where it must refuse. Raises WrongError where it does not."""
-        response = self.http.request(method, path, json=body)
-        expect(response.status_code == status, f"{response.status_code}, not {status}")
-        return _message(response)
 
     def stream(self, path: str, body: object) -> list[str]:
         """The pieces of a streamed answer, as they came."""
@@ -167,58 +160,6 @@ def models(server: Server) -> str:
 @tries("GET /v1/models/{model}")
 def model(server: Server) -> str:
     return str(server.get(f"/v1/models/{server.model}")["state"])
-
-
-@tries("POST /v1/models/load")
-def load_model(server: Server) -> str:
-    return str(server.post("/v1/models/load", {"model": server.model})["state"])
-
-
-@tries("POST /v1/models/unload")
-def unload_model(server: Server) -> str:
-    return server.refusal("POST", "/v1/models/unload", 404, {"model": NOBODY})
-
-
-@tries("POST /v1/models/pull")
-def pull_model(server: Server) -> str:
-    return server.refusal("POST", "/v1/models/pull", 404, {"model": NOBODY})
-
-
-@tries("GET /v1/models/pull")
-def pulls(server: Server) -> str:
-    return f"{len(server.get('/v1/models/pull')['data'])} pulls"
-
-
-@tries("GET /v1/models/pull/{pull_id}")
-def pull(server: Server) -> str:
-    return server.refusal("GET", f"/v1/models/pull/{NOBODY}", 404)
-
-
-@tries("POST /v1/models/pull/{pull_id}/cancel")
-def cancel_pull(server: Server) -> str:
-    return server.refusal("POST", f"/v1/models/pull/{NOBODY}/cancel", 404)
-
-
-@tries("DELETE /v1/models/{model}")
-def delete_model(server: Server) -> str:
-    return server.refusal("DELETE", f"/v1/models/{NOBODY}", 404)
-
-
-@tries("POST /api/pull")
-def ollama_pull(server: Server) -> str:
-    return server.refusal("POST", "/api/pull", 404, {"model": NOBODY})
-
-
-@tries("POST /api/copy")
-def ollama_copy(server: Server) -> str:
-    server.call("POST", "/api/copy", json={"source": server.model, "destination": GIVEN})
-    return f"{server.model} is {GIVEN} as well"
-
-
-@tries("DELETE /api/delete")
-def ollama_delete(server: Server) -> str:
-    server.call("DELETE", "/api/delete", json={"model": GIVEN})
-    return f"{GIVEN} means nothing any more"
 
 
 @tries("POST /v1/chat/completions")
@@ -358,6 +299,39 @@ def ollama_generate(server: Server) -> str:
     body = server.post("/api/generate", {**asked, "options": {"num_predict": 8}})
     expect(body["done"], "the answer is not whole")
     return repr(body["response"])
+
+
+@tries("POST /api/embed")
+def ollama_embed(server: Server) -> str:
+    body = server.post("/api/embed", {"model": _embedder(server), "input": ["One.", "Two."]})
+    expect(len(body["embeddings"]) == 2, "not a vector for each text")
+    return f"{body['prompt_eval_count']} tokens"
+
+
+@tries("POST /api/embeddings")
+def ollama_embeddings(server: Server) -> str:
+    body = server.post("/api/embeddings", {"model": _embedder(server), "prompt": "One."})
+    return f"{len(body['embedding'])} dimensions"
+
+
+@tries("GET /api/tags")
+def ollama_tags(server: Server) -> str:
+    return ", ".join(one["name"] for one in server.get("/api/tags")["models"])
+
+
+@tries("POST /api/show")
+def ollama_show(server: Server) -> str:
+    return ", ".join(server.post("/api/show", {"model": server.model})["capabilities"])
+
+
+@tries("GET /api/ps")
+def ollama_ps(server: Server) -> str:
+    return f"{len(server.get('/api/ps')['models'])} in memory"
+
+
+@tries("GET /api/version")
+def ollama_version(server: Server) -> str:
+    return str(server.get("/api/version")["version"])
 
 
 @tries("POST /v1/embeddings")

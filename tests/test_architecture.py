@@ -45,7 +45,6 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "errors": "",
     },
     "llm_api.core.llm": {
-        "administration": "backend files residency",
         "residency": "gateway backend observation types",
         "gateway": "output prompt backend capabilities collect observation types",
         "backends": "engine output prompt backend capabilities collect observation types",
@@ -63,8 +62,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "types": "",
     },
     "llm_api.assembly": {
-        "services": "administration embedders functions models plan retrieval state",
-        "administration": "embedders local_models plan",
+        "services": "embedders functions models plan retrieval state",
         "plan": "functions local_models",
         "models": "local_models",
         "retrieval": "",
@@ -226,10 +224,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "chat": "generation reasoning tools",
         "responses ollama": "generation tools",
         "tools plain completions reasoning": "generation",
-        "administration embeddings functions generation models": "",
+        "embeddings functions generation models": "",
     },
     "llm_api.api.mapping.ollama": {
-        "administration answers generation": "",
+        "answers embed generation listing": "",
     },
     "llm_api.api.mapping.rag": {
         "annotations": "chat search",
@@ -258,18 +256,19 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "chat": "base foreign generation messages rag reasoning tools",
         "reasoning": "base foreign",
         "rag": "base generation messages",
-        "messages ollama": "base foreign generation tools",
+        "ollama": "base embeddings foreign generation tools",
+        "messages": "base foreign generation tools",
         "embeddings": "base completions",
         "tools": "base foreign generation",
         "plain completions": "base generation",
         "generation": "base foreign",
-        "administration server_info models functions": "base",
+        "server_info models functions": "base",
         "foreign": "",
         "base": "",
     },
     "llm_api.api.models.ollama": {
-        "chat": "options",
-        "administration answers options": "",
+        "chat embed": "options",
+        "answers listing options": "",
     },
     "llm_api.api.models.rag": {
         "search documents chat": "fields",
@@ -289,11 +288,12 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "following intake keeping mcp_tools": "",
     },
     "llm_api.api.routes": {
-        "administration chat completions conversations embeddings functions models ollama plain rag"
-        " responses server_info stored_responses": "",
+        "ollama": "embeddings",
+        "chat completions conversations embeddings functions models plain rag responses"
+        " server_info stored_responses": "",
     },
     "llm_api.api.routes.ollama": {
-        "administration chat": "door",
+        "chat embed listing": "door",
         "door": "",
     },
     "llm_api.api.routes.rag": {
@@ -348,10 +348,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.llm.files": {
         "installed": "download gguf parts",
-        "pull_worker": "download",
-        "pull_process": "hub_names",
-        "download": "gguf hub_names parts",
-        "hub_names": "parts",
+        "download": "gguf parts",
         "parts": "gguf",
         "memory": "gguf",
         "gguf": "gguf_types",
@@ -415,11 +412,6 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "turns": "traits",
         "template_wire": "carrying",
         "carrying template_sandbox thinking traits": "",
-    },
-    "llm_api.core.llm.administration": {
-        "administration": "book pulls",
-        "pulls": "book",
-        "book": "",
     },
     "llm_api.core.llm.residency": {
         "model_registry": "keeper plan",
@@ -638,13 +630,11 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     ),
 }
 
-# Reading the environment is the settings' business alone; OpenMP takes its own from nowhere else,
-# and a process that is ours gets ours.
+# Reading the environment is the settings' business alone; OpenMP takes its own from nowhere else.
 ENVIRONMENT: Final = ("os.environ", "os.environb", "os.getenv")
 MAY_READ_ENVIRONMENT: Final = {
     "llm_api.config.settings",
     "llm_api.core.llm.engine.llama_library",
-    "llm_api.core.utils.isolation",
 }
 
 

@@ -19,7 +19,6 @@ from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.on_demand import EmbedderState
 from llm_api.core.errors import ModelForbiddenError, ModelNotFoundError
 from llm_api.core.functions.runner import Functions
-from llm_api.core.llm.administration.administration import ModelAdministration
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency.plan import ModelState
@@ -42,10 +41,6 @@ class Models(Protocol):
 
     def state(self, model_id: str) -> ModelState:
         """Whether the model of this id, which exists, is in memory."""
-        ...
-
-    def is_pinned(self, model_id: str) -> bool:
-        """Whether the model of this id, which exists, stays in memory until it is unloaded."""
         ...
 
     def resolve(self, name: str) -> Backend:
@@ -138,9 +133,6 @@ class WholeServices(SharedServices, Protocol):
     def models(self) -> Models: ...
 
     @property
-    def administration(self) -> ModelAdministration: ...
-
-    @property
     def embedders(self) -> EmbedderRegistry: ...
 
     @property
@@ -177,9 +169,6 @@ class KeyedModels:
 
     def state(self, model_id: str) -> ModelState:
         return self._models.state(model_id)
-
-    def is_pinned(self, model_id: str) -> bool:
-        return self._models.is_pinned(model_id)
 
     def card(self, name: str | None) -> ModelCard:
         """What is known of a model by id or alias, or of the first. Raises as `resolve`."""
@@ -252,11 +241,6 @@ class CallerServices:
     @property
     def shared(self) -> SharedServices:
         return self._services
-
-    def administration(self) -> ModelAdministration:
-        """What may be done to models. Raises PermissionDeniedError without the scope `admin`."""
-        self.caller.require("admin")
-        return self._services.administration
 
     @property
     def models(self) -> KeyedModels:

@@ -38,6 +38,7 @@ class Rule:
 
 
 POLICY: Final = (
+    Rule("/", is_public=True),
     Rule("/health", is_public=True),
     Rule("/health/ready", is_public=True),
     Rule("/v1/chat/completions", ("generate",)),
@@ -47,18 +48,18 @@ POLICY: Final = (
     Rule("/v1/embeddings", ("embed",)),
     Rule("/api/chat", ("generate",)),
     Rule("/api/generate", ("generate",)),
-    Rule("/api/pull", ("admin",)),
-    Rule("/api/delete", ("admin",)),
-    Rule("/api/copy", ("admin",)),
+    Rule("/api/embed", ("embed",)),
+    Rule("/api/embeddings", ("embed",)),
+    Rule("/api/tags"),
+    Rule("/api/show"),
+    Rule("/api/ps"),
+    Rule("/api/version", is_public=True),
     Rule("/v1/rag/files", ("rag",), takes_files=True),
     Rule("/v1/rag/chat", ("rag", "generate")),
     Rule("/v1/rag", ("rag",)),
     Rule("/v1/functions", ("functions",)),
     Rule("/mcp", ("functions",)),
-    Rule("/v1/models/load", ("admin",)),
-    Rule("/v1/models/unload", ("admin",)),
-    Rule("/v1/models/pull", ("admin",)),
-    Rule("/v1/models"),  # deleting asks for `admin` in its route
+    Rule("/v1/models"),
     Rule("/generate", ("generate",)),
     Rule("/chat", ("generate",)),
     Rule("/model-info"),

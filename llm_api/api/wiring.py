@@ -30,7 +30,6 @@ from llm_api.api.middleware.tracing import Tracer, TracingMiddleware
 from llm_api.api.policy import Access
 from llm_api.api.responding.background import BackgroundResponses
 from llm_api.api.routes import (
-    administration,
     chat,
     completions,
     conversations,
@@ -42,8 +41,9 @@ from llm_api.api.routes import (
     server_info,
     stored_responses,
 )
-from llm_api.api.routes.ollama import administration as ollama_administration
 from llm_api.api.routes.ollama import chat as ollama_chat
+from llm_api.api.routes.ollama import embed as ollama_embed
+from llm_api.api.routes.ollama import listing as ollama_listing
 from llm_api.api.routes.rag import chat as rag_chat
 from llm_api.api.routes.rag import collections, documents, files, ingests, search
 from llm_api.api.sse import DEFAULT_PING_SECONDS
@@ -55,12 +55,12 @@ _RESOURCES = (  # in the order in which a path is looked for
     stored_responses,
     completions,
     ollama_chat,
-    ollama_administration,
+    ollama_embed,
+    ollama_listing,
     conversations,
     embeddings,
     functions,
     *_DOCUMENT_RESOURCES,
-    administration,
     models,
     plain,
     server_info,
@@ -86,6 +86,7 @@ def create_api(
 
     Before the first request somebody has to call `set_services`: the `lifespan`, or a test.
     Without `access`, that of a server on loopback holds. Several workers share `metrics_folder`.
+    The state's `ollama_port` is where it says that it is Ollama.
     """
     draining = Draining()
     background = BackgroundResponses(draining)
@@ -114,12 +115,14 @@ def create_api(
         middleware=_middleware(access, draining, metrics, tracer),
     )
     app.state.ping_seconds = ping_seconds
+    app.state.ollama_port = None
     app.state.draining = draining
     app.state.exposition = exposition
     app.state.background = background
     add_error_handlers(app)
     for resource in _RESOURCES:
         app.include_router(resource.router)
+    app.include_router(ollama_listing.root)
     mcp = MCPOnDemand(lambda: services_of(app).functions, version=version)
     # Without sessions there is nothing to GET or to DELETE.
     app.router.routes.append(Route(MCP_PATH, mcp, methods=["POST"]))

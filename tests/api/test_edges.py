@@ -218,7 +218,7 @@ async def test_a_slash_at_the_end_changes_nothing(
     assert got.text[:15] == plain.text[:15]
 
 
-@pytest.mark.parametrize("path", ["/health//", "/health%2F", "//health", "/"])
+@pytest.mark.parametrize("path", ["/health//", "/health%2F", "/v1//models"])
 async def test_other_slashes_make_another_path(client: httpx2.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 404
 
@@ -286,9 +286,9 @@ def test_the_official_sdk_talks_below_a_prefix(prefixed_url: str) -> None:
 
 
 def test_both_kinds_of_proxy_are_served(prefixed_url: str) -> None:
-    for path in ("/llm/health", "/health", "/llm/health/"):
+    for path in ("/llm/health", "/health", "/llm/health/", "/llm", "/llm/"):
         assert httpx2.get(prefixed_url + path).status_code == 200
-    for path in ("/llm/llm/health", "/llmhealth", "/LLM/health", "/llm", "/llm/"):
+    for path in ("/llm/llm/health", "/llmhealth", "/LLM/health"):
         assert httpx2.get(prefixed_url + path).status_code == 404
 
 

@@ -33,6 +33,9 @@ def test_every_endpoint_has_a_check() -> None:
     assert endpoints | {"POST /mcp"} == CHECKS.keys()
 
 
+EMBEDDING = ("POST /v1/embeddings", "POST /api/embed", "POST /api/embeddings")
+
+
 def test_what_is_not_served_is_skipped_with_the_reason(
     http: httpx2.Client, services: FakeServices
 ) -> None:
@@ -41,7 +44,7 @@ def test_what_is_not_served_is_skipped_with_the_reason(
     skipped = {endpoint: one.detail for endpoint, one in found.items() if one.result == "skipped"}
     documents = {endpoint for endpoint in CHECKS if "/v1/rag/" in endpoint}
     assert skipped == {
-        **dict.fromkeys([*documents, "POST /v1/embeddings"], "no embedding model is served"),
+        **dict.fromkeys([*documents, *EMBEDDING], "no embedding model is served"),
         "GET /v1/functions/{name}": "there is no function get_weekday",
         "POST /v1/functions/{name}": "there is no function get_weekday",
     }

@@ -113,12 +113,7 @@ OLLAMA: Final[Mapping[str, Foreign]] = {
     "shift": Foreign("an answer ends with the context, nothing of it is dropped", idle=(False,)),
     "cache_control": _CACHED,
 }
-"""On a request of Ollama's form."""
-
-OLLAMA_PULL: Final[Mapping[str, Foreign]] = {
-    "insecure": Foreign("the hub, and how it is reached, is the server's setting", idle=(False,))
-}
-"""On a request to fetch a model."""
+"""On a request of Ollama's form that generates."""
 
 OLLAMA_OPTIONS: Final[Mapping[str, Foreign]] = {
     **dict.fromkeys(

@@ -6,7 +6,9 @@ A name means, first of all, the model of exactly this id or alias. Where there i
 2. the one whose name begins so and goes on with what tells how its file is made, its
    quantisation and its number among parts; or whose name ends so, after its owner;
 3. the one with an alias that is a pattern, such as `claude-*haiku*`, in which `*` stands for any
-   text: of several patterns, the one with the most characters beside `*`.
+   text: of several patterns, the one with the most characters beside `*`;
+4. for a name with a tag, as Ollama writes it: the one without `:latest`; else the one with `-` for
+   `:`, or with `-instruct` behind that, which is what Ollama's tags of sizes mean.
 
 Where several models are as near as each other, none of them is meant.
 """
@@ -30,6 +32,11 @@ def meant(name: str, models: Mapping[str, Sequence[str]]) -> str | None:
 
     Raises ModelNotFoundError, which names the candidates, where it could be any of several.
     """
+    named = (_meant(one, models) for one in (name, *_without_tag(name)))
+    return next(filter(None, named), None)
+
+
+def _meant(name: str, models: Mapping[str, Sequence[str]]) -> str | None:
     if name in models:
         return name
     for model_id, aliases in models.items():
@@ -99,6 +106,18 @@ def _fits(name: str, pattern: str) -> bool:
             return False
         place = found + len(text)
     return True
+
+
+def _without_tag(name: str) -> tuple[str, ...]:
+    """What a name with a tag may be here; nothing where it has none."""
+    owner, slash, last = name.rpartition("/")
+    model, colon, tag = last.partition(":")
+    if not (model and colon and tag):
+        return ()
+    if tag.casefold() == "latest":
+        return (f"{owner}{slash}{model}",)
+    joined = f"{owner}{slash}{model}-{tag}"
+    return (joined, f"{joined}-instruct")
 
 
 def _whole(name: str) -> set[str]:

@@ -127,3 +127,20 @@ def test_the_nearest_name_wins_and_the_exact_one_first_of_all() -> None:
 
 def test_one_model_under_two_names_is_no_ambiguity() -> None:
     assert meant("TINY", {"tiny.Q4_0": ("Tiny", "tiny")}) == "tiny.Q4_0"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("tiny:latest", "Tiny"),
+        ("owner/tiny:latest", None),
+        ("smollm2:135m", "SmolLM2-135M-Instruct.Q4_1"),
+        ("smollm2:135m-instruct-q4_1", None),
+        ("Tiny:", None),
+        (":latest", None),
+        ("with:tag", "with:tag"),
+    ],
+)
+def test_a_name_with_a_tag_means_what_ollama_means(name: str, found: str | None) -> None:
+    models = {"Tiny": (), "SmolLM2-135M-Instruct.Q4_1": (), "with:tag": ()}
+    assert meant(name, models) == found

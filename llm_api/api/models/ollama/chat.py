@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, JsonValue, StringConstraints, Tag
 
+from llm_api.api.models import foreign
 from llm_api.api.models.base import RequestModel, at_most_nested
 from llm_api.api.models.generation import NotAvailable
 from llm_api.api.models.ollama.options import ModelRequest
@@ -70,6 +71,8 @@ class Tool(RequestModel):
 
 class OllamaGenerationRequest(ModelRequest):
     """What steers a generation."""
+
+    IGNORED = foreign.OLLAMA
 
     stream: bool | None = Field(default=None, description="Answer line by line. Default `true`.")
     format: Format | None = Field(default=None, description="`json`, or a JSON schema.")

@@ -50,8 +50,6 @@ class Options(SamplingParameters):
 class ModelRequest(RequestModel):
     """A request to a model."""
 
-    IGNORED = foreign.OLLAMA
-
     model: ModelName = Field(
         description="A model's name, with or without a tag such as `:latest`.",
         examples=[DEFAULT_MODEL_EXAMPLE],

@@ -16,7 +16,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from struct import Struct
@@ -37,9 +37,11 @@ MAX_KEYS = 10_000
 MAX_TENSORS = 200_000
 MAX_NAME_BYTES = 1024
 MAX_TEXT_BYTES = 4096
+MAX_TEMPLATE_BYTES = 262_144
 MAX_DIMENSIONS = 4
 DEFAULT_ALIGNMENT = 32
 UNKNOWN = "unknown"
+_TEMPLATE: Final = "tokenizer.chat_template"
 
 # ggml's blocks of 32 elements: 32 numbers and, where quantised, two bytes of scale.
 BYTES_OF_32_ELEMENTS: Final[Mapping[str, int]] = {"f16": 64, "q8_0": 34, "q4_0": 18}
@@ -53,6 +55,7 @@ class GGUFModel:
 
     `quantisation` is llama.cpp's name for the mix ("Q4_K_M"), else that of the tensor type that
     fills most bytes. `context_length` is what the model was trained for, None if not said.
+    `metadata` are the values of its header, without lists and long texts but the chat template.
     `kv_elements_per_token` is how many numbers its KV buffer holds for one token: at most, where
     layers differ; None where the header does not say, as with purely recurrent models.
     """
@@ -66,6 +69,14 @@ class GGUFModel:
     size_bytes: int
     split_count: int = 1
     kv_elements_per_token: int | None = None
+    metadata: Mapping[str, int | float | bool | str] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    @property
+    def chat_template(self) -> str:
+        """The template in the file; empty where it has none, or one that is absurdly long."""
+        return str(self.metadata.get(_TEMPLATE, ""))
 
     def kv_bytes(self, tokens: int, precision: str) -> int:
         """Bytes of a KV buffer of so many tokens, at most; 0 where the header has no layout."""
@@ -138,7 +149,7 @@ class _Header:
         if value_type == ARRAY:
             self._skip_array()
         elif value_type == STRING:
-            text = self._text()
+            text = self._text(MAX_TEMPLATE_BYTES if key == _TEMPLATE else MAX_TEXT_BYTES)
             if text is not None:
                 self._values[key] = text
         elif value_type in SCALARS:
@@ -191,10 +202,11 @@ class _Header:
             quantisation=most_bytes if file_type is None else FILE_TYPES.get(file_type, most_bytes),
             parameter_count=parameters,
             context_length=self._integer(f"{architecture}.context_length"),
-            has_chat_template="tokenizer.chat_template" in self._keys,
+            has_chat_template=_TEMPLATE in self._keys,
             size_bytes=self._size,
             split_count=split_count,
             kv_elements_per_token=self._kv_elements(architecture),
+            metadata=self._values,
         )
 
     def _kv_elements(self, architecture: str) -> int | None:
@@ -250,10 +262,10 @@ class _Header:
             raise _InvalidError(f"is damaged: its header claims a name of {length} bytes")
         return self._take(length).decode("utf-8", errors="replace")
 
-    def _text(self) -> str | None:
+    def _text(self, longest: int) -> str | None:
         """A string value; one that is too long to matter here is skipped, and None."""
         length = self._number(_U64)
-        if length > MAX_TEXT_BYTES:
+        if length > longest:
             self._skip(length)
             return None
         return self._take(length).decode("utf-8", errors="replace")

@@ -55,9 +55,19 @@ def test_every_option_that_changes_an_answer_is_honoured() -> None:
     )  # fmt: skip
     assert (asked.max_tokens, asked.stop) == (7, ("\n", "user:"))
     assert asked.sampling == Sampling(
-        0.5, 0.9, 3, 0.1, 0.7, 1.2, presence_penalty=1.5, frequency_penalty=1.0, seed=42,
-        mirostat=1, mirostat_tau=0.8, mirostat_eta=0.6,
-    )  # fmt: skip
+        temperature=0.5,
+        top_p=0.9,
+        top_k=3,
+        min_p=0.1,
+        typical_p=0.7,
+        repeat_penalty=1.2,
+        presence_penalty=1.5,
+        frequency_penalty=1.0,
+        seed=42,
+        mirostat=1,
+        mirostat_tau=0.8,
+        mirostat_eta=0.6,
+    )
 
 
 @pytest.mark.parametrize("number", [-1, -2, 0])
