@@ -5,7 +5,7 @@ A conversation is said in the core's own words; what comes back is an `Answer`, 
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from llm_api.core.llm.types import Message, ToolSpec
@@ -37,24 +37,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """`write` makes the body; `read` reads a whole answer, `read_stream` the text of a stream."""
+    """`write` makes the body; `read` reads a whole answer."""
 
     name: str
     path: str
     write: Callable[[Conversation], dict[str, Any]]
     read: Callable[[Mapping[str, Any]], Answer]
-    read_stream: Callable[[str], Answer]
     has_stop: bool = True
 
     def __str__(self) -> str:
         return self.name
-
-
-def _datas(stream: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects of server-sent events."""
-    for line in stream.splitlines():
-        if line.startswith("data: {"):
-            yield json.loads(line.removeprefix("data: "))
 
 
 # Chat completions
@@ -113,28 +105,6 @@ def _read_chat(answer: Mapping[str, Any]) -> Answer:
         answer["usage"]["prompt_tokens"],
         answer["usage"]["completion_tokens"],
     )
-
-
-def _read_chat_stream(stream: str) -> Answer:
-    """The chunks put together as a whole answer, and read as one."""
-    message: dict[str, Any] = {"content": "", "reasoning_content": "", "tool_calls": []}
-    reason: str | None = None
-    usage: dict[str, int] = {}
-    for chunk in _datas(stream):
-        usage = chunk.get("usage") or usage
-        for choice in chunk["choices"]:
-            reason = choice["finish_reason"] or reason
-            delta = choice["delta"]
-            for name in ("content", "reasoning_content"):
-                message[name] += delta.get(name) or ""
-            for piece in delta.get("tool_calls") or ():
-                if "id" in piece:
-                    message["tool_calls"].append({"function": {**piece["function"]}})
-                else:
-                    function = message["tool_calls"][piece["index"]]["function"]
-                    function["arguments"] += piece["function"]["arguments"]
-    choice = {"message": message, "finish_reason": reason}
-    return _read_chat({"choices": [choice], "usage": usage})
 
 
 # Responses
@@ -202,18 +172,6 @@ def _read_response(answer: Mapping[str, Any]) -> Answer:
     )
 
 
-def _read_response_stream(stream: str) -> Answer:
-    """By the deltas; the last event's response has to agree with them."""
-    events = list(_datas(stream))
-    deltas = {
-        kind: "".join(event["delta"] for event in events if event["type"] == kind)
-        for kind in ("response.output_text.delta", "response.reasoning_text.delta")
-    }
-    final = _read_response(events[-1]["response"])
-    assert list(deltas.values()) == [final.text, final.thought]
-    return final
-
-
 # Anthropic's Messages
 
 
@@ -264,42 +222,6 @@ def _read_message(answer: Mapping[str, Any]) -> Answer:
     )
 
 
-def _read_message_stream(stream: str) -> Answer:
-    """The events put together as a whole message, and read as one."""
-    message: dict[str, Any] = {}
-    for event in _datas(stream):
-        match event["type"]:
-            case "message_start":
-                message = event["message"]
-            case "content_block_start":
-                assert event["index"] == len(message["content"])
-                message["content"].append(event["content_block"])
-            case "content_block_delta":
-                _add_block_delta(message["content"][event["index"]], event["delta"])
-            case "content_block_stop":
-                block = message["content"][event["index"]]
-                if "partial" in block:
-                    block["input"] = json.loads(block["partial"])
-            case "message_delta":
-                message["usage"] |= event["usage"]
-                message["stop_reason"] = event["delta"]["stop_reason"]
-            case kind:
-                assert kind in {"ping", "message_stop"}, kind
-    return _read_message(message)
-
-
-def _add_block_delta(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
-    match delta["type"]:
-        case "text_delta":
-            block["text"] += delta["text"]
-        case "thinking_delta":
-            block["thinking"] += delta["thinking"]
-        case "input_json_delta":
-            block["partial"] = block.get("partial", "") + delta["partial_json"]
-        case kind:
-            assert kind == "signature_delta", kind
-
-
 # Ollama
 
 
@@ -342,31 +264,10 @@ def _read_ollama(answer: Mapping[str, Any]) -> Answer:
     )
 
 
-def _read_ollama_stream(stream: str) -> Answer:
-    *parts, last = [json.loads(line) for line in stream.splitlines()]
-    read = Answer()
-    for part in (*parts, last):
-        one = _read_ollama(last | {"message": part["message"]})
-        read = replace(
-            one,
-            text=read.text + one.text,
-            thought=read.thought + one.thought,
-            calls=read.calls + one.calls,
-        )
-    return read
-
-
-CHAT: Final = Door("chat", "/v1/chat/completions", _write_chat, _read_chat, _read_chat_stream)
+CHAT: Final = Door("chat", "/v1/chat/completions", _write_chat, _read_chat)
 RESPONSES: Final = Door(
-    "responses",
-    "/v1/responses",
-    _write_response,
-    _read_response,
-    _read_response_stream,
-    has_stop=False,
+    "responses", "/v1/responses", _write_response, _read_response, has_stop=False
 )
-MESSAGES: Final = Door(
-    "messages", "/v1/messages", _write_messages, _read_message, _read_message_stream
-)
-OLLAMA: Final = Door("ollama", "/api/chat", _write_ollama, _read_ollama, _read_ollama_stream)
+MESSAGES: Final = Door("messages", "/v1/messages", _write_messages, _read_message)
+OLLAMA: Final = Door("ollama", "/api/chat", _write_ollama, _read_ollama)
 DOORS: Final = (CHAT, RESPONSES, OLLAMA)

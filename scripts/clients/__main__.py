@@ -95,7 +95,8 @@ def try_client(client: Client, server: Served, options: Options, folder: Path) -
         return Row(client, str(error), notes, result, time.monotonic() - began)
     finally:
         if options.record is not None:
-            records = Recorder(folder).records(client.version, notes.exchanges)
+            recorder = Recorder(folder, client.records_are_short)
+            records = recorder.records(client.version, notes.exchanges)
             (options.record / f"{client.name}.json").write_text(records, encoding="utf-8")
     return Row(client, did, notes, "passed", time.monotonic() - began)
 

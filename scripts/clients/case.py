@@ -41,6 +41,7 @@ class Client:
     """A client. `run` says what it did, or raises FailedError.
 
     `sends` are texts that its requests must hold with the scripted model: what it is here for.
+    Where its `records_are_short`, they hold only the beginnings of its long texts.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Client:
     run: Callable[[Visit], str]
     sends: tuple[str, ...] = ()
     runs_on_any_model: bool = False
+    records_are_short: bool = False
 
     @property
     def version(self) -> str:

@@ -12,6 +12,7 @@ CLIENTS: Final[tuple[Client, ...]] = (
     python_client("openai_agents", "openai-agents", '"transfer_to_spanish_agent"', "conv_"),
     python_client("langchain", "langchain-openai", '"previous_response_id"'),
     node_client("ai_sdk", "@ai-sdk/openai", '"item_reference"'),
+    python_client("langchain_ollama", "langchain-ollama", '"think"', '"format"'),
     CODEX,
     CODEX_FULL,
     OPENCODE,

@@ -13,13 +13,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from scripts.clients.relay import Exchange
+from scripts.clients.whole import text_of, whole_answer
 
-_API: Final = "/v1/"
-_HEADERS: Final = ("accept", "content-type", "openai-beta", "originator")
+_APIS: Final = ("/v1/", "/api/")
+_HEADERS: Final = (
+    "accept",
+    "anthropic-beta",
+    "anthropic-version",
+    "content-type",
+    "openai-beta",
+    "originator",
+)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PLACEHOLDER: Final = re.compile(r"\w+#\d+")
-_MADE: Final = ("id", "call_id", "encrypted_content")
+_MADE: Final = ("id", "call_id", "encrypted_content", "signature")
+_DIGEST: Final = re.compile(r"\b[0-9a-f]{64}\b")
 _LONG_TEXT: Final = 400
+_BEGINNING: Final = 80
 _SHARED: Final = "shared#"
 
 
@@ -37,15 +47,6 @@ class Recorded:
     status: int
     made: dict[str, str]
     says: str
-
-
-def final_object(answer: str) -> dict[str, Any]:
-    """The JSON of an answer; of a stream, the response in its last event."""
-    if not answer.startswith("{"):
-        datas = [line[6:] for line in answer.splitlines() if line.startswith("data: {")]
-        answer = datas[-1] if datas else "{}"
-    found: dict[str, Any] = json.loads(answer)
-    return dict(found.get("response") or found)
 
 
 def made_by_server(value: object, place: str = "") -> dict[str, str]:
@@ -66,36 +67,45 @@ def made_by_server(value: object, place: str = "") -> dict[str, str]:
     return found
 
 
-def text_of(answer: Mapping[str, Any]) -> str:
-    """What the model says in a response."""
-    return "".join(
-        part.get("text", "")
-        for item in answer.get("output") or ()
-        if item.get("type") == "message"
-        for part in item["content"]
-    )
+def shortened(value: Any) -> Any:
+    """With the beginnings of long texts alone."""
+    match value:
+        case dict():
+            return {name: shortened(inner) for name, inner in value.items()}
+        case list():
+            return [shortened(inner) for inner in value]
+        case str() if len(value) > _LONG_TEXT:
+            return f"{value[:_BEGINNING]}..."
+        case _:
+            return value
 
 
 @dataclass(slots=True)
 class Recorder:
-    """Makes records of what one client sent from `folder`."""
+    """Makes records of what one client sent from `folder`.
+
+    Where it `shortens`, of long texts only their beginnings are kept: they are not ours to copy.
+    """
 
     folder: Path
+    shortens: bool = False
     _names: dict[str, str] = field(default_factory=dict)
     _uuids: dict[str, str] = field(default_factory=dict)
     _shared: dict[str, str] = field(default_factory=dict)
 
     def records(self, client: str, exchanges: Sequence[Exchange]) -> str:
         """The requests to the API and what they have in common, as JSON."""
-        requests = [self._record(one) for one in exchanges if one.path.startswith(_API)]
+        requests = [self._record(one) for one in exchanges if one.path.startswith(_APIS)]
         shared = [json.loads(one) for one in self._shared]
         found = {"client": client, "shared": shared, "requests": requests}
         return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
     def _record(self, exchange: Exchange) -> dict[str, Any]:
         body = json.loads(self._clean(exchange.body.decode())) if exchange.body else None
+        if self.shortens:
+            body = shortened(body)
         path = self._clean(exchange.path)
-        answer = final_object(exchange.answer.decode())
+        answer = whole_answer(exchange.answer.decode())
         made = {place: self._named(one) for place, one in made_by_server(answer).items()}
         return {
             "method": exchange.method,
@@ -118,7 +128,7 @@ class Recorder:
         text = text.replace(str(self.folder), "/home/user")
         for made, name in self._names.items():
             text = text.replace(made, name)
-        return _UUID.sub(self._uuid, text)
+        return _UUID.sub(self._uuid, _DIGEST.sub("0" * 64, text))
 
     def _uuid(self, found: re.Match[str]) -> str:
         number = len(self._uuids)

@@ -23,6 +23,7 @@ from llm_api.core.llm.types import (
     ToolSpec,
     Usage,
 )
+from scripts.clients.whole import whole_answer
 from tests.doors import DOORS, Answer, Conversation, Door
 from tests.fakes import MODEL_ID, FakeBackend, Step
 
@@ -117,7 +118,7 @@ async def ask(
         body["stream_options"] = {"include_usage": True}
     response = await client.post(door.path, json=body)
     assert response.status_code == 200, response.text
-    return door.read_stream(response.text) if is_streamed else door.read(response.json())
+    return door.read(whole_answer(response.text))
 
 
 @pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "streamed"])

@@ -1,6 +1,10 @@
-"""The Python clients of `scripts/clients`, with the versions that are installed here."""
+"""The Python clients of `scripts/clients`, with the versions that are installed here.
+
+The others are tried by `make clients`, each in an environment of its own.
+"""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,10 +18,21 @@ from scripts.clients.relay import Notes, relay, shut_door
 from scripts.clients.sandbox import Sandbox
 from scripts.clients.script import MODEL
 
-PYTHON = [client for client in CLIENTS if isinstance(client.kit, PythonKit)]
+IMPORTED = {
+    "openai-python": "openai",
+    "openai-agents": "agents",
+    "langchain": "langchain_openai",
+}
+HERE = [client for client in CLIENTS if client.name in IMPORTED]
 
 
-@pytest.mark.parametrize("client", PYTHON, ids=lambda client: client.name)
+def test_the_clients_that_are_tried_here_are_those_that_are_installed_here() -> None:
+    assert all(find_spec(package) for package in IMPORTED.values())
+    others = {one.name for one in CLIENTS if isinstance(one.kit, PythonKit)} - IMPORTED.keys()
+    assert others == {"langchain-ollama"}
+
+
+@pytest.mark.parametrize("client", HERE, ids=lambda client: client.name)
 def test_client_does_all_that_it_is_here_for(
     scripted_url: str, client: Client, tmp_path: Path
 ) -> None:

@@ -55,4 +55,5 @@ OPENCODE: Final = Client(
     run,
     sends=('"tool_call_id"', '"stream_options"'),
     runs_on_any_model=True,
+    records_are_short=True,
 )

@@ -67,3 +67,9 @@ def test_what_another_server_makes_up_takes_the_place_of_what_was_recorded() -> 
 def test_ids_of_tools_are_not_the_server_s() -> None:
     answer = {"id": "resp_1", "tools": [{"id": "x"}], "data": [{"call_id": "c", "name": "n"}]}
     assert made_by_server(answer) == {"id": "resp_1", "data.0.call_id": "c"}
+
+
+def test_long_texts_may_be_cut() -> None:
+    text = Recorder(Path("/tmp/place"), shortens=True).records("client 1.0", [FIRST])  # noqa: S108
+    [first] = read_records(text)
+    assert first.body["instructions"] == "Be brief. " * 8 + "..."
