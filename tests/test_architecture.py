@@ -377,7 +377,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "enforce": "checking dialect format_size reader schemas",
         "dialect": "answer_grammar call_format formats reader reasoning",
         "machine": "reader",
-        "answer_grammar": "call_format call_rules lark reader reasoning",
+        "answer_grammar": "call_format call_rules lark pattern reader reasoning",
         "formats": "call_format keyword_arguments pattern tagged_arguments",
         "reader": "arguments call_format marks pattern reasoning schemas",
         "thought_limit": "reasoning",
@@ -389,7 +389,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "gbnf": "format_size pattern",
         "values checking": "schemas",
         "marks lark regular_lark": "pattern",
-        "format_size pattern reasoning schemas": "",
+        "echoes format_size pattern reasoning schemas": "",
     },
     "llm_api.core.llm.output.checking": {
         "call_judge": "json_validator string_checks",

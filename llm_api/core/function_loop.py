@@ -10,6 +10,7 @@ from llm_api.core.functions.runner import FunctionRunner
 from llm_api.core.functions.types import Function
 from llm_api.core.llm.backend import Backend, BorrowingBackend
 from llm_api.core.llm.collect import added, cut_short
+from llm_api.core.llm.output.echoes import json_meaning, may_say_nothing, says_nothing
 from llm_api.core.llm.types import (
     Annotation,
     ChatPrompt,
@@ -31,9 +32,11 @@ from llm_api.core.llm.types import (
 class FunctionLoop(BorrowingBackend):
     """A backend that makes the model's calls of its functions, and lets it go on with the results.
 
-    Calls of other tools are the client's: an answer ends with them. After `max_rounds` rounds of
-    calls, `max_calls` calls, or a round that only repeats earlier ones, the model has to answer
-    without any. `max_tokens` bounds all rounds together.
+    Calls of other tools are the client's: an answer ends with them. No call is made twice in one
+    answer: what is equal to an earlier one is left out. After `max_rounds` rounds of calls,
+    `max_calls` calls, or a round that only repeats earlier ones, the model has to answer in words,
+    without any function; so it has where its answer is no answer, once. `max_tokens` bounds all
+    rounds together.
     """
 
     def __init__(
@@ -53,33 +56,42 @@ class FunctionLoop(BorrowingBackend):
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`, with a FunctionExecuted for every call that was made here."""
         spent = Finished("stop", Usage(0, 0))  # by all rounds so far
-        made: list[ToolCall] = []
-        for rounds_left in range(self._max_rounds, -1, -1):
-            turn = _Turn(self._functions, is_first=rounds_left == self._max_rounds)
+        made: list[FunctionExecuted] = []
+        rounds, is_last = 0, False
+        while True:
+            results = [outcome.result for outcome in made] if request.output_format is None else []
+            turn = _Turn(self._functions, results, is_first=rounds == 0, is_last=is_last)
             async with aclosing(self._backend.generate(request)) as events:
                 async for event in events:
                     for shown in turn.take(event):
                         yield shown
-            spent = added(spent, turn.finished)
-            calls = turn.own_calls[: self._calls_left(made)]
-            outcomes = await self.execute(calls, len(made))
+            for shown in turn.rest():
+                yield shown
+            rounds, spent = rounds + 1, added(spent, turn.finished)
+            outcomes = await self.execute(self._fresh(turn.own_calls, made), len(made))
             for outcome in outcomes:
                 yield outcome
-            if not outcomes or turn.has_client_calls:
+            made += outcomes
+            if turn.has_client_calls or not (turn.own_calls or turn.is_no_answer) or is_last:
                 break
+            is_last = not outcomes or rounds >= self._max_rounds or len(made) == self._max_calls
             request = _continued(request, turn, outcomes)
-            is_last = rounds_left == 1 or all(_is_repeated(call, made) for call in calls)
-            made += calls
-            if is_last or self._calls_left(made) == 0:
+            if is_last:
                 request = _without_tools(request)
             if request.max_tokens is not None and request.max_tokens <= 0:
                 spent = replace(spent, reason="length")
                 break
         yield spent
 
-    def _calls_left(self, made: Sequence[ToolCall]) -> int | None:
-        """How many calls may still be made; None is without limit."""
-        return None if self._max_calls is None else self._max_calls - len(made)
+    def _fresh(self, calls: Sequence[ToolCall], made: Sequence[FunctionExecuted]) -> list[ToolCall]:
+        """The calls that are equal to none before them, as many as may still be made."""
+        known = [_meaning(outcome.call) for outcome in made]
+        fresh = []
+        for call in calls:
+            if (meaning := _meaning(call)) not in known:
+                known.append(meaning)
+                fresh.append(call)
+        return fresh if self._max_calls is None else fresh[: self._max_calls - len(made)]
 
     async def execute(self, calls: Sequence[ToolCall], first: int) -> list[FunctionExecuted]:
         """Make all calls of a round at the same time. To cancel is to cancel all of them."""
@@ -127,12 +139,20 @@ class ApprovedCalls(BorrowingBackend):
 
 @dataclass(slots=True)
 class _Turn:
-    """One round of generation: what the client sees of it, and what is kept from it."""
+    """One round of generation: what the client sees of it, and what is kept from it.
+
+    Behind results, text that begins like a call or a result is `_held` until it is known to be an
+    answer. In the last round there is no other to come, and all is shown.
+    """
 
     functions: Collection[str]
+    results: Sequence[str]
     is_first: bool
+    is_last: bool
     text: str = ""
     reasoning: str = ""
+    _held: list[TextDelta] = field(default_factory=list)
+    _is_begun: bool = False
     _finished: Finished | None = None
     _own: dict[int, ToolCall] = field(default_factory=dict)
     _clients: dict[int, int] = field(default_factory=dict)  # index here, index for the client
@@ -153,16 +173,33 @@ class _Turn:
     def has_client_calls(self) -> bool:
         return bool(self._clients)
 
+    @property
+    def is_no_answer(self) -> bool:
+        """Whether the model ended with nothing, or with what only repeats calls and results."""
+        if self.is_last or self._is_begun or self.finished.reason != "stop":
+            return False
+        return says_nothing(self.text, self.results)
+
+    def rest(self) -> Iterator[Event]:
+        """What was held and is to be shown after all: not where a call was cut."""
+        is_cut = self.finished.reason == "length" and self.text.lstrip().startswith("<")
+        if not is_cut and not self.is_no_answer:
+            yield from self._held
+        self._held = []
+
     def take(self, event: Event) -> Iterator[Event]:
         """What of this event is for the client."""
         match event:
             case Finished():
                 self._finished = event
             case ToolCallStarted() | ToolCallDelta():
+                yield from self._show_held()
                 yield from self._take_call(event)
             case TextDelta(text):
                 self.text += text
-                yield event
+                self._held.append(event)
+                if self._is_begun or not (self.results and may_say_nothing(self.text)):
+                    yield from self._show_held()
             case ReasoningDelta(text):
                 self.reasoning += text
                 yield event
@@ -173,6 +210,11 @@ class _Turn:
                 yield event
             case other:
                 assert_never(other)
+
+    def _show_held(self) -> Iterator[Event]:
+        held, self._held = self._held, []
+        self._is_begun = self._is_begun or bool(self.text.strip())
+        yield from held
 
     def _take_call(self, event: ToolCallStarted | ToolCallDelta) -> Iterator[Event]:
         """Keep what is for the server's own calls; count the client's from 0."""
@@ -190,16 +232,22 @@ class _Turn:
 def _continued(
     request: GenerationRequest, turn: _Turn, outcomes: Sequence[FunctionExecuted]
 ) -> GenerationRequest:
-    """The request for the next round. A call that was demanded has been made by now."""
+    """The request for the next round. A call that was demanded has been made by now.
+
+    What only repeated itself is not in the prompt: the model would repeat it again.
+    """
     prompt = _chat_prompt(request)
     calls = tuple(outcome.call for outcome in outcomes)
-    asked = Message("assistant", turn.text, tool_calls=calls, reasoning=turn.reasoning)
-    answered = _results(outcomes)
+    said: tuple[Message, ...] = ()
+    if outcomes:
+        asked = Message("assistant", turn.text, tool_calls=calls, reasoning=turn.reasoning)
+        said = (asked, *_results(outcomes))
     choice, most = request.tool_choice, request.max_tokens
     return replace(
         request,
-        prompt=replace(prompt, messages=(*prompt.messages, asked, *answered)),
+        prompt=replace(prompt, messages=(*prompt.messages, *said)),
         tool_choice=None if choice is None else replace(choice, mode="auto"),
+        is_prose=True,
         max_tokens=None if most is None else most - turn.finished.usage.completion_tokens,
     )
 
@@ -211,8 +259,9 @@ def _results(outcomes: Sequence[FunctionExecuted]) -> tuple[Message, ...]:
     )
 
 
-def _is_repeated(call: ToolCall, made: Sequence[ToolCall]) -> bool:
-    return any((call.name, call.arguments) == (one.name, one.arguments) for one in made)
+def _meaning(call: ToolCall) -> tuple[str, object]:
+    """What makes two calls equal: the function, and the arguments as JSON values."""
+    return call.name, json_meaning(call.arguments.strip() or "{}")
 
 
 def _without_tools(request: GenerationRequest) -> GenerationRequest:

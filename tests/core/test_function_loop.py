@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from llm_api.core.llm.types import (
     FinishReason,
     FunctionExecuted,
     GenerationRequest,
+    JSONFormat,
     Message,
     Started,
     TextDelta,
@@ -176,11 +177,90 @@ async def test_after_the_last_round_the_model_has_to_answer() -> None:
     assert indices == [0, 1]
 
 
-async def test_a_model_that_repeats_itself_has_to_answer() -> None:
+async def test_a_model_that_repeats_itself_has_to_answer_and_calls_nothing_twice() -> None:
     own = Recorder("own")
     backend = playing(called("own"), called("own"), said("Well then."))
-    await events(loop(backend, own, max_rounds=8), asked("own"))
+    shown = await events(loop(backend, own, max_rounds=8), asked("own"))
     assert [request.tool_choice is None for request in backend.requests] == [False, False, True]
+    assert own.calls == [{"from": "own"}]
+    assert shown[-2:] == [TextDelta("Well then."), shown[-1]]
+    assert len(prompt_of(backend.requests[2]).messages) == 3  # not what was said twice
+
+
+async def test_calls_are_equal_by_the_values_of_their_arguments() -> None:
+    def calling(*texts: str) -> list[Step]:
+        steps: list[Step] = [Started(5)]
+        for index, text in enumerate(texts):
+            steps += [ToolCallStarted(index, f"c{text}", "own"), ToolCallDelta(index, text)]
+        return [*steps, Finished("tool_calls", Usage(5, 10))]
+
+    own = Recorder("own")
+    rounds = (
+        calling('{"a": 1, "b": "x"}', '{"b":"x","a":1.0}'),
+        calling('{"a": 2}', '{"a": 1, "b": "x"}'),
+    )
+    await events(loop(playing(*rounds, said("Done.")), own), asked("own"))
+    assert own.calls == [{"a": 1, "b": "x"}, {"a": 2}]
+
+
+async def test_behind_results_the_answer_is_in_words() -> None:
+    own = Recorder("own")
+    backend = playing(called("own"), said("Fine."))
+    await events(loop(backend, own), asked("own"))
+    assert [request.is_prose for request in backend.requests] == [False, True]
+
+
+NO_ANSWERS = [
+    "",
+    " \n",
+    '{"name": "own", "arguments": {}}',
+    '```json\n{"name": "own", "parameters": {}}\n```',
+    '<tool_response>\n"fine"\n</tool_response>',
+]
+
+
+@pytest.mark.parametrize("text", NO_ANSWERS)
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_what_is_no_answer_is_not_shown_and_asked_again_without_tools(
+    text: str, size: int
+) -> None:
+    pieces = [TextDelta(text[at : at + size]) for at in range(0, len(text), size)]
+    again: list[Step] = [Started(9), *pieces, Finished("stop", Usage(9, 2))]
+    backend = playing(called("own"), again, said("It is fine."))
+    shown = await events(loop(backend, Recorder("own")), asked("own"))
+    said_text = "".join(event.text for event in shown if isinstance(event, TextDelta))
+    assert said_text.strip() == "It is fine."
+    last = backend.requests[-1]
+    assert (last.tool_choice, prompt_of(last).tools, last.is_prose) == (None, (), True)
+
+
+async def test_empty_answer_is_asked_again_once() -> None:
+    backend = playing(said(""), said(""))
+    shown = await events(loop(backend, Recorder("own")), asked("own"))
+    assert isinstance(shown[-1], Finished)
+    assert len(backend.requests) == 2
+
+
+@pytest.mark.parametrize("text", ['{"degrees": 7}', "```json\n{}\n```", "{not json", "<b>7</b>"])
+async def test_what_begins_like_a_call_and_is_none_is_the_answer(text: str) -> None:
+    shown = await events(loop(playing(called("own"), said(text)), Recorder("own")), asked("own"))
+    assert TextDelta(text) in shown
+
+
+async def test_demanded_json_is_the_answer_though_it_is_a_result() -> None:
+    backend = playing(called("own"), said('{"name": "own", "arguments": {}}'))
+    request = replace(asked("own"), output_format=JSONFormat({"type": "object"}))
+    shown = await events(loop(backend, Recorder("own")), request)
+    assert TextDelta('{"name": "own", "arguments": {}}') in shown
+    assert backend.requests[1].output_format == request.output_format
+
+
+async def test_call_that_is_cut_is_not_shown_as_text() -> None:
+    cut: list[Step] = [Started(9), TextDelta("<tool_call>\n{"), Finished("length", Usage(9, 2))]
+    shown = await events(loop(playing(called("own"), cut), Recorder("own")), asked("own"))
+    assert not any(isinstance(event, TextDelta) for event in shown)
+    assert isinstance(shown[-1], Finished)
+    assert shown[-1].reason == "length"
 
 
 async def test_an_answer_that_was_cut_calls_nothing() -> None:

@@ -248,6 +248,8 @@ class GenerationRequest:
     With `tool_choice` and `output_format` both, the answer is calls, or text of that format.
     `reasoning_budget` bounds the tokens of thinking: 0 is none, None as many as there is room for.
     `adapters` are all counted in.
+    `is_prose` is for an answer to results of functions: words for a reader, without the notation of
+    results, and where no tool may be called, of calls. Held by backends that follow grammars.
     `MeteredBackend` sets `context`. `meter` is told of tokens whose events are held back, or never
     shown.
     """
@@ -262,6 +264,7 @@ class GenerationRequest:
     output_format: OutputFormat | None = None
     reasoning_budget: int | None = None
     adapters: tuple[Adapter, ...] = ()
+    is_prose: bool = False
     context: RequestContext = RequestContext()
     meter: TokenMeter = field(default_factory=TokenMeter, compare=False)
 

@@ -7,6 +7,7 @@ from typing import Final, assert_never
 from llm_api.core.llm.output.call_format import CallFormat
 from llm_api.core.llm.output.call_rules import CallRules, TextRules
 from llm_api.core.llm.output.lark import ANY_TEXT, GAP, Lark
+from llm_api.core.llm.output.pattern import escape
 from llm_api.core.llm.output.reader import ReadingRules
 from llm_api.core.llm.output.reasoning import Thinking
 from llm_api.core.llm.types import (
@@ -18,8 +19,17 @@ from llm_api.core.llm.types import (
     RegexFormat,
 )
 
+_SHORTEST_MARK: Final = 4  # what is shorter, as a bracket, stands in ordinary text
+
 _USERS: Final = "users"
 """Name of the grammar that came with the request, beside ours."""
+
+
+_TAGS: Final = r"<\/?tool[_a-z]"
+"""How calls and results stand in most prompts: small models go on with more of them, or invent
+such tags. Behind other text than these, a call in the model's own format may still begin."""
+
+_FENCED_CALL: Final = r"```(json)?\s*[{\[][\s{]*\"name\""
 
 
 class AnswerGrammar:
@@ -30,8 +40,12 @@ class AnswerGrammar:
         self._lark = Lark(control_tokens)
         self._users_grammar: str | None = None
 
-    def text(self, output_format: OutputFormat | None, *, is_required: bool) -> str:
-        """The grammar as llguidance takes it, for an answer that has tools, a format or both."""
+    def text(
+        self, output_format: OutputFormat | None, *, is_required: bool, is_prose: bool = False
+    ) -> str:
+        """The grammar as llguidance takes it, for an answer with tools, a format, or of words."""
+        if is_prose:
+            self._lark.forbid(_TAGS)
         answer = self._lark.rule("answer", self._answer(output_format, is_required=is_required))
         self._start(answer, may_stop_thinking=not is_required and output_format is None)
         if self._users_grammar is None:
@@ -49,6 +63,8 @@ class AnswerGrammar:
         if output_format is not None:
             calls = f"{self._calls(own, 0).alone()} | " if self._rules.tools else ""
             return f"{calls}{announced} ({self._formatted(output_format)})"
+        if not self._rules.tools:
+            return f"{announced} {self._prose()}"
         if not announced:
             return self._free_text()
         calls = " | ".join(
@@ -57,6 +73,14 @@ class AnswerGrammar:
             if not form.is_anywhere
         )
         return f"{self._preamble(own)} ({calls} | {announced} {self._free_text()})"
+
+    def _prose(self) -> str:
+        """Words alone. Marks that are control tokens are no text in any case."""
+        own = {
+            text.strip() for form in self._rules.formats for text in (form.trigger, form.opening)
+        }
+        marks = [escape(mark) for mark in sorted(own) if len(mark) >= _SHORTEST_MARK]
+        return self._lark.prose(_TAGS, _FENCED_CALL, *marks)
 
     def _preamble(self, form: CallFormat) -> str:
         if form.preamble is None:

@@ -78,11 +78,14 @@ class Dialect:
             only_at_beginning=request.output_format is not None,
         )
         reader = OutputReader(rules, self._new_id)
-        if not tools and request.output_format is None:
+        is_prose = request.is_prose and is_chat
+        if not tools and request.output_format is None and not is_prose:
             return OutputPlan(None, reader)
         is_required = bool(tools) and choice is not None and choice.mode == "required"
-        grammar = AnswerGrammar(rules, self._control_tokens)
-        return OutputPlan(grammar.text(request.output_format, is_required=is_required), reader)
+        grammar = AnswerGrammar(rules, self._control_tokens).text(
+            request.output_format, is_required=is_required, is_prose=is_prose
+        )
+        return OutputPlan(grammar, reader)
 
 
 def recognise(template_source: str, control_tokens: Mapping[str, int]) -> Dialect:

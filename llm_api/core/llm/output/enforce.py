@@ -117,7 +117,8 @@ class OutputEnforcer(Generic[Constraint_co]):
         the scope, or of all, are being prepared; both within a few seconds. A request that demands
         nothing waits for no thread.
         """
-        if request.tool_choice is None and request.output_format is None:
+        demands = (request.tool_choice, request.output_format)
+        if demands == (None, None) and not request.is_prose:
             return PreparedOutput(None, self._dialect.plan(request, prompt_text).reader)
         if request.output_format is not None:
             check_format_size(request.output_format)

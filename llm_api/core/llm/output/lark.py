@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from llm_api.core.llm.output.pattern import Part, Pattern
@@ -37,6 +37,15 @@ class Lark:
     def __str__(self) -> str:
         rules = "".join(f"{name}: {body}\n" for name, body in self._rules.items())
         return f"{_OPTIONS}\n{rules}"
+
+    def forbid(self, *regexes: str) -> None:
+        """Any text is from now on any that has none of these in it."""
+        self._rules[ANY_TEXT] = _without(r"(.|\n)*", regexes)
+
+    def prose(self, *regexes: str) -> str:
+        """A rule for words with none of these in them: not nothing, not bare JSON, not a tag."""
+        first = r"\s*([^\s{\[<]|\[+[^\s\[{])(.|\n)*"
+        return self.rule("prose", self.rule("PROSE", _without(first, regexes)))
 
     def rule(self, name: str, body: str) -> str:
         """Add a rule; returns its name."""
@@ -91,3 +100,9 @@ class Lark:
         written = {"/": "\\/", "\n": "\\n", "\\\n": "\\n"}
         found = re.compile(r"\\.|/|\n", re.DOTALL)
         return f"/{found.sub(lambda part: written.get(part.group(), part.group()), pattern)}/"
+
+
+def _without(regex: str, others: Sequence[str]) -> str:
+    """A terminal for what matches `regex`, and in no place one of `others`."""
+    unwanted = f" & ~/(.|\\n)*({'|'.join(others)})(.|\\n)*/" if others else ""
+    return f"/{regex}/{unwanted}"

@@ -172,6 +172,33 @@ def test_every_format_answers_in_text_as_well(sample: Sample) -> None:
     assert read(text, request(AUTO), dialect=dialect) == Folded("It is sunny.")
 
 
+def prose(choice: ToolChoice | None = None) -> GenerationRequest:
+    return dataclasses.replace(request(choice), is_prose=True)
+
+
+@every_format
+def test_every_format_can_be_held_to_words(sample: Sample) -> None:
+    answers = grammar(prose(), dialect=recognise(sample.template, {}))
+    opening = sample.format.text_opening
+    for words in ("It is [1] sunny.", "\n[x] done", "if a < b: c({1})", '```json\n{"a": 1}\n```'):
+        assert answers.accepts(opening + words)
+    assert not answers.accepts(opening)
+    for text in (OBJECT, f"[{OBJECT}]", CALL, FENCED, LISTED, f"Well. {CALL}", f"Well. {FENCED}"):
+        assert not answers.accepts(opening + text), text
+    if sample.format.trigger:
+        assert not answers.accepts(f"Well.\n{sample.text}")
+
+
+@every_format
+def test_words_before_a_call_are_held_to_no_tags(sample: Sample) -> None:
+    answers = grammar(prose(AUTO), dialect=recognise(sample.template, {}))
+    assert answers.accepts(sample.text)
+    assert answers.accepts(sample.format.text_opening + "It is sunny.")
+    assert not answers.begins(f"{sample.format.text_opening}<tool_response>")
+    if sample.format.is_anywhere:
+        assert answers.accepts(f"Well.\n{sample.text}")
+
+
 def tool(**properties: JSON) -> ToolSpec:
     return ToolSpec("f", "", {"type": "object", "properties": properties})
 
