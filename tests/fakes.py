@@ -15,6 +15,7 @@ from llm_api.core.functions.catalog import FunctionCatalog
 from llm_api.core.functions.runner import FunctionRunner, Functions
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.observation import Observation
+from llm_api.core.llm.prompt.volatile import VolatileLine
 from llm_api.core.llm.residency.plan import ModelState
 from llm_api.core.llm.types import (
     JSON,
@@ -192,5 +193,6 @@ class FakeServices:
     generate_max_tokens: int = 200
     strict_parameters: bool = True
     serves_unknown_models: bool = False
+    volatile_lines: tuple[VolatileLine, ...] = ()
     started_at: float = 1_700_000_000.0
     is_ready: bool = True

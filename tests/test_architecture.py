@@ -101,7 +101,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "responding": "answers deps disconnect draining mapping models origin request_facts sse",
         "text_stream": "answers errors",
         "draining": "doors errors request_facts stream_forms",
-        "answers": "disconnect errors mapping models origin request_facts stream_forms",
+        "answers": "deps disconnect errors mapping models origin request_facts stream_forms",
         "stream_forms": "doors errors models sse",
         "http": "errors middleware",
         "docs": "middleware models",
@@ -411,7 +411,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "template_worker": "carrying template_sandbox template_wire traits turns",
         "turns": "traits",
         "template_wire": "carrying",
-        "carrying template_sandbox thinking traits": "",
+        "carrying template_sandbox thinking traits volatile": "",
     },
     "llm_api.core.llm.residency": {
         "model_registry": "keeper plan",
@@ -495,7 +495,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.utils": {
         "child_process distribution freed_memory isolation jsonl_log logs long_work"
-        " machine model_names redis_client rotating_file sealing tokens work_threads": "",
+        " machine redis_client rotating_file sealing tokens wildcards work_threads": "",
+        "model_names": "wildcards",
     },
 }
 

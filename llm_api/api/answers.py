@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from fastapi import Request, Response
 
+from llm_api.api.deps import services_of
 from llm_api.api.disconnect import until_disconnect
 from llm_api.api.errors import INTERNAL_FAILURE, Failure, describe
 from llm_api.api.mapping.generation import AnswerHead, fingerprint
@@ -21,9 +22,11 @@ from llm_api.core.errors import LLMAPIError
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.choices import ChoiceEvent, fan_out
 from llm_api.core.llm.collect import Completion, collect, cut_short, total_usage
+from llm_api.core.llm.prompt.volatile import settled
 from llm_api.core.llm.types import (
     Addition,
     Annotation,
+    ChatPrompt,
     Finished,
     FunctionExecuted,
     GenerationRequest,
@@ -104,15 +107,30 @@ async def _collected(request: Request, generation: Generation) -> list[Completio
 
 
 def noted_events(request: Request, generation: Generation) -> AsyncGenerator[ChoiceEvent, None]:
-    """The events of all answers, which the facts of the request take note of."""
+    """The events of all answers, which the facts of the request take note of.
+
+    Here, for every door, volatile lines go behind the prefix that is kept.
+    """
     facts = facts_of(request.scope)
+    requests = [_settled(one, request) for one in generation.requests]
     facts.expect(
         generation.backend.card,
-        generation.requests,
+        requests,
         generation.choices_per_prompt,
         is_streamed=not generation.context.is_whole,
     )
-    return facts.watch(fan_out(generation.backend, generation.requests))
+    return facts.watch(fan_out(generation.backend, requests))
+
+
+def _settled(asked: GenerationRequest, request: Request) -> GenerationRequest:
+    kinds = services_of(request.app).volatile_lines
+    if not kinds or not isinstance(asked.prompt, ChatPrompt):
+        return asked
+    done = settled(asked.prompt, kinds)
+    if not done.found:
+        return asked
+    logger.debug("volatile lines of the system prompt were moved: %s", ", ".join(done.found))
+    return replace(asked, prompt=done.prompt)
 
 
 async def _streamed(

@@ -21,6 +21,7 @@ from llm_api.core.errors import ModelForbiddenError, ModelNotFoundError
 from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.observation import Observation
+from llm_api.core.llm.prompt.volatile import VolatileLine
 from llm_api.core.llm.residency.plan import ModelState
 from llm_api.core.llm.types import JSON, RequestContext
 from llm_api.core.rag.loaders.file_loader import FileLoader
@@ -110,6 +111,11 @@ class SharedServices(Protocol):
     @property
     def serves_unknown_models(self) -> bool:
         """Whether a name that means no model is served by the default one."""
+        ...
+
+    @property
+    def volatile_lines(self) -> Sequence[VolatileLine]:
+        """Lines of system prompts that go behind the prefix which is kept."""
         ...
 
     @property

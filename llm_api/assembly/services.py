@@ -22,6 +22,7 @@ from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.llm.prompt.volatile import VolatileLine, volatile_lines
 from llm_api.core.llm.residency.model_registry import ModelRegistry
 from llm_api.core.llm.types import JSON
 from llm_api.core.rag.job_runner import running_jobs
@@ -57,6 +58,7 @@ class Services:
     generate_max_tokens: int
     strict_parameters: bool
     serves_unknown_models: bool
+    volatile_lines: tuple[VolatileLine, ...]
     started_at: float
     compute: ComputeThread
 
@@ -104,6 +106,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
             settings.generate_max_tokens,
             settings.strict_parameters,
             settings.unknown_model == "default",
+            volatile_lines(settings.volatile_lines),
             started_at=time.time(),
             compute=compute,
         )

@@ -91,4 +91,6 @@ def _described_settings(section: type) -> Iterator[tuple[str, str, str]]:
         default = "" if unset else str(field.default)
         if isinstance(field.default, bool):
             default = default.lower()
+        elif isinstance(field.default, tuple):
+            default = ",".join(map(str, field.default))
         yield field_name.upper(), default, field.description

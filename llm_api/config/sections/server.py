@@ -4,12 +4,46 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AnyHttpUrl, BaseModel, BeforeValidator, ByteSize, Field, model_validator
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_settings import NoDecode
 
-from llm_api.config.sections.field_types import HomePath, Text, upper
+from llm_api.config.sections.field_types import HomePath, Text, split, upper
 
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(upper)
+]
+
+
+DEFAULT_VOLATILE_LINES = (
+    "-x-anthropic-billing-header:*",
+    "today's date*",
+    "current date:*",
+    "the current date is *",
+    ">current time:*",
+    ">the current time is *",
+    ">current date and time:*",
+    ">the current date and time is *",
+)
+
+
+def _none(value: object) -> object:
+    """`none` is an empty list: an empty variable is as good as unset."""
+    return () if isinstance(value, str) and value.strip().lower() == "none" else split(value)
+
+
+VolatileLines = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=4, max_length=256)], ...],
+    Field(max_length=64),
+    NoDecode,
+    BeforeValidator(_none),
 ]
 
 
@@ -48,6 +82,12 @@ class ServerSettings(BaseModel):
         default=True,
         description="Refuse a request with a field that is not known here; else the header"
         " `x-ignored-parameters` names it, and it changes nothing.",
+    )
+    volatile_lines: VolatileLines = Field(
+        default=DEFAULT_VOLATILE_LINES,
+        description="Lines of system prompts that change between requests, as patterns with `*`,"
+        " separated by commas: each goes to the user's first turn, after `>` to the last, after"
+        " `-` out; so the prefix before it is computed once. `none`: all stay.",
     )
     sse_ping_seconds: int = Field(
         default=15,

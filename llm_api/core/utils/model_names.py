@@ -19,6 +19,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from llm_api.core.errors import ModelNotFoundError
+from llm_api.core.utils.wildcards import fits
 
 _PART: Final = re.compile(r"-\d{5}-of-\d{5}$")
 _QUANTISATION: Final = re.compile(
@@ -83,29 +84,13 @@ def _only(found: Sequence[str], name: str) -> str | None:
 
 def _by_pattern(wanted: str, models: Mapping[str, Sequence[str]]) -> list[str]:
     """The models whose patterns say the most of those that fit."""
-    fits: dict[str, int] = {}
+    said: dict[str, int] = {}
     for model_id, aliases in models.items():
         for pattern in aliases:
-            if "*" in pattern and _fits(wanted, pattern.casefold()):
-                said = len(pattern) - pattern.count("*")
-                fits[model_id] = max(said, fits.get(model_id, 0))
-    return [model_id for model_id, said in fits.items() if said == max(fits.values())]
-
-
-def _fits(name: str, pattern: str) -> bool:
-    """Whether a name is the pattern's texts in their order. Takes linear time."""
-    first, *inner, last = pattern.split("*")
-    if len(name) < len(first) + len(last):
-        return False
-    if not (name.startswith(first) and name.endswith(last)):
-        return False
-    place, end = len(first), len(name) - len(last)
-    for text in inner:
-        found = name.find(text, place, end)
-        if found < 0:
-            return False
-        place = found + len(text)
-    return True
+            if "*" in pattern and fits(wanted, pattern.casefold()):
+                length = len(pattern) - pattern.count("*")
+                said[model_id] = max(length, said.get(model_id, 0))
+    return [model_id for model_id, length in said.items() if length == max(said.values())]
 
 
 def _without_tag(name: str) -> tuple[str, ...]:
