@@ -334,6 +334,45 @@ def ollama_version(server: Server) -> str:
     return str(server.get("/api/version")["version"])
 
 
+@tries("POST /infill")
+def infill(server: Server) -> str:
+    _needs(server, "fill_in", "the model has no fill-in tokens")
+    around = {"input_prefix": "def add(a, b):\n    return ", "input_suffix": "\n", "n_predict": 8}
+    return repr(server.post("/infill", {"model": server.model, **around})["content"])
+
+
+@tries("POST /tokenize")
+def tokenize(server: Server) -> str:
+    _needs(server, "tokens", "the model's tokens are not known")
+    body = server.post("/tokenize", {"model": server.model, "content": "The capital"})
+    expect(body["tokens"], "no tokens")
+    return f"{len(body['tokens'])} tokens"
+
+
+@tries("POST /detokenize")
+def detokenize(server: Server) -> str:
+    _needs(server, "tokens", "the model's tokens are not known")
+    given = server.post("/tokenize", {"model": server.model, "content": "The capital"})["tokens"]
+    text = server.post("/detokenize", {"model": server.model, "tokens": given})["prompt"]
+    expect(text.strip() == "The capital", f"answered {text!r}")
+    return repr(text)
+
+
+@tries("POST /apply-template")
+def apply_template(server: Server) -> str:
+    _needs(server, "tokens", "the model's tokens are not known")
+    turn = {"role": "user", "content": QUESTION}
+    prompt = server.post("/apply-template", {"model": server.model, "messages": [turn]})["prompt"]
+    expect(QUESTION in prompt, "the question is not in it")
+    return f"{len(prompt)} characters"
+
+
+def _needs(server: Server, ability: str, otherwise: str) -> None:
+    able = server.get(f"/v1/models/{server.model}")["capabilities"]["abilities"]
+    if ability not in able:
+        raise NotServedError(otherwise)
+
+
 @tries("POST /v1/embeddings")
 def embeddings(server: Server) -> str:
     texts = ["The river rose overnight.", "Water levels are up.", "He plays the harp."]

@@ -19,13 +19,16 @@ from llm_api.core.llm.prompt.volatile import VolatileLine
 from llm_api.core.llm.residency.plan import ModelState
 from llm_api.core.llm.types import (
     JSON,
+    ChatPrompt,
     Event,
     Finished,
     FinishReason,
     GenerationRequest,
+    MarkedText,
     SampledLogprob,
     Started,
     TextDelta,
+    Tokenized,
     TokenLogprob,
     Usage,
 )
@@ -120,6 +123,19 @@ class FakeBackend:
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
+
+    async def tokenize(self, text: MarkedText | ChatPrompt) -> Tokenized:
+        """One token for each character; control tokens have 0, and a conversation an opening."""
+        if isinstance(text, ChatPrompt):
+            said = "".join(one.content for one in text.messages)
+            ids = (0, *map(ord, said))
+        else:
+            said = text.text
+            ids = (*[0] * text.adds_special, *map(ord, said))
+        return Tokenized(ids, tuple(b"<s>" if one == 0 else chr(one).encode() for one in ids), said)
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        return "".join("<s>" if one == 0 else chr(one) for one in ids)
 
     def observe(self) -> Iterator[Observation]:
         return iter(())

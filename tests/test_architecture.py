@@ -223,7 +223,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "rag": "chat generation",
         "chat": "generation reasoning tools",
         "responses ollama": "generation tools",
-        "tools plain completions reasoning": "generation",
+        "tokens": "chat generation",
+        "tools plain completions infill reasoning": "generation",
         "embeddings functions generation models": "",
     },
     "llm_api.api.mapping.ollama": {
@@ -260,7 +261,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "messages": "base foreign generation tools",
         "embeddings": "base completions",
         "tools": "base foreign generation",
+        "tokens": "base completions messages tools",
         "plain completions": "base generation",
+        "infill": "base foreign generation",
         "generation": "base foreign",
         "server_info models functions": "base",
         "foreign": "",
@@ -289,8 +292,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.routes": {
         "ollama": "embeddings",
-        "chat completions conversations embeddings functions models plain rag responses"
-        " server_info stored_responses": "",
+        "chat completions conversations embeddings functions infill models plain rag responses"
+        " server_info stored_responses tokens": "",
     },
     "llm_api.api.routes.ollama": {
         "chat embed listing": "door",

@@ -27,6 +27,7 @@ TAGS = [
     {"name": "Conversations", "description": "What is said in them, kept for responses."},
     {"name": "Completions", "description": "Raw text to continue, without a chat template."},
     {"name": "Ollama", "description": "The same models, in the form of Ollama's API."},
+    {"name": "Tokens", "description": "What the model reads of a text, or of a conversation."},
     {"name": "Embeddings", "description": "Texts as vectors, to compare and to find them."},
     {"name": "Documents", "description": "What is stored, found, and answered from."},
     {"name": "Models", "description": "What can be asked for by name."},

@@ -35,11 +35,13 @@ from llm_api.api.routes import (
     conversations,
     embeddings,
     functions,
+    infill,
     models,
     plain,
     responses,
     server_info,
     stored_responses,
+    tokens,
 )
 from llm_api.api.routes.ollama import chat as ollama_chat
 from llm_api.api.routes.ollama import embed as ollama_embed
@@ -57,8 +59,10 @@ _RESOURCES = (  # in the order in which a path is looked for
     ollama_chat,
     ollama_embed,
     ollama_listing,
+    infill,
     conversations,
     embeddings,
+    tokens,
     functions,
     *_DOCUMENT_RESOURCES,
     models,

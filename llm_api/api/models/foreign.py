@@ -88,6 +88,14 @@ GENERATION: Final[Mapping[str, Foreign]] = {
 }
 """On a request that generates, by OpenAI, llama-server, vLLM, OpenRouter and Ollama."""
 
+INFILL: Final[Mapping[str, Foreign]] = {
+    **{name: one for name, one in GENERATION.items() if name != "response_fields"},
+    "n_indent": Foreign("editors indent what they insert"),
+    "t_max_predict_ms": Foreign("`n_predict` bounds the answer, and a client that leaves ends it"),
+    "t_max_prompt_ms": Foreign("a prompt is computed whole"),
+}
+"""On a request to fill in text: what editors have fixed, and `response_fields` is honoured."""
+
 CHAT: Final[Mapping[str, Foreign]] = {
     **GENERATION,
     "include_reasoning": Foreign("a thought is shown as `reasoning_content`", idle=(True,)),

@@ -7,10 +7,11 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from llm_api.core.errors import UnsupportedParameterError
 from llm_api.core.llm.capabilities import EVERYTHING, Capabilities
 from llm_api.core.llm.files.gguf import GGUFModel
 from llm_api.core.llm.observation import Observation
-from llm_api.core.llm.types import Event, GenerationRequest
+from llm_api.core.llm.types import ChatPrompt, Event, GenerationRequest, MarkedText, Tokenized
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,18 @@ class Backend(Protocol):
         """
         ...
 
+    async def tokenize(self, text: MarkedText | ChatPrompt) -> Tokenized:
+        """The tokens of a text, or of a conversation in the model's chat template.
+
+        They may be more than the context holds. Raises UnsupportedParameterError where the
+        vocabulary is not known here, InvalidRequestError, UnavailableError.
+        """
+        ...
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        """The text that the tokens stand for. Raises as `tokenize` does."""
+        ...
+
 
 class OwnedBackend(Backend, Protocol):
     """A backend in the hands of its owner."""
@@ -88,3 +101,30 @@ class BorrowingBackend:
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return await self._backend.count_tokens(texts)
+
+    async def tokenize(self, text: MarkedText | ChatPrompt) -> Tokenized:
+        return await self._backend.tokenize(text)
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        return await self._backend.detokenize(ids)
+
+
+class WithoutVocabulary:
+    """The part of a `Backend` whose tokens are not known here."""
+
+    @property
+    def card(self) -> ModelCard:
+        raise NotImplementedError
+
+    async def tokenize(self, text: MarkedText | ChatPrompt) -> Tokenized:
+        raise self._unknown_vocabulary()
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        raise self._unknown_vocabulary()
+
+    def _unknown_vocabulary(self) -> UnsupportedParameterError:
+        return UnsupportedParameterError(
+            f"The vocabulary of the model `{self.card.id}` is not known to this server, since its"
+            f" backend is `{self.card.backend}`: name a local model, or ask that server itself.",
+            param="model",
+        )

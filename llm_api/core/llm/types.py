@@ -134,6 +134,28 @@ Prompt: TypeAlias = ChatPrompt | TextPrompt | TokenPrompt | FillInPrompt
 
 
 @dataclass(frozen=True, slots=True)
+class MarkedText:
+    """Text to be made tokens of.
+
+    With `adds_special`, BOS or EOS stand around it as the model is made to have them; with
+    `parses_special`, the texts of control tokens are these tokens.
+    """
+
+    text: str
+    adds_special: bool = False
+    parses_special: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenized:
+    """Token ids, the bytes that each stands for (a control token its text), and the whole text."""
+
+    ids: tuple[int, ...]
+    pieces: tuple[bytes, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is chosen. The defaults switch every filter off. Names are llama-server's.
 

@@ -32,8 +32,10 @@ from llm_api.core.llm.types import (
     Finished,
     FinishReason,
     GenerationRequest,
+    MarkedText,
     ReasoningDelta,
     Started,
+    Tokenized,
     ToolCall,
     ToolCallStarted,
     Usage,
@@ -187,6 +189,12 @@ class EngineBackend:
         """The tokens of each text by itself, in order. Raises UnavailableError once closed."""
         return await self._on_thread(lambda: [self._encoder.count(text) for text in texts])
 
+    async def tokenize(self, text: MarkedText | ChatPrompt) -> Tokenized:
+        return await self._on_thread(lambda: self._tokenized(text))
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        return await self._on_thread(lambda: self._spelt(self._encoder.checked_ids(ids)))
+
     def observe(self) -> Iterator[EngineStatus]:
         """The status of the one engine, as of now."""
         yield self._engine.status()
@@ -210,6 +218,14 @@ class EngineBackend:
         if request.reasoning_budget != 0 or is_switched or not prompt.text:
             return prompt
         return self._encoder.extended(prompt, self._preparer.empty_thought(prompt.text))
+
+    def _tokenized(self, text: MarkedText | ChatPrompt) -> Tokenized:
+        encoded = self._encoder.tokenize(text)
+        pieces = tuple(map(self._vocabulary.token_bytes, encoded.tokens))
+        return Tokenized(encoded.tokens, pieces, encoded.text)
+
+    def _spelt(self, ids: Sequence[int]) -> str:
+        return b"".join(map(self._vocabulary.token_bytes, ids)).decode("utf-8", "replace")
 
     async def _on_thread(self, call: Callable[[], Result]) -> Result:
         """What `call` returns. Raises UnavailableError once the model is being closed."""

@@ -26,7 +26,7 @@ from llm_api.core.errors import (
     UnavailableError,
     UpstreamError,
 )
-from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.backend import ModelCard, WithoutVocabulary
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.types import JSON, Event, Finished, GenerationRequest
 from llm_api.core.upstream import UpstreamServer, explained, open_http, refusal, understood
@@ -151,7 +151,7 @@ class UpstreamClient:
             raise
 
 
-class UpstreamBackend(ABC):
+class UpstreamBackend(WithoutVocabulary, ABC):
     """Owns its client. `check_path` is where the server tells that it is there."""
 
     def __init__(self, card: ModelCard, client: UpstreamClient, check_path: str) -> None:

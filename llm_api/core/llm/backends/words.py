@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequen
 from typing import Final, assert_never
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.llm.backend import ModelCard
+from llm_api.core.llm.backend import ModelCard, WithoutVocabulary
 from llm_api.core.llm.capabilities import read_alone
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.output.machine import StopStrings
@@ -67,7 +67,7 @@ def count_words(prompt: Prompt) -> int:
     return len(split_words(last_words(prompt)))
 
 
-class WordBackend:
+class WordBackend(WithoutVocabulary):
     """A backend whose answers are made of words; `say` may say more than are asked for."""
 
     def __init__(self, card: ModelCard, say: Callable[[GenerationRequest], Iterable[str]]) -> None:

@@ -3,7 +3,7 @@
 `Tokenizer` is what this asks of a model's vocabulary.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, assert_never
 
@@ -15,6 +15,7 @@ from llm_api.core.llm.types import (
     ChatPrompt,
     FillInPrompt,
     FillInTokens,
+    MarkedText,
     Prompt,
     TextPrompt,
     TokenPrompt,
@@ -80,6 +81,9 @@ class EncodedPrompt:
     text: str = ""
 
 
+LONGEST_TEXT: Final = 1_000_000
+"""Characters of which tokens are counted at once: two seconds, where they are all the same."""
+
 _LONG_TOKEN: Final = 16
 """Characters that tokens seldom have on average."""
 
@@ -116,16 +120,11 @@ class PromptEncoder:
         match prompt:
             case ChatPrompt():
                 self._check_turns(prompt)
-                segments = self._template.render(prompt)
-                text = "".join(segment.text for segment in segments)
-                tokens = self._encode_segments(
-                    segments, "messages", adds_special=not self._template_is_whole
-                )
+                tokens, text = self._encode_chat(prompt)
             case TextPrompt(raw):
                 tokens = self._encode_segments([Segment(raw, is_literal=True)], "prompt")
             case TokenPrompt(ids):
-                self._check_ids(ids)
-                tokens = ids
+                tokens = self.checked_ids(ids)
             case FillInPrompt():
                 tokens = self._encode_fill_in(prompt)
             case other:
@@ -158,6 +157,27 @@ class PromptEncoder:
             return tuple(both[len(before) :])
         return tuple(self._tokenizer.tokenize(text, add_special=False, parse_special=True))
 
+    def tokenize(self, given: MarkedText | ChatPrompt) -> EncodedPrompt:
+        """Whether they fit the context or not, up to twice as many of a conversation.
+
+        Raises as `encode` does.
+        """
+        if isinstance(given, ChatPrompt):
+            return EncodedPrompt(*self._encode_chat(given))
+        if len(given.text) > LONGEST_TEXT:
+            raise InvalidRequestError(
+                f"The text has {len(given.text):,} characters, of {LONGEST_TEXT:,} at most."
+            )
+        tokens = self._tokenizer.tokenize(
+            given.text, add_special=given.adds_special, parse_special=given.parses_special
+        )
+        return EncodedPrompt(tuple(tokens), given.text)
+
+    def checked_ids(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """The same ids. Raises InvalidRequestError where one is not in the vocabulary."""
+        self._check_ids(ids)
+        return tuple(ids)
+
     def close(self) -> None:
         """End what is being rendered; conversations cannot be encoded any more. Idempotent."""
         self._template.close()
@@ -165,6 +185,13 @@ class PromptEncoder:
     def count(self, text: str) -> int:
         """Tokens of a text by itself, as part of a prompt."""
         return len(self._tokenizer.tokenize(text, add_special=False, parse_special=False))
+
+    def _encode_chat(self, prompt: ChatPrompt) -> tuple[tuple[int, ...], str]:
+        segments = self._template.render(prompt)
+        tokens = self._encode_segments(
+            segments, "messages", adds_special=not self._template_is_whole
+        )
+        return tokens, "".join(segment.text for segment in segments)
 
     def _encode_fill_in(self, prompt: FillInPrompt) -> tuple[int, ...]:
         marks = self._tokenizer.fill_in
@@ -230,7 +257,7 @@ class PromptEncoder:
         is_written = not segment.is_literal and bool(bos) and segment.text.startswith(bos)
         return self._tokenizer.adds_bos and is_written
 
-    def _check_ids(self, ids: tuple[int, ...]) -> None:
+    def _check_ids(self, ids: Sequence[int]) -> None:
         size = self._tokenizer.vocabulary_size
         for position, token in enumerate(ids):
             if not 0 <= token < size:

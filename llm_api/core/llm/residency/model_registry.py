@@ -9,7 +9,7 @@ from llm_api.core.llm.gateway.routing.fallback import FallbackBackend
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency.keeper import KeptModel, ModelKeeper, Timer
 from llm_api.core.llm.residency.plan import ModelState, ResidencyLimits
-from llm_api.core.llm.types import Event, GenerationRequest
+from llm_api.core.llm.types import ChatPrompt, Event, GenerationRequest, MarkedText, Tokenized
 from llm_api.core.utils.model_names import meant, unknown_model
 
 
@@ -38,6 +38,14 @@ class OnDemandBackend:
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         async with self._keeper.borrow(self._id) as backend:
             return await backend.count_tokens(texts)
+
+    async def tokenize(self, text: MarkedText | ChatPrompt) -> Tokenized:
+        async with self._keeper.borrow(self._id) as backend:
+            return await backend.tokenize(text)
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        async with self._keeper.borrow(self._id) as backend:
+            return await backend.detokenize(ids)
 
 
 class ModelRegistry:

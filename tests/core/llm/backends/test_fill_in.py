@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from llm_api.core.errors import UnsupportedParameterError
+from llm_api.core.errors import InvalidRequestError, UnsupportedParameterError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.engine_backend import EngineBackend
 from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
@@ -20,6 +20,7 @@ from llm_api.core.llm.types import (
     ContextFile,
     FillInPrompt,
     GenerationRequest,
+    MarkedText,
     Sampling,
     TextPrompt,
 )
@@ -129,3 +130,13 @@ async def test_a_model_without_marks_refuses_by_name(
         with pytest.raises(UnsupportedParameterError, match="no fill-in tokens") as caught:
             await complete(other, asked("f("))
     assert caught.value.param == "suffix"
+
+
+async def test_tokens_are_spelt_as_they_were_written(backend: EngineBackend) -> None:
+    """One token a byte; control tokens are their texts."""
+    given = await backend.tokenize(MarkedText("é</s>", adds_special=True, parses_special=True))
+    assert given.pieces[0] == b"<s>"
+    assert given.pieces[-1] == b"</s>"
+    assert (await backend.detokenize(given.ids)).replace("▁", "") == "<s>é</s>"
+    with pytest.raises(InvalidRequestError):
+        await backend.detokenize([10_000])

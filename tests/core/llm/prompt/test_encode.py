@@ -9,12 +9,13 @@ import pytest
 
 from llm_api.core.errors import ContextLengthExceededError, InvalidRequestError
 from llm_api.core.llm.prompt.carrying import Segment
-from llm_api.core.llm.prompt.encode import PromptEncoder
+from llm_api.core.llm.prompt.encode import LONGEST_TEXT, PromptEncoder
 from llm_api.core.llm.prompt.template import ChatTemplate
 from llm_api.core.llm.types import (
     ChatPrompt,
     FillInPrompt,
     FillInTokens,
+    MarkedText,
     Message,
     TextPrompt,
     TokenPrompt,
@@ -211,3 +212,26 @@ def test_a_long_text_of_few_tokens_fits(of_any_length: list[int]) -> None:
     prompt = TextPrompt("z" * 10_000 + "x")
     assert encoder(context=10).encode(prompt).tokens == (BOS, ord("x"))
     assert sum(of_any_length) < 30_000
+
+
+def test_a_text_is_made_tokens_of_as_it_is_asked() -> None:
+    assert encoder().tokenize(MarkedText("<s>x")).tokens == (*map(ord, "<s>x"),)
+    assert encoder().tokenize(MarkedText("<s>x", parses_special=True)).tokens == (BOS, ord("x"))
+    assert encoder().tokenize(MarkedText("x", adds_special=True)).tokens == (BOS, ord("x"))
+
+
+def test_tokens_of_a_conversation_are_those_of_its_prompt() -> None:
+    whole = encoder("<start>" + WORDS)
+    assert whole.tokenize(chat("ab")) == whole.encode(chat("ab"))
+
+
+def test_more_tokens_than_the_context_holds_are_told() -> None:
+    assert len(encoder(context=10).tokenize(MarkedText("x" * 500)).tokens) == 500
+    with pytest.raises(InvalidRequestError, match="at most"):
+        encoder().tokenize(MarkedText("x" * (LONGEST_TEXT + 1)))
+
+
+def test_ids_are_checked_before_they_are_spelt() -> None:
+    assert encoder().checked_ids([5, 6]) == (5, 6)
+    with pytest.raises(InvalidRequestError, match="position 0"):
+        encoder().checked_ids([1000])

@@ -38,10 +38,13 @@ from llm_api.core.llm.gateway.emulation.prompts import told_again
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.output.dialect import new_call_id
 from llm_api.core.llm.types import (
+    ChatPrompt,
     Event,
     Finished,
     GenerationRequest,
+    MarkedText,
     Started,
+    Tokenized,
     Usage,
 )
 from llm_api.core.utils.work_threads import WorkThreads
@@ -88,6 +91,12 @@ class EmulatingBackend:
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return await self._backend.count_tokens(texts)
+
+    async def tokenize(self, text: MarkedText | ChatPrompt) -> Tokenized:
+        return await self._backend.tokenize(text)
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        return await self._backend.detokenize(ids)
 
     def observe(self) -> Iterator[Observation]:
         return self._backend.observe()

@@ -14,7 +14,16 @@ from llm_api.core.llm.gateway.routing.deadlines import opening, within
 from llm_api.core.llm.gateway.routing.health import watch_health
 from llm_api.core.llm.gateway.routing.replica import PASSED_ON, Clock, Replica, least_busy
 from llm_api.core.llm.observation import Observation, ReplicaStatus
-from llm_api.core.llm.types import Event, Finished, GenerationRequest, ServedBy, Started
+from llm_api.core.llm.types import (
+    ChatPrompt,
+    Event,
+    Finished,
+    GenerationRequest,
+    MarkedText,
+    ServedBy,
+    Started,
+    Tokenized,
+)
 from llm_api.core.utils.tokens import TokenMeter
 
 
@@ -73,6 +82,12 @@ class RoutedBackend:
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """As the first replica counts: all have the same vocabulary."""
         return await self._replicas[0].backend.count_tokens(texts)
+
+    async def tokenize(self, text: MarkedText | ChatPrompt) -> Tokenized:
+        return await self._replicas[0].backend.tokenize(text)
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        return await self._replicas[0].backend.detokenize(ids)
 
     def observe(self) -> Iterator[Observation]:
         for replica in self._replicas:
