@@ -23,6 +23,7 @@ from rich.text import Text
 
 COLLECTION = "client-demo"
 JOB_SECONDS = 60
+NOBODY, GIVEN = "no-such-model", "client-demo-model"
 QUESTION = "Name three rivers."
 HELLO = [{"role": "user", "content": QUESTION}]
 DOCUMENTS: dict[str, Any] = {
@@ -67,6 +68,12 @@ class Server:
     def post(self, path: str, body: object) -> Any:
         """The JSON of the answer to a JSON body."""
         return self.call("POST", path, json=body).json()
+
+    def refusal(self, method: str, path: str, status: int, body: object = None) -> str:
+        """What the server says where it must refuse. Raises WrongError where it does not."""
+        response = self.http.request(method, path, json=body)
+        expect(response.status_code == status, f"{response.status_code}, not {status}")
+        return _message(response)
 
     def stream(self, path: str, body: object) -> list[str]:
         """The pieces of a streamed answer, as they came."""
@@ -160,6 +167,58 @@ def models(server: Server) -> str:
 @tries("GET /v1/models/{model}")
 def model(server: Server) -> str:
     return str(server.get(f"/v1/models/{server.model}")["state"])
+
+
+@tries("POST /v1/models/load")
+def load_model(server: Server) -> str:
+    return str(server.post("/v1/models/load", {"model": server.model})["state"])
+
+
+@tries("POST /v1/models/unload")
+def unload_model(server: Server) -> str:
+    return server.refusal("POST", "/v1/models/unload", 404, {"model": NOBODY})
+
+
+@tries("POST /v1/models/pull")
+def pull_model(server: Server) -> str:
+    return server.refusal("POST", "/v1/models/pull", 404, {"model": NOBODY})
+
+
+@tries("GET /v1/models/pull")
+def pulls(server: Server) -> str:
+    return f"{len(server.get('/v1/models/pull')['data'])} pulls"
+
+
+@tries("GET /v1/models/pull/{pull_id}")
+def pull(server: Server) -> str:
+    return server.refusal("GET", f"/v1/models/pull/{NOBODY}", 404)
+
+
+@tries("POST /v1/models/pull/{pull_id}/cancel")
+def cancel_pull(server: Server) -> str:
+    return server.refusal("POST", f"/v1/models/pull/{NOBODY}/cancel", 404)
+
+
+@tries("DELETE /v1/models/{model}")
+def delete_model(server: Server) -> str:
+    return server.refusal("DELETE", f"/v1/models/{NOBODY}", 404)
+
+
+@tries("POST /api/pull")
+def ollama_pull(server: Server) -> str:
+    return server.refusal("POST", "/api/pull", 404, {"model": NOBODY})
+
+
+@tries("POST /api/copy")
+def ollama_copy(server: Server) -> str:
+    server.call("POST", "/api/copy", json={"source": server.model, "destination": GIVEN})
+    return f"{server.model} is {GIVEN} as well"
+
+
+@tries("DELETE /api/delete")
+def ollama_delete(server: Server) -> str:
+    server.call("DELETE", "/api/delete", json={"model": GIVEN})
+    return f"{GIVEN} means nothing any more"
 
 
 @tries("POST /v1/chat/completions")

@@ -66,7 +66,8 @@ def services(
     """One model that generates and one that embeds. A state that is empty when it is used."""
     models, embedders = FakeModels([backend]), EmbedderRegistry([fake_embedder(encoder)])
     folder = tmp_path_factory.getbasetemp() / f"state-{uuid4().hex}"
-    return FakeServices(models, embedders, state=State(StateOptions(folder)))
+    state = State(StateOptions(folder))
+    return FakeServices(models, embedders, state=state, models_dir=folder / "models")
 
 
 @pytest.fixture

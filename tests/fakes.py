@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,9 +14,16 @@ from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.functions.catalog import FunctionCatalog
 from llm_api.core.functions.runner import FunctionRunner, Functions
+from llm_api.core.llm.administration.administration import (
+    AdministrationOptions,
+    ModelAdministration,
+)
+from llm_api.core.llm.administration.book import ModelBook, PulledModel
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.prompt.volatile import VolatileLine
+from llm_api.core.llm.residency.keeper import KeptModel
+from llm_api.core.llm.residency.model_registry import ModelRegistry
 from llm_api.core.llm.residency.plan import ModelState
 from llm_api.core.llm.types import (
     JSON,
@@ -156,6 +164,9 @@ class FakeModels:
     def state(self, model_id: str) -> ModelState:
         return self.states.get(model_id, "loaded")
 
+    def is_pinned(self, model_id: str) -> bool:
+        return False
+
     def observe(self) -> list[tuple[str, Observation]]:
         return self.observations
 
@@ -212,3 +223,16 @@ class FakeServices:
     volatile_lines: tuple[VolatileLine, ...] = ()
     started_at: float = 1_700_000_000.0
     is_ready: bool = True
+    models_dir: Path = Path("no-models")
+
+    @cached_property
+    def administration(self) -> ModelAdministration:
+        """Of models that take no memory, and are not those of `models`: so it needs no task."""
+        owned = [one for one in self.models.backends if isinstance(one, FakeBackend)]
+        book = ModelBook(self.models_dir / "models.json")
+        options = AdministrationOptions(self.models_dir, {}, may_pull=True)
+        return ModelAdministration(ModelRegistry(owned), book, options, _kept)
+
+
+def _kept(model: PulledModel, _file: Path) -> KeptModel:
+    raise ValueError(f"{model.id} was pulled in a test that pulls nothing")

@@ -45,6 +45,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "errors": "",
     },
     "llm_api.core.llm": {
+        "administration": "backend files residency",
         "residency": "gateway backend observation types",
         "gateway": "output prompt backend capabilities collect observation types",
         "backends": "engine output prompt backend capabilities collect observation types",
@@ -62,7 +63,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "types": "",
     },
     "llm_api.assembly": {
-        "services": "embedders functions models plan retrieval state",
+        "services": "administration embedders functions models plan retrieval state",
+        "administration": "embedders local_models plan",
         "plan": "functions local_models",
         "models": "local_models",
         "retrieval": "",
@@ -225,10 +227,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "responses ollama": "generation tools",
         "tokens": "chat generation",
         "tools plain completions infill reasoning": "generation",
-        "embeddings functions generation models": "",
+        "administration embeddings functions generation models": "",
     },
     "llm_api.api.mapping.ollama": {
-        "answers embed generation listing": "",
+        "administration answers embed generation listing": "",
     },
     "llm_api.api.mapping.rag": {
         "annotations": "chat search",
@@ -265,13 +267,13 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "plain completions": "base generation",
         "infill": "base foreign generation",
         "generation": "base foreign",
-        "server_info models functions": "base",
+        "administration server_info models functions": "base",
         "foreign": "",
         "base": "",
     },
     "llm_api.api.models.ollama": {
         "chat embed": "options",
-        "answers listing options": "",
+        "administration answers listing options": "",
     },
     "llm_api.api.models.rag": {
         "search documents chat": "fields",
@@ -292,11 +294,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.routes": {
         "ollama": "embeddings",
-        "chat completions conversations embeddings functions infill models plain rag responses"
-        " server_info stored_responses tokens": "",
+        "administration chat completions conversations embeddings functions infill models plain rag"
+        " responses server_info stored_responses tokens": "",
     },
     "llm_api.api.routes.ollama": {
-        "chat embed listing": "door",
+        "administration chat embed listing": "door",
         "door": "",
     },
     "llm_api.api.routes.rag": {
@@ -351,7 +353,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.llm.files": {
         "installed": "download gguf parts",
-        "download": "gguf parts",
+        "pull_worker": "download",
+        "pull_process": "hub_names",
+        "download": "gguf hub_names parts",
+        "hub_names": "parts",
         "parts": "gguf",
         "memory": "gguf",
         "gguf": "gguf_types",
@@ -415,6 +420,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "turns": "traits",
         "template_wire": "carrying",
         "carrying template_sandbox thinking traits volatile": "",
+    },
+    "llm_api.core.llm.administration": {
+        "administration": "book pulls",
+        "pulls": "book",
+        "book": "",
     },
     "llm_api.core.llm.residency": {
         "model_registry": "keeper plan",
@@ -634,11 +644,13 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     ),
 }
 
-# Reading the environment is the settings' business alone; OpenMP takes its own from nowhere else.
+# Reading the environment is the settings' business alone; OpenMP takes its own from nowhere else,
+# and a process that is ours gets ours.
 ENVIRONMENT: Final = ("os.environ", "os.environb", "os.getenv")
 MAY_READ_ENVIRONMENT: Final = {
     "llm_api.config.settings",
     "llm_api.core.llm.engine.llama_library",
+    "llm_api.core.utils.isolation",
 }
 
 

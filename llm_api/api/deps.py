@@ -19,6 +19,7 @@ from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.on_demand import EmbedderState
 from llm_api.core.errors import ModelForbiddenError, ModelNotFoundError
 from llm_api.core.functions.runner import Functions
+from llm_api.core.llm.administration.administration import ModelAdministration
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.prompt.volatile import VolatileLine
@@ -42,6 +43,10 @@ class Models(Protocol):
 
     def state(self, model_id: str) -> ModelState:
         """Whether the model of this id, which exists, is in memory."""
+        ...
+
+    def is_pinned(self, model_id: str) -> bool:
+        """Whether the model of this id, which exists, stays in memory until it is unloaded."""
         ...
 
     def resolve(self, name: str) -> Backend:
@@ -139,6 +144,9 @@ class WholeServices(SharedServices, Protocol):
     def models(self) -> Models: ...
 
     @property
+    def administration(self) -> ModelAdministration: ...
+
+    @property
     def embedders(self) -> EmbedderRegistry: ...
 
     @property
@@ -175,6 +183,9 @@ class KeyedModels:
 
     def state(self, model_id: str) -> ModelState:
         return self._models.state(model_id)
+
+    def is_pinned(self, model_id: str) -> bool:
+        return self._models.is_pinned(model_id)
 
     def card(self, name: str | None) -> ModelCard:
         """What is known of a model by id or alias, or of the first. Raises as `resolve`."""
@@ -247,6 +258,11 @@ class CallerServices:
     @property
     def shared(self) -> SharedServices:
         return self._services
+
+    def administration(self) -> ModelAdministration:
+        """What may be done to models. Raises PermissionDeniedError without the scope `admin`."""
+        self.caller.require("admin")
+        return self._services.administration
 
     @property
     def models(self) -> KeyedModels:

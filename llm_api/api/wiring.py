@@ -30,6 +30,7 @@ from llm_api.api.middleware.tracing import Tracer, TracingMiddleware
 from llm_api.api.policy import Access
 from llm_api.api.responding.background import BackgroundResponses
 from llm_api.api.routes import (
+    administration,
     chat,
     completions,
     conversations,
@@ -43,6 +44,7 @@ from llm_api.api.routes import (
     stored_responses,
     tokens,
 )
+from llm_api.api.routes.ollama import administration as ollama_administration
 from llm_api.api.routes.ollama import chat as ollama_chat
 from llm_api.api.routes.ollama import embed as ollama_embed
 from llm_api.api.routes.ollama import listing as ollama_listing
@@ -57,6 +59,7 @@ _RESOURCES = (  # in the order in which a path is looked for
     stored_responses,
     completions,
     ollama_chat,
+    ollama_administration,
     ollama_embed,
     ollama_listing,
     infill,
@@ -65,6 +68,7 @@ _RESOURCES = (  # in the order in which a path is looked for
     tokens,
     functions,
     *_DOCUMENT_RESOURCES,
+    administration,
     models,
     plain,
     server_info,

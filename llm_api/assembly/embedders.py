@@ -8,7 +8,7 @@ from llm_api.config.settings import Settings
 from llm_api.core.embeddings.embedder import EmbedderCard, OwnedEmbedder
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.encoder import Encoder
-from llm_api.core.embeddings.gguf import find_gguf, open_gguf
+from llm_api.core.embeddings.gguf import find_gguf, gguf_place, open_gguf
 from llm_api.core.embeddings.local import LocalEmbedder, LocalOptions
 from llm_api.core.embeddings.model_files import (
     DEFAULT_NAME,
@@ -59,6 +59,13 @@ def embedder_kind(settings: Settings) -> str:
         return "gguf"
     is_onnx = name in _DEFAULT_NAMES and settings.embedding_numerics != "bfloat16"
     return "onnx" if is_onnx else "sentence_transformers"
+
+
+def embedder_file(settings: Settings) -> Path | None:
+    """The file of an embedding model in GGUF, here or not yet; None for one of another kind."""
+    if embedder_kind(settings) != "gguf":
+        return None
+    return gguf_place(settings.embedding_model_name, settings.models_dir)
 
 
 def _card(settings: Settings) -> EmbedderCard:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from llm_api.config.chosen_backends import ChosenBackend
 from llm_api.config.chosen_models import ChosenModel, ChosenModels
 from llm_api.config.settings import ConfigurationError, Settings
 from llm_api.core.errors import DownloadError, ModelFileError
+from llm_api.core.llm.administration.book import PulledModel
 from llm_api.core.llm.backend import GenerationDefaults, ModelCard
 from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
 from llm_api.core.llm.engine.compute_thread import ComputeThread
@@ -68,6 +70,24 @@ def find_models(chosen: ChosenModels) -> tuple[FoundModel, ...]:
     if chosen.memory_bytes is not None:
         _check_room(chosen.gguf, models, chosen.memory_bytes)
     return tuple(models)
+
+
+def find_pulled_model(
+    pulled: PulledModel, path: Path, settings: Settings, memory_bytes: int | None, to_come: int
+) -> FoundModel:
+    """A model that was pulled, on its file, with the room that the settings give any. Blocks.
+
+    `to_come` are the bytes of models that are being loaded. Raises ModelFileError,
+    ConfigurationError where it cannot fit into memory.
+    """
+    source = {"model_path": path, "model_repo_id": None, "model_filename": None}
+    own = settings.model_copy(update={**source, "model_aliases": pulled.aliases})
+    chosen = ChosenModel(pulled.id, "", False, own, ChosenBackend("llama"))
+    total, free = memory()
+    model = _find_model(chosen, total, max(0, min(free, memory_bytes or free) - to_come))
+    if memory_bytes is not None:
+        _check_room((chosen,), (model,), memory_bytes)
+    return model
 
 
 def wishes_of(settings: Settings) -> Wishes:

@@ -4,7 +4,7 @@ A backend's module is imported when a model needs it, since each imports other l
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,6 +17,7 @@ from llm_api.assembly.local_models import FoundModel
 from llm_api.config.chosen_backends import ChosenReplica
 from llm_api.config.chosen_models import ChosenModel, ChosenModels
 from llm_api.config.settings import Settings
+from llm_api.core.llm.administration.book import ModelBook
 from llm_api.core.llm.backend import Backend, GenerationDefaults, ModelCard, OwnedBackend
 from llm_api.core.llm.backends.upstream_backend import UpstreamBackend, UpstreamOptions
 from llm_api.core.llm.engine.compute_thread import ComputeThread
@@ -41,10 +42,12 @@ async def open_models(
     files: Sequence[FoundModel],
     compute: ComputeThread,
     wrap: Wrap | None = None,
+    book: ModelBook | None = None,
 ) -> AsyncGenerator[ModelRegistry, None]:
     """Every chosen model, freed on exit. `files` are those of `chosen.gguf`, in its order.
 
-    `wrap` makes of each backend the one that is asked in its stead.
+    `wrap` makes of each backend the one that is asked in its stead. `book` has names that are given
+    while they are served.
 
     Loads none and contacts no server: `load_startup_models()` loads, and raises what a load raised.
     """
@@ -64,7 +67,11 @@ async def open_models(
             fallbacks[opened.card.id] = model.backend.fallbacks
         half_open.pop_all()  # the registry owns them from here on
     limits = ResidencyLimits(chosen.memory_bytes, chosen.idle_seconds)
-    async with aclosing(ModelRegistry(models, limits, None, fallbacks, wrap)) as registry:
+
+    def given() -> Mapping[str, str]:
+        return {} if book is None else book.contents().aliases
+
+    async with aclosing(ModelRegistry(models, limits, None, fallbacks, wrap, given)) as registry:
         yield registry
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from llm_api.api.policy import Access
+from llm_api.assembly.administration import open_administration
 from llm_api.assembly.embedders import embedder_kind, find_embedders
 from llm_api.assembly.functions import open_functions
 from llm_api.assembly.models import open_models, open_response_cache
@@ -21,6 +22,8 @@ from llm_api.core.access.metered import MeteredEmbedder
 from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.functions.runner import Functions
+from llm_api.core.llm.administration.administration import ModelAdministration
+from llm_api.core.llm.administration.book import ModelBook
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.prompt.volatile import VolatileLine, volatile_lines
 from llm_api.core.llm.residency.model_registry import ModelRegistry
@@ -45,6 +48,7 @@ class Services:
     """
 
     models: ModelRegistry
+    administration: ModelAdministration
     functions: Functions
     embedders: EmbedderRegistry
     retrieval: Retrieval | None
@@ -78,13 +82,15 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
     """
     settings = planned.settings
     files = await asyncio.to_thread(planned.find_files)
+    book = ModelBook(settings.data_dir / "models.json")
     async with (
         aclosing(open_request_log(settings)) as request_log,
         aclosing(ComputeThread()) as compute,
         aclosing(new_state(settings)) as state,
         FileLoader(processes=1) as loader,
         open_response_cache(settings) as wrap,
-        open_models(planned.models, files, compute, wrap) as models,
+        open_models(planned.models, files, compute, wrap, book) as models,
+        open_administration(planned, files, compute, models, book) as administration,
         open_embedders(settings, compute) as embedders,
         _open_retrieval(settings, embedders, state, access) as retrieval,
         open_functions(planned.functions) as functions,
@@ -93,6 +99,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
             log.warning("functions: %s", problem)
         yield Services(
             models,
+            administration,
             functions,
             embedders,
             retrieval,

@@ -8,6 +8,7 @@ LLMAPIError
 │   ├── InvalidArgumentsError      arguments that do not fit a function's parameters
 │   └── UnreadableFileError        a file that no text can be taken from
 ├── ModelNotFoundError             no model of that name is served
+├── ModelInUseError                a model that cannot be taken away while it is used
 ├── FunctionNotFoundError          no function of that name is registered
 ├── CollectionNotFoundError        no collection of that name is in the vector store
 ├── DocumentNotFoundError          no document of that id is in the collection
@@ -40,6 +41,9 @@ LLMAPIError
 ├── EmbeddingError                 the embedding model failed on these texts
 ├── ModelFileError                 a model file is absent, truncated or no GGUF
 └── DownloadError                  a model could not be fetched
+    ├── NotOnHubError              the hub has no such repository, or no such file in it
+    ├── NoDiskSpaceError           it would not fit on the disk
+    └── TransferEndedError         the hub or the network gave out; what arrived is kept
 """
 
 import re
@@ -96,6 +100,10 @@ class UnreadableFileError(InvalidRequestError):
 
 class ModelNotFoundError(LLMAPIError):
     code = "model_not_found"
+
+
+class ModelInUseError(LLMAPIError):
+    code = "model_in_use"
 
 
 class FunctionNotFoundError(LLMAPIError):
@@ -246,3 +254,15 @@ class ModelFileError(LLMAPIError):
 
 class DownloadError(LLMAPIError):
     code = "download_failed"
+
+
+class NotOnHubError(DownloadError):
+    code = "model_not_found"
+
+
+class NoDiskSpaceError(DownloadError):
+    code = "storage_full"
+
+
+class TransferEndedError(DownloadError):
+    code = "transfer_ended"

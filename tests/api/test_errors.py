@@ -17,8 +17,12 @@ from llm_api.core.errors import (
     InvalidRequestError,
     LLMAPIError,
     ModelFileError,
+    ModelInUseError,
+    NoDiskSpaceError,
+    NotOnHubError,
     OverloadedError,
     StorageFullError,
+    TransferEndedError,
     UnavailableError,
     UnsupportedParameterError,
     VectorStoreError,
@@ -45,12 +49,18 @@ TABLE: list[tuple[LLMAPIError, int, str, str]] = [
     (CollectionDamagedError("Flipped."), 500, "server_error", "collection_damaged"),
     (GenerationError("Broken."), 500, "server_error", "generation_failed"),
     (ModelFileError("Cut."), 500, "server_error", "model_file_invalid"),
-    (DownloadError("Gone."), 500, "server_error", "download_failed"),
+    (DownloadError("Gone."), 502, "server_error", "download_failed"),
+    (NotOnHubError("Where?"), 404, "invalid_request_error", "model_not_found"),
+    (NoDiskSpaceError("Full."), 507, "server_error", "storage_full"),
+    (TransferEndedError("Cut."), 502, "server_error", "transfer_ended"),
+    (ModelInUseError("Busy."), 409, "invalid_request_error", "model_in_use"),
     (LLMAPIError("Odd."), 500, "server_error", "internal_error"),
 ]
 
 
-@pytest.mark.parametrize(("error", "status", "family", "code"), TABLE, ids=[r[3] for r in TABLE])
+@pytest.mark.parametrize(
+    ("error", "status", "family", "code"), TABLE, ids=[type(r[0]).__name__ for r in TABLE]
+)
 async def test_a_core_error_has_its_status_even_before_a_stream(
     client: httpx2.AsyncClient,
     backend: FakeBackend,

@@ -34,6 +34,10 @@ async def test_models_are_listed_in_the_official_shape(client: httpx2.AsyncClien
             "sampling": sorted(SAMPLING_FIELDS),
         },
         "context_length": 2048,
+        "size_bytes": None,
+        "quantisation": None,
+        "parameters": None,
+        "pinned": False,
         "loaded": True,
         "state": "loaded",
     }
@@ -203,3 +207,12 @@ async def test_a_model_lists_what_its_backend_can_do(
         "abilities": ["chat", "tools"],
         "sampling": ["temperature", "top_p"],
     }
+
+
+async def test_embedding_model_is_loaded_and_stays(client: httpx2.AsyncClient) -> None:
+    loaded = await client.post("/v1/models/load", json={"model": EMBEDDING_ALIAS})
+    assert (loaded.json()["id"], loaded.json()["state"]) == (EMBEDDING_ID, "loaded")
+    unloaded = await client.post("/v1/models/unload", json={"model": EMBEDDING_ID})
+    assert (unloaded.status_code, unloaded.json()["error"]["param"]) == (400, "model")
+    deleted = await client.delete(f"/v1/models/{EMBEDDING_ID}")
+    assert (deleted.status_code, deleted.json()["error"]["code"]) == (409, "model_in_use")

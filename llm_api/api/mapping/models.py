@@ -8,8 +8,9 @@ from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.residency.plan import ModelState
 
 
-def to_model(card: ModelCard, state: ModelState) -> Model:
+def to_model(card: ModelCard, state: ModelState, is_pinned: bool = False) -> Model:
     """One entry of the models list."""
+    file = card.file
     return Model(
         id=card.id,
         object="model",
@@ -23,6 +24,10 @@ def to_model(card: ModelCard, state: ModelState) -> Model:
             sampling=sorted(card.capabilities.sampling),
         ),
         context_length=card.context_length,
+        size_bytes=None if file is None else file.size_bytes,
+        quantisation=None if file is None else file.quantisation,
+        parameters=None if file is None else file.parameter_count,
+        pinned=is_pinned,
         loaded=state == "loaded",
         state=state,
     )

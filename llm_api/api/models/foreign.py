@@ -123,6 +123,11 @@ OLLAMA: Final[Mapping[str, Foreign]] = {
 }
 """On a request of Ollama's form that generates."""
 
+OLLAMA_PULL: Final[Mapping[str, Foreign]] = {
+    "insecure": Foreign("the hub, and how it is reached, is the server's setting", idle=(False,))
+}
+"""On a request to fetch a model."""
+
 OLLAMA_OPTIONS: Final[Mapping[str, Foreign]] = {
     **dict.fromkeys(
         ("numa", "num_batch", "num_gpu", "main_gpu", "low_vram", "f16_kv", "num_thread"), _AT_LOAD

@@ -37,6 +37,12 @@ class Model(AnswerModel):
         default=None, description="Length of an embedding model's vectors; null until known."
     )
     tasks: list[str] = Field(default=[], description="What an embedding model takes as `task`.")
+    size_bytes: int | None = Field(default=None, description="Of its files, where it runs here.")
+    quantisation: str | None = None
+    parameters: int | None = None
+    pinned: bool = Field(
+        default=False, description="Whether it stays in memory until somebody unloads it."
+    )
     loaded: bool = Field(description="Whether it is in memory. If not, a request loads it.")
     state: ModelState = Field(description="`failed`: the last load failed.")
 

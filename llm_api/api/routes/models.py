@@ -20,7 +20,9 @@ router = APIRouter(prefix="/v1", tags=["Models"], responses=ERROR_RESPONSES)
 async def list_models(services: Services) -> ModelList:
     """Every model of this server: those that generate, then those that embed."""
     models, embedders = services.models, services.embedders
-    data = [to_model(card, models.state(card.id)) for card in models.cards()]
+    data = [
+        to_model(card, models.state(card.id), models.is_pinned(card.id)) for card in models.cards()
+    ]
     data += [to_embedding_model(card, embedders.state(card.id)) for card in embedders.cards()]
     return ModelList(object="list", data=data)
 
@@ -35,4 +37,4 @@ async def retrieve_model(model: ModelPath, services: Services) -> Model:
         if card.id == found:
             return to_embedding_model(card, embedders.state(card.id))
     known = models.card(found or model)
-    return to_model(known, models.state(known.id))
+    return to_model(known, models.state(known.id), models.is_pinned(known.id))

@@ -9,7 +9,7 @@ from llm_api.core.embeddings.vectors import normalised
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.llama_pooling import PoolingContext
-from llm_api.core.llm.files.download import pull_model
+from llm_api.core.llm.files.download import download_path, pull_model
 from llm_api.core.llm.files.parts import read_model
 
 
@@ -60,13 +60,24 @@ def open_gguf(path: Path, model: ModelOptions, *, step_tokens: int, threads: int
 
 
 def find_gguf(name: str, models_dir: Path) -> Path:
-    """The file that the name means: a path, or `owner/repository/file.gguf` on the hub. Blocks.
+    """The file that the name means, fetched first if it has to be. Blocks.
 
     Raises ModelFileError or DownloadError.
     """
-    path = Path(name).expanduser()
+    on_hub = _on_hub(name)
+    return Path(name).expanduser() if on_hub is None else pull_model(*on_hub, models_dir)
+
+
+def gguf_place(name: str, models_dir: Path) -> Path:
+    """Where the file is that the name means, here or not yet. Raises DownloadError."""
+    on_hub = _on_hub(name)
+    return Path(name).expanduser() if on_hub is None else download_path(*on_hub, models_dir)
+
+
+def _on_hub(name: str) -> tuple[str, str] | None:
+    """The repository and the file, of `owner/repository/file.gguf`; None for a path."""
     owner, _, rest = name.partition("/")
     repository, _, file = rest.partition("/")
-    if path.exists() or not file or name.startswith(("/", ".", "~")):
-        return path
-    return pull_model(f"{owner}/{repository}", file, models_dir)
+    if Path(name).expanduser().exists() or not file or name.startswith(("/", ".", "~")):
+        return None
+    return f"{owner}/{repository}", file

@@ -3,6 +3,7 @@
 Imported by these processes too, so it imports next to nothing.
 """
 
+import os
 import resource
 import sys
 
@@ -15,6 +16,11 @@ def isolated_command(module: str, *arguments: str) -> list[str]:
 def isolated_environment() -> dict[str, str]:
     """The module path and nothing else of ours: no keys, no tokens."""
     return {"PYTHONPATH": ":".join(filter(None, sys.path))}
+
+
+def same_environment() -> dict[str, str]:
+    """All of ours and the module path, for a process that we trust as ourselves."""
+    return {**os.environ, **isolated_environment()}
 
 
 def limit_memory(most_bytes: int) -> None:

@@ -138,6 +138,9 @@ class _Handler(BaseHTTPRequestHandler):
             for (name, file), data in self.hub.files.items()
             if name == repo
         ]
+        if not entries:
+            self._answer(401, {"X-Error-Code": "RepoNotFound"})
+            return
         self._answer(200, {"Content-Type": "application/json"}, json.dumps(entries).encode())
 
     def _transfer(self, data: bytes) -> None:

@@ -14,7 +14,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import escape
@@ -33,8 +33,15 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.file_download import http_get
 
-from llm_api.core.errors import DownloadError, ModelFileError
+from llm_api.core.errors import (
+    DownloadError,
+    ModelFileError,
+    NoDiskSpaceError,
+    NotOnHubError,
+    TransferEndedError,
+)
 from llm_api.core.llm.files.gguf import read_gguf
+from llm_api.core.llm.files.hub_names import choose_file
 from llm_api.core.llm.files.parts import part_names, read_model
 from llm_api.core.utils.machine import format_bytes
 
@@ -59,14 +66,19 @@ def download_path(repo_id: str, filename: str, models_dir: Path) -> Path:
 
 
 def pull_model(
-    repo_id: str, filename: str, models_dir: Path, *, endpoint: str | None = None
+    repo_id: str,
+    filename: str,
+    models_dir: Path,
+    *,
+    endpoint: str | None = None,
+    on_found: Callable[[Sequence["RemoteFile"]], None] | None = None,
 ) -> Path:
     """Bring a model (all parts of a split one) into `models_dir`. Blocks, for as long as it takes.
 
     A sound file that is already here is not fetched again: then no request is made. Shows a
     progress bar on stderr if that is a terminal. `endpoint` None means the hub that the environment
-    names. Raises DownloadError or ModelFileError with one sentence; what has arrived is kept for
-    the next pull.
+    names. `on_found` is told what is going to be transferred. Raises DownloadError or
+    ModelFileError with one sentence; what has arrived is kept for the next pull.
     """
     destination = download_path(repo_id, filename, models_dir)
     hub = Hub(repo_id, hub_endpoint(endpoint))
@@ -78,11 +90,29 @@ def pull_model(
             }
             missing = {part: place for part, place in places.items() if not _is_sound(place)}
             files = [hub.look_up(part, place) for part, place in missing.items()]
-            _require_space(files, destination.parent)
+            require_space(files, destination.parent)
+            if on_found is not None:
+                on_found(files)
             for file in files:
                 _fetch(file)
     read_model(destination)
     return destination
+
+
+def find_model(
+    repo_id: str, filename: str | None, quantisation: str | None, models_dir: Path
+) -> "tuple[str, list[RemoteFile]]":
+    """A model on the hub that the environment names: its file, and all files of it. Blocks.
+
+    Without a `filename`, the one of that quantisation is meant (`hub_names`). Raises DownloadError.
+    """
+    hub = Hub(repo_id, hub_endpoint(None))
+    with explained(hub, filename or "*", models_dir):
+        if filename is None:
+            filename = choose_file(repo_id, hub.known_files(), quantisation)
+        names = part_names(filename)
+        places = {part: download_path(repo_id, part, models_dir) for part in names}
+        return filename, [hub.look_up(part, place) for part, place in places.items()]
 
 
 def hub_endpoint(endpoint: str | None) -> str:
@@ -91,7 +121,7 @@ def hub_endpoint(endpoint: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _RemoteFile:
+class RemoteFile:
     """One file as the hub describes it, and where it will lie."""
 
     label: str
@@ -123,7 +153,7 @@ class Hub:
     repo_id: str
     endpoint: str
 
-    def look_up(self, filename: str, destination: Path) -> _RemoteFile:
+    def look_up(self, filename: str, destination: Path) -> RemoteFile:
         """Ask the hub for the file's identity and size."""
         url = hf_hub_url(self.repo_id, filename, endpoint=self.endpoint)
         metadata = get_hf_file_metadata(url, endpoint=self.endpoint, library_name="llm_api")
@@ -136,7 +166,7 @@ class Hub:
                 f"{filename} has {format_bytes(metadata.size)}, more than the hub sends over plain "
                 f"HTTP; fetch it with `hf download {self.repo_id} {filename}` and set MODEL_PATH."
             )
-        return _RemoteFile(
+        return RemoteFile(
             label=f"{self.repo_id}/{filename}",
             url=hf_hub_url(
                 self.repo_id, filename, revision=metadata.commit_hash, endpoint=self.endpoint
@@ -149,9 +179,13 @@ class Hub:
     def gguf_files(self) -> list[str]:
         """The models in the repository; empty if the hub does not tell."""
         try:
-            names = HfApi(endpoint=self.endpoint).list_repo_files(self.repo_id)
+            return self.known_files()
         except (HfHubHTTPError, httpx2.HTTPError):
             return []
+
+    def known_files(self) -> list[str]:
+        """The models in the repository. Raises what the hub's library does."""
+        names = HfApi(endpoint=self.endpoint).list_repo_files(self.repo_id)
         return sorted(name for name in names if name.endswith(".gguf"))
 
 
@@ -163,17 +197,18 @@ def _is_sound(path: Path) -> bool:
     return True
 
 
-def _require_space(files: Sequence[_RemoteFile], folder: Path) -> None:
+def require_space(files: Sequence[RemoteFile], folder: Path) -> None:
+    """Raises NoDiskSpaceError where what is missing of these files would not fit there."""
     needed = sum(max(file.size - file.arrived(), 0) for file in files)
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise DownloadError(
+        raise NoDiskSpaceError(
             f"{format_bytes(needed)} are to be fetched; {folder} has {format_bytes(free)} free: "
             f"make room, or set MODELS_DIR to a folder on a larger disk."
         )
 
 
-def _fetch(file: _RemoteFile) -> None:
+def _fetch(file: RemoteFile) -> None:
     """Transfer what is missing, check the whole, and give it its name."""
     partial = file.partial
     if file.arrived() > file.size:
@@ -208,7 +243,7 @@ def _headers() -> dict[str, str]:
     return headers | {"Authorization": f"Bearer {token}"} if token else headers
 
 
-def _verify(file: _RemoteFile) -> None:
+def _verify(file: RemoteFile) -> None:
     if file.sha256 is not None:
         with file.partial.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -245,20 +280,21 @@ def explained(hub: Hub, filename: str, folder: Path) -> Iterator[None]:
             f"{hub.endpoint}/{hub.repo_id} and set HF_TOKEN."
         ) from error
     except RepositoryNotFoundError as error:
-        raise DownloadError(
+        raise NotOnHubError(
             f"{hub.endpoint} has no repository {hub.repo_id}, or it is private (then set HF_TOKEN)."
         ) from error
     except RemoteEntryNotFoundError as error:
-        raise DownloadError(_no_such_file(hub, filename)) from error
+        raise NotOnHubError(_no_such_file(hub, filename)) from error
     except HfHubHTTPError as error:
-        raise DownloadError(_refused(hub, label, error.response.status_code)) from error
+        raise _refused(hub, label, error.response.status_code) from error
     except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
-        raise DownloadError(
+        kind = DownloadError if isinstance(error, OfflineModeIsEnabled) else TransferEndedError
+        raise kind(
             f"{label} could not be fetched from {hub.endpoint}: {_one_line(error)}; check the "
             f"network and pull again (what arrived is kept), or set MODEL_PATH to a local file."
         ) from error
     except OSError as error:
-        raise DownloadError(_not_stored(label, folder, error)) from error
+        raise _not_stored(label, folder, error) from error
 
 
 def _no_such_file(hub: Hub, filename: str) -> str:
@@ -270,18 +306,26 @@ def _no_such_file(hub: Hub, filename: str) -> str:
     return f"The repository {hub.repo_id} has no file {filename}; it has {shown}{more}."
 
 
-def _refused(hub: Hub, label: str, status: int) -> str:
+def _refused(hub: Hub, label: str, status: int) -> DownloadError:
     if status in (401, 403):
-        return f"{hub.endpoint} refused {label} ({status}); set HF_TOKEN to one that may read it."
-    return f"{hub.endpoint} answered {status} for {label}; pull it again later, it will be resumed."
+        return DownloadError(
+            f"{hub.endpoint} refused {label} ({status}); set HF_TOKEN to one that may read it."
+        )
+    return TransferEndedError(
+        f"{hub.endpoint} answered {status} for {label}; pull it again later, it will be resumed."
+    )
 
 
-def _not_stored(label: str, folder: Path, error: OSError) -> str:
+def _not_stored(label: str, folder: Path, error: OSError) -> DownloadError:
     if error.errno in _DISK_IS_FULL:
-        return f"The disk is full: {label} does not fit in {folder}; make room and pull it again."
+        return NoDiskSpaceError(
+            f"The disk is full: {label} does not fit in {folder}; make room and pull it again."
+        )
     if error.errno is None:
-        return f"The transfer of {label} ended early; pull it again, it will be resumed."
-    return f"{label} could not be stored in {folder}: {error.strerror}."
+        return TransferEndedError(
+            f"The transfer of {label} ended early; pull it again, it will be resumed."
+        )
+    return DownloadError(f"{label} could not be stored in {folder}: {error.strerror}.")
 
 
 def _one_line(error: Exception) -> str:

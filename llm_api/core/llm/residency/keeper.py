@@ -11,7 +11,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
-from llm_api.core.errors import LLMAPIError, UnavailableError, without_folders
+from llm_api.core.errors import (
+    LLMAPIError,
+    ModelInUseError,
+    ModelNotFoundError,
+    UnavailableError,
+    without_folders,
+)
 from llm_api.core.llm.backend import Backend, ModelCard, OwnedBackend
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency.plan import (
@@ -65,8 +71,11 @@ class ModelKeeper:
         self._backends: dict[str, OwnedBackend] = {}
         self._loads: dict[str, asyncio.Future[OwnedBackend]] = {}  # that somebody waits for
         self._changed = asyncio.Event()
+        self._freed = asyncio.Event()  # set, and replaced, when a model has left memory
         self._is_closing = False
-        self._task = asyncio.create_task(self._run(), name="model-keeper")
+        self._task: asyncio.Task[None] | None = None
+        if models:
+            self._begin()
 
     def state(self, model_id: str) -> ModelState:
         return self._residency.state(model_id)
@@ -98,10 +107,12 @@ class ModelKeeper:
         """The loaded model, kept until the block ends. Waits for a load.
 
         Raises UnavailableError where it cannot be loaded, or while other models in use leave
-        no room for it, or once the keeper is closed.
+        no room for it, or once the keeper is closed; ModelNotFoundError once it is removed.
         """
         if self._is_closing:
             raise _stopping()
+        if model_id not in self._models:
+            raise ModelNotFoundError(f"The model `{model_id}` has been deleted.", param="model")
         ticket = self._residency.ask(model_id, self._timer.time())
         self._changed.set()
         try:
@@ -115,6 +126,48 @@ class ModelKeeper:
             self._residency.leave(model_id, ticket, self._timer.time())
             self._changed.set()
 
+    def add(self, model: KeptModel) -> None:
+        """A further model, which is loaded when it is asked for."""
+        model_id = model.card.id
+        self._models[model_id], self._cards[model_id] = model, model.card
+        self._residency.add(model_id, model.size_bytes)
+        self._begin()
+
+    def remove(self, model_id: str) -> None:
+        """Forget a model that is not in memory. Raises ModelInUseError.
+
+        Its card stays: a request that has found the model before may still look at it.
+        """
+        self._residency.remove(model_id)
+        del self._models[model_id]
+
+    def pin(self, model_id: str) -> None:
+        """Keep a model in memory until somebody asks to unload it."""
+        self._residency.pin(model_id)
+
+    def is_pinned(self, model_id: str) -> bool:
+        return self._residency.is_pinned(model_id)
+
+    async def unload(self, model_id: str, wait_seconds: float) -> None:
+        """Free the model when nobody uses it any more, pinned or not.
+
+        Raises ModelInUseError where that does not come within `wait_seconds`: then it stays.
+        """
+        try:
+            async with asyncio.timeout(wait_seconds):
+                while self._residency.let_go(model_id):
+                    self._changed.set()
+                    await self._freed.wait()
+        except TimeoutError:
+            count = self._residency.answering(model_id)
+            raise ModelInUseError(
+                f"The model `{model_id}` still answers {count} requests after"
+                f" {wait_seconds:g} seconds, and stays in memory; try again later."
+            ) from None
+        finally:
+            if model_id in self._models:
+                self._residency.let_go(model_id, is_to_go=False)
+
     def observe(self) -> Iterator[tuple[str, Observation]]:
         """What every model in memory shows, with its id."""
         for model_id, backend in self._backends.items():
@@ -127,7 +180,13 @@ class ModelKeeper:
         for model_id in list(self._loads):
             self._answer(model_id, _stopping())
         self._changed.set()
-        await asyncio.shield(self._task)
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    def _begin(self) -> None:
+        """The task that loads, once there is something to load."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="model-keeper")
 
     def _load_of(self, model_id: str) -> asyncio.Future[OwnedBackend]:
         if model_id not in self._loads:
@@ -197,6 +256,8 @@ class ModelKeeper:
         except Exception:
             log.exception("freeing %s failed", model_id)
         self._residency.unloaded(model_id)
+        freed, self._freed = self._freed, asyncio.Event()
+        freed.set()
 
     async def _rest(self, until: float | None) -> None:
         # Nothing awaits between the step and this line, so no change is lost.

@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from itertools import chain
 
-from llm_api.core.llm.backend import Backend, ModelCard, OwnedBackend
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.llm.backend import Backend, BorrowingBackend, ModelCard, OwnedBackend
 from llm_api.core.llm.gateway.routing.fallback import FallbackBackend
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency.keeper import KeptModel, ModelKeeper, Timer
@@ -48,6 +50,22 @@ class OnDemandBackend:
             return await backend.detokenize(ids)
 
 
+class RenamedBackend(BorrowingBackend):
+    """A backend whose card has further names."""
+
+    def __init__(self, backend: Backend, names: Sequence[str]) -> None:
+        super().__init__(backend)
+        self._names = tuple(names)
+
+    @property
+    def card(self) -> ModelCard:
+        card = self._backend.card
+        return replace(card, aliases=card.aliases + self._names)
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        return self._backend.generate(request)
+
+
 class ModelRegistry:
     """Models by id and alias. Owns them: closing it frees them. Begins to load nothing by itself.
 
@@ -55,6 +73,9 @@ class ModelRegistry:
     of, and is there from the start. Names are distinct; where they are not, an id wins over an
     alias, and the first over the next. `fallbacks` are ids by the id that they stand in for; none
     leads back to itself. `wrap` makes of each backend the one that is asked in its stead.
+
+    Models that are added later never change what a name meant before. `given` are names that were
+    given to models while they are served, with the ids; it is asked each time.
     """
 
     def __init__(
@@ -64,6 +85,7 @@ class ModelRegistry:
         timer: Timer | None = None,
         fallbacks: Mapping[str, Sequence[str]] | None = None,
         wrap: Callable[[Backend], Backend] | None = None,
+        given: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         kept = [model for model in models if isinstance(model, KeptModel)]
         self._keeper = ModelKeeper(kept, limits or ResidencyLimits(), timer)
@@ -75,9 +97,12 @@ class ModelRegistry:
             model_id: _with_fallbacks(model_id, single, fallbacks or {}) for model_id in single
         }
         self._names = {one.card.id: one.card.aliases for one in self._backends.values()}
+        self._added: dict[str, tuple[str, ...]] = {}
+        self._wrap = wrap
+        self._given = given
 
     def cards(self) -> list[ModelCard]:
-        return [backend.card for backend in self._backends.values()]
+        return [self._named(model_id).card for model_id in self._backends]
 
     def state(self, model_id: str) -> ModelState:
         """Whether the model of this id, which exists, is in memory."""
@@ -85,11 +110,58 @@ class ModelRegistry:
 
     def resolve(self, name: str) -> Backend:
         """The backend that a name means (`utils/model_names`). Raises ModelNotFoundError."""
-        model_id = meant(name, self._names)
+        given = self._given()
+        is_given = not self.is_named(name) and given.get(name) in self._backends
+        model_id = given[name] if is_given else self._meant(name)
         if model_id is None:
             names = (*self._names, *chain.from_iterable(self._names.values()))
+            names += (*self._added, *chain.from_iterable(self._added.values()), *given)
             raise unknown_model(name, names)
-        return self._backends[model_id]
+        return self._named(model_id)
+
+    def is_named(self, name: str) -> bool:
+        """Whether a model has exactly this id or alias, apart from names given later."""
+        names = self._names | self._added
+        return name in names or name in chain.from_iterable(names.values())
+
+    def add(self, model: KeptModel) -> None:
+        """A further model, served from now on. Its id is no other's."""
+        self._keeper.add(model)
+        backend = self._backend(model)
+        self._backends[model.card.id] = self._wrap(backend) if self._wrap else backend
+        self._added[model.card.id] = model.card.aliases
+        self._kept.add(model.card.id)
+
+    def remove(self, model_id: str) -> None:
+        """Serve a model that was added no more. Raises ModelInUseError while it is in memory."""
+        self._keeper.remove(model_id)
+        self._kept.remove(model_id)
+        del self._backends[model_id], self._added[model_id]
+
+    async def load(self, model_id: str, *, is_pinned: bool = False) -> None:
+        """Return when the model is in memory. Raises UnavailableError where it cannot be."""
+        if model_id in self._kept:
+            async with self._keeper.borrow(model_id):
+                if is_pinned:
+                    self._keeper.pin(model_id)
+
+    async def unload(self, model_id: str, wait_seconds: float) -> None:
+        """Return when the model has left memory, once its answers have ended.
+
+        Raises ModelInUseError where they do not within `wait_seconds`; InvalidRequestError for a
+        model that takes no memory here.
+        """
+        if model_id not in self._kept:
+            raise InvalidRequestError(
+                f"The model `{model_id}` does not run in this server's memory: there is nothing to"
+                " unload.",
+                param="model",
+            )
+        await self._keeper.unload(model_id, wait_seconds)
+
+    def is_pinned(self, model_id: str) -> bool:
+        """Whether the model of this id, which exists, stays in memory until it is unloaded."""
+        return model_id in self._kept and self._keeper.is_pinned(model_id)
 
     @property
     def is_ready(self) -> bool:
@@ -112,6 +184,16 @@ class ModelRegistry:
             for backend in self._residents:
                 stack.push_async_callback(backend.aclose)
             await self._keeper.aclose()
+
+    def _meant(self, name: str) -> str | None:
+        if any(name == one or name in names for one, names in self._added.items()):
+            return meant(name, self._added)
+        return meant(name, self._names) or meant(name, self._added)
+
+    def _named(self, model_id: str) -> Backend:
+        backend = self._backends[model_id]
+        names = [name for name, meant_id in self._given().items() if meant_id == model_id]
+        return RenamedBackend(backend, names) if names else backend
 
     def _backend(self, model: KeptModel | OwnedBackend) -> Backend:
         return (

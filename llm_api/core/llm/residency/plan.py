@@ -12,10 +12,11 @@ Requests hold tickets. A ticket waits until its model is loaded, then uses it un
 1. One model at a time is in transit: loads and unloads never overlap.
 2. Models are loaded in the order in which they were first asked for. Where there is no room, idle
    models go, least recently used first, and only if that makes enough room.
-3. A model in use, or one that is waited for, is never unloaded.
+3. A model in use, or one that is waited for, is never unloaded. One that is pinned only if asked.
 4. Where models in use leave no room, a waiting request is refused after `room_wait_seconds`.
 5. After a failed load the model rests, longer after each failure; a request meanwhile gets the
    reason at once.
+6. A model that somebody asks to unload goes as soon as it is idle.
 
 Every time is in seconds of one clock that the caller reads.
 """
@@ -24,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NewType, TypeAlias
 
-from llm_api.core.errors import UnavailableError
+from llm_api.core.errors import ModelInUseError, UnavailableError
 
 Ticket = NewType("Ticket", int)
 ModelState: TypeAlias = Literal["unloaded", "loading", "loaded", "unloading", "failed"]
@@ -84,10 +85,16 @@ class _Model:
     failures: int = 0
     rests_until: float = 0.0
     reason: str = ""
+    is_pinned: bool = False
+    is_to_go: bool = False
 
     @property
     def is_idle(self) -> bool:
         return self.state == "loaded" and not self.users and not self.waiting
+
+    @property
+    def may_make_room(self) -> bool:
+        return self.is_idle and not self.is_pinned
 
     @property
     def fills_memory(self) -> bool:
@@ -106,6 +113,35 @@ class Residency:
     def state(self, model_id: str) -> ModelState:
         model = self._models[model_id]
         return "failed" if model.state == "unloaded" and model.failures else model.state
+
+    def add(self, model_id: str, size_bytes: int) -> None:
+        """A further model, which is not loaded."""
+        self._models[model_id] = _Model(size_bytes)
+
+    def remove(self, model_id: str) -> None:
+        """Forget a model. Raises ModelInUseError unless it is out of memory, and nobody waits."""
+        model = self._models[model_id]
+        if model.fills_memory or model.waiting:
+            raise ModelInUseError(f"The model `{model_id}` is in memory; unload it first.")
+        del self._models[model_id]
+
+    def pin(self, model_id: str) -> None:
+        """Neither idleness nor want of room unloads this model, until somebody asks for that."""
+        self._models[model_id].is_pinned = True
+
+    def let_go(self, model_id: str, *, is_to_go: bool = True) -> bool:
+        """Unload this model once it is idle, or not after all. Whether it is still in memory."""
+        model = self._models[model_id]
+        model.is_to_go = is_to_go and model.fills_memory
+        return model.fills_memory
+
+    def is_pinned(self, model_id: str) -> bool:
+        return self._models[model_id].is_pinned
+
+    def answering(self, model_id: str) -> int:
+        """Requests that use this model, or wait for it."""
+        model = self._models[model_id]
+        return len(model.users) + len(model.waiting)
 
     def answers(self, model_id: str) -> bool:
         """Whether this model has been loaded before and its last load succeeded."""
@@ -164,7 +200,9 @@ class Residency:
         return pause
 
     def unloaded(self, model_id: str) -> None:
-        self._models[model_id].state = "unloaded"
+        model = self._models[model_id]
+        model.state = "unloaded"
+        model.is_to_go = model.is_pinned = False
 
     def next_step(self, now: float) -> Step:
         """What to do now. A returned step is taken as begun."""
@@ -196,7 +234,7 @@ class Residency:
         if lacking <= 0:
             model.state, model.blocked_since = "loading", None
             return Load(model_id)
-        idle = {other_id: other for other_id, other in self._models.items() if other.is_idle}
+        idle = {other_id: other for other_id, other in self._models.items() if other.may_make_room}
         if sum(other.size_bytes for other in idle.values()) >= lacking:
             return self._unload(min(idle, key=lambda other_id: idle[other_id].last_used))
         if model.blocked_since is None:
@@ -207,12 +245,15 @@ class Residency:
         return None
 
     def _step_for_idle(self, now: float) -> Step:
+        for model_id, model in self._models.items():
+            if model.is_to_go and model.is_idle:
+                return self._unload(model_id)
         times = []
         if self._wanted and (since := self._models[self._wanted[0]].blocked_since) is not None:
             times.append(since + self._limits.room_wait_seconds)
         if self._limits.idle_seconds is not None:
             for model_id, model in self._models.items():
-                if model.is_idle:
+                if model.may_make_room:
                     times.append(model.last_used + self._limits.idle_seconds)
                     if times[-1] <= now:
                         return self._unload(model_id)

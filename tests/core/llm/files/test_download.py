@@ -263,7 +263,7 @@ def test_a_write_that_finds_no_room_says_that_the_disk_is_full(hub: Hub, tmp_pat
     process = in_process(hub, tmp_path, prelude=limit)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert err.startswith("DownloadError: The disk is full")
+    assert err.startswith("NoDiskSpaceError: The disk is full")
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "owner--model-GGUF" / FILE).exists()
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from llm_api.core.errors import ModelFileError, ModelNotFoundError
+from llm_api.core.errors import InvalidRequestError, ModelFileError, ModelNotFoundError
 from llm_api.core.llm.backend import OwnedBackend
 from llm_api.core.llm.observation import EngineStatus
 from llm_api.core.llm.residency.model_registry import ModelRegistry
@@ -110,3 +110,45 @@ async def test_models_in_memory_are_observed_by_their_id() -> None:
     assert list(registry.observe()) == [("b", STATUS)]
     await registry.aclose()
     assert list(registry.observe()) == []
+
+
+async def test_model_that_is_added_takes_no_name_from_those_before() -> None:
+    first, later = FakeModel("tiny.Q4_K_M"), FakeModel("tiny.Q8_0")
+    async with aclosing(ModelRegistry([first.kept()])) as registry:
+        registry.add(later.kept())
+        names = {name: registry.resolve(name).card.id for name in ("tiny", "Tiny.Q8_0.gguf")}
+        assert names == {"tiny": "tiny.Q4_K_M", "Tiny.Q8_0.gguf": "tiny.Q8_0"}
+        assert registry.resolve("tiny.Q8_0-alias").card.id == "tiny.Q8_0"
+
+
+async def test_request_that_has_found_a_model_hears_that_it_is_gone() -> None:
+    later = FakeModel("b")
+    async with aclosing(ModelRegistry([FakeModel("a").kept()])) as registry:
+        registry.add(later.kept())
+        found = registry.resolve("b")
+        registry.remove("b")
+        assert found.card.id == "b"
+        with pytest.raises(ModelNotFoundError, match="deleted"):
+            await found.count_tokens(["Hello"])
+        with pytest.raises(ModelNotFoundError, match="does not exist"):
+            registry.resolve("b")
+    assert later.loads == 0
+
+
+async def test_name_that_was_given_counts_as_an_alias_unless_it_is_a_model_s_own() -> None:
+    given = {"gpt-4": "a", "b": "a", "gone": "deleted"}
+    models = [FakeModel(name).kept() for name in "ab"]
+    async with aclosing(ModelRegistry(models, given=lambda: given)) as registry:
+        assert registry.resolve("gpt-4").card.aliases == ("a-alias", "gpt-4", "b")
+        assert registry.resolve("b").card.id == "b"
+        with pytest.raises(ModelNotFoundError, match="gpt-4"):
+            registry.resolve("gone")
+
+
+async def test_what_takes_no_memory_is_loaded_and_cannot_be_unloaded() -> None:
+    resident = ClosableBackend(card=replace(CARD, id="r"))
+    async with aclosing(ModelRegistry([resident])) as registry:
+        await registry.load("r", is_pinned=True)
+        assert not registry.is_pinned("r")
+        with pytest.raises(InvalidRequestError, match="nothing to unload"):
+            await registry.unload("r", 1)

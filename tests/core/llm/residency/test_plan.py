@@ -3,7 +3,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from llm_api.core.errors import UnavailableError
+from llm_api.core.errors import ModelInUseError, UnavailableError
 from llm_api.core.llm.residency.plan import (
     Load,
     Refuse,
@@ -246,7 +246,7 @@ def test_a_random_walk_keeps_the_rules_and_answers_everyone(seed: int) -> None:
     now = 0.0
     for _ in range(1000):
         now += dice.random()
-        match dice.randrange(4):
+        match dice.randrange(6):
             case 0:
                 model_id = dice.choice("abcd")
                 try:
@@ -257,6 +257,10 @@ def test_a_random_walk_keeps_the_rules_and_answers_everyone(seed: int) -> None:
                 machine.leave(*tickets.pop(dice.randrange(len(tickets))), now)
             case 2 if isinstance(in_transit, Rest | Refuse):
                 in_transit = machine.next_step(now)
+            case 3:
+                machine.let_go(dice.choice("abcd"), is_to_go=dice.random() < 0.5)
+            case 4 if dice.random() < 0.1:
+                machine.pin(dice.choice("abcd"))
             case _:
                 tell_the_end(machine, in_transit, now, fails=dice.random() < 0.2)
                 in_transit = Rest()
@@ -264,5 +268,44 @@ def test_a_random_walk_keeps_the_rules_and_answers_everyone(seed: int) -> None:
     tell_the_end(machine, in_transit, now)
     for model_id, ticket in tickets:
         machine.leave(model_id, ticket, now)
+    for model_id in sizes:
+        machine.let_go(model_id)
     carry_out(machine, now + 100)
     assert all(machine.state(model_id) in {"unloaded", "failed"} for model_id in sizes)
+
+
+def test_pinned_model_stays_until_it_is_asked_to_go() -> None:
+    machine = residency({"a": 6, "b": 6}, memory=10, idle=5)
+    use(machine, "a", 0)
+    machine.pin("a")
+    assert carry_out(machine, 100) == []
+    machine.ask("b", 100)
+    assert carry_out(machine, 101) == []
+    machine.let_go("a")
+    assert carry_out(machine, 102) == [Unload("a"), Load("b")]
+    assert not machine.is_pinned("a")
+
+
+def test_model_that_is_to_go_answers_until_it_is_idle() -> None:
+    machine = residency({"a": 1})
+    ticket = machine.ask("a", 0)
+    carry_out(machine, 0)
+    assert machine.let_go("a")
+    assert carry_out(machine, 1) == []
+    assert machine.is_granted("a", machine.ask("a", 2))
+    assert machine.answering("a") == 2
+    assert machine.let_go("a", is_to_go=False)
+    machine.leave("a", ticket, 3)
+    assert carry_out(machine, 4) == []
+
+
+def test_model_is_forgotten_only_while_it_is_out_of_memory() -> None:
+    machine = residency({"a": 1})
+    machine.add("b", 1)
+    use(machine, "b", 0)
+    with pytest.raises(ModelInUseError, match="unload it first"):
+        machine.remove("b")
+    machine.let_go("b")
+    assert carry_out(machine, 1) == [Unload("b")]
+    machine.remove("b")
+    machine.check_integrity()
