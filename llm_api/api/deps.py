@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar, cast
 from fastapi import Depends, FastAPI, Request
 from starlette.datastructures import Headers
 
+from llm_api.api.document_search import with_document_search
 from llm_api.api.request_facts import RequestFacts, facts_of
 from llm_api.core.access.caller import Caller
 from llm_api.core.access.metered import MeteredBackend, MeteredEmbedder
@@ -78,7 +79,9 @@ class SharedServices(Protocol):
     """What is the same for all callers. `started_at` is in Unix seconds."""
 
     @property
-    def functions(self) -> Functions: ...
+    def functions(self) -> Functions:
+        """What everybody may call who may call functions."""
+        ...
 
     @property
     def mcp_allowed_urls(self) -> Collection[str]:
@@ -274,6 +277,14 @@ class CallerServices:
         return KeyedEmbedders(self._services.embedders, self.caller)
 
     @property
+    def functions(self) -> Functions:
+        """The functions that this caller may call: the search of documents, if it may search."""
+        shared = self._services.functions
+        if self._services.retrieval is None or "rag" not in self.caller.key.scopes:
+            return shared
+        return with_document_search(shared, self.retrieval())
+
+    @property
     def owner(self) -> str:
         """Whose is what this caller stores: its key's identity."""
         return self.caller.key.name
@@ -320,6 +331,11 @@ def _resolved(resolve: Callable[[str], Found], name: str, caller: Caller) -> Fou
 async def get_services(request: Request) -> CallerServices:
     """The services that answer this request, for the caller that the gate has identified."""
     # A coroutine, since FastAPI would call a plain function in a thread: 0.1 ms for every request.
+    return services_for(request)
+
+
+def services_for(request: Request) -> CallerServices:
+    """As `get_services`."""
     caller = cast(Caller, request.state.caller)
     may_be_cached = _may_be_cached(request.headers)
     facts = facts_of(request.scope)

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from llm_api.core.functions.runner import Functions
@@ -18,7 +19,7 @@ MCP_PATH = "/mcp"
 class MCPOnDemand:
     """The ASGI application of `/mcp`. Answers while `serving()` is entered."""
 
-    def __init__(self, functions: Callable[[], Functions], *, version: str) -> None:
+    def __init__(self, functions: Callable[[Request], Functions], *, version: str) -> None:
         self._functions = functions
         self._version = version
         self._end: asyncio.Event | None = None

@@ -9,7 +9,7 @@ Does not cover: who may call, and from which web page; the middleware does, for 
 """
 
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -45,14 +45,13 @@ _NO_CHECKS = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 class MCPEndpoint:
     """The ASGI application of `/mcp`. Answers while `serving()` is entered."""
 
-    def __init__(self, functions: Callable[[], Functions], *, version: str) -> None:
+    def __init__(self, functions: Callable[[Request], Functions], *, version: str) -> None:
         tools = _Tools(functions)
         self._server: Server[Any] = Server(
             "llm_api",
             version=version,
             on_list_tools=tools.list_tools,
             on_call_tool=tools.call_tool,
-            get_tool_input_schema=tools.input_schema,
         )
         self._manager: StreamableHTTPSessionManager | None = None
 
@@ -122,13 +121,13 @@ def _again(body: bytes, receive: Receive) -> Receive:
 class _Tools:
     """What an MCP client may ask of the functions there are at that moment."""
 
-    def __init__(self, functions: Callable[[], Functions]) -> None:
+    def __init__(self, functions: Callable[[Request], Functions]) -> None:
         self._functions = functions
 
     async def list_tools(
-        self, _context: ServerRequestContext[Any], _params: PaginatedRequestParams | None
+        self, context: ServerRequestContext[Any], _params: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        specs = [function.spec for function in self._functions().catalog.functions()]
+        specs = [function.spec for function in self._of(context).catalog.functions()]
         return ListToolsResult(
             tools=[
                 Tool(
@@ -141,18 +140,20 @@ class _Tools:
         )
 
     async def call_tool(
-        self, _context: ServerRequestContext[Any], params: CallToolRequestParams
+        self, context: ServerRequestContext[Any], params: CallToolRequestParams
     ) -> CallToolResult:
-        functions = self._functions()
+        functions = self._of(context)
         try:
             function = functions.catalog.get(params.name)
         except FunctionNotFoundError as error:
             raise MCPError(INVALID_PARAMS, error.message) from error
         return _to_result(await functions.runner.run(function, params.arguments or {}))
 
-    def input_schema(self, name: str) -> Mapping[str, Any] | None:
-        catalog = self._functions().catalog
-        return catalog.get(name).spec.parameters if name in catalog else None
+    def _of(self, context: ServerRequestContext[Any]) -> Functions:
+        """The functions of the caller whose HTTP request brought the message."""
+        if context.request is None:
+            raise RuntimeError("the message came without a request")
+        return self._functions(context.request)
 
 
 def _to_result(result: FunctionResult) -> CallToolResult:

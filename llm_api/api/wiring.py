@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_api.api import docs
-from llm_api.api.deps import services_of
+from llm_api.api.deps import services_for, services_of
 from llm_api.api.draining import Draining, DrainingMiddleware
 from llm_api.api.errors import add_error_handlers
 from llm_api.api.mcp_on_demand import MCP_PATH, MCPOnDemand
@@ -131,7 +131,7 @@ def create_api(
     for resource in _RESOURCES:
         app.include_router(resource.router)
     app.include_router(ollama_listing.root)
-    mcp = MCPOnDemand(lambda: services_of(app).functions, version=version)
+    mcp = MCPOnDemand(lambda request: services_for(request).functions, version=version)
     # Without sessions there is nothing to GET or to DELETE.
     app.router.routes.append(Route(MCP_PATH, mcp, methods=["POST"]))
     docs.add_docs(app)

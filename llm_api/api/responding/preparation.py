@@ -113,7 +113,7 @@ async def _offer(body: PromptParameters, services: CallerServices) -> ToolOffer:
     names = server_functions(body)
     if names or any(isinstance(tool, MCPTool) for tool in body.tools or []):
         services.caller.require("functions")
-    functions = to_server_functions(names, services.shared.functions.catalog, "tools")
+    functions = to_server_functions(names, services.functions.catalog, "tools")
     if isinstance(body, CreateResponse) and body.max_tool_calls == 0:
         functions = ()
     listed = await list_tools(body, services.shared.mcp_allowed_urls)
@@ -128,7 +128,7 @@ def _with_functions(
     services: CallerServices,
 ) -> Backend:
     """The backend as the request wants it. Calls that have leave are made once."""
-    own = services.shared.functions
+    own = services.functions
     if offer.functions:
         backend = FunctionLoop(
             backend, offer.functions, own.runner, own.max_rounds, body.max_tool_calls

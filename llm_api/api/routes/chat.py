@@ -33,7 +33,7 @@ async def create_chat_completion(
     if body.server_tools:
         services.caller.require("functions")
     defaults = services.models.card(body.model).defaults
-    own = services.shared.functions
+    own = services.functions
     functions = to_server_functions(body.server_tools, own.catalog)
     requests = to_chat_requests(body, defaults, functions)
     is_repeatable = body.rag is None and not functions

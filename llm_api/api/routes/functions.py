@@ -20,13 +20,13 @@ FunctionName = Annotated[str, Path(examples=["get_weekday"])]
 @router.get("/functions", summary="List the functions")
 async def list_functions(services: Services) -> FunctionList:
     """Every function with its JSON Schema, and what could not be loaded, with the reason."""
-    return to_function_list(services.shared.functions.catalog)
+    return to_function_list(services.functions.catalog)
 
 
 @router.get("/functions/{name}", summary="Describe one function")
 async def retrieve_function(name: FunctionName, services: Services) -> Function:
     """A function by its name."""
-    return to_function(services.shared.functions.catalog.get(name))
+    return to_function(services.functions.catalog.get(name))
 
 
 @calls.post("/functions/{name}", summary="Run a function")
@@ -39,7 +39,7 @@ async def run_function(
     is 200 with `is_error`: it has run, and no client should run it again unasked. If the client
     leaves, an async function is cancelled; a sync one runs to its end, unheard.
     """
-    functions = services.shared.functions
+    functions = services.functions
     run = functions.runner.run(functions.catalog.get(name), body.arguments)
     return to_function_answer(name, await until_disconnect(request, run))
 

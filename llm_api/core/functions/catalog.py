@@ -21,6 +21,14 @@ class FunctionCatalog:
             message = f"{name} is already taken by {first.origin.name}, which stays."
             self.report(Problem(function.origin, message))
 
+    def extended(self, function: Function) -> "FunctionCatalog":
+        """The same with one more function, where its name is free. This one stays as it is."""
+        catalog = FunctionCatalog()
+        catalog._functions = {**self._functions}
+        catalog._functions.setdefault(function.spec.name, function)
+        catalog._problems = self._problems
+        return catalog
+
     def report(self, problem: Problem) -> None:
         """Remember why something is not there."""
         self._problems.append(problem)

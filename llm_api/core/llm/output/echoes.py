@@ -1,7 +1,8 @@
 """Text that only repeats calls and results, where an answer was expected. Pure.
 
-Covers: JSON objects in the form of a call, alone or in a list or fence; a result word by word; the
-marks that stand around calls and results in many prompts. Does not cover: what is said in words.
+Covers: JSON objects in the form of a call, also broken, alone or in a list or fence; a result word
+by word; the marks that stand around calls and results in many prompts. Does not cover: what is said
+in words.
 """
 
 import json
@@ -12,6 +13,9 @@ from typing import Final
 _BEGINNINGS: Final = ("{", "[{", "```json", "```\n{", "<tool", "</tool")
 _FENCE: Final = re.compile(r"```(?:json)?\s*(.*?)\s*(?:```)?", re.DOTALL)
 _MARK: Final = re.compile(r"</?tool[a-z_]*>")
+_BROKEN_CALL: Final = re.compile(
+    r"""[\[{\s]+"name"\s*:\s*"[^"]*"\s*,\s*"(arguments|parameters)"\s*:"""
+)
 _ARGUMENTS: Final = ("arguments", "parameters")
 
 
@@ -26,6 +30,8 @@ def says_nothing(text: str, results: Sequence[str]) -> bool:
     bare = _MARK.sub(" ", text).strip()
     fenced = _FENCE.fullmatch(bare)
     bare = fenced[1] if fenced else bare
+    if _BROKEN_CALL.match(bare) and not _has_value(bare):
+        return True
     known = [json_meaning(result) for result in results]
     while bare:
         try:
@@ -44,6 +50,15 @@ def json_meaning(text: str) -> str:
         return json.dumps(json.loads(text, parse_float=_number), sort_keys=True)
     except (ValueError, RecursionError):
         return text
+
+
+def _has_value(text: str) -> bool:
+    """Whether a text begins with a JSON value that is whole."""
+    try:
+        json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _number(text: str) -> float:

@@ -20,6 +20,8 @@ RESULT = '{"time": 12}'
         f"<tool_response>\n{RESULT}\n</tool_response>",
         '{ "time":12.0 }',
         "<tools></tools>",
+        f"{{{CALL}}}",
+        CALL[:-1],
     ],
 )
 def test_calls_and_results_say_nothing(text: str) -> None:
@@ -33,6 +35,7 @@ def test_calls_and_results_say_nothing(text: str) -> None:
         "Noon.",
         f"It is {RESULT}",
         f"{RESULT} is it",
+        f"{CALL} is the call.",
         '{"time": 13}',
         '{"name": "now"}',
         "[]",
