@@ -29,7 +29,7 @@ _PLACEHOLDER: Final = re.compile(r"\w+#\d+")
 _MADE: Final = ("id", "call_id", "encrypted_content", "signature")
 _DIGEST: Final = re.compile(r"\b[0-9a-f]{64}\b")
 _LONG_TEXT: Final = 400
-_BEGINNING: Final = 80
+_BEGINNING: Final = 120
 _SHARED: Final = "shared#"
 
 
@@ -74,7 +74,7 @@ def shortened(value: Any) -> Any:
             return {name: shortened(inner) for name, inner in value.items()}
         case list():
             return [shortened(inner) for inner in value]
-        case str() if len(value) > _LONG_TEXT:
+        case str() if len(value) > _BEGINNING:
             return f"{value[:_BEGINNING]}..."
         case _:
             return value

@@ -71,6 +71,7 @@ PLANS: Final = (
         ((Call("weather", {"city": "Oslo"}), Call("weather", {"city": "Rome"})),),
     ),
     Plan("Hola", ((Call("transfer_to_spanish_agent", {}),),)),
+    Plan("as an object", ((Call("json", {"city": "Oslo", "degrees": 7}),),)),
     Plan("as an object", says='{"city": "Oslo", "degrees": 7}'),
     Plan("Generate a title for this conversation", says="A greeting"),
     Plan(

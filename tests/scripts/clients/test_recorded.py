@@ -72,4 +72,4 @@ def test_ids_of_tools_are_not_the_server_s() -> None:
 def test_long_texts_may_be_cut() -> None:
     text = Recorder(Path("/tmp/place"), shortens=True).records("client 1.0", [FIRST])  # noqa: S108
     [first] = read_records(text)
-    assert first.body["instructions"] == "Be brief. " * 8 + "..."
+    assert first.body["instructions"] == "Be brief. " * 12 + "..."
