@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from math import ceil
@@ -90,7 +90,7 @@ def _app(
             for watch in watches:
                 watch.cancel()
 
-    return create_api(
+    app = create_api(
         lifespan,
         version=version("llm_api"),
         ping_seconds=settings.sse_ping_seconds,
@@ -98,6 +98,8 @@ def _app(
         tracer=tracer,
         metrics_folder=metrics_folder,
     )
+    app.state.ollama_port = settings.ollama_port
+    return app
 
 
 async def _watch(services: Services, settings: Settings, on_load: OnLoad | None) -> None:
@@ -118,10 +120,14 @@ def _embeds_here(settings: Settings) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """Where the server is reached, and what it serves, now that it answers."""
+    """Where the server is reached, and what it serves, now that it answers.
+
+    `ollama_port` is another port, where Ollama's clients look for it.
+    """
 
     url: str
     models: tuple[str, ...]
+    ollama_port: int | None = None
 
 
 def serve(planned: Plan, entrance: Entrance, greet: Callable[[Greeting], None]) -> None:
@@ -140,7 +146,7 @@ def serve(planned: Plan, entrance: Entrance, greet: Callable[[Greeting], None]) 
         if error is None:
             _spare_the_collector()
             await server.listens.wait()
-            greet(_greeting(server, services))
+            greet(replace(_greeting(server, services), ollama_port=settings.ollama_port))
         else:
             failures.append(error)
             server.should_exit = True
@@ -156,7 +162,7 @@ def serve(planned: Plan, entrance: Entrance, greet: Callable[[Greeting], None]) 
     app = _app(planned, entrance, on_load)
     config = _uvicorn_config(app, settings, _CLOSING_SECONDS)
     server = Server(config, draining_of(app).drain, settings.drain_seconds)
-    server.run(listening_sockets(config))
+    server.run(listening_sockets(config, settings.ollama_port))
     gc.freeze()  # all is closed: to look for cycles in PyTorch's modules would take seconds
     if failures:
         raise failures[0]
@@ -184,7 +190,11 @@ def _serve_workers(planned: Plan, greet: Callable[[Greeting], None]) -> None:
     with TemporaryDirectory(prefix="llm-api-") as folder:
         worker = partial(create_worker, planned, Path(folder))
         config = _uvicorn_config(worker, settings, ceil(settings.drain_seconds))
-        serve_workers(config, lambda host, port: greet(Greeting(_url(host, port), names)))
+        serve_workers(
+            config,
+            lambda host, port: greet(Greeting(_url(host, port), names, settings.ollama_port)),
+            settings.ollama_port,
+        )
 
 
 def create_worker(planned: Plan, metrics_folder: Path) -> FastAPI:

@@ -8,6 +8,7 @@ import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from copy import copy
 from ipaddress import IPv6Address, ip_address
 from socket import AddressFamily, create_server, has_dualstack_ipv6, socket
 from types import FrameType
@@ -35,16 +36,34 @@ def allow_descriptors(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def listening_sockets(config: uvicorn.Config) -> list[socket] | None:
-    """A socket for both IPv4 and IPv6 where the host is `::`; else None: uvicorn makes its own.
+def listening_sockets(
+    config: uvicorn.Config, second_port: int | None = None
+) -> list[socket] | None:
+    """A socket for each port, for both IPv4 and IPv6 where the host is `::`.
 
-    Ends the process as uvicorn does where the address is taken.
+    None for one port of another host: uvicorn makes its own. Ends the process as uvicorn does where
+    an address is taken.
     """
-    if not (is_every_address(config.host) and has_dualstack_ipv6()):
+    if second_port is None and not _has_both_families(config.host):
         return None
+    first = _listening(config, config.port)
+    if second_port is None:
+        return [first]
+    try:
+        return [first, _listening(config, second_port)]
+    except BaseException:
+        first.close()
+        raise
+
+
+def _listening(config: uvicorn.Config, port: int) -> socket:
+    if not _has_both_families(config.host):
+        one_port = copy(config)
+        one_port.port = port
+        return one_port.bind_socket()
     try:
         listening = create_server(
-            (config.host, config.port),
+            (config.host, port),
             family=AddressFamily.AF_INET6,
             dualstack_ipv6=True,
             backlog=config.backlog,
@@ -53,7 +72,11 @@ def listening_sockets(config: uvicorn.Config) -> list[socket] | None:
         log.error("%s", error)
         sys.exit(STARTUP_FAILURE)
     listening.set_inheritable(True)
-    return [listening]
+    return listening
+
+
+def _has_both_families(host: str) -> bool:
+    return is_every_address(host) and has_dualstack_ipv6()
 
 
 def is_every_address(host: str) -> bool:

@@ -12,19 +12,22 @@ from llm_api.server import listening_sockets
 START_SECONDS = 60.0
 
 
-def serve_workers(config: uvicorn.Config, greet: Callable[[str, int], None]) -> None:
+def serve_workers(
+    config: uvicorn.Config, greet: Callable[[str, int], None], second_port: int | None = None
+) -> None:
     """Run `config.workers` processes until a signal ends them; one that dies is replaced. Blocks.
 
-    The app of `config` is a factory, called in each of them. Calls `greet` with host and port once
-    all answer; raises UnavailableError where one does not start. Where the address is taken,
-    uvicorn says so and ends the process.
+    They listen on `second_port` as well. The app of `config` is a factory, called in each of them.
+    Calls `greet` with host and port once all answer; raises UnavailableError where one does not
+    start. Where an address is taken, uvicorn says so and ends the process.
     """
-    [address] = listening_sockets(config) or [config.bind_socket()]
+    addresses = listening_sockets(config, second_port) or [config.bind_socket()]
     try:
-        workers = _Workers(config, [address], greet)
+        workers = _Workers(config, addresses, greet)
         workers.run()
     finally:
-        address.close()
+        for address in addresses:
+            address.close()
     if not workers.have_started:
         raise UnavailableError("a worker did not start; the log says why")
 

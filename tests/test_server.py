@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from llm_api.server import is_every_address, watch_descriptors
@@ -79,6 +80,47 @@ def test_an_address_of_both_families_that_is_taken_ends_the_start(tmp_path: Path
             _, told = process.communicate(timeout=30)
     assert process.returncode != 0
     assert "another program listens there" in told
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_same_process_listens_where_ollama_does(tmp_path: Path, workers: str) -> None:
+    second = free_port()
+    options = ("--port", "0", "--workers", workers)
+    with served(tmp_path, *options, OLLAMA_PORT=str(second)) as (process, port):
+        assert (said_at(port), said_at(second)) == ("llm_api is running", "Ollama is running")
+        process.terminate()
+        assert process.wait(20) == 0
+    with pytest.raises(ConnectionError):
+        socket.create_connection(("127.0.0.1", second), timeout=5)
+
+
+def test_a_second_port_that_is_taken_ends_the_start_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with started(tmp_path, "--port", "0", OLLAMA_PORT=str(port)) as process:
+            _, told = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert told == (
+        f"Error: OLLAMA_PORT {port} of 127.0.0.1: another program listens there; end it, or set"
+        " another OLLAMA_PORT\n"
+    )
+
+
+def test_one_port_twice_ends_the_start_in_one_line(tmp_path: Path) -> None:
+    with started(tmp_path, "--port", "8000", OLLAMA_PORT="8000") as process:
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert told.splitlines()[-1].endswith("OLLAMA_PORT: must be another port than PORT")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def said_at(port: int) -> str:
+    return httpx2.get(f"http://127.0.0.1:{port}/").text
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,8 @@ def serve(  # noqa: PLR0913, PLR0917 - typer reads the options from the paramete
         log_level=log_level,
     )
     _check_address(settings.host, settings.port)
+    if settings.ollama_port is not None:
+        _check_address(settings.host, settings.ollama_port, "OLLAMA_PORT")
     if sys.stderr.isatty():
         notes().print(f"Starting, to serve {_what(settings)} …", markup=False, soft_wrap=True)
     planned, entrance = _checked(settings)
@@ -100,7 +102,7 @@ def _checked(settings: "Settings") -> "tuple[Plan, Entrance]":
     return planned.with_files(), entrance
 
 
-def _check_address(host: str, port: int) -> None:
+def _check_address(host: str, port: int, setting: str = "PORT") -> None:
     """Before anything is imported, or loaded: whether the server will be able to listen.
 
     Raises ConfigurationError for a host that is none of this machine's; UnavailableError where the
@@ -120,10 +122,10 @@ def _check_address(host: str, port: int) -> None:
         if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
             raise ConfigurationError(f"HOST {host}: is no address of this machine") from error
         if error.errno == errno.EADDRINUSE:
-            reason = "another program listens there; end it, or set another PORT"
+            reason = f"another program listens there; end it, or set another {setting}"
         else:
-            reason = f"cannot be listened to: {error.strerror}; set another PORT"
-        raise UnavailableError(f"PORT {port} of {host}: {reason}") from error
+            reason = f"cannot be listened to: {error.strerror}; set another {setting}"
+        raise UnavailableError(f"{setting} {port} of {host}: {reason}") from error
 
 
 def _what(settings: "Settings") -> str:
@@ -138,7 +140,9 @@ def _what(settings: "Settings") -> str:
 def _greet(greeting: "Greeting") -> None:
     """The one line that a started server ends in."""
     hello = f'{_own_name()} chat --url {greeting.url} "Hello!"'
-    line = f"{greeting.url} serves {harmless(', '.join(greeting.models))}. Say hello: {hello}"
+    as_ollama = f", as Ollama on port {greeting.ollama_port}" if greeting.ollama_port else ""
+    models = harmless(", ".join(greeting.models))
+    line = f"{greeting.url} serves {models}{as_ollama}. Say hello: {hello}"
     notes().print(line, markup=False, soft_wrap=True)
 
 

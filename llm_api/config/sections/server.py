@@ -56,6 +56,13 @@ class ServerSettings(BaseModel):
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
     )
+    ollama_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Another port to listen on, as Ollama does on 11434, for clients that look for"
+        " it there.",
+    )
     root_path: str = Field(
         default="",
         description="Path below which a proxy serves this server, such as `/llm`; whether the proxy"
@@ -110,6 +117,12 @@ class ServerSettings(BaseModel):
             networks_of(self.trusted_proxies)
         except ValueError as error:
             raise ValueError(f"TRUSTED_PROXIES: {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _are_two_ports(self) -> "ServerSettings":
+        if self.ollama_port == self.port:
+            raise ValueError("OLLAMA_PORT: must be another port than PORT")
         return self
 
 
