@@ -224,10 +224,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api.mapping": {
         "chat_answers": "generation rag",
         "rag": "chat generation",
-        "chat": "generation reasoning tools",
+        "chat": "generation options reasoning tools",
         "responses ollama": "generation tools",
         "tokens": "chat generation",
-        "tools plain completions infill reasoning": "generation",
+        "completions": "generation options",
+        "tools plain infill reasoning options": "generation",
         "administration embeddings functions generation models": "",
     },
     "llm_api.api.mapping.ollama": {
@@ -257,7 +258,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.models": {
         "responses": "base chat foreign generation tools",
-        "chat": "base foreign generation messages rag reasoning tools",
+        "chat": "base foreign generation messages options rag reasoning tools",
         "reasoning": "base foreign",
         "rag": "base generation messages",
         "ollama": "base embeddings foreign generation tools",
@@ -265,7 +266,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "embeddings": "base completions",
         "tools": "base foreign generation",
         "tokens": "base completions messages tools",
-        "plain completions": "base generation",
+        "plain": "base generation",
+        "completions": "base generation options",
+        "options": "base foreign ollama",
         "infill": "base foreign generation",
         "generation": "base foreign",
         "administration server_info models functions": "base",

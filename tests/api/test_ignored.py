@@ -99,6 +99,15 @@ async def test_what_would_change_an_answer_is_refused_by_name(
     assert "Only " in error["message"]
 
 
+async def test_options_of_ollama_that_say_how_a_model_is_loaded_are_ignored(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    answer = await client.post(CHAT, json=chat(options={"num_ctx": 8192, "num_gpu": 1, "top_k": 4}))
+    assert answer.status_code == 200, answer.text
+    assert answer.headers[HEADER] == "num_ctx, num_gpu"
+    assert backend.requests[0].sampling.top_k == 4
+
+
 async def test_what_is_ignored_stands_in_the_schema(openapi: dict[str, Any]) -> None:
     schemas = openapi["components"]["schemas"]
     shown = schemas["ChatCompletionRequest"]["properties"]

@@ -17,6 +17,7 @@ from llm_api.api.mapping.generation import (
     to_sampling,
     to_stop,
 )
+from llm_api.api.mapping.options import with_options
 from llm_api.api.mapping.reasoning import to_reasoning_budget, to_variables
 from llm_api.api.mapping.tools import to_tools
 from llm_api.api.models.chat import ChatCompletionRequest
@@ -59,6 +60,7 @@ def to_chat_requests(
     Raises UnsupportedParameterError for what is not honoured, InvalidRequestError for what
     contradicts itself; both name the parameter.
     """
+    request = with_options(request)
     _check_parameters(request)
     check_stream_options(request)
     tools = to_tools(request, functions)

@@ -18,6 +18,7 @@ from llm_api.api.mapping.generation import (
     wire_logprob,
     wire_usage,
 )
+from llm_api.api.mapping.options import with_options
 from llm_api.api.models import completions as wire
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.backend import GenerationDefaults
@@ -47,6 +48,7 @@ def to_completion_requests(
     Raises UnsupportedParameterError for what is not honoured, InvalidRequestError for what
     contradicts itself; both name the parameter.
     """
+    request = with_options(request)
     texts = to_prompts(request.prompt)
     _check(request, texts)
     prompts = _filled_in(texts, request.suffix) if request.suffix else texts

@@ -18,6 +18,7 @@ from llm_api.api.models.generation import (
     NotAvailable,
 )
 from llm_api.api.models.messages import ChatMessage
+from llm_api.api.models.options import OptionsParameters
 from llm_api.api.models.rag.chat import Annotation, RagContext, RagParameters
 from llm_api.api.models.reasoning import ReasoningParameters
 from llm_api.api.models.tools import (
@@ -63,7 +64,7 @@ class ResponseFormat(RequestModel):
     )
 
 
-class ChatCompletionRequest(GenerationParameters, ReasoningParameters):
+class ChatCompletionRequest(GenerationParameters, ReasoningParameters, OptionsParameters):
     """A conversation to continue."""
 
     IGNORED = foreign.CHAT

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE, AnswerModel
 from llm_api.api.models.generation import CompletionUsage, GenerationParameters
+from llm_api.api.models.options import OptionsParameters
 
 MAX_PROMPTS = 64
 MAX_PROMPT_TOKENS = 1_048_576
@@ -43,7 +44,7 @@ LegacyPrompt = Annotated[
 ]
 
 
-class CompletionRequest(GenerationParameters):
+class CompletionRequest(GenerationParameters, OptionsParameters):
     """Text or tokens to continue, without a chat template."""
 
     model_config = ConfigDict(

@@ -140,3 +140,9 @@ OLLAMA_OPTIONS: Final[Mapping[str, Foreign]] = {
     "penalize_newline": Foreign("penalties hold for line ends as well", idle=(True,)),
 }
 """In the options of a request of Ollama's form."""
+
+NESTED_OPTIONS: Final[Mapping[str, Foreign]] = {
+    **OLLAMA_OPTIONS,
+    "num_ctx": Foreign("the settings say how long a context is"),
+}
+"""In Ollama's options inside a request of OpenAI's form."""

@@ -106,6 +106,20 @@ def test_responses_take_all_of_it() -> None:
     assert to_sampling(body, DEFAULTS, 0) == SAMPLING
 
 
+OPTIONS: dict[str, object] = {**GIVEN, "num_predict": 5, "stop": ["a"], "repeat_last_n": -1}
+
+
+@pytest.mark.parametrize("door", [of_chat, of_completion])
+def test_options_of_ollama_are_honoured_as_if_they_stood_outside(
+    door: Callable[[dict[str, object]], GenerationRequest],
+) -> None:
+    asked = door({"options": OPTIONS, **BIAS})
+    assert asked.sampling == SAMPLING
+    assert (asked.max_tokens, asked.stop) == (5, ("a",))
+    assert door({"options": {"num_predict": -2}}).max_tokens is None
+    assert door({"options": {"seed": -1}}).sampling.seed is None
+
+
 def sampling(**given: object) -> Sampling:
     return to_sampling(SamplingParameters.model_validate(given), DEFAULTS, 0)
 
