@@ -156,6 +156,7 @@ def test_ollama_pulls_copies_and_deletes(root: httpx2.Client, hub: Hub) -> None:
     assert entry(root, "gpt-4")["id"] == ID
     assert root.request("DELETE", "/api/delete", json={"name": "gpt-4"}).status_code == 200
     assert root.get("/v1/models/gpt-4").status_code == 404
+    assert root.post("/v1/models/load", json={"model": ID}).json()["loaded"]
     gone = root.request("DELETE", "/api/delete", json={"model": f"hf.co/{REPO}:Q8_0"})
     assert (gone.status_code, gone.content) == (200, b"")
     for method, path, body in (

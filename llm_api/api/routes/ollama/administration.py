@@ -47,8 +47,8 @@ async def ollama_pull(request: Request, body: OllamaPull, services: Services) ->
     responses=ERROR_RESPONSES,
 )
 async def ollama_delete(body: OllamaNamed, services: Services) -> Response:
-    """Delete what `DELETE /v1/models/{model}` deletes."""
-    await services.administration().delete(named_model(body))
+    """Delete what `DELETE /v1/models/{model}` deletes; a pulled model is unloaded before."""
+    await services.administration().delete(named_model(body), unloads=True)
     return Response()
 
 

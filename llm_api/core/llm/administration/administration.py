@@ -151,10 +151,11 @@ class ModelAdministration:
 
         await self._book.change(named)
 
-    async def delete(self, name: str) -> DeletedModel:
+    async def delete(self, name: str, *, unloads: bool = False) -> DeletedModel:
         """Delete a name that was given, or a model with its files.
 
         A model is one that was pulled, or, as `models list` names it, another in the models folder.
+        With `unloads` one that was pulled is unloaded first, as `unload` does.
 
         Raises ModelNotFoundError; ModelInUseError for one that is in memory, that the settings
         name, or that is being pulled.
@@ -166,7 +167,7 @@ class ModelAdministration:
                 return DeletedModel(name)
             for model in known.models.values():
                 if name in (model.id, *model.aliases):
-                    return await self._delete_pulled(model)
+                    return await self._delete_pulled(model, unloads)
             if self._models.is_named(name):
                 raise ModelInUseError(
                     f"The model `{name}` is one that this server's settings name; take it out of"
@@ -174,8 +175,10 @@ class ModelAdministration:
                 )
             return DeletedModel(name, await self._remove(name))
 
-    async def _delete_pulled(self, model: PulledModel) -> DeletedModel:
+    async def _delete_pulled(self, model: PulledModel, unloads: bool) -> DeletedModel:
         if served := self._served.get(model.id):
+            if unloads:
+                await self._models.unload(model.id, UNLOAD_SECONDS)
             self._models.remove(model.id)
             del self._served[model.id]
         try:
@@ -234,16 +237,17 @@ class ModelAdministration:
 
     def _as_model(self, pulled: BegunPull) -> PulledModel:
         """The id is the name of its file, as everywhere; with its repository if that is taken."""
+        given = self._book.contents().aliases
+
+        def is_free(name: str) -> bool:
+            return not (self._models.is_named(name) or name in given)
+
         stem = _PART.sub("", Path(pulled.filename).stem)
-        names = [stem, f"{pulled.repo_id}/{stem}", f"{pulled.repo_id}/{pulled.filename}"]
-        known = self._book.contents().aliases
-        free = [
-            one
-            for one in dict.fromkeys((*names, pulled.name, pulled.id))
-            if not (self._models.is_named(one) or one in known)
-        ]
-        aliases = tuple(one for one in free[1:] if one != pulled.id)
-        return PulledModel(free[0], pulled.repo_id, pulled.filename, aliases)
+        whole = f"{pulled.repo_id}/{pulled.filename}"
+        names = (stem, f"{pulled.repo_id}/{stem}", whole, pulled.id)
+        own = next(filter(is_free, names))
+        aliases = tuple(one for one in (whole, pulled.name) if one != own and is_free(one))
+        return PulledModel(own, pulled.repo_id, pulled.filename, tuple(dict.fromkeys(aliases)))
 
 
 def _place(model: PulledModel | BegunPull | Pull) -> str:
