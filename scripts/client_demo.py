@@ -441,6 +441,29 @@ def embeddings(server: Server) -> str:
     return f"{len(near)} dimensions"
 
 
+@tries("POST /v1/rerank")
+def rerank(server: Server) -> str:
+    texts = ["Cats purr.", "Stocks fell sharply."]
+    asked = {"query": "Which animal purrs?", "documents": texts, "mode": "embedding"}
+    body = server.post("/v1/rerank", {"model": _embedder(server), **asked})
+    expect(body["results"][0]["index"] == 0, "the better text is not the first")
+    return f"{body['results'][0]['relevance_score']:.2f} is the best"
+
+
+@tries("POST /embed")
+def embed(server: Server) -> str:
+    _embedder(server)
+    vectors = server.call("POST", "/embed", json={"inputs": ["One.", "Two."]}).json()
+    expect(len(vectors) == 2, "not a vector for each text")
+    return f"{len(vectors[0])} dimensions"
+
+
+@tries("GET /info")
+def info(server: Server) -> str:
+    _embedder(server)
+    return str(server.get("/info")["model_id"])
+
+
 def _dot(one: list[float], other: list[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True))
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from cryptography.fernet import Fernet
 
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
+from llm_api.core.embeddings.reranker import Reranker
 from llm_api.core.errors import ModelNotFoundError
 from llm_api.core.functions.catalog import FunctionCatalog
 from llm_api.core.functions.runner import FunctionRunner, Functions
@@ -207,6 +208,7 @@ class FakeServices:
     functions: Functions = field(default_factory=no_functions)
     retrieval: Retrieval | None = None
     state: State = field(default_factory=lambda: State(StateOptions(Path("no-state"))))
+    reranker: Reranker | None = None
     mcp_allowed_urls: tuple[str, ...] = ()
     loader: FileLoader = field(default_factory=FileLoader)
     sealer: Sealer = field(

@@ -63,11 +63,12 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "types": "",
     },
     "llm_api.assembly": {
-        "services": "administration embedders functions models plan retrieval state",
+        "services": "administration embedders functions models plan reranker retrieval state",
         "administration": "embedders local_models plan",
         "plan": "functions local_models",
         "models": "local_models",
         "retrieval": "",
+        "reranker": "",
         "state": "",
         "local_models": "",
         "functions": "",
@@ -154,6 +155,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.core.embeddings": {
         "local": "cache embedder encoder micro_batcher prompts vectors",
         "sentence_transformer": "embedder encoder vectors",
+        "cross_encoder gguf_pairs": "embedder reranker",
+        "reranker": "embedder encoder micro_batcher",
         "gguf": "embedder encoder vectors",
         "onnx": "bert embedder encoder vectors",
         "bert": "onnx_graph",
@@ -196,7 +199,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "evaluation": "retrieve vector_store",
         "answering": "retrieve sentences types vector_store words",
         "embed_documents": "prepare reports vector_store",
-        "retrieve": "filters reports rerank vector_store",
+        "retrieve": "filters reports vector_store",
         "prepare": "identity metadata reports types vector_store",
         "job_runner": "files jobs reports retrieval types",
         "jobs": "files reports types",
@@ -212,7 +215,6 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "identity": "types",
         "filters": "types",
         "beir": "types",
-        "rerank": "",
         "words": "",
         "types": "",
     },
@@ -228,7 +230,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "responses ollama": "generation tools",
         "tokens": "chat generation",
         "completions": "generation options",
-        "tools plain infill reasoning options": "generation",
+        "tools plain infill reasoning options rerank": "generation",
         "administration embeddings functions generation models": "",
     },
     "llm_api.api.mapping.ollama": {
@@ -271,7 +273,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "options": "base foreign ollama",
         "infill": "base foreign generation",
         "generation": "base foreign",
-        "administration server_info models functions": "base",
+        "administration server_info models functions rerank": "base",
         "foreign": "",
         "base": "",
     },
@@ -299,7 +301,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api.routes": {
         "ollama": "embeddings",
         "administration chat completions conversations embeddings functions infill models plain rag"
-        " responses server_info stored_responses tokens": "",
+        " rerank responses server_info stored_responses tokens": "",
     },
     "llm_api.api.routes.ollama": {
         "administration chat embed listing": "door",
@@ -340,6 +342,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         " transformers_vocabulary upstream_backend words": "",
     },
     "llm_api.core.llm.engine": {
+        "llama_ranking": "llama_model llama_pooling",
         "llama_pooling": "llama_library llama_model llama_runner plan runner",
         "scheduler": "drafting fair_queue plan planner sequence slots",
         "engine": "compute_thread job plan planner runner sequence",
@@ -539,6 +542,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "torch": frozenset(
         {
+            "llm_api.core.embeddings.cross_encoder",
             "llm_api.core.embeddings.sentence_transformer",
             "llm_api.core.llm.backends.transformers_loading",
             "llm_api.core.llm.backends.transformers_runner",
@@ -560,7 +564,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "sentence_transformers": frozenset(
-        {"llm_api.core.embeddings.sentence_transformer", "llm_api.core.rag.rerank"}
+        {"llm_api.core.embeddings.sentence_transformer", "llm_api.core.embeddings.cross_encoder"}
     ),
     "jinja2": frozenset({"llm_api.core.llm.prompt.template_sandbox"}),
     "llguidance": frozenset({"llm_api.core.llm.engine.grammar"}),

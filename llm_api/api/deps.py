@@ -14,11 +14,12 @@ from starlette.datastructures import Headers
 from llm_api.api.document_search import with_document_search
 from llm_api.api.request_facts import RequestFacts, facts_of
 from llm_api.core.access.caller import Caller
-from llm_api.core.access.metered import MeteredBackend, MeteredEmbedder
+from llm_api.core.access.metered import MeteredBackend, MeteredEmbedder, MeteredReranker
 from llm_api.core.embeddings.embedder import Embedder, EmbedderCard
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.on_demand import EmbedderState
-from llm_api.core.errors import ModelForbiddenError, ModelNotFoundError
+from llm_api.core.embeddings.reranker import Reranker
+from llm_api.core.errors import ModelForbiddenError, ModelNotFoundError, UnsupportedParameterError
 from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.administration.administration import ModelAdministration
 from llm_api.core.llm.backend import Backend, ModelCard
@@ -29,12 +30,13 @@ from llm_api.core.llm.types import JSON, RequestContext
 from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.state.state import State
+from llm_api.core.utils.model_names import meant
 from llm_api.core.utils.sealing import Sealer
 
 if TYPE_CHECKING:
     from llm_api.core.state.opened import OwnedState
 
-Found = TypeVar("Found", Backend, Embedder)
+Found = TypeVar("Found", Backend, Embedder, Reranker)
 
 
 class Models(Protocol):
@@ -151,6 +153,9 @@ class WholeServices(SharedServices, Protocol):
 
     @property
     def embedders(self) -> EmbedderRegistry: ...
+
+    @property
+    def reranker(self) -> Reranker | None: ...
 
     @property
     def retrieval(self) -> Retrieval | None: ...
@@ -275,6 +280,32 @@ class CallerServices:
     @property
     def embedders(self) -> KeyedEmbedders:
         return KeyedEmbedders(self._services.embedders, self.caller)
+
+    def reranker(self, name: str | None) -> Reranker:
+        """The model that judges texts, which `name` means; its tokens are counted.
+
+        Raises UnsupportedParameterError on a server without one, ModelNotFoundError,
+        ModelForbiddenError.
+        """
+        reranker = self._services.reranker
+        if reranker is None:
+            raise UnsupportedParameterError(
+                "This server has no reranking model: set RERANK_MODEL, or send 'mode': 'embedding'"
+                " to compare the texts by their embeddings.",
+                param="model",
+            )
+
+        def named(wanted: str) -> Reranker:
+            card = reranker.card
+            if meant(wanted, {card.id: card.aliases}) is None:
+                raise ModelNotFoundError(
+                    f"The reranking model `{wanted}` does not exist or you do not have access to"
+                    f" it. Known: `{card.id}`.",
+                    param="model",
+                )
+            return reranker
+
+        return MeteredReranker(_resolved(named, name or reranker.card.id, self.caller), self.caller)
 
     @property
     def functions(self) -> Functions:

@@ -15,6 +15,8 @@ _PATHS: Final[tuple[tuple[str, Door], ...]] = (
     ("/v1/rerank", "rerank"),
     ("/v2/rerank", "rerank"),
     ("/rerank", "rerank"),
+    ("/v1/reranking", "rerank"),
+    ("/reranking", "rerank"),
 )
 """Each with all that is below it. Every other path is OpenAI's."""
 

@@ -36,8 +36,10 @@ from llm_api.core.llm.types import (
 )
 
 Content: TypeAlias = Prompt | EmbeddingInput
-Operation: TypeAlias = Literal["chat", "text_completion", "embeddings"]
-"""What a model was asked to do, in the words of OpenTelemetry's `gen_ai.operation.name`."""
+Operation: TypeAlias = Literal["chat", "text_completion", "embeddings", "rerank"]
+"""What a model was asked to do, in the words of OpenTelemetry's `gen_ai.operation.name`.
+
+It has none for `rerank`."""
 
 
 @dataclass(slots=True)
@@ -109,6 +111,12 @@ class RequestFacts:
         if self.keeps_content:
             self.prompts = [one.prompt for one in requests[::choices_per_prompt]]
             self.answers = [Choice() for _ in requests]
+
+    def rerank(self, card: EmbedderCard, query: str, texts: Sequence[str]) -> None:
+        """Note that this model is going to judge these texts."""
+        self.model, self.operation = card.id, "rerank"
+        if self.keeps_content:
+            self.prompts = [query, *texts]
 
     def embed(self, card: EmbedderCard, request: EmbeddingRequest) -> None:
         """Note that this model is going to embed these inputs."""

@@ -3,21 +3,18 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from llm_api.config.settings import Settings
 from llm_api.core.embeddings.embedder import Embedder
-from llm_api.core.embeddings.model_files import model_folder, pull_repository, repository
+from llm_api.core.embeddings.reranker import Reranker
 from llm_api.core.errors import LLMAPIError
 from llm_api.core.rag.chunking import ChunkSettings
 from llm_api.core.rag.jobs import IngestJobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
-from llm_api.core.rag.rerank import CrossEncoderReranker, Reranker
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.retrieve import Retriever
 from llm_api.core.rag.vector_store import VectorStore
@@ -48,13 +45,12 @@ class VectorStoreOptions:
 
 @asynccontextmanager
 async def open_retrieval(
-    settings: Settings, embedder: Embedder, state: State
+    settings: Settings, embedder: Embedder, state: State, reranker: Reranker | None
 ) -> AsyncGenerator[Retrieval, None]:
-    """The caller closes the embedder, and the state that jobs are kept in."""
+    """The caller closes the models, and the state that jobs are kept in."""
     async with (
         open_vector_store(vector_store_options(settings)) as store,
         FileLoader() as loader,
-        _open_reranker(settings) as reranker,
     ):
         yield Retrieval(
             store=store,
@@ -115,21 +111,6 @@ def _server_url(settings: Settings) -> str | None:
         host = settings.qdrant_host
         return f"http://{f'[{host}]' if ':' in host else host}:{settings.qdrant_port}"
     return None
-
-
-@asynccontextmanager
-async def _open_reranker(settings: Settings) -> AsyncGenerator[Reranker | None, None]:
-    name = settings.rerank_model
-    if name is None:
-        yield None
-        return
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="reranking") as thread:
-        run = partial(asyncio.get_running_loop().run_in_executor, thread)
-        yield CrossEncoderReranker(partial(_folder, name, settings.models_dir), run)
-
-
-def _folder(name: str, models_dir: Path) -> Path:
-    return model_folder(name) or pull_repository(repository(name), None, models_dir)
 
 
 @asynccontextmanager

@@ -15,12 +15,14 @@ from llm_api.assembly.embedders import embedder_kind, find_embedders
 from llm_api.assembly.functions import open_functions
 from llm_api.assembly.models import open_models, open_response_cache
 from llm_api.assembly.plan import Plan
+from llm_api.assembly.reranker import open_reranker
 from llm_api.assembly.retrieval import has_own_store, open_retrieval
 from llm_api.assembly.state import new_state
 from llm_api.config.settings import Settings
 from llm_api.core.access.metered import MeteredEmbedder
 from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
+from llm_api.core.embeddings.reranker import Reranker
 from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.administration.administration import ModelAdministration
 from llm_api.core.llm.administration.book import ModelBook
@@ -51,6 +53,7 @@ class Services:
     administration: ModelAdministration
     functions: Functions
     embedders: EmbedderRegistry
+    reranker: Reranker | None
     retrieval: Retrieval | None
     state: State
     loader: FileLoader
@@ -92,7 +95,8 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
         open_models(planned.models, files, compute, wrap, book) as models,
         open_administration(planned, files, compute, models, book) as administration,
         open_embedders(settings, compute) as embedders,
-        _open_retrieval(settings, embedders, state, access) as retrieval,
+        open_reranker(settings, compute) as reranker,
+        _open_retrieval(settings, embedders, reranker, state, access) as retrieval,
         open_functions(planned.functions) as functions,
     ):
         for problem in functions.catalog.problems():
@@ -102,6 +106,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
             administration,
             functions,
             embedders,
+            reranker,
             retrieval,
             state,
             loader,
@@ -151,7 +156,11 @@ async def open_embedders(
 
 @asynccontextmanager
 async def _open_retrieval(
-    settings: Settings, embedders: EmbedderRegistry, state: State, access: Access
+    settings: Settings,
+    embedders: EmbedderRegistry,
+    reranker: Reranker | None,
+    state: State,
+    access: Access,
 ) -> AsyncGenerator[Retrieval | None, None]:
     if not embedders.cards() or (settings.workers > 1 and has_own_store(settings)):
         yield None
@@ -164,7 +173,7 @@ async def _open_retrieval(
         return MeteredEmbedder(embedder, caller)
 
     async with (
-        open_retrieval(settings, embedder, state) as retrieval,
+        open_retrieval(settings, embedder, state, reranker) as retrieval,
         running_jobs(state, retrieval, embedder_of),
     ):
         yield retrieval

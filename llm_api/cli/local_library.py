@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
+from llm_api.assembly.reranker import open_reranker
 from llm_api.assembly.retrieval import open_retrieval
 from llm_api.assembly.services import open_embedders
 from llm_api.assembly.state import new_state
@@ -51,7 +52,8 @@ async def local_retrieval(settings: Settings) -> AsyncGenerator[Retrieval, None]
         aclosing(ComputeThread()) as compute,
         open_embedders(settings, compute) as embedders,
         aclosing(new_state(settings)) as state,
-        open_retrieval(settings, embedders.default(), state) as retrieval,
+        open_reranker(settings, compute) as reranker,
+        open_retrieval(settings, embedders.default(), state, reranker) as retrieval,
     ):
         yield retrieval
 

@@ -33,7 +33,14 @@ def test_every_endpoint_has_a_check() -> None:
     assert endpoints | {"POST /mcp"} == CHECKS.keys()
 
 
-EMBEDDING = ("POST /v1/embeddings", "POST /api/embed", "POST /api/embeddings")
+EMBEDDING = (
+    "POST /v1/embeddings",
+    "POST /api/embed",
+    "POST /api/embeddings",
+    "POST /v1/rerank",
+    "POST /embed",
+    "GET /info",
+)
 
 
 def test_what_is_not_served_is_skipped_with_the_reason(

@@ -58,8 +58,8 @@ class RetrievalSettings(BaseModel):
     )
     rerank_model: Text | None = Field(
         default=None,
-        description="A cross-encoder that judges what was found, where a search says `rerank`: a"
-        " name on Hugging Face or a folder.",
+        description="A model that judges texts by a question, for `/v1/rerank` and searches that"
+        " say `rerank`: a cross-encoder by its name on Hugging Face or a folder, or a GGUF file.",
     )
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from llm_api.core.embeddings.embedder import (
     TokenCounter,
     TokenIds,
 )
+from llm_api.core.embeddings.reranker import Judgement, Reranker, RerankRequest
 from llm_api.core.llm.backend import Backend, BorrowingBackend
 from llm_api.core.llm.collect import used_after
 from llm_api.core.llm.types import (
@@ -96,6 +97,31 @@ class MeteredEmbedder:
 
     async def token_counter(self) -> TokenCounter:
         return await self._embedder.token_counter()
+
+
+class MeteredReranker:
+    """A borrowed reranker, for one HTTP request of one caller."""
+
+    def __init__(self, reranker: Reranker, caller: Caller) -> None:
+        self._reranker = reranker
+        self._caller = caller
+
+    @property
+    def card(self) -> EmbedderCard:
+        return self._reranker.card
+
+    async def judge(self, request: RerankRequest) -> Judgement:
+        """As `Reranker.judge`; raises RateLimitedError, too. Counts as `MeteredEmbedder` does."""
+        meter = TokenMeter()
+        question = estimate_tokens(request.question)
+        most = sum(question + estimate_tokens(text) for text in request.texts)
+        reservation = await self._caller.reserve(most)
+        try:
+            judgement = await self._reranker.judge(replace(request, meter=meter))
+            meter.tokens = judgement.tokens
+        finally:
+            await self._caller.settle(reservation, meter.tokens)
+        return judgement
 
 
 def _tokens_of_prompt(prompt: Prompt) -> int:

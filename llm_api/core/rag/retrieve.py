@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 
 from llm_api.core.embeddings.embedder import Embedder, EmbeddingRequest
+from llm_api.core.embeddings.reranker import Reranker, RerankRequest
 from llm_api.core.errors import ContextLengthExceededError, UnsupportedParameterError
 from llm_api.core.rag.filters import EVERYTHING, Filter
 from llm_api.core.rag.reports import StageTimes
-from llm_api.core.rag.rerank import Reranker
 from llm_api.core.rag.vector_store import (
     Hit,
     QueryVector,
@@ -133,10 +133,10 @@ class Retriever:
 
 
 async def _reranked(reranker: Reranker, question: str, hits: Sequence[Hit]) -> list[Hit]:
-    scores = await reranker.rerank(question, [hit.chunk.text for hit in hits])
+    judgement = await reranker.judge(RerankRequest(question, [hit.chunk.text for hit in hits]))
     judged = [
         replace(hit, score=score, rerank_score=score)
-        for hit, score in zip(hits, scores, strict=True)
+        for hit, score in zip(hits, judgement.relevance.tolist(), strict=True)
     ]
     return sorted(judged, key=lambda hit: hit.score, reverse=True)
 

@@ -1,17 +1,24 @@
 """Writes a BERT of sentence-transformers as a GGUF file, as llama.cpp's converter does."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from gguf import MODEL_ARCH, GGUFWriter, PoolingType, TokenType, get_tensor_name_map
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 _NOT_NEEDED = ("embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias")
 
 
-def write_bert_gguf(folder: Path, path: Path, pooling: PoolingType = PoolingType.MEAN) -> Path:
-    """Matrices as f16, the rest as f32."""
+def write_bert_gguf(
+    folder: Path,
+    path: Path,
+    pooling: PoolingType = PoolingType.MEAN,
+    head: Mapping[str, NDArray[np.float32]] | None = None,
+) -> Path:
+    """Matrices as f16, the rest as f32. `head` are the tensors of a classifier."""
     config = json.loads((folder / "config.json").read_text())
     writer = GGUFWriter(path, "bert")
     writer.add_context_length(config["max_position_embeddings"])
@@ -31,6 +38,8 @@ def write_bert_gguf(folder: Path, path: Path, pooling: PoolingType = PoolingType
             assert new_name is not None, name
             is_matrix = tensor.ndim > 1 and "embeddings" not in name
             writer.add_tensor(new_name, tensor.astype(np.float16 if is_matrix else np.float32))
+    for name, tensor in (head or {}).items():
+        writer.add_tensor(name, tensor)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

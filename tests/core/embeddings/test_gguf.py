@@ -93,7 +93,7 @@ def test_pooling_is_what_the_file_says(
 
 
 def test_a_model_that_generates_is_refused() -> None:
-    with pytest.raises(ModelFileError, match="no embedding model"):
+    with pytest.raises(ModelFileError, match="no model that embeds"):
         open_gguf(default_model_path(), ModelOptions(), step_tokens=64, threads=1)
 
 

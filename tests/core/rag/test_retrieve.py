@@ -1,11 +1,11 @@
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from llm_api.core.embeddings.embedder import EmbedderCard
+from llm_api.core.embeddings.reranker import Judgement, RerankRequest
 from llm_api.core.errors import ContextLengthExceededError, UnsupportedParameterError
 from llm_api.core.rag.filters import Comparison
 from llm_api.core.rag.ingest import Ingester, each
@@ -35,9 +35,12 @@ class ByLength:
 
     asked: str = ""
 
-    async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
-        self.asked = question
-        return [-float(len(text)) for text in texts]
+    card: EmbedderCard = field(default_factory=lambda: EmbedderCard("by-length", 0, "tests"))
+
+    async def judge(self, request: RerankRequest) -> Judgement:
+        self.asked = request.question
+        scores = np.array([-float(len(text)) for text in request.texts])
+        return Judgement(scores, scores, tokens=0)
 
 
 async def filled() -> FakeStore:

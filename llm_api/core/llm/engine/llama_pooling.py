@@ -43,10 +43,10 @@ class PoolingContext:
         if pooling not in self._poolings():
             self.close()
             raise ModelFileError(
-                "The file names no pooling that makes a vector of a text: this is no embedding"
-                " model."
+                "The file names no pooling that this use needs: it is no model that embeds, or"
+                " none that ranks (RERANK_MODEL)."
             )
-        self.dimension: int = self._library.llama_model_n_embd_out(model.handle)
+        self.dimension = self._find_dimension()
         self._memory = self._library.llama_get_memory(self._context)
         self._batch = Batch(self._library, self._capacity)
 
@@ -81,6 +81,10 @@ class PoolingContext:
             library.LLAMA_POOLING_TYPE_CLS,
             library.LLAMA_POOLING_TYPE_LAST,
         }
+
+    def _find_dimension(self) -> int:
+        dimension: int = self._library.llama_model_n_embd_out(self.model.handle)
+        return dimension
 
     def _groups(self, sequences: Sequence[Sequence[int]]) -> list[list[Sequence[int]]]:
         """The sequences, in their order, as many together as one call takes."""
