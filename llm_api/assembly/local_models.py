@@ -1,7 +1,7 @@
 """The models that run on this server's own engine: their files, options and room in memory."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from llm_api.core.errors import DownloadError, ModelFileError
 from llm_api.core.llm.administration.book import PulledModel
 from llm_api.core.llm.backend import GenerationDefaults, ModelCard
 from llm_api.core.llm.backends.llama import LlamaOptions, open_llama
+from llm_api.core.llm.capabilities import ADAPTABLE, EVERYTHING
 from llm_api.core.llm.engine.compute_thread import ComputeThread
-from llm_api.core.llm.engine.llama_model import ModelOptions
+from llm_api.core.llm.engine.llama_model import AdapterFile, ModelOptions
 from llm_api.core.llm.engine.llama_runner import ContextOptions
 from llm_api.core.llm.files.installed import resolve_model
 from llm_api.core.llm.files.memory import (
@@ -26,6 +27,7 @@ from llm_api.core.llm.files.memory import (
     what_fits,
 )
 from llm_api.core.llm.residency.keeper import KeptModel
+from llm_api.core.llm.types import Adapter
 from llm_api.core.utils.machine import format_bytes, gpu_vendors, memory, physical_cores
 
 
@@ -118,9 +120,13 @@ def _find_model(chosen: ChosenModel, total: int, free: int) -> FoundModel:
         context_length=room.context_length,
         aliases=settings.model_aliases,
         defaults=GenerationDefaults(settings.max_tokens, settings.temperature),
+        capabilities=ADAPTABLE if chosen.adapters else EVERYTHING,
         file=file,
+        adapters=tuple(Adapter(one.name, one.scale) for one in chosen.adapters),
     )
     needed = need(file, room, settings.kv_cache_type)
+    loaded = sum(one.path.stat().st_size for one in chosen.adapters)
+    needed = replace(needed, adapters=loaded)
     is_on_gpu = settings.gpu_layers != 0 and gpu_vendors()
     if not is_on_gpu and not needed.fits(total, free, uses_mmap=settings.mmap):
         raise ConfigurationError(
@@ -128,11 +134,13 @@ def _find_model(chosen: ChosenModel, total: int, free: int) -> FoundModel:
             f" free: set {what_fits(file, wishes_of(settings), free)}, or end other programs"
         )
     return FoundModel(
-        card, path, _llama_options(settings, room), room, needed, chosen.loads_at_startup
+        card, path, _llama_options(chosen, room), room, needed, chosen.loads_at_startup
     )
 
 
-def _llama_options(settings: Settings, room: Room) -> LlamaOptions:
+def _llama_options(chosen: ChosenModel, room: Room) -> LlamaOptions:
+    settings = chosen.settings
+    adapters = tuple(AdapterFile(one.name, one.path) for one in chosen.adapters)
     return LlamaOptions(
         context_length=room.context_length,
         parallel=settings.parallel,
@@ -146,7 +154,7 @@ def _llama_options(settings: Settings, room: Room) -> LlamaOptions:
         kv_tokens=room.kv_tokens if room.is_shared else None,
         shares_prefixes_publicly=settings.public_prefixes,
         draft_tokens=settings.draft_tokens,
-        model=model_options(settings),
+        model=replace(model_options(settings), adapters=adapters),
     )
 
 

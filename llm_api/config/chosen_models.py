@@ -41,6 +41,15 @@ _EXCLUDED = ("model_path", "model_repo_id", "model_filename", "model_aliases")
 
 
 @dataclass(frozen=True, slots=True)
+class ChosenAdapter:
+    """A LoRA adapter: what requests call it, its file, and how strongly it counts by itself."""
+
+    name: str
+    path: Path
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class ChosenModel:
     """One model. `name` None is that of its file; `place` is where the person named it.
 
@@ -52,6 +61,7 @@ class ChosenModel:
     loads_at_startup: bool
     settings: Settings
     backend: ChosenBackend
+    adapters: tuple[ChosenAdapter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +186,14 @@ def _chosen(entry: ModelEntry, place: str, folder: Path, settings: Settings) -> 
             f"{place}.kv_tokens: must be at least context_length, {own.context_length},"
             f" not {own.kv_tokens}"
         )
-    return ChosenModel(entry.name, place, entry.load == "startup", own, backend)
+    adapters = tuple(
+        ChosenAdapter(name, folder / adapter.path, adapter.scale)
+        for name, adapter in (entry.lora or {}).items()
+    )
+    for adapter in adapters:
+        if not adapter.path.is_file():
+            raise ConfigurationError(f"{place}.lora.{adapter.name}: there is no {adapter.path}")
+    return ChosenModel(entry.name, place, entry.load == "startup", own, backend, adapters)
 
 
 STUB: Final = "stub"

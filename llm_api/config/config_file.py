@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from llm_api.config.mcp_servers import MCPServerEntry
-from llm_api.config.model_entry import ModelEntry, ReplicaEntry
+from llm_api.config.model_entry import AdapterEntry, ModelEntry, ReplicaEntry
 from llm_api.config.problems import KIND_IN_WORDS, allowed_values, shown
 from llm_api.config.sections.field_types import Section, Text
 from llm_api.config.settings import ConfigurationError, Settings
@@ -39,6 +39,7 @@ _MCP_SERVERS: Final = ("mcp_servers", "mcpServers")
 _LISTS: Final[Mapping[str, str]] = {
     "models": "a list or a mapping of at least one model",
     **dict.fromkeys(_MCP_SERVERS, "a mapping from names to servers"),
+    "lora": "a mapping from names, without spaces and colons, to the paths of adapters",
 }
 _SECRET: Final = frozenset({"api_key", "args", "env", "headers", "url"})
 
@@ -139,6 +140,8 @@ def _explain(problem: ErrorDetails, places: list[str]) -> str:
                 f"{place}.replicas[{keys[1]}]",
                 keys[2:],
             )
+        elif len(keys) > 2 and keys[0] == "lora" and keys[-1] != "[key]":
+            fields, place, keys = AdapterEntry.model_fields, f"{place}.lora.{keys[1]}", keys[2:]
     elif len(location) > 1 and location[0] in _MCP_SERVERS:
         place, keys = f"{location[0]}.{location[1]}", location[2:]
         fields = MCPServerEntry.model_fields
@@ -151,7 +154,7 @@ def _complaint(
     problem: ErrorDetails, keys: tuple[int | str, ...], fields: Mapping[str, FieldInfo]
 ) -> str:
     """What is wrong with the value at `keys` of a section with these fields."""
-    if problem["loc"][-1] == "[key]":
+    if problem["loc"][-1] == "[key]" and keys[:1] != ("lora",):
         return "the name must be a text that is not empty"
     if not keys:
         is_own = problem["type"] == "value_error"

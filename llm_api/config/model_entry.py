@@ -33,6 +33,21 @@ class ReplicaEntry(Section):
     api_key: SecretStr | None = None
 
 
+class AdapterEntry(Section):
+    """A LoRA adapter in GGUF, and how strongly it counts where a request does not say."""
+
+    path: HomePath
+    scale: StrictFloat = Field(default=1, ge=-100, le=100, allow_inf_nan=False)
+
+
+def _as_entry(value: object) -> object:
+    """A path alone stands for an adapter."""
+    return {"path": value} if isinstance(value, str) else value
+
+
+AdapterName = Annotated[str, Field(pattern=r"^[^\s:]{1,256}$")]
+
+
 class ModelEntry(Section):
     """One model. What is not given holds as the settings say."""
 
@@ -68,6 +83,9 @@ class ModelEntry(Section):
     kv_cache_type: KvCacheType | None = None
     mmap: StrictBool | None = None
     mlock: StrictBool | None = None
+    lora: Mapping[AdapterName, Annotated[AdapterEntry, BeforeValidator(_as_entry)]] | None = Field(
+        default=None, min_length=1, max_length=64
+    )
 
 
 _EVERYWHERE: Final = frozenset(

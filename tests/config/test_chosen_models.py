@@ -129,3 +129,50 @@ def test_every_key_of_an_entry_has_an_effect() -> None:
     unchanged = Settings()
     for key in values:
         assert getattr(model.settings, key) != getattr(unchanged, key), key
+
+
+ADAPTED = """
+models:
+  - name: a
+    default: true
+    lora:
+      poet: poet.gguf
+      terse: {path: terse.gguf, scale: 0.5}
+"""
+
+
+def test_adapters_are_files_beside_the_file_that_names_them() -> None:
+    given = settings(ADAPTED)
+    for name in ("poet", "terse"):
+        Path(f"deep/{name}.gguf").touch()
+    [model] = choose_models(given).models
+    assert [(one.name, one.path, one.scale) for one in model.adapters] == [
+        ("poet", Path("deep/poet.gguf"), 1),
+        ("terse", Path("deep/terse.gguf"), 0.5),
+    ]
+
+
+def test_an_adapter_that_is_not_there_is_an_error_with_its_place() -> None:
+    with pytest.raises(ConfigurationError, match=r"\.lora\.poet: there is no deep/poet\.gguf"):
+        choose_models(settings(ADAPTED))
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (
+            "{name: a, default: true, lora: {'a:b': x.gguf}}",
+            "lora.a:b: must be a mapping from names, without spaces and colons, to the paths",
+        ),
+        ("{name: a, default: true, lora: {}}", "lora: must be a mapping from names"),
+        (
+            "{name: a, default: true, lora: {p: {path: x.gguf, scale: 1000.0}}}",
+            "lora.p.scale: must be a number between -100 and 100",
+        ),
+        ("{name: a, default: true, lora: {p: {scale: 1.0}}}", "lora.p.path: must be given"),
+        ("{name: a, backend: stub, lora: {p: x.gguf}}", "lora: means nothing to the backend stub"),
+    ],
+)
+def test_adapters_that_mean_nothing_are_refused(entry: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        choose_models(settings(f"models:\n  - {entry}\n"))

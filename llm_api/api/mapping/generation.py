@@ -176,13 +176,11 @@ def _narrowed(sampling: Sampling, stages: Sequence[str]) -> Sampling:
 
 def to_adapters(adapters: Sequence[LoraAdapter] | None) -> tuple[Adapter, ...]:
     """The adapters that count. Raises InvalidRequestError for one that is named twice."""
-    names = [one.id for one in adapters or ()]
+    names = [str(one.id) for one in adapters or ()]
     for position, name in enumerate(names):
         if name in names[:position]:
             raise InvalidRequestError(f"'lora' names '{name}' twice.", param="lora")
-    return tuple(
-        Adapter(one.id, given_or(one.scale, 1.0)) for one in adapters or () if one.scale != 0
-    )
+    return tuple(Adapter(str(one.id), one.scale) for one in adapters or () if one.scale != 0)
 
 
 def given_or(value: Value | None, default: Value) -> Value:

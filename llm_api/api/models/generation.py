@@ -53,11 +53,15 @@ AnswerLength = Annotated[int, Field(ge=-1, le=2**31 - 1), AfterValidator(_is_len
 class LoraAdapter(RequestModel):
     """An adapter that changes the model for this request."""
 
-    id: Annotated[str, StringConstraints(min_length=1, max_length=256)] = Field(
-        description="Its name in the model's entry."
-    )
+    id: (
+        Annotated[str, StringConstraints(min_length=1, max_length=256)]
+        | Annotated[int, Field(ge=0, lt=1000)]
+    ) = Field(description="Its name in the model's entry, or its place there, from 0.")
     scale: float | None = Field(
-        default=None, ge=-100, le=100, description="How strongly it counts. Default 1; 0: not."
+        default=None,
+        ge=-100,
+        le=100,
+        description="How strongly it counts; 0: not. Default: as the entry says.",
     )
 
 

@@ -11,7 +11,14 @@ from llm_api.core.errors import UnsupportedParameterError
 from llm_api.core.llm.capabilities import EVERYTHING, Capabilities
 from llm_api.core.llm.files.gguf import GGUFModel
 from llm_api.core.llm.observation import Observation
-from llm_api.core.llm.types import ChatPrompt, Event, GenerationRequest, MarkedText, Tokenized
+from llm_api.core.llm.types import (
+    Adapter,
+    ChatPrompt,
+    Event,
+    GenerationRequest,
+    MarkedText,
+    Tokenized,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,7 @@ class ModelCard:
 
     `backend` is the kind of engine that runs it; `context_length` is None where that engine has
     not told. `file` is what the header of the model's file says, None where there is no such file.
+    `adapters` are those that a request may name, each with its own scale.
     """
 
     id: str
@@ -39,6 +47,7 @@ class ModelCard:
     backend: str = "llama"
     capabilities: Capabilities = EVERYTHING
     file: GGUFModel | None = None
+    adapters: tuple[Adapter, ...] = ()
 
 
 class Backend(Protocol):

@@ -99,6 +99,9 @@ FORMAT_ABILITIES: Final[Mapping[type[OutputFormat], Ability]] = {
 """The ability that each format needs."""
 
 EVERYTHING: Final = Capabilities(frozenset(get_args(Ability)) - {"adapters"})
+"""What a model can do that was given no adapters."""
+
+ADAPTABLE: Final = replace(EVERYTHING, abilities=EVERYTHING.abilities | {"adapters"})
 
 
 def read_alone(

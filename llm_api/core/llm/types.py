@@ -193,10 +193,14 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A LoRA adapter of the model, by its name, and how strongly it counts."""
+    """A LoRA adapter of the model, by its name, and how strongly it counts.
+
+    `scale` None leaves that to whoever has set the model up. A number in decimals is a name as
+    well: of the adapter at this place of the model's, from 0.
+    """
 
     name: str
-    scale: float = 1.0
+    scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from llm_api.core.llm.backends.resampling import resampled
 from llm_api.core.llm.capabilities import naming, read_alone
 from llm_api.core.llm.engine.engine import Engine
 from llm_api.core.llm.engine.job import TokenEvent, TokenRequest
+from llm_api.core.llm.engine.plan import AdapterScales
 from llm_api.core.llm.engine.runner import Constraint, DrawingRules
 from llm_api.core.llm.observation import EngineStatus
 from llm_api.core.llm.output.enforce import PreparedOutput
@@ -25,6 +26,7 @@ from llm_api.core.llm.prompt.encode import EncodedPrompt, PromptEncoder, Tokeniz
 from llm_api.core.llm.prompt.thinking import as_known, switch_among
 from llm_api.core.llm.types import (
     JSON,
+    Adapter,
     AnswerDelta,
     ChatPrompt,
     Event,
@@ -119,6 +121,7 @@ class EngineBackend:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         self._card.capabilities.check(request)
+        adapter_scales(request.adapters, self._card.adapters)
         request, ignored = read_alone(self._spelled(request), self._reads_variable)
         prompt = await self._on_thread(lambda: self._encoded(request))
         self._check_bias(request)
@@ -284,6 +287,7 @@ class EngineBackend:
             rules=rules,
             end_tokens=self._end_tokens(request),
             scope="" if self._shares_prefixes_publicly else request.context.scope,
+            adapters=adapter_scales(request.adapters, self._card.adapters),
         )
 
     def _limit(self, request: GenerationRequest, length: int) -> int:
@@ -306,6 +310,26 @@ class EngineBackend:
                     f"Token {token} is not in the model's vocabulary of {size}.",
                     param="logit_bias",
                 )
+
+
+def adapter_scales(asked: Sequence[Adapter], known: Sequence[Adapter]) -> AdapterScales:
+    """The adapters that a request names, as the engine takes them. Pure.
+
+    Raises InvalidRequestError for one that is not known, and for one that is named twice.
+    """
+    own = {adapter.name: adapter.scale for adapter in known}
+    numbers = {str(number): adapter.name for number, adapter in enumerate(known)}
+    scales: dict[str, float] = {}
+    for adapter in asked:
+        name = adapter.name if adapter.name in own else numbers.get(adapter.name)
+        if name is None or name in scales:
+            what = f"names `{adapter.name}` twice" if name else f"knows no `{adapter.name}`"
+            raise InvalidRequestError(
+                f"'lora' {what}; this model's adapters are {', '.join(own)}.", param="lora"
+            )
+        scale = adapter.scale if adapter.scale is not None else own[name]
+        scales[name] = 1.0 if scale is None else scale
+    return tuple(sorted((name, scale) for name, scale in scales.items() if scale))
 
 
 class _Answer:

@@ -141,6 +141,7 @@ class Engine:
             limit=request.limit,
             end_tokens=request.end_tokens,
             scope=request.scope,
+            adapters=request.adapters,
         )
         job = TokenJob(sequence, request.rules, submitted=self._clock())
         self._next_id += 1

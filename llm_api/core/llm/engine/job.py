@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from llm_api.core.errors import LLMAPIError
+from llm_api.core.llm.engine.plan import AdapterScales
 from llm_api.core.llm.engine.runner import DrawingRules, Drawn
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.types import FinishReason, Timings
@@ -20,6 +21,7 @@ class TokenRequest:
     rules: DrawingRules
     end_tokens: frozenset[int]
     scope: str
+    adapters: AdapterScales = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,14 @@ from llm_api.core.llm.types import FillInTokens
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterFile:
+    """A LoRA adapter in GGUF, by the name that requests call it."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class ModelOptions:
     """Where the weights go. The GPU options mean something where llama.cpp was built for one.
 
@@ -24,6 +32,7 @@ class ModelOptions:
     tensor_split: tuple[float, ...] = ()
     use_mmap: bool = True
     use_mlock: bool = False
+    adapters: tuple[AdapterFile, ...] = ()
 
 
 class LlamaModel:
@@ -55,6 +64,8 @@ class LlamaModel:
         self.control_tokens = self._find_control_tokens(texts)
         self.fill_in = self._find_fill_in()
         self.chat_template = self._read_chat_template()
+        self.adapters = self._load_adapters(options.adapters)
+        """llama.cpp's handles by name; they are freed with the model."""
         self._pieces: dict[int, bytes] = {}
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
@@ -125,6 +136,26 @@ class LlamaModel:
         if min(prefix, suffix, middle) < 0:
             return None
         return FillInTokens(prefix, suffix, middle, *(one if one >= 0 else None for one in others))
+
+    def _load_adapters(self, files: Sequence[AdapterFile]) -> dict[str, Any]:
+        """Raises ModelFileError for the first that is not one for this model; it is freed then."""
+        adapters = {}
+        for file in files:
+            adapter = self._library.llama_adapter_lora_init(self.handle, str(file.path).encode())
+            if not adapter:
+                self.close()
+                raise ModelFileError(
+                    f"llama.cpp cannot use {file.path} as a LoRA adapter of this model: it is"
+                    " damaged, or was made for another one (convert_lora_to_gguf.py makes one)."
+                )
+            if self._library.llama_adapter_get_alora_n_invocation_tokens(adapter):
+                self.close()
+                raise ModelFileError(
+                    f"{file.path} is an adapter that some tokens switch on (aLoRA), which is not"
+                    " available; use a plain LoRA adapter."
+                )
+            adapters[file.name] = adapter
+        return adapters
 
     def _read_chat_template(self) -> str | None:
         template: bytes | None = self._library.llama_model_chat_template(self.handle, None)

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.engine.llama_library import load_library
 from llm_api.core.llm.engine.llama_model import LlamaModel
-from llm_api.core.llm.engine.plan import CopyPrefix, KvOperation, StepPlan, TokenSpan, TrimSlot
+from llm_api.core.llm.engine.plan import (
+    AdapterScales,
+    CopyPrefix,
+    KvOperation,
+    StepPlan,
+    TokenSpan,
+    TrimSlot,
+)
 from llm_api.core.llm.engine.runner import (
     ConstraintError,
     DecodeError,
@@ -103,6 +110,7 @@ class LlamaRunner:
         self._batch = Batch(self._library, size.step_tokens)
         self._candidates = Candidates(model.vocabulary_size)
         self._repetitions = Repetitions(model.vocabulary, model.vocabulary_size, size.kv_tokens)
+        self._adapters: AdapterScales = ()
         self._samplers: dict[int, tuple[Sampler, DrawingRules]] = {}
         self.can_trim = self._can_trim()
         self._keeper_offset = size.slots if self.can_trim and self._needs_keepers() else 0
@@ -120,6 +128,8 @@ class LlamaRunner:
     def execute(self, plan: StepPlan) -> dict[int, list[Drawn]]:
         for operation in plan.kv_operations:
             self._apply(operation)
+        if plan.adapters != self._adapters:
+            self._use(plan.adapters)
         first_rows = self._batch.fill(plan.spans)
         count = self._threads.count_for(self._batch.struct.n_tokens)
         self._library.llama_set_n_threads(self._context, count, count)
@@ -144,6 +154,19 @@ class LlamaRunner:
             self._library.llama_free(self._context)
             self._context = None
             self.model.close()
+
+    def _use(self, adapters: AdapterScales) -> None:
+        """Let these adapters count from the next step on. Raises DecodeError."""
+        handles = [self.model.adapters[name] for name, _ in adapters]
+        result = self._library.llama_set_adapters_lora(
+            self._context,
+            (self._library.llama_adapter_lora_p_ctypes * len(handles))(*handles),
+            len(handles),
+            (ctypes.c_float * len(handles))(*(scale for _, scale in adapters)),
+        )
+        if result:
+            raise DecodeError(f"llama_set_adapters_lora returned {result}")
+        self._adapters = adapters
 
     def _params(self, size: ContextSize, options: ContextOptions) -> Any:
         params = self._library.llama_context_default_params()

@@ -23,6 +23,9 @@ class TrimSlot:
 
 KvOperation: TypeAlias = CopyPrefix | TrimSlot
 
+AdapterScales: TypeAlias = tuple[tuple[str, float], ...]
+"""Names of LoRA adapters, ascending, each with how strongly it counts. Empty: the model itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class TokenSpan:
@@ -47,7 +50,11 @@ class TokenSpan:
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """KV operations in their order, then the spans that one decode call computes together."""
+    """KV operations in their order, then the spans that one decode call computes together.
+
+    All of them with the same `adapters`: they are the context's, not a row's.
+    """
 
     kv_operations: tuple[KvOperation, ...] = ()
     spans: tuple[TokenSpan, ...] = ()
+    adapters: AdapterScales = ()

@@ -17,12 +17,19 @@ slot holds: an idle slot is taken over (1), the state of a running sequence is c
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from llm_api.core.llm.engine.drafting import PromptLookup
 from llm_api.core.llm.engine.fair_queue import FairQueue
-from llm_api.core.llm.engine.plan import CopyPrefix, KvOperation, StepPlan, TokenSpan, TrimSlot
+from llm_api.core.llm.engine.plan import (
+    AdapterScales,
+    CopyPrefix,
+    KvOperation,
+    StepPlan,
+    TokenSpan,
+    TrimSlot,
+)
 from llm_api.core.llm.engine.planner import Occupancy, StepOutcome
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import PrefixMatch, Slot, SlotTable, common_prefix_length
@@ -32,6 +39,9 @@ DRAFTING_STEP_TOKENS = 32
 
 LEAST_CHUNK = 16
 """Rows of a prompt that are computed at once however slow the machine is."""
+
+TURN_STEPS = 4
+"""Steps with the same adapters while sequences with others wait: to change them takes some ms."""
 
 WORTH_WAITING_FOR = 32
 """Tokens of prefix that make it worth waiting until another sequence has computed them."""
@@ -65,7 +75,7 @@ class Scheduler:
         self._running: dict[int, Sequence] = {}
         self._operations: list[KvOperation] = []
         self._is_admission_held = False
-        self._has_just_prefilled = False
+        self._turns = _AdapterTurns()
         self._chunk_tokens = LEAST_CHUNK
         self.preemption_count = 0
         self.drafted_tokens = 0
@@ -98,9 +108,10 @@ class Scheduler:
         spans.sort(key=lambda span: span.slot)
         for span in spans:
             self._slots.append(self._slots[span.slot], span.tokens)
-        self._has_just_prefilled = not any(span.samples for span in spans)
+        adapters = self._turns.current
+        self._turns.take(is_prefill=not any(span.samples for span in spans))
         operations, self._operations = tuple(self._operations), []
-        return StepPlan(operations, tuple(spans))
+        return StepPlan(operations, tuple(spans), adapters)
 
     def commit(self, plan: StepPlan, drawn: Mapping[int, list[int]]) -> list[StepOutcome]:
         """Take in the tokens drawn for the spans that sample, by sequence id.
@@ -183,7 +194,7 @@ class Scheduler:
             if len(self._running) >= self._limits.parallel:
                 return
             match = self._slots.longest_prefix(
-                sequence.tokens[:-1], sequence.scope, can_cut=self._limits.can_trim
+                sequence.tokens[:-1], sequence.prefix_scope, can_cut=self._limits.can_trim
             )
             if self._is_being_computed(sequence, match.length if match else 0):
                 continue
@@ -196,7 +207,7 @@ class Scheduler:
         """Whether a running prefill will soon hold much more of this prompt than is resident."""
         return any(
             not other.is_decoding
-            and other.scope == sequence.scope
+            and other.prefix_scope == sequence.prefix_scope
             and self._shareable_length(other, sequence)
             >= max(resident, other.computed) + WORTH_WAITING_FOR
             for other in self._running.values()
@@ -218,7 +229,7 @@ class Scheduler:
 
     def _place(self, sequence: Sequence, match: PrefixMatch | None) -> None:
         slot, length = self._prepare_slot(match)
-        self._slots.claim(slot, sequence.id, sequence.scope, sequence.prompt_length)
+        self._slots.claim(slot, sequence.id, sequence.prefix_scope, sequence.prompt_length)
         sequence.slot, sequence.computed = slot.index, length
         if not sequence.was_admitted:
             sequence.cached, sequence.was_admitted = length, True
@@ -251,17 +262,20 @@ class Scheduler:
     def _spans(self, *, with_drafts: bool, is_awaited: bool) -> list[TokenSpan]:
         """A prefill step or a decode step; in turn, where there is work for both.
 
+        Of sequences with the same adapters alone, which take turns as well.
         The last token of a prompt is left to a decode step, so that it is computed by the same
         kernels whether the tokens before it were computed just now or found resident: a repeated
         request gets the same logits to the last bit (DESIGN.md, "Arithmetic").
         """
-        decodes = [item for item in self._running.values() if item.is_decoding]
+        running = self._running.values()
+        adapters = self._turns.choose(item.adapters for item in running)
+        decodes = [item for item in running if item.is_decoding and item.adapters == adapters]
         prefills = sorted(
-            (item for item in self._running.values() if not item.is_decoding),
+            (item for item in running if not item.is_decoding and item.adapters == adapters),
             key=lambda item: item.id,
         )
-        if prefills and not (decodes and self._has_just_prefilled):
-            must_be_short = decodes or is_awaited
+        if prefills and not (decodes and self._turns.has_just_prefilled):
+            must_be_short = is_awaited or any(item.is_decoding for item in running)
             return _chunks(
                 prefills, self._chunk_tokens if must_be_short else self._limits.step_tokens
             )
@@ -372,3 +386,43 @@ def _owned(sequence: Sequence) -> int:
     if sequence.slot is None:
         raise AssertionError(f"sequence {sequence.id} runs without a slot")
     return sequence.slot
+
+
+class _AdapterTurns:
+    """Whose turn it is, of sequences with different adapters: the one that has waited longest.
+
+    It lasts TURN_STEPS while others wait. `choose` decides for a step that is being planned, any
+    number of times; `take` says that it was.
+    """
+
+    def __init__(self) -> None:
+        self.current: AdapterScales = ()
+        self._steps = 0  # taken in this turn
+        self._count = 0
+        self._last: dict[AdapterScales, int] = {}
+        self._prefilled: set[AdapterScales] = set()
+
+    @property
+    def has_just_prefilled(self) -> bool:
+        """Whether the last step with these adapters was a prefill."""
+        return self.current in self._prefilled
+
+    def choose(self, wanted: Iterable[AdapterScales]) -> AdapterScales:
+        """The adapters of the next step, of those that are wanted."""
+        present = set(wanted)
+        if self.current not in present or (self._steps >= TURN_STEPS and len(present) > 1):
+            self._last = {one: self._last[one] for one in present if one in self._last}
+            self._prefilled &= present
+            others = present - {self.current} or {()}
+            self.current = min(others, key=lambda one: (self._last.get(one, -1), one))
+            self._steps = 0
+        return self.current
+
+    def take(self, *, is_prefill: bool) -> None:
+        self._steps += 1
+        self._count += 1
+        self._last[self.current] = self._count
+        if is_prefill:
+            self._prefilled.add(self.current)
+        else:
+            self._prefilled.discard(self.current)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from llm_api.core.llm.engine.drafting import PromptLookup
+from llm_api.core.llm.engine.plan import AdapterScales
 
 
 @dataclass(slots=True, eq=False)
@@ -25,12 +26,18 @@ class Sequence:
     """Total tokens, prompt included, at which the answer is cut with reason "length"."""
     end_tokens: frozenset[int] = frozenset()
     scope: str = ""
+    adapters: AdapterScales = ()
     slot: int | None = None
     computed: int = 0
     cached: int = 0
     was_admitted: bool = False
     lookup: PromptLookup | None = None
     forced: int = 0
+
+    @property
+    def prefix_scope(self) -> str:
+        """Who may share its prefixes: other adapters compute another KV from the same tokens."""
+        return f"{self.scope}\0{self.adapters}" if self.adapters else self.scope
 
     @property
     def pending(self) -> int:

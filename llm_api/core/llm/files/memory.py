@@ -53,10 +53,11 @@ class Need:
     weights: int
     kv: int
     step: int
+    adapters: int = 0
 
     @property
     def total(self) -> int:
-        return self.weights + self.kv + self.step
+        return self.weights + self.kv + self.step + self.adapters
 
     def fits(self, total: int, free: int, *, uses_mmap: bool) -> bool:
         """Whether a machine can bear it. Mapped weights may leave memory, and come back."""
@@ -98,6 +99,7 @@ def in_words(needed: Need, room: Room) -> str:
         f"about {format_bytes(needed.total)} of memory: weights {format_bytes(needed.weights)},"
         f" {room.kv_tokens} KV tokens {format_bytes(needed.kv)},"
         f" steps {format_bytes(needed.step)}"
+        + (f", adapters {format_bytes(needed.adapters)}" if needed.adapters else "")
     )
 
 

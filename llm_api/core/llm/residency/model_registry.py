@@ -11,7 +11,14 @@ from llm_api.core.llm.gateway.routing.fallback import FallbackBackend
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.residency.keeper import KeptModel, ModelKeeper, Timer
 from llm_api.core.llm.residency.plan import ModelState, ResidencyLimits
-from llm_api.core.llm.types import ChatPrompt, Event, GenerationRequest, MarkedText, Tokenized
+from llm_api.core.llm.types import (
+    Adapter,
+    ChatPrompt,
+    Event,
+    GenerationRequest,
+    MarkedText,
+    Tokenized,
+)
 from llm_api.core.utils.model_names import meant, unknown_model
 
 
@@ -66,13 +73,39 @@ class RenamedBackend(BorrowingBackend):
         return self._backend.generate(request)
 
 
+class AdaptedBackend(BorrowingBackend):
+    """A model with one of its adapters, as a model of its own: `model:adapter`."""
+
+    def __init__(self, backend: Backend, adapter: str) -> None:
+        super().__init__(backend)
+        self._adapter = adapter
+
+    @property
+    def card(self) -> ModelCard:
+        card = self._backend.card
+        abilities = card.capabilities.abilities - {"adapters"}
+        return replace(
+            card,
+            id=f"{card.id}:{self._adapter}",
+            aliases=tuple(f"{name}:{self._adapter}" for name in card.aliases if "*" not in name),
+            capabilities=replace(card.capabilities, abilities=abilities),
+            adapters=(),
+        )
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        """As `Backend.generate`; refuses adapters beside its own."""
+        self.card.capabilities.check(request)
+        return self._backend.generate(replace(request, adapters=(Adapter(self._adapter),)))
+
+
 class ModelRegistry:
     """Models by id and alias. Owns them: closing it frees them. Begins to load nothing by itself.
 
     A model that is kept is in memory when it is asked for; a backend takes none worth keeping track
     of, and is there from the start. Names are distinct; where they are not, an id wins over an
     alias, and the first over the next. `fallbacks` are ids by the id that they stand in for; none
-    leads back to itself. `wrap` makes of each backend the one that is asked in its stead.
+    leads back to itself. `wrap` makes of each backend the one that is asked in its stead. Each
+    adapter of a model is a further model, which is in memory when that one is.
 
     Models that are added later never change what a name meant before. `given` are names that were
     given to models while they are served, with the ids; it is asked each time.
@@ -93,9 +126,15 @@ class ModelRegistry:
         self._residents = [model for model in models if not isinstance(model, KeptModel)]
         backends = [self._backend(model) for model in models]
         single = {one.card.id: wrap(one) if wrap else one for one in backends}
-        self._backends = {
-            model_id: _with_fallbacks(model_id, single, fallbacks or {}) for model_id in single
-        }
+        self._backends: dict[str, Backend] = {}
+        self._base: dict[str, str] = {}  # of a model with an adapter: the model
+        for model_id, backend in single.items():
+            self._backends[model_id] = _with_fallbacks(model_id, single, fallbacks or {})
+            for adapter in backend.card.adapters:
+                adapted = AdaptedBackend(backend, adapter.name)
+                if adapted.card.id not in single:
+                    self._backends[adapted.card.id] = adapted
+                    self._base[adapted.card.id] = model_id
         self._names = {one.card.id: one.card.aliases for one in self._backends.values()}
         self._added: dict[str, tuple[str, ...]] = {}
         self._wrap = wrap
@@ -106,6 +145,7 @@ class ModelRegistry:
 
     def state(self, model_id: str) -> ModelState:
         """Whether the model of this id, which exists, is in memory."""
+        model_id = self._base.get(model_id, model_id)
         return self._keeper.state(model_id) if model_id in self._kept else "loaded"
 
     def resolve(self, name: str) -> Backend:
@@ -140,6 +180,7 @@ class ModelRegistry:
 
     async def load(self, model_id: str, *, is_pinned: bool = False) -> None:
         """Return when the model is in memory. Raises UnavailableError where it cannot be."""
+        model_id = self._base.get(model_id, model_id)
         if model_id in self._kept:
             async with self._keeper.borrow(model_id):
                 if is_pinned:
@@ -151,6 +192,7 @@ class ModelRegistry:
         Raises ModelInUseError where they do not within `wait_seconds`; InvalidRequestError for a
         model that takes no memory here.
         """
+        model_id = self._base.get(model_id, model_id)
         if model_id not in self._kept:
             raise InvalidRequestError(
                 f"The model `{model_id}` does not run in this server's memory: there is nothing to"
@@ -161,6 +203,7 @@ class ModelRegistry:
 
     def is_pinned(self, model_id: str) -> bool:
         """Whether the model of this id, which exists, stays in memory until it is unloaded."""
+        model_id = self._base.get(model_id, model_id)
         return model_id in self._kept and self._keeper.is_pinned(model_id)
 
     @property

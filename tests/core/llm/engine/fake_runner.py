@@ -5,9 +5,9 @@ a step fits the buffer. The token drawn depends on everything resident in the sl
 prefix gives a wrong text.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from llm_api.core.llm.engine.plan import CopyPrefix, StepPlan, TrimSlot
+from llm_api.core.llm.engine.plan import AdapterScales, CopyPrefix, StepPlan, TrimSlot
 from llm_api.core.llm.engine.runner import DecodeError, DrawingRules, Drawn
 
 
@@ -19,12 +19,18 @@ def next_token(resident: list[int]) -> int:
     return 100 + value % 1000
 
 
-def expected_answer(prompt: list[int], length: int) -> list[int]:
+def expected_answer(prompt: list[int], length: int, adapters: AdapterScales = ()) -> list[int]:
     """What any correct engine generates for this prompt with the fake runner."""
     tokens = list(prompt)
     for _ in range(length):
-        tokens.append(next_token(tokens))
+        tokens.append(next_token(computed(tokens, adapters)))
     return tokens[len(prompt) :]
+
+
+def computed(tokens: Sequence[int], adapters: AdapterScales) -> list[int]:
+    """The KV of these tokens: another with other adapters."""
+    shift = sum(ord(letter) for name, _ in adapters for letter in name) * 1000
+    return [token + shift for token in tokens]
 
 
 def sometimes_forced(resident: list[int]) -> list[int]:
@@ -68,17 +74,19 @@ class FakeRunner:
         for span in plan.spans:
             assert span.start == len(self.kv[span.slot]), "a span must follow what is resident"
             resident = self.kv[span.slot]
-            resident.extend(span.tokens)
+            resident.extend(computed(span.tokens, plan.adapters))
             if span.samples:
-                drawn[span.sequence_id] = self._draw_along(resident, span.draft)
+                drawn[span.sequence_id] = self._draw_along(resident, span.draft, plan.adapters)
         return drawn
 
-    def _draw_along(self, resident: list[int], draft: tuple[int, ...]) -> list[Drawn]:
+    def _draw_along(
+        self, resident: list[int], draft: tuple[int, ...], adapters: AdapterScales
+    ) -> list[Drawn]:
         verified = resident[: len(resident) - len(draft)]
         drawn: list[int] = []
         while len(drawn) <= len(draft) and tuple(drawn) == draft[: len(drawn)]:
-            drawn.append(self.draw(verified + drawn))
-            drawn += self.force(verified + drawn)
+            drawn.append(self.draw(verified + computed(drawn, adapters)))
+            drawn += self.force(verified + computed(drawn, adapters))
         return [Drawn(token) for token in drawn]
 
     def shut_down(self) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from llm_api.core.llm.engine.plan import CopyPrefix, StepPlan, TrimSlot
+from llm_api.core.llm.engine.plan import AdapterScales, CopyPrefix, StepPlan, TrimSlot
 from llm_api.core.llm.engine.planner import Occupancy, StepOutcome
-from llm_api.core.llm.engine.scheduler import Scheduler, SchedulerLimits
+from llm_api.core.llm.engine.scheduler import TURN_STEPS, Scheduler, SchedulerLimits
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import SlotTable
 from llm_api.core.llm.observation import KVTokens
@@ -44,7 +44,13 @@ class Bench:
         self.reasons: dict[int, str] = {}
         self._next_id = 0
 
-    def add(self, prompt: list[int], length: int = 4, scope: str = "") -> Sequence:
+    def add(
+        self,
+        prompt: list[int],
+        length: int = 4,
+        scope: str = "",
+        adapters: AdapterScales = (),
+    ) -> Sequence:
         sequence = Sequence(
             self._next_id,
             list(prompt),
@@ -52,6 +58,7 @@ class Bench:
             len(prompt) + length,
             frozenset({END}),
             scope,
+            adapters,
         )
         self._next_id += 1
         self.answers[sequence.id] = []
@@ -618,3 +625,76 @@ def test_a_random_walk_keeps_every_invariant_and_every_text(seed: int) -> None:
 
 def test_the_fake_runner_notices_a_wrong_prefix() -> None:
     assert next_token([1, 2, 3]) != next_token([1, 9, 3])
+
+
+POET: AdapterScales = (("poet", 1.0),)
+TERSE: AdapterScales = (("terse", 0.5),)
+
+
+def test_sequences_with_different_adapters_are_never_in_one_step() -> None:
+    bench = Bench()
+    wanted = {
+        bench.add(prompt_of(30, seed), 20, adapters=adapters).id: (prompt_of(30, seed), adapters)
+        for seed, adapters in enumerate([(), POET, POET, TERSE])
+    }
+    while bench.scheduler.has_work:
+        plan = bench.step()
+        assert {wanted[span.sequence_id][1] for span in plan.spans} == {plan.adapters}
+    for key, (prompt, adapters) in wanted.items():
+        assert bench.answers[key] == expected_answer(prompt, 20, adapters)
+
+
+def test_adapters_take_turns_and_none_waits_for_long() -> None:
+    bench = Bench()
+    for adapters in ((), POET, TERSE):
+        bench.add(prompt_of(10), 40, adapters=adapters)
+    turns = [bench.step().adapters for _ in range(TURN_STEPS * 9)]
+    begun = turns[::TURN_STEPS]
+    assert all(set(begun[start : start + 3]) == {(), POET, TERSE} for start in range(7))
+    assert all(len(set(turns[i : i + TURN_STEPS])) == 1 for i in range(0, 36, TURN_STEPS))
+
+
+def test_a_turn_lasts_while_nobody_waits() -> None:
+    bench = Bench()
+    bench.add(prompt_of(10), 3 * TURN_STEPS, adapters=POET)
+    assert {bench.step().adapters for _ in range(2 * TURN_STEPS)} == {POET}
+
+
+def test_a_prefix_is_shared_only_with_the_same_adapters() -> None:
+    bench = Bench()
+    prompt = prompt_of(40)
+    half = (("poet", 0.5),)
+    for adapters in ((), POET, half):
+        assert bench.add(prompt, adapters=adapters).cached == 0
+        bench.run()
+    again = bench.add(prompt, adapters=POET)
+    bench.run()
+    assert again.cached == len(prompt) - 1
+    assert bench.answers[again.id] == expected_answer(prompt, 4, POET)
+
+
+def test_those_with_adapters_count_for_their_scope() -> None:
+    """A client gets no larger share by asking for several adapters."""
+    bench = Bench(parallel=2)
+    greedy = [bench.add(prompt_of(5, seed), 8, "a", (("x" * seed, 1.0),)) for seed in (1, 2, 3)]
+    other = bench.add(prompt_of(5), 8, "b")
+    bench.step()
+    assert (greedy[0].slot is not None, other.slot is not None) == (True, True)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_random_walk_with_adapters_gives_each_its_own_answer(seed: int) -> None:
+    rng = random.Random(seed)
+    bench = Bench(parallel=3, slots=4, cells=160, draft=rng.choice([0, 4]))
+    expected: dict[int, list[int]] = {}
+    for _ in range(40):
+        if rng.random() < 0.5:
+            adapters = rng.choice([(), POET, TERSE])
+            prompt, length = prompt_of(rng.randint(1, 60), rng.randint(0, 2)), rng.randint(1, 12)
+            sequence = bench.add(prompt, length, rng.choice("ab"), adapters)
+            expected[sequence.id] = expected_answer(prompt, length, adapters)
+        for _ in range(rng.randint(0, 6)):
+            if bench.scheduler.has_work:
+                bench.step()
+    bench.run()
+    assert {key: bench.answers[key] for key in expected} == expected

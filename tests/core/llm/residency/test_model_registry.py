@@ -3,12 +3,18 @@ from dataclasses import replace
 
 import pytest
 
-from llm_api.core.errors import InvalidRequestError, ModelFileError, ModelNotFoundError
+from llm_api.core.errors import (
+    InvalidRequestError,
+    ModelFileError,
+    ModelNotFoundError,
+    UnsupportedParameterError,
+)
 from llm_api.core.llm.backend import OwnedBackend
+from llm_api.core.llm.capabilities import ADAPTABLE
 from llm_api.core.llm.observation import EngineStatus
 from llm_api.core.llm.residency.model_registry import ModelRegistry
 from llm_api.core.llm.residency.plan import ResidencyLimits
-from llm_api.core.llm.types import GenerationRequest, ServedBy, Started, TextPrompt
+from llm_api.core.llm.types import Adapter, GenerationRequest, ServedBy, Started, TextPrompt
 from llm_api.core.utils.distribution import Distribution
 from tests.core.llm.fake_models import ClosableBackend, FakeModel, FakeTimer, settle
 from tests.fakes import CARD
@@ -152,3 +158,52 @@ async def test_what_takes_no_memory_is_loaded_and_cannot_be_unloaded() -> None:
         assert not registry.is_pinned("r")
         with pytest.raises(InvalidRequestError, match="nothing to unload"):
             await registry.unload("r", 1)
+
+
+def adaptable(name: str = "a", adapters: tuple[str, ...] = ("poet", "terse")) -> FakeModel:
+    """A model that was given adapters."""
+    model = FakeModel(name)
+    card = replace(
+        model.kept().card,
+        adapters=tuple(Adapter(one, 0.5) for one in adapters),
+        capabilities=ADAPTABLE,
+    )
+    model.kept = lambda: replace(FakeModel.kept(model), card=card)  # type: ignore[method-assign]
+    return model
+
+
+async def test_each_adapter_is_a_model_of_its_own() -> None:
+    registry = ModelRegistry([adaptable().kept(), FakeModel("b").kept()])
+    assert [card.id for card in registry.cards()] == ["a", "a:poet", "a:terse", "b"]
+    for name in ("a:poet", "a-alias:poet", "A:Poet"):
+        assert registry.resolve(name).card.id == "a:poet"
+    assert "adapters" not in registry.resolve("a:poet").card.capabilities.abilities
+    await registry.aclose()
+
+
+async def test_a_model_with_an_adapter_is_in_memory_when_its_model_is() -> None:
+    model = adaptable()
+    registry = ModelRegistry([model.kept()])
+    assert registry.state("a:poet") == "unloaded"
+    events = [event async for event in registry.resolve("a:poet").generate(HELLO)]
+    assert (len(events), model.loads) == (5, 1)
+    assert registry.state("a:poet") == registry.state("a") == "loaded"
+    await registry.unload("a:poet", 1)
+    assert registry.state("a") == "unloaded"
+    await registry.load("a:poet", is_pinned=True)
+    assert registry.is_pinned("a:poet")
+    await registry.aclose()
+
+
+async def test_the_model_is_asked_for_its_adapter_and_no_other() -> None:
+    backend = ClosableBackend(
+        card=replace(CARD, id="a", adapters=(Adapter("poet", 0.5),), capabilities=ADAPTABLE)
+    )
+    registry = ModelRegistry([backend])
+    adapted = registry.resolve("a:poet")
+    async for _ in adapted.generate(HELLO):
+        pass
+    assert backend.requests[-1].adapters == (Adapter("poet"),)
+    with pytest.raises(UnsupportedParameterError, match="lora"):
+        await anext(aiter(adapted.generate(replace(HELLO, adapters=(Adapter("poet"),)))))
+    await registry.aclose()
