@@ -234,7 +234,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "administration embeddings functions generation models": "",
     },
     "llm_api.api.mapping.ollama": {
-        "administration answers embed generation listing": "",
+        "administration answers embed generation keep_alive listing": "",
     },
     "llm_api.api.mapping.rag": {
         "annotations": "chat search",
@@ -304,8 +304,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         " rerank responses server_info stored_responses tokens": "",
     },
     "llm_api.api.routes.ollama": {
-        "administration chat embed listing": "door",
-        "door": "",
+        "chat": "door keep_alive",
+        "administration embed listing": "door",
+        "door keep_alive": "",
     },
     "llm_api.api.routes.rag": {
         "files documents": "ingests",

@@ -17,6 +17,7 @@ from llm_api.api.mapping.ollama.generation import (
     to_chat_generation,
     to_prompt_generation,
 )
+from llm_api.api.mapping.ollama.keep_alive import to_seconds
 from llm_api.api.models.ollama.answers import ChatLine, GenerateLine
 from llm_api.api.models.ollama.chat import (
     OllamaChatRequest,
@@ -25,6 +26,7 @@ from llm_api.api.models.ollama.chat import (
 )
 from llm_api.api.request_facts import facts_of
 from llm_api.api.routes.ollama.door import OllamaRoute
+from llm_api.api.routes.ollama.keep_alive import kept, unload
 from llm_api.api.stream_forms import NDJSON
 from llm_api.core.llm.types import GenerationRequest
 
@@ -42,7 +44,7 @@ _LINES = "application/x-ndjson"
 async def ollama_chat(request: Request, body: OllamaChatRequest, services: Services) -> Response:
     """Answer the last turn of a conversation, in the form of Ollama's API."""
     if not body.messages:
-        return await _loaded(body, services, chat_line)
+        return await _loaded(request, body, services, chat_line)
     asked = to_chat_generation(body, services.models.card(body.model))
     return await _answer(request, body, services, asked, chat_line)
 
@@ -58,7 +60,7 @@ async def ollama_generate(
 ) -> Response:
     """Answer one prompt, in the form of Ollama's API."""
     if not (body.prompt or body.suffix):
-        return await _loaded(body, services, generate_line)
+        return await _loaded(request, body, services, generate_line)
     asked = to_prompt_generation(body, services.models.card(body.model))
     return await _answer(request, body, services, asked, generate_line)
 
@@ -79,13 +81,23 @@ async def _answer(
         name = body.model if by == backend.card.id else by
         return OllamaAnswerWriter(name, form, facts.seconds, bool(body.logprobs))
 
-    return await answer(request, Generation(context, backend, [asked]), writer, NDJSON)
+    after = await kept(request, body, services)
+    response = await answer(request, Generation(context, backend, [asked]), writer, NDJSON)
+    response.background = after
+    return response
 
 
-async def _loaded(body: OllamaGenerationRequest, services: Services, form: OllamaForm) -> Response:
-    """Nothing is asked of the model but to be in memory."""
-    context = services.context(is_streamed=False, is_repeatable=False)
-    await services.models.resolve(body.model, context).count_tokens([])
+async def _loaded(
+    request: Request, body: OllamaGenerationRequest, services: Services, form: OllamaForm
+) -> Response:
+    """Nothing is asked of the model but to be in memory, or not to be."""
     line = form(body.model, Said(is_last=True))
-    line.done_reason = "load"
+    if body.keep_alive is not None and to_seconds(body.keep_alive) == 0:
+        line.done_reason = "unload"
+        await unload(body.model, services)
+    else:
+        line.done_reason = "load"
+        await kept(request, body, services)
+        context = services.context(is_streamed=False, is_repeatable=False)
+        await services.models.resolve(body.model, context).count_tokens([])
     return Response(line.to_json(), media_type="application/json")
