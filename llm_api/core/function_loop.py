@@ -61,12 +61,9 @@ class FunctionLoop(BorrowingBackend):
         while True:
             results = [outcome.result for outcome in made] if request.output_format is None else []
             turn = _Turn(self._functions, results, is_first=rounds == 0, is_last=is_last)
-            async with aclosing(self._backend.generate(request)) as events:
+            async with aclosing(self._played(request, turn)) as events:
                 async for event in events:
-                    for shown in turn.take(event):
-                        yield shown
-            for shown in turn.rest():
-                yield shown
+                    yield event
             rounds, spent = rounds + 1, added(spent, turn.finished)
             outcomes = await self.execute(self._fresh(turn.own_calls, made), len(made))
             for outcome in outcomes:
@@ -82,6 +79,21 @@ class FunctionLoop(BorrowingBackend):
                 spent = replace(spent, reason="length")
                 break
         yield spent
+
+    async def _played(
+        self, request: GenerationRequest, turn: "_Turn"
+    ) -> AsyncGenerator[Event, None]:
+        """What the client sees of a round."""
+        async with aclosing(self._backend.generate(request)) as events:
+            async for event in events:
+                for shown in turn.take(event):
+                    yield shown
+                if turn.goes_in_circles:
+                    break
+        if turn.goes_in_circles:
+            turn.stop(sum(await self.count_tokens(turn.written)))
+        for shown in turn.rest():
+            yield shown
 
     def _fresh(self, calls: Sequence[ToolCall], made: Sequence[FunctionExecuted]) -> list[ToolCall]:
         """The calls that are equal to none before them, as many as may still be made."""
@@ -142,7 +154,8 @@ class _Turn:
     """One round of generation: what the client sees of it, and what is kept from it.
 
     Behind results, text that begins like a call or a result is `_held` until it is known to be an
-    answer. In the last round there is no other to come, and all is shown.
+    answer. In the last round there is no other to come, and all is shown. `goes_in_circles` says
+    that the model makes one call again and again, which small ones do until their tokens end.
     """
 
     functions: Collection[str]
@@ -151,6 +164,8 @@ class _Turn:
     is_last: bool
     text: str = ""
     reasoning: str = ""
+    goes_in_circles: bool = False
+    _prompt_tokens: int | None = None
     _held: list[TextDelta] = field(default_factory=list)
     _is_begun: bool = False
     _finished: Finished | None = None
@@ -168,6 +183,25 @@ class _Turn:
     def own_calls(self) -> tuple[ToolCall, ...]:
         """The calls to be made here: none where the answer was cut."""
         return tuple(self._own.values()) if self.finished.reason == "tool_calls" else ()
+
+    @property
+    def _may_be_stopped(self) -> bool:
+        """Whether its usage can be told, and no call of the client would be lost."""
+        return self._prompt_tokens is not None and not self._clients
+
+    @property
+    def written(self) -> list[str]:
+        """What the model wrote so far, about: its tokens are counted where it is stopped."""
+        return [
+            self.text,
+            self.reasoning,
+            *(f"{one.name}{one.arguments}" for one in self._own.values()),
+        ]
+
+    def stop(self, completion_tokens: int) -> None:
+        """End the round before the call that has just begun."""
+        self._own.popitem()
+        self._finished = Finished("tool_calls", Usage(self._prompt_tokens or 0, completion_tokens))
 
     @property
     def has_client_calls(self) -> bool:
@@ -203,7 +237,8 @@ class _Turn:
             case ReasoningDelta(text):
                 self.reasoning += text
                 yield event
-            case Started():
+            case Started(prompt_tokens):
+                self._prompt_tokens = prompt_tokens
                 if self.is_first:
                     yield event
             case FunctionExecuted() | Annotation():
@@ -220,6 +255,8 @@ class _Turn:
         """Keep what is for the server's own calls; count the client's from 0."""
         match event:
             case ToolCallStarted(index, id, name) if name in self.functions:
+                own = [_meaning(call) for call in self._own.values()]
+                self.goes_in_circles = self._may_be_stopped and len({*own}) < len(own)
                 self._own[index] = ToolCall(id, name, "")
             case ToolCallDelta(index, arguments) if index in self._own:
                 call = self._own[index]
@@ -259,7 +296,7 @@ def _results(outcomes: Sequence[FunctionExecuted]) -> tuple[Message, ...]:
     )
 
 
-def _meaning(call: ToolCall) -> tuple[str, object]:
+def _meaning(call: ToolCall) -> tuple[str, str]:
     """What makes two calls equal: the function, and the arguments as JSON values."""
     return call.name, json_meaning(call.arguments.strip() or "{}")
 

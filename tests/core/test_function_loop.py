@@ -187,6 +187,21 @@ async def test_a_model_that_repeats_itself_has_to_answer_and_calls_nothing_twice
     assert len(prompt_of(backend.requests[2]).messages) == 3  # not what was said twice
 
 
+async def test_round_that_makes_one_call_again_and_again_is_stopped() -> None:
+    own, other = Recorder("own"), Recorder("other")
+    endless = called("other", *["own"] * 50, reason="length")
+    backend = playing(endless, said("Well then."))
+    shown = await events(loop(backend, own, other), asked("own", "other"))
+    assert backend.aborted == backend.requests[:1]
+    assert (len(own.calls), len(other.calls)) == (1, 1)
+    assert TextDelta("Well then.") in shown
+    words = 7  # of the calls, the one that had just begun included
+    assert isinstance(shown[-1], Finished)
+    assert (shown[-1].reason, shown[-1].usage.prompt_tokens) == ("stop", 14)
+    assert shown[-1].usage.completion_tokens == words + 2
+    assert [event.index for event in shown if isinstance(event, FunctionExecuted)] == [0, 1]
+
+
 async def test_calls_are_equal_by_the_values_of_their_arguments() -> None:
     def calling(*texts: str) -> list[Step]:
         steps: list[Step] = [Started(5)]
