@@ -239,6 +239,22 @@ def _streamed_chat(pieces: list[str]) -> str:
     return "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
 
 
+@tries("POST /v1/messages")
+def message(server: Server) -> str:
+    asked = {"model": server.model, "messages": HELLO, "max_tokens": 16}
+    body = server.post("/v1/messages", asked)
+    expect(body["content"][0]["text"], "no text")
+    events = "".join(server.stream("/v1/messages", {**asked, "stream": True}))
+    expect("event: message_stop" in events, "the stream has no end")
+    return f"{body['stop_reason']}, {body['usage']['output_tokens']} tokens"
+
+
+@tries("POST /v1/messages/count_tokens")
+def count_tokens(server: Server) -> str:
+    asked = {"model": server.model, "messages": HELLO}
+    return f"{server.post('/v1/messages/count_tokens', asked)['input_tokens']} tokens"
+
+
 @tries("POST /v1/responses")
 def response(server: Server) -> str:
     body = _respond(server, store=False)

@@ -270,4 +270,4 @@ RESPONSES: Final = Door(
 )
 MESSAGES: Final = Door("messages", "/v1/messages", _write_messages, _read_message)
 OLLAMA: Final = Door("ollama", "/api/chat", _write_ollama, _read_ollama)
-DOORS: Final = (CHAT, RESPONSES, OLLAMA)
+DOORS: Final = (CHAT, RESPONSES, MESSAGES, OLLAMA)

@@ -99,8 +99,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api": {
         "wiring": "deps docs draining errors mcp_on_demand metrics middleware policy responding"
         " routes sse",
-        "routes": "answers deps disconnect docs draining json_body mapping models origin"
-        " request_facts responding stream_forms text_stream uploads",
+        "routes": "answers deps disconnect docs doors draining json_body mapping messaging models"
+        " origin request_facts responding stream_forms text_stream uploads",
+        "messaging": "answers deps disconnect mapping models origin request_facts stream_forms",
         "responding": "answers deps disconnect draining mapping models origin request_facts sse",
         "text_stream": "answers errors",
         "draining": "doors errors request_facts stream_forms",
@@ -227,11 +228,15 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "chat_answers": "generation rag",
         "rag": "chat generation",
         "chat": "generation options reasoning tools",
-        "responses ollama": "generation tools",
+        "anthropic responses ollama": "generation tools",
         "tokens": "chat generation",
         "completions": "generation options",
         "tools plain infill reasoning options rerank": "generation",
         "administration embeddings functions generation models": "",
+    },
+    "llm_api.api.mapping.anthropic": {
+        "turns": "signatures",
+        "fold generation models signatures tools": "",
     },
     "llm_api.api.mapping.ollama": {
         "administration answers embed generation keep_alive listing": "",
@@ -264,7 +269,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "reasoning": "base foreign",
         "rag": "base generation messages",
         "ollama": "base embeddings foreign generation tools",
-        "messages": "base foreign generation tools",
+        "anthropic messages": "base foreign generation tools",
         "embeddings": "base completions",
         "tools": "base foreign generation",
         "tokens": "base completions messages tools",
@@ -276,6 +281,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "administration server_info models functions rerank": "base",
         "foreign": "",
         "base": "",
+    },
+    "llm_api.api.models.anthropic": {
+        "parameters": "blocks tools",
+        "blocks message models tools": "",
     },
     "llm_api.api.models.ollama": {
         "chat embed": "options",
@@ -300,8 +309,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.routes": {
         "ollama": "embeddings",
-        "administration chat completions conversations embeddings functions infill models plain rag"
-        " rerank responses server_info stored_responses tokens": "",
+        "administration chat completions conversations embeddings functions infill messages models"
+        " plain rag rerank responses server_info stored_responses tokens": "",
     },
     "llm_api.api.routes.ollama": {
         "chat": "door keep_alive",

@@ -23,6 +23,7 @@ MCP clients find the functions at `/mcp`, by streamable HTTP.
 """
 TAGS = [
     {"name": "Chat", "description": "Conversations, by the model's own chat template."},
+    {"name": "Messages", "description": "Conversations and agents, in Anthropic's form."},
     {"name": "Responses", "description": "Conversations and agents, in typed items."},
     {"name": "Conversations", "description": "What is said in them, kept for responses."},
     {"name": "Completions", "description": "Raw text to continue, without a chat template."},

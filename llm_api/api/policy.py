@@ -51,6 +51,7 @@ POLICY: Final = (
     Rule("/v1/detokenize", ("generate",)),
     Rule("/v1/apply-template", ("generate",)),
     Rule("/v1/responses", ("generate",)),
+    Rule("/v1/messages", ("generate",)),
     Rule("/v1/conversations", ("generate",)),
     Rule("/v1/embeddings", ("embed",)),
     Rule("/v1/rerank", ("embed",)),

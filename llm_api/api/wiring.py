@@ -37,6 +37,7 @@ from llm_api.api.routes import (
     embeddings,
     functions,
     infill,
+    messages,
     models,
     plain,
     rerank,
@@ -57,6 +58,7 @@ _DOCUMENT_RESOURCES = (documents, files, ingests, collections, search, rag_chat)
 _RESOURCES = (  # in the order in which a path is looked for
     chat,
     responses,
+    messages,
     stored_responses,
     completions,
     ollama_chat,

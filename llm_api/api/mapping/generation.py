@@ -1,6 +1,7 @@
 """What all resources that generate share, wire to domain and back. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final, Never, TypeVar
@@ -16,6 +17,7 @@ from llm_api.api.models.generation import (
 )
 from llm_api.core.errors import (
     InvalidRequestError,
+    LLMAPIError,
     MissingParameterError,
     UnsupportedParameterError,
 )
@@ -46,6 +48,19 @@ def required(value: Value | None, param: str) -> Value:
     if value is None:
         raise MissingParameterError(f"Missing required parameter: '{param}'.", param=param)
     return value
+
+
+@contextmanager
+def renamed(names: Mapping[str, str]) -> Iterator[None]:
+    """Errors that leave the block name parameters of the core by these names."""
+    try:
+        yield
+    except LLMAPIError as error:
+        name = names.get(error.param or "")
+        if name is not None:
+            error.message = error.message.replace(f"'{error.param}'", f"'{name}'")
+            error.param = name
+        raise
 
 
 def same_meaning(

@@ -133,7 +133,7 @@ def total_usage(finished: Iterable[Finished], choices_per_prompt: int = 1) -> Us
 
 
 def added(first: Finished, second: Finished) -> Finished:
-    """Usage and timings of both, what neither held to; the reason is the later one."""
+    """Usage and timings of both, what neither held to; why it ended, the later one says."""
     one, other = first.usage, second.usage
     return Finished(
         second.reason,
@@ -149,6 +149,7 @@ def added(first: Finished, second: Finished) -> Finished:
             first.timings.decode_seconds + second.timings.decode_seconds,
         ),
         tuple(dict.fromkeys((*first.unenforced, *second.unenforced))),
+        second.stop_string,
     )
 
 

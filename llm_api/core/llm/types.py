@@ -420,13 +420,14 @@ class Finished:
     """The answer is complete. Always the last event; a stream without it was cut.
 
     `unenforced` are the functions of which a call breaks its schema, or may, since nobody could
-    tell.
+    tell. `stop_string` is the stop string that ended it; None where none did, or nobody tells.
     """
 
     reason: FinishReason
     usage: Usage
     timings: Timings = field(default_factory=Timings)
     unenforced: tuple[str, ...] = ()
+    stop_string: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

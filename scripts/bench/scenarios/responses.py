@@ -1,4 +1,4 @@
-"""R, S: what responses cost beside chat completions, and the next turn by a response's id."""
+"""R, S: what responses and messages cost beside chat, and the next turn by a response's id."""
 
 import asyncio
 import json
@@ -14,6 +14,7 @@ from scripts.bench.scenarios.texts import reply_sample
 from scripts.bench.statistics import percentile
 
 PATH = "/v1/responses"
+MESSAGES_PATH = "/v1/messages"
 WORDS = "one two three four five six seven eight"
 CLIENTS = 32
 REQUESTS = 960
@@ -26,18 +27,20 @@ QUESTION_TOKENS = 16
 
 CHAT = "chat, requests/s"
 NOT_STORED, STORED = "store false / chat", "store true / chat"
+MESSAGES = "messages / chat"
 FIRST, FOLLOW_UP = "first turn, ms", "next turn, ms"
 SHARE = "next turn / first turn"
 
 
 async def _rates(turn: Turn) -> Sample:
-    """The rates of three kinds of request."""
+    """The rates of four kinds of request."""
     model = turn.desk.model
     messages = [{"role": "user", "content": WORDS}]
     kinds: dict[str, tuple[str, dict[str, Any]]] = {
         CHAT: ("/v1/chat/completions", {"model": model, "messages": messages}),
         NOT_STORED: (PATH, {"model": model, "input": WORDS, "store": False}),
         STORED: (PATH, {"model": model, "input": WORDS}),
+        MESSAGES: (MESSAGES_PATH, {"model": model, "messages": messages, "max_tokens": 64}),
     }
     count = REQUESTS // 10 if turn.is_quick else REQUESTS
     rates: dict[str, list[float]] = {kind: [] for kind in kinds}
@@ -51,7 +54,7 @@ async def _rates(turn: Turn) -> Sample:
             rates[kind].append(len(got) / (time.perf_counter() - began))
             replies += got
     medians = {kind: percentile(several, 50) for kind, several in rates.items()}
-    shares = {kind: medians[kind] / medians[CHAT] for kind in (NOT_STORED, STORED)}
+    shares = {kind: medians[kind] / medians[CHAT] for kind in (NOT_STORED, STORED, MESSAGES)}
     return reply_sample(replies, {CHAT: medians[CHAT], **shares})
 
 
@@ -103,11 +106,12 @@ def _message(role: str, content: str) -> dict[str, str]:
 
 RESPONSE_RATES = Scenario(
     key="R",
-    title="responses beside chat completions, answers made up at once, 32 at a time",
+    title="responses and messages beside chat completions, answers made up at once, 32 at a time",
     measure=_rates,
     claims=(
         Claim(NOT_STORED, "of chat's requests/s", "at least", 0.8, 0.95),
         Claim(STORED, "of chat's requests/s", "at least", 0.4, 0.7),
+        Claim(MESSAGES, "of chat's requests/s", "at least", 0.8, 0.9),
     ),
     contestants=(OUR_STUB,),
 )

@@ -1,12 +1,13 @@
 """Responses, wire to domain: what is to be generated, and the response before it is. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from llm_api.api.mapping.generation import (
     refuse,
+    renamed,
     required,
     same_meaning,
     to_max_tokens,
@@ -16,7 +17,7 @@ from llm_api.api.mapping.responses.tools import ToolOffer
 from llm_api.api.mapping.responses.turns import ReadTurn
 from llm_api.api.models.responses.parameters import CreateResponse, PromptParameters
 from llm_api.api.models.responses.response import ResponseConversation, ResponseObject
-from llm_api.core.errors import InvalidRequestError, LLMAPIError
+from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.types import (
     JSON,
@@ -184,17 +185,9 @@ def to_response(
     return response
 
 
-@contextmanager
-def own_names() -> Iterator[None]:
+def own_names() -> AbstractContextManager[None]:
     """Errors that leave the block name parameters as this resource does."""
-    try:
-        yield
-    except LLMAPIError as error:
-        name = _CHAT_NAMES.get(error.param or "")
-        if name is not None:
-            error.message = error.message.replace(f"'{error.param}'", f"'{name}'")
-            error.param = name
-        raise
+    return renamed(_CHAT_NAMES)
 
 
 def _output_format(request: PromptParameters) -> OutputFormat | None:

@@ -53,6 +53,7 @@ class ClaudeReader:
         self._server = server
         self._usage: dict[str, Any] = {}
         self._reason: FinishReason | None = None
+        self._stop_string: str | None = None
         self._call: _OpenCall | None = None
         self._calls = 0
 
@@ -73,6 +74,7 @@ class ClaudeReader:
                 self._count(said["usage"])
                 if (reason := said["delta"]["stop_reason"]) is not None:
                     self._reason = _REASONS[reason]
+                    self._stop_string = said["delta"].get("stop_sequence")
             case "message_stop":
                 yield self._finished()
             case "error":
@@ -137,4 +139,4 @@ class ClaudeReader:
             int(self._usage.get("cache_read_input_tokens", 0)),
             int(self._usage.get("output_tokens_details", {}).get("thinking_tokens", 0)),
         )
-        return Finished(self._reason, usage)
+        return Finished(self._reason, usage, stop_string=self._stop_string)

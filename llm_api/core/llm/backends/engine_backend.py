@@ -376,4 +376,4 @@ class _Answer:
         )
         if reason == "stop" and self._has_calls:
             reason = "tool_calls"
-        return Finished(reason, usage, last.timings)
+        return Finished(reason, usage, last.timings, stop_string=self._machine.stop_string)

@@ -106,7 +106,7 @@ class WordBackend(WithoutVocabulary):
                 await asyncio.sleep(0)
         if not has_stopped and (rest := stops.flush()):
             yield TextDelta(rest)
-        yield Finished(reason, Usage(prompt_tokens, spoken))
+        yield Finished(reason, Usage(prompt_tokens, spoken), stop_string=stops.found)
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(split_words(text)) for text in texts]

@@ -9,11 +9,15 @@ from llm_api.core.llm.types import AnswerDelta, SampledLogprob, TextDelta
 
 
 class StopStrings:
-    """Finds stop strings in text that arrives in pieces. Holds back only what may become one."""
+    """Finds stop strings in text that arrives in pieces. Holds back only what may become one.
+
+    `found` is the one that ended the text; None until then.
+    """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
         self._held = ""
+        self.found: str | None = None
 
     def feed(self, text: str) -> tuple[str, bool]:
         """Text that is safe to show, and whether a stop string was found right behind it."""
@@ -21,12 +25,12 @@ class StopStrings:
         # The stop string that is complete first ends the text, however the text was cut into
         # pieces; of two that end together, the one that begins first.
         found = [
-            (start + len(stop), start)
+            (start + len(stop), start, stop)
             for stop in self._stops
             if (start := self._held.find(stop)) >= 0
         ]
         if found:
-            _, start = min(found)
+            _, start, self.found = min(found)
             shown, self._held = self._held[:start], ""
             return shown, True
         safe = len(self._held) - self._longest_beginning()
@@ -78,6 +82,11 @@ class OutputMachine:
     def has_stopped(self) -> bool:
         """Whether the answer is over, whatever the model says next."""
         return self._is_stopped or self._reader.is_ended
+
+    @property
+    def stop_string(self) -> str | None:
+        """The stop string that ended the answer, if one did."""
+        return self._stops.found
 
     def feed(self, data: bytes, logprob: SampledLogprob | None) -> list[AnswerDelta]:
         """Take in one token."""

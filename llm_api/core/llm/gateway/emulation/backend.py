@@ -160,4 +160,9 @@ def _with_end(event: Event, spent: Finished) -> Event:
         return event
     for name in event.unenforced:
         logger.warning("a call of %s does not follow its schema", name)
-    return replace(spent, reason=event.reason, unenforced=event.unenforced)
+    return replace(
+        spent,
+        reason=event.reason,
+        unenforced=event.unenforced,
+        stop_string=event.stop_string,
+    )

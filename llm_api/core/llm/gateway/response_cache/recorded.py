@@ -86,7 +86,7 @@ def replayed(answer: bytes) -> Iterator[Event]:
         event: Event = json.loads(line, object_hook=_value)
         if isinstance(event, Finished):
             usage = replace(event.usage, cached_tokens=event.usage.prompt_tokens)
-            event = Finished(event.reason, usage)
+            event = Finished(event.reason, usage, stop_string=event.stop_string)
         yield event
 
 
