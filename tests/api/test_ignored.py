@@ -1,7 +1,9 @@
 """What is known elsewhere and cannot change an answer: accepted, and named in a header."""
 
 import logging
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -194,3 +196,12 @@ async def test_a_door_may_bear_unknown_fields_always(client: httpx2.AsyncClient,
     answer = await client.post(door, json={"inner": {"depth": 3, "tone": 1}, "beta": []})
     assert (answer.status_code, answer.json()) == (200, 3)
     assert answer.headers[HEADER] == "beta, tone"
+
+
+def test_every_parameter_of_other_servers_stands_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "clients.md").read_text(encoding="utf-8")
+    section = page.split("## Parameters of other servers")[1].split("\n## ")[0]
+    shown = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`]*)`", section))))
+    tables = (foreign.CHAT, foreign.MESSAGE, foreign.TOOL, foreign.STREAM_OPTIONS)
+    names = {name for table in (*tables, foreign.REASONING, foreign.THINKING) for name in table}
+    assert names - shown == set()

@@ -47,6 +47,37 @@ def test_the_sdk_holds_a_conversation(sdk: OpenAI, backend: FakeBackend) -> None
     assert len(backend.requests[1].prompt.messages) == 3  # type: ignore[union-attr]
 
 
+def test_the_sdk_sends_what_other_servers_know(sdk: OpenAI, backend: FakeBackend) -> None:
+    answer = sdk.chat.completions.with_raw_response.create(
+        model=MODEL_ID,
+        messages=[{"role": "user", "content": "Hi"}],
+        max_tokens=-1,
+        store=True,
+        verbosity="low",
+        reasoning_effort="none",
+        extra_body={
+            "keep_alive": "5m",
+            "cache_prompt": True,
+            "id_slot": -1,
+            "think": False,
+            "reasoning_budget": 64,
+            "dry_multiplier": 0.8,
+            "options": {"top_k": 3, "num_ctx": 4096},
+        },
+    )
+    assert answer.parse().choices[0].message.content == "Hello world!"
+    ignored = set(answer.headers["x-ignored-parameters"].split(", "))
+    assert ignored == {"keep_alive", "store", "num_ctx"}
+    (asked,) = backend.requests
+    assert (asked.max_tokens, asked.reasoning_budget) == (None, 64)
+    assert (asked.sampling.top_k, asked.sampling.dry_multiplier) == (3, 0.8)
+    assert asked.prompt.variables == {  # type: ignore[union-attr]
+        "reasoning_effort": "none",
+        "enable_thinking": False,
+        "verbosity": "low",
+    }
+
+
 def test_the_sdk_streams_with_usage(sdk: OpenAI) -> None:
     text, usage = "", None
     for chunk in sdk.chat.completions.create(
