@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
+import httpx2
 
 from scripts.bench.contestants import Command
 from scripts.bench.process import Server, free_port
@@ -114,7 +114,7 @@ class Measured:
 
 
 @contextmanager
-def _served(model: Path | None, folder: Path) -> Iterator[httpx.Client]:
+def _served(model: Path | None, folder: Path) -> Iterator[httpx2.Client]:
     with ExitStack() as stack:
         weather = f"http://{HOST}:{stack.enter_context(serving(WeatherStandIn))}"
         port = free_port()
@@ -137,11 +137,11 @@ def _served(model: Path | None, folder: Path) -> Iterator[httpx.Client]:
         server.start()
         asyncio.run(server.wait_until_ready())
         base = f"http://{HOST}:{port}/v1"
-        yield stack.enter_context(httpx.Client(base_url=base, timeout=REQUEST_SECONDS))
+        yield stack.enter_context(httpx2.Client(base_url=base, timeout=REQUEST_SECONDS))
 
 
 def _ask(
-    client: httpx.Client, choice: str, function: str, question: str, *, is_streamed: bool
+    client: httpx2.Client, choice: str, function: str, question: str, *, is_streamed: bool
 ) -> Measured:
     body = {
         "model": client.get("/models").json()["data"][0]["id"],

@@ -23,7 +23,7 @@ from llm_api.core.llm.output.reader import ReadingRules
 from llm_api.core.llm.output.schemas.tool_schema import check_demanded_sizes
 from llm_api.core.llm.output.thought_limit import Thought, ThoughtLimit, thought_tokens
 from llm_api.core.llm.prompt.encode import EncodedPrompt, PromptEncoder, Tokenizer
-from llm_api.core.llm.prompt.thinking import as_known, switch_among
+from llm_api.core.llm.prompt.thinking import as_known, budget_of, not_heeded, switch_among
 from llm_api.core.llm.types import (
     JSON,
     Adapter,
@@ -126,6 +126,7 @@ class EngineBackend:
         prompt = await self._on_thread(lambda: self._encoded(request))
         self._check_bias(request)
         output = await self._preparer.prepare(request, prompt.text)
+        ignored = not_heeded(ignored, thinks=output.reader.rules.marks is not None)
         events = self._answer(request, prompt, output)
         if output.call_judges:
             first, judge = (
@@ -150,10 +151,14 @@ class EngineBackend:
         prompt = request.prompt
         if not isinstance(prompt, ChatPrompt):
             return request
-        variables = as_known(prompt.variables, self._encoder.variables)
-        if request.reasoning_budget == 0 and (switch := switch_among(self._encoder.variables)):
+        known, budget = self._encoder.variables, request.reasoning_budget
+        variables = as_known(prompt.variables, known)
+        if budget is None and "reasoning_budget" in self._card.capabilities.abilities:
+            budget = budget_of(prompt.variables, known)
+        if budget == 0 and (switch := switch_among(known)):
             variables[switch] = False
-        return replace(request, prompt=replace(prompt, variables=variables))
+        prompt = replace(prompt, variables=variables)
+        return replace(request, prompt=prompt, reasoning_budget=budget)
 
     async def _answer(
         self,

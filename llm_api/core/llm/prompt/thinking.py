@@ -1,6 +1,6 @@
 """How a chat template is told whether to think, whatever it calls that. Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from llm_api.core.llm.types import JSON
@@ -33,3 +33,21 @@ def as_known(variables: Mapping[str, JSON], known: Collection[str]) -> dict[str,
         told.setdefault(switch, told[SWITCH])
         del told[SWITCH]
     return told
+
+
+_BUDGETS: Final[Mapping[JSON, int]] = {"none": 0, "minimal": 256, "low": 1024, "medium": 4096}
+"""Tokens of thought for an effort that a template does not know; any other effort is unbounded."""
+
+
+def budget_of(variables: Mapping[str, JSON], known: Collection[str]) -> int | None:
+    """The tokens of thought that variables mean where the template cannot be told; None: any."""
+    effort = variables.get(EFFORT)
+    if isinstance(effort, str) and EFFORT not in known:
+        return _BUDGETS.get(effort)
+    is_off = variables.get(SWITCH) is False and switch_among(known) is None
+    return 0 if is_off else None
+
+
+def not_heeded(ignored: Sequence[str], *, thinks: bool) -> tuple[str, ...]:
+    """Of the variables that a template does not read, those by which nothing is done at all."""
+    return tuple(name for name in ignored if not (thinks and name in (EFFORT, SWITCH)))

@@ -20,12 +20,15 @@ from llm_api.core.llm.collect import Completion, collect
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.llama_runner import ContextOptions
 from llm_api.core.llm.types import (
+    JSON,
     ChatPrompt,
     GenerationRequest,
     JSONFormat,
     Message,
+    ReasoningDelta,
     RegexFormat,
     Sampling,
+    Started,
     ToolChoice,
     ToolSpec,
 )
@@ -135,3 +138,16 @@ async def test_an_answer_without_a_thought_is_left_alone(models: dict[str, Engin
     bounded = await answer(models["opened by the model"], asked(5))
     assert free.text == bounded.text
     assert len(free.text) > 100
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("off", [{"reasoning_effort": "none"}, {"enable_thinking": False}])
+async def test_an_effort_of_none_is_a_budget_of_none(
+    models: dict[str, EngineBackend], name: str, off: dict[str, JSON]
+) -> None:
+    prompt = replace(PROMPT, variables=off)
+    async with aclosing(models[name].generate(replace(asked(None, 8), prompt=prompt))) as events:
+        said = [event async for event in events]
+    assert isinstance(said[0], Started)
+    assert said[0].ignored == ()
+    assert not any(isinstance(event, ReasoningDelta) for event in said)
