@@ -467,7 +467,15 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.core.rag.loaders": {
         "file_loader": "kinds loaded worker",
         "worker": "load loaded",
-        "load": "csv_table decode docx html json_values kinds loaded markdown pdf source_code",
+        "load": "archive csv_table decode docx epub html json_values kinds loaded mail markdown"
+        " notebook open_document pdf pptx rtf source_code xlsx",
+        "pptx open_document": "archive html loaded",
+        "epub": "archive decode html loaded",
+        "mail": "decode html loaded",
+        "notebook": "decode json_values loaded markdown",
+        "xlsx": "csv_table decode loaded",
+        "rtf": "decode loaded",
+        "archive": "kinds loaded",
         "pdf": "decode loaded pdf_forms pdf_page",
         "kinds": "json_values",
         "docx": "docx_parts html loaded",
@@ -478,7 +486,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "markdown": "loaded page_text",
         "decode": "charsets likely_charset",
         "page_text": "loaded table_text",
-        "docx_parts": "formulas",
+        "docx_parts": "archive formulas",
         "source_code csv_table": "loaded",
         "charsets": "likely_charset",
         "columns formulas html_tree likely_charset loaded table_text": "",
@@ -646,6 +654,8 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
         {f"llm_api.core.rag.loaders.{module}" for module in ("pdf", "pdf_page", "pdf_forms")}
     ),
     "mammoth": frozenset({"llm_api.core.rag.loaders.docx"}),
+    "openpyxl": frozenset({"llm_api.core.rag.loaders.xlsx"}),
+    "striprtf": frozenset({"llm_api.core.rag.loaders.rtf"}),
     "qdrant_edge": frozenset(
         f"llm_api.core.rag.{name}"
         for name in (

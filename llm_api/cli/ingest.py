@@ -65,9 +65,10 @@ def ingest(
 ) -> None:
     """Store files, so that they are found and answered from. Skips what has not changed.
 
-    Reads text, Markdown, HTML, PDF, DOCX, CSV, JSON and code. A file's path, from its source on, is
-    its document's id: changed, it replaces what was stored of it. What was stored from another
-    folder of the same name is never replaced. Ends with 1 if a file could not be stored.
+    Reads text, Markdown, HTML, PDF, DOCX, PPTX, XLSX, OpenDocument, EPUB, RTF, mail (EML), CSV,
+    JSON, notebooks and code. A file's path, from its source on, is its document's id: changed, it
+    replaces what was stored of it. What was stored from another folder of the same name is never
+    replaced. Ends with 1 if a file could not be stored.
     """
     from llm_api.cli.files import find_files
     from llm_api.cli.remote_server import default_url, key_for

@@ -10,7 +10,7 @@ import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, pairwise
 from typing import Final
 
@@ -34,22 +34,31 @@ def load_csv(text: str, max_characters: int) -> LoadedText:
     source.seek(named.end() if named else 0)
     reader = csv.reader(source, delimiter=named[1] if named else _delimiter(text))
     builder = TextBuilder(max_characters)
-    count = 0
     try:
-        rows = filter(any, map(_checked, reader))
-        first = list(islice(rows, _LINES_JUDGED))
-        above, header = _beginning(first)
-        if above:
-            builder.add("".join(f"{_line(row)}\n" for row in first[:above]) + "\n")
-        names = _names(first[above]) if header else ()
-        for row in chain(first[above + header :], rows):
-            builder.add(_paragraph(names, row))
-            count += 1
+        count = add_table(builder, reader)
     except csv.Error as error:
         raise UnreadableFileError(f"line {reader.line_num} is no CSV") from error
+    return builder.build(metadata={"rows": count})
+
+
+def add_table(builder: TextBuilder, rows: Iterable[list[str]]) -> int:
+    """Add a table with what stands above it; how many rows it has below its header.
+
+    Raises `UnreadableFileError` for more columns than are read, or too much text.
+    """
+    rows = filter(any, map(_checked, rows))
+    first = list(islice(rows, _LINES_JUDGED))
+    above, header = _beginning(first)
+    if above:
+        builder.add("".join(f"{_line(row)}\n" for row in first[:above]) + "\n")
+    names = _names(first[above]) if header else ()
+    count = 0
+    for row in chain(first[above + header :], rows):
+        builder.add(_paragraph(names, row))
+        count += 1
     if not count and names:  # nothing but a header is still something to find
         builder.add(_paragraph((), first[above]))
-    return builder.build(metadata={"rows": count})
+    return count
 
 
 def _delimiter(text: str) -> str:

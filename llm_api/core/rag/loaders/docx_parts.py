@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from xml.etree import ElementTree
 
-from llm_api.core.errors import UnreadableFileError
+from llm_api.core.rag.loaders.archive import local_name, markup_of, read_member
 from llm_api.core.rag.loaders.formulas import office_formula
 
 Element = ElementTree.Element
@@ -58,12 +58,6 @@ def readable_docx(archive: zipfile.ZipFile) -> tuple[bytes, tuple[str, ...]]:
     return packed.getvalue(), tuple(_sentences(unread))
 
 
-def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """No more of it than the archive says: `ZipFile.read` unpacks all, and looks at that then."""
-    with archive.open(name) as member:
-        return member.read(archive.getinfo(name).file_size)
-
-
 def _is_edge(name: str) -> bool:
     return bool(_HEADER.fullmatch(name) or _FOOTER.fullmatch(name))
 
@@ -87,9 +81,7 @@ class _Part:
     """The markup of one part, with words where there were only objects."""
 
     def __init__(self, data: bytes) -> None:
-        if b"<!DOCTYPE" in data or b"<!ENTITY" in data:  # Word writes none, and they can explode
-            raise UnreadableFileError("it is damaged: its markup declares entities")
-        self.root = ElementTree.fromstring(data)  # noqa: S314 - it has no entities
+        self.root = markup_of(data)
         self.unread: Counter[str] = Counter()
         self._space = self.root.tag.partition("}")[0] + "}"
         for parent in reversed(list(self.root.iter())):
@@ -101,8 +93,8 @@ class _Part:
     def surround(self, above: list[Element], below: list[Element]) -> None:
         body = self.root.find(f"{self._space}body")
         if body is not None:
-            section = [child for child in body if _name(child) == "sectPr"]
-            inner = [child for child in body if _name(child) != "sectPr"]
+            section = [child for child in body if local_name(child) == "sectPr"]
+            inner = [child for child in body if local_name(child) != "sectPr"]
             body[:] = [*above, *inner, *below, *section]
 
     def _replace_children(self, parent: Element) -> None:
@@ -118,7 +110,7 @@ class _Part:
 
     def _instead(self, element: Element) -> list[Element] | None:
         """What stands for this element; None where it may stay."""
-        kind = _name(element)
+        kind = local_name(element)
         instead: list[Element] | None = None
         if kind in ("oMath", "oMathPara"):
             instead = [self._run(_formulas(element, kind))]
@@ -132,13 +124,13 @@ class _Part:
             self.unread[_UNREAD[kind]] += 1
             instead = []
         elif kind in _WRAPPERS:
-            instead = [child for child in element if not _name(child).endswith("Pr")]
+            instead = [child for child in element if not local_name(child).endswith("Pr")]
         return instead
 
     def _drawing(self, drawing: Element) -> list[Element]:
         """Its description, and the words of its shapes."""
-        boxes = [box for box in drawing.iter() if _name(box) == "txbxContent"]
-        names = Counter(map(_name, drawing.iter()))
+        boxes = [box for box in drawing.iter() if local_name(box) == "txbxContent"]
+        names = Counter(map(local_name, drawing.iter()))
         words = [_description(drawing), *_shape_words(drawing)]
         if not words[0]:
             self.unread["pictures without a description"] += names["pic"]
@@ -167,31 +159,33 @@ def _formulas(element: Element, kind: str) -> str:
     if kind == "oMath":
         return office_formula(element)
     # Those inside have become runs already.
-    return " ".join("".join(one.itertext()) for one in element if not _name(one).endswith("Pr"))
+    return " ".join(
+        "".join(one.itertext()) for one in element if not local_name(one).endswith("Pr")
+    )
 
 
 def _ruby(element: Element) -> str:
     """The signs, and how they are read in brackets."""
-    found = {_name(part): "".join(part.itertext()) for part in element}
+    found = {local_name(part): "".join(part.itertext()) for part in element}
     reading = found.get("rt", "")
     return found.get("rubyBase", "") + (f"({reading})" if reading else "")
 
 
 def _better(alternatives: Element) -> list[Element]:
     """The fallback, which mammoth would read, unless words stand in the choice alone."""
-    choices = {_name(each): each for each in reversed(alternatives)}
+    choices = {local_name(each): each for each in reversed(alternatives)}
     fallback, choice = choices.get("Fallback"), choices.get("Choice")
     best = fallback if fallback is not None and _has_words(fallback) else choice
     return list(best if best is not None else fallback if fallback is not None else ())
 
 
 def _has_words(element: Element) -> bool:
-    return any(_name(part) == "t" and (part.text or "").strip() for part in element.iter())
+    return any(local_name(part) == "t" and (part.text or "").strip() for part in element.iter())
 
 
 def _description(drawing: Element) -> str:
     for properties in drawing.iter():
-        if _name(properties) == "docPr":
+        if local_name(properties) == "docPr":
             return properties.get("descr", "").strip()
     return ""
 
@@ -199,9 +193,5 @@ def _description(drawing: Element) -> str:
 def _shape_words(drawing: Element) -> Iterator[str]:
     """Words of shapes that are drawn, not typed into a box of Word's own."""
     for text in drawing.iter():
-        if "drawingml" in text.tag and _name(text) == "t":
+        if "drawingml" in text.tag and local_name(text) == "t":
             yield text.text or ""
-
-
-def _name(element: Element) -> str:
-    return element.tag.rpartition("}")[2]

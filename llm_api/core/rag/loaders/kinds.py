@@ -14,9 +14,17 @@ class Kind(StrEnum):
     MARKDOWN = "markdown"
     HTML = "html"
     PDF = "pdf"
+    ARCHIVE = "archive"  # until it has been opened
     DOCX = "docx"
+    PPTX = "pptx"
+    XLSX = "xlsx"
+    OPEN_DOCUMENT = "opendocument"
+    EPUB = "epub"
+    RTF = "rtf"
+    MAIL = "mail"
     CSV = "csv"
     JSON = "json"
+    NOTEBOOK = "notebook"
     CODE = "code"
 
 
@@ -27,7 +35,8 @@ _EXTENSIONS: Final = {
     Kind.MARKDOWN: "md markdown mdown mkd mdx",
     Kind.HTML: "html htm xhtml",
     Kind.CSV: "csv tsv tab",
-    Kind.JSON: "json jsonl ndjson geojson ipynb webmanifest",
+    Kind.JSON: "json jsonl ndjson geojson webmanifest",
+    Kind.NOTEBOOK: "ipynb",
     Kind.CODE: "py pyi js mjs cjs jsx ts tsx java kt kts scala go rs c h cc cpp cxx hpp cs swift m"
     " mm rb php pl pm lua r jl sh bash zsh fish ps1 sql hs ml mli ex exs erl clj dart vue svelte"
     " css scss less xml svg yaml yml toml ini cfg conf proto graphql tf cmake gradle",
@@ -38,8 +47,10 @@ _BY_EXTENSION: Final = {
 _ARCHIVE: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _OLD_OFFICE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_OFFICE: Final = "EncryptedPackage".encode("utf-16-le")
+_OUTLOOK: Final = "__nameid_version1.0".encode("utf-16-le")
+_RTF: Final = b"{\\rtf"
+_MAIL: Final = re.compile(rb"(?:From [^\n]{1,500}\n)?[A-Za-z][A-Za-z0-9-]{0,100}:[ \t\r\n]")
 _UNSUPPORTED: Final = {
-    b"{\\rtf": "RTF",
     b"%!PS": "PostScript",
     b"\x89PNG\r\n": "an image",
     b"\xff\xd8\xff": "an image",
@@ -61,26 +72,35 @@ def label(name: str) -> str:
     return PurePosixPath(plain.replace("\\", "/")).name[-MAX_LABEL_CHARACTERS:] or "file"
 
 
-def binary_kind(data: bytes) -> Kind | None:
-    """The kind of a file that is not text by its first bytes, None for what may be text.
+def binary_kind(data: bytes, name: str) -> Kind | None:
+    """The kind of a file whose bytes a loader needs, None for what may be text.
+
+    By its first bytes; mail, which begins as any text may, by its extension too.
 
     Raises `UnreadableFileError` for kinds that no loader reads.
     """
     if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"%PDF-"):
         return Kind.PDF
     if data.startswith(_ARCHIVE):
-        return Kind.DOCX  # its loader says what else an archive turns out to be
+        return Kind.ARCHIVE
+    if data.startswith(_RTF):
+        return Kind.RTF
+    if PurePosixPath(name).suffix.lower() == ".eml" and _MAIL.match(data):
+        return Kind.MAIL
     if data.startswith(_OLD_OFFICE):
-        is_encrypted = _ENCRYPTED_OFFICE in data
-        raise UnreadableFileError(
-            "it is encrypted"
-            if is_encrypted
-            else "files of Office 97 are not supported: save as DOCX"
-        )
+        raise UnreadableFileError(_why_old(data))
     for start, what in _UNSUPPORTED.items():
         if data.startswith(start):
             raise UnreadableFileError(f"it is {what}, which is not supported")
     return None
+
+
+def _why_old(data: bytes) -> str:
+    if _ENCRYPTED_OFFICE in data:
+        return "it is encrypted"
+    if _OUTLOOK in data:
+        return "mail in Outlook's own form is not supported: save as EML"
+    return "files of Office 97 are not supported: save as DOCX, XLSX or PPTX"
 
 
 def text_kind(text: str, name: str) -> Kind:

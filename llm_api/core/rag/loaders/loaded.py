@@ -67,6 +67,12 @@ class TextBuilder:
         if self.length > self.max_characters:
             raise UnreadableFileError(f"it holds more than {self.max_characters:,} characters")
 
+    def add_loaded(self, loaded: LoadedText) -> None:
+        """Append a text with its sections. Raises as `add`."""
+        for section in loaded.sections:
+            self.begin_section(section.headings, section.page, start=self.length + section.start)
+        self.add(loaded.text)
+
     def begin_section(
         self, headings: tuple[str, ...], page: int | None = None, *, start: int | None = None
     ) -> None:

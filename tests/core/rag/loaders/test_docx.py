@@ -2,6 +2,7 @@
 
 import pytest
 
+from llm_api.core.rag.loaders.archive import opened_archive
 from llm_api.core.rag.loaders.docx import load_docx
 from llm_api.core.rag.loaders.loaded import FileLimits, LoadedText
 from tests.core.rag.loaders.files import OFFICE, WORD, docx, paragraph
@@ -13,7 +14,8 @@ SHAPE = "http://schemas.microsoft.com/office/word/2010/wordprocessingShape"
 
 
 def loaded(body: str, **parts: bytes) -> LoadedText:
-    return load_docx(docx(body, **parts), FileLimits())
+    with opened_archive(docx(body, **parts), FileLimits()) as archive:
+        return load_docx(archive, FileLimits().characters)
 
 
 def cell(text: str, properties: str = "") -> str:

@@ -54,6 +54,10 @@ def headed(text: LoadedText) -> list[tuple[tuple[str, ...], str]]:
         (b"\n" + pdf(["words"]), "a", "pdf"),
         (docx(paragraph("words")), "a.docx", "docx"),
         (docx(paragraph("words")), "a.pdf", "docx"),
+        (b"{\\rtf1 words}", "a.txt", "rtf"),
+        (b"Subject: words\n\nmore", "a.eml", "mail"),
+        (b"Subject: words\n\nmore", "a.txt", "text"),
+        (b'{"cells": [{"cell_type": "markdown", "source": "words"}]}', "a.ipynb", "notebook"),
     ],
 )
 def test_content_tells_the_kind_before_the_extension_does(
@@ -80,9 +84,14 @@ def test_content_tells_the_kind_before_the_extension_does(
             "a.docx",
             "encrypted",
         ),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "__nameid_version1.0".encode("utf-16-le"),
+            "a",
+            "EML",
+        ),
+        (b'{"worksheets": []}', "a.ipynb", "version 4"),
         (b"\x89PNG\r\n\x1a\n", "a.txt", "an image"),
         (gzip.compress(b"words", mtime=0), "a.txt", "a compressed archive"),
-        (b"{\\rtf1 words}", "a.rtf", "RTF"),
         (bytes(range(256)) * 40, "a.txt", "binary"),
         (b"\0" * 1000, "a.txt", "binary"),
         (b"\x01\x02\x03\x04" * 100, "a.txt", "binary"),
