@@ -37,8 +37,8 @@ _FORM = {
                         "files": {
                             "type": "array",
                             "items": {"type": "string", "format": "binary"},
-                            "description": "Text, Markdown, HTML, PDF, DOCX, PPTX, XLSX, OpenDocument,"
-                            " EPUB, RTF, EML, CSV, JSON, notebooks, code.",
+                            "description": "Text, Markdown, HTML, PDF, DOCX, PPTX, XLSX,"
+                            " OpenDocument, EPUB, RTF, EML, CSV, JSON, notebooks, code.",
                         },
                         "collection": {"type": "string", "default": DEFAULT_COLLECTION},
                         "metadata": {
