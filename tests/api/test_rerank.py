@@ -2,40 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
 import numpy as np
 import pytest
 
-from llm_api.core.embeddings.embedder import EmbedderCard
-from llm_api.core.embeddings.reranker import Judgement, RerankRequest, sigmoid
+from tests.core.embeddings.fake_reranker import FakeReranker
 from tests.fakes import FakeRequestLog, FakeServices
 
 TEXTS = ["Dogs bark.", "Cats purr, cats sleep.", "A cat."]
 ASKED: Mapping[str, Any] = {"query": "cat", "documents": TEXTS}
 PATHS = ["/v1/rerank", "/v2/rerank", "/rerank", "/v1/reranking", "/reranking"]
-
-
-@dataclass
-class FakeReranker:
-    """Judges by how often the question occurs. Takes `seconds`, and remembers who did not wait."""
-
-    card: EmbedderCard = field(default_factory=lambda: EmbedderCard("judge", 0, "tests"))
-    seconds: float = 0
-    asked: list[RerankRequest] = field(default_factory=list)
-    cancelled: int = 0
-
-    async def judge(self, request: RerankRequest) -> Judgement:
-        self.asked.append(request)
-        try:
-            await asyncio.sleep(self.seconds)
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        raw = np.array([text.lower().count(request.question) - 1.0 for text in request.texts])
-        return Judgement(raw, sigmoid(raw), tokens=7, truncated=(0,))
 
 
 @pytest.fixture

@@ -10,13 +10,14 @@ from llm_api.core.access.caller import Caller
 from llm_api.core.access.counters import MemoryCounters
 from llm_api.core.access.keys import ApiKey, Limits
 from llm_api.core.access.limiter import Limiter
-from llm_api.core.access.metered import MeteredBackend, MeteredEmbedder
+from llm_api.core.access.metered import MeteredBackend, MeteredEmbedder, MeteredReranker
 from llm_api.core.embeddings.embedder import (
     EmbeddingRequest,
     Embeddings,
     TokenCounter,
     TokenIds,
 )
+from llm_api.core.embeddings.reranker import RerankRequest
 from llm_api.core.errors import GenerationError, InvalidRequestError, RateLimitedError
 from llm_api.core.llm.collect import used_after
 from llm_api.core.llm.types import (
@@ -37,6 +38,7 @@ from llm_api.core.llm.types import (
     Usage,
 )
 from tests.core.embeddings.fake_encoder import FakeEncoder, fake_embedder
+from tests.core.embeddings.fake_reranker import FakeReranker
 from tests.fakes import FakeBackend, Step, endless, spoken
 
 LIMIT = 1000
@@ -255,3 +257,16 @@ async def test_an_embedding_that_is_left_counts_what_was_computed(caller: Caller
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert used(caller) == 30
+
+
+async def test_texts_that_are_judged_count_as_the_model_has_read_them(caller: Caller) -> None:
+    reranker = MeteredReranker(FakeReranker(), caller)
+    await reranker.judge(RerankRequest("cat", ["a cat", "a dog"]))
+    assert used(caller) == 7
+
+
+async def test_texts_beyond_the_limit_are_not_judged(caller: Caller) -> None:
+    reranker = FakeReranker()
+    with pytest.raises(RateLimitedError):
+        await MeteredReranker(reranker, caller).judge(RerankRequest("cat", ["x" * 3 * LIMIT]))
+    assert reranker.asked == []
