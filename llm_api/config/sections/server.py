@@ -23,7 +23,7 @@ LogLevel = Annotated[
 
 
 DEFAULT_VOLATILE_LINES = (
-    "-x-anthropic-billing-header:*",
+    "-x-anthropic-billing-header:*;",
     "today's date*",
     "current date:*",
     "the current date is *",

@@ -22,6 +22,9 @@ _PREFIXES: Final[dict[str, Place]] = {">": "last", "-": "nowhere"}
 LONGEST_SYSTEM: Final = 500_000
 """Characters of system turns that are looked through; longer ones stay as they are."""
 
+LONGEST_LINE: Final = 200
+"""Characters of a line that is moved; a longer one says more than a date."""
+
 
 @dataclass(frozen=True, slots=True)
 class VolatileLine:
@@ -54,7 +57,8 @@ def _volatile_line(text: str) -> VolatileLine:
 def settled(prompt: ChatPrompt, kinds: Sequence[VolatileLine]) -> Settled:
     """The prompt with its volatile lines moved or dropped; as it was where there are none.
 
-    A line that has to be moved stays where no turn of the user could take it.
+    A line that has to be moved stays where no turn of the user could take it, and where it is all
+    that the system says.
     """
     leading = _leading_systems(prompt.messages)
     texts = [turn.content for turn in prompt.messages[:leading]]
@@ -66,6 +70,10 @@ def settled(prompt: ChatPrompt, kinds: Sequence[VolatileLine]) -> Settled:
     kinds = kinds if users else [kind for kind in kinds if kind.place == "nowhere"]
     moved = _Moved()
     kept = [moved.without(text, kinds) for text in texts]
+    if not any(map(str.strip, kept)):
+        moved = _Moved()
+        dropped = [kind for kind in kinds if kind.place == "nowhere"]
+        kept = [moved.without(text, dropped) for text in texts]
     if not moved.found:
         return Settled(prompt)
     messages = [*prompt.messages]
@@ -92,7 +100,7 @@ class _Moved:
         for line in text.split("\n") if kinds else [text]:
             folded = line.strip().casefold()
             kind = next((kind for kind in kinds if fits(folded, kind.pattern)), None)
-            if kind is None:
+            if kind is None or len(folded) > LONGEST_LINE:
                 kept.append(line)
                 continue
             self.found.append(kind.pattern)

@@ -71,6 +71,16 @@ def test_a_line_that_nobody_could_take_stays() -> None:
     assert moved(system(BILLING, "Current date: today"), ANSWER) == said
 
 
+def test_a_line_that_says_more_stays() -> None:
+    whole = (system("Today's date is Monday. You are a pirate."), HI)
+    assert moved(*whole) == whole
+    assert moved(system(BILLING), *whole) == whole
+    long = (system("Be kind.", f"Today's date is Monday. {'Be brief. ' * 30}"), HI)
+    assert moved(*long) == long
+    joined = (system(f"{BILLING}You are a pirate."), HI)
+    assert moved(*joined) == joined
+
+
 def test_only_what_stands_before_everything_is_looked_at() -> None:
     said = (system("Be kind."), HI, system("Current date: today"), Message("user", BILLING))
     assert moved(*said) == said
@@ -80,7 +90,7 @@ def test_what_was_found_is_told_and_tools_stay() -> None:
     tools = (ToolSpec("f"),)
     prompt = ChatPrompt((system(BILLING, "a", "Current date: x"), HI), {"v": 1}, tools)
     done = settled(prompt, KINDS)
-    assert done.found == ("x-anthropic-billing-header:*", "current date:*")
+    assert done.found == ("x-anthropic-billing-header:*;", "current date:*")
     assert (done.prompt.variables, done.prompt.tools) == ({"v": 1}, tools)
 
 
