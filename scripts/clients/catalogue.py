@@ -16,6 +16,7 @@ CLIENTS: Final[tuple[Client, ...]] = (
     node_client("ollama_js", "ollama", '"tool_name"', "/api/version"),
     python_client("langchain_ollama", "langchain-ollama", '"think"', '"format"'),
     python_client("llama_index", "llama-index-llms-ollama", '"tool_call_id"', "/api/show"),
+    python_client("cohere", "cohere", "/v2/rerank", "/v1/rerank"),
     CODEX,
     CODEX_FULL,
     OPENCODE,

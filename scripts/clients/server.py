@@ -33,7 +33,7 @@ def served(folder: Path, model: Path | None) -> Iterator[Served]:
         else:
             name, settings = model.stem, _model_settings(model)
         port = free_port()
-        variables = settings | {"PORT": str(port), "EMBEDDING_BACKEND": "none"}
+        variables = settings | {"PORT": str(port)}
         variables |= {"DATA_DIR": str(folder / "data"), "LOG_FILE": str(folder / "log.jsonl")}
         command = Command(
             (sys.executable, "-m", "llm_api"), "/health/ready", tuple(variables.items())

@@ -30,7 +30,7 @@ HERE = [client for client in CLIENTS if client.name in IMPORTED]
 def test_the_clients_that_are_tried_here_are_those_that_are_installed_here() -> None:
     assert all(find_spec(package) for package in IMPORTED.values())
     others = {one.name for one in CLIENTS if isinstance(one.kit, PythonKit)} - IMPORTED.keys()
-    assert others == {"langchain-ollama", "llama-index"}
+    assert others == {"cohere", "langchain-ollama", "llama-index"}
 
 
 @pytest.mark.parametrize("client", HERE, ids=lambda client: client.name)
