@@ -274,6 +274,11 @@ async def test_an_answer_is_not_begun_by_the_client(client: httpx2.AsyncClient) 
     assert "'messages'" in await refusal(client, body)
 
 
+async def test_turns_of_which_nothing_is_left_are_refused(client: httpx2.AsyncClient) -> None:
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": "x"}
+    assert "'messages'" in await refusal(client, asking(turn("assistant", thought)))
+
+
 async def test_a_thought_comes_back_signed(
     client: httpx2.AsyncClient, backend: FakeBackend
 ) -> None:

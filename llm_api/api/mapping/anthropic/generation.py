@@ -7,6 +7,7 @@ from typing import Final
 from llm_api.api.mapping.generation import refuse, renamed, same_meaning, to_sampling
 from llm_api.api.mapping.tools import OfferedTools
 from llm_api.api.models.anthropic.parameters import CreateMessage, PromptParameters
+from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.types import (
     JSON,
@@ -43,8 +44,11 @@ def to_chat_prompt(
 ) -> ChatPrompt:
     """The conversation, with the tools that may be called.
 
-    Raises UnsupportedParameterError where it ends in words of the assistant, to be gone on with.
+    Raises InvalidRequestError where nothing is said in it, UnsupportedParameterError where it ends
+    in words of the assistant, to be gone on with.
     """
+    if not messages:
+        raise InvalidRequestError("'messages' say nothing that a model reads.", param="messages")
     if messages[-1].role == "assistant":
         refuse("messages", "ends with an assistant's turn: an answer is never begun by the client.")
     return ChatPrompt(messages, _template_variables(body), tools.specs)
