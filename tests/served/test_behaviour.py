@@ -98,7 +98,7 @@ def chat_body(**fields: object) -> bytes:
         (b'{"model": "m", "messages": ' + b"[" * 100_000, None),
         (chat_body(messages=[]), "messages"),
         (chat_body(messages=[{"role": "king", "content": "x"}]), "messages[0].role"),
-        (chat_body(max_tokens=-1), "max_tokens"),
+        (chat_body(max_tokens=-2), "max_tokens"),
         (chat_body(temperature="hot"), "temperature"),
         (chat_body(temperature=float("nan")), None),
         (chat_body(messages=[{"role": "user", "content": "\ud800"}]), None),
