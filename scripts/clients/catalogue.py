@@ -3,6 +3,7 @@
 from typing import Final
 
 from scripts.clients.case import Client, node_client, python_client
+from scripts.clients.claude_code.client import CLAUDE_CODE
 from scripts.clients.codex.client import CODEX, CODEX_FULL
 from scripts.clients.opencode.client import OPENCODE
 
@@ -16,7 +17,12 @@ CLIENTS: Final[tuple[Client, ...]] = (
     node_client("ollama_js", "ollama", '"tool_name"', "/api/version"),
     python_client("langchain_ollama", "langchain-ollama", '"think"', '"format"'),
     python_client("llama_index", "llama-index-llms-ollama", '"tool_call_id"', "/api/show"),
+    python_client("anthropic_python", "anthropic", "count_tokens", '"signature"'),
+    node_client("anthropic_js", "@anthropic-ai/sdk", "count_tokens", '"signature"'),
+    python_client("langchain_anthropic", "langchain-anthropic", "count_tokens"),
+    node_client("ai_sdk_anthropic", "@ai-sdk/anthropic", '"signature"'),
     python_client("cohere", "cohere", "/v2/rerank", "/v1/rerank"),
+    CLAUDE_CODE,
     CODEX,
     CODEX_FULL,
     OPENCODE,

@@ -73,6 +73,7 @@ PLANS: Final = (
     Plan("Hola", ((Call("transfer_to_spanish_agent", {}),),)),
     Plan("as an object", ((Call("json", {"city": "Oslo", "degrees": 7}),),)),
     Plan("as an object", says='{"city": "Oslo", "degrees": 7}'),
+    Plan("Who keeps the lighthouse", says="Its keeper is Tobias Lund [1]."),
     Plan("Generate a title for this conversation", says="A greeting"),
     Plan(
         CODING_TASK,

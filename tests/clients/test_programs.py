@@ -22,6 +22,7 @@ IMPORTED = {
     "openai-python": "openai",
     "openai-agents": "agents",
     "langchain": "langchain_openai",
+    "anthropic-python": "anthropic",
     "ollama-python": "ollama",
 }
 HERE = [client for client in CLIENTS if client.name in IMPORTED]
@@ -30,7 +31,7 @@ HERE = [client for client in CLIENTS if client.name in IMPORTED]
 def test_the_clients_that_are_tried_here_are_those_that_are_installed_here() -> None:
     assert all(find_spec(package) for package in IMPORTED.values())
     others = {one.name for one in CLIENTS if isinstance(one.kit, PythonKit)} - IMPORTED.keys()
-    assert others == {"cohere", "langchain-ollama", "llama-index"}
+    assert others == {"cohere", "langchain-anthropic", "langchain-ollama", "llama-index"}
 
 
 @pytest.mark.parametrize("client", HERE, ids=lambda client: client.name)

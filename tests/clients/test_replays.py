@@ -82,5 +82,5 @@ def test_recorded_requests_are_answered_as_they_were(server: httpx2.Client, name
 
 def test_the_records_are_of_the_versions_that_are_pinned() -> None:
     recorded = {path.stem: json.loads(path.read_text())["client"] for path in FOLDER.glob("*.json")}
-    assert recorded.keys() >= {"ai-sdk", "codex", "langchain", "openai-agents", "opencode"}
+    assert recorded.keys() >= {"ai-sdk", "claude-code", "codex", "langchain", "opencode"}
     assert recorded.items() <= {client.name: client.version for client in CLIENTS}.items()
