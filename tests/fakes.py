@@ -226,13 +226,14 @@ class FakeServices:
     started_at: float = 1_700_000_000.0
     is_ready: bool = True
     models_dir: Path = Path("no-models")
+    may_pull: bool = True
 
     @cached_property
     def administration(self) -> ModelAdministration:
         """Of models that take no memory, and are not those of `models`: so it needs no task."""
         owned = [one for one in self.models.backends if isinstance(one, FakeBackend)]
         book = ModelBook(self.models_dir / "models.json")
-        options = AdministrationOptions(self.models_dir, {}, may_pull=True)
+        options = AdministrationOptions(self.models_dir, {}, may_pull=self.may_pull)
         return ModelAdministration(ModelRegistry(owned), book, options, _kept)
 
 

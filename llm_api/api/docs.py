@@ -1,6 +1,6 @@
 """What the API's documentation says, and its page, which works without internet."""
 
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -8,7 +8,12 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from llm_api.api.middleware.served_path import prefix_of
-from llm_api.api.models.base import ErrorEnvelope
+from llm_api.api.models.base import (
+    AnswerModel,
+    ErrorEnvelope,
+    MessageErrorEnvelope,
+    OllamaError,
+)
 
 OPENAPI_PATH = "/openapi.json"
 DOCS_PATH = "/docs"
@@ -69,18 +74,28 @@ def add_docs(app: FastAPI) -> None:
     app.mount(ASSETS_PATH, StaticFiles(packages=[("fastapi_offline", "static")]))
 
 
-ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": ErrorEnvelope, "description": "The request has to change."},
-    "5XX": {"model": ErrorEnvelope, "description": "The server failed, or cannot answer yet."},
-}
+Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
+
+def _errors(model: type[AnswerModel]) -> Responses:
+    return {
+        "4XX": {"model": model, "description": "The request has to change."},
+        "5XX": {"model": model, "description": "The server failed, or cannot answer yet."},
+    }
+
+
+ERROR_RESPONSES: Final = _errors(ErrorEnvelope)
+MESSAGE_ERRORS: Final = _errors(MessageErrorEnvelope)
+OLLAMA_ERRORS: Final = _errors(OllamaError)
 
 _EXAMPLES = {"text/event-stream": "data: {…}\n\ndata: [DONE]\n\n", "application/x-ndjson": "{…}\n"}
 
 
 def streamable(
-    description: str, media_type: str = "text/event-stream"
-) -> dict[int | str, dict[str, Any]]:
+    description: str,
+    media_type: str = "text/event-stream",
+    errors: Responses = ERROR_RESPONSES,
+) -> Responses:
     """The success of a route that can also answer with a stream, besides its errors."""
     return {
         200: {
@@ -89,5 +104,5 @@ def streamable(
                 media_type: {"schema": {"type": "string"}, "example": _EXAMPLES[media_type]}
             },
         },
-        **ERROR_RESPONSES,
+        **errors,
     }

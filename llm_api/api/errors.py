@@ -18,12 +18,18 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import Match, compile_path
 from starlette.types import Receive, Scope, Send
 
 from llm_api.api.disconnect import ClientLeftError
 from llm_api.api.doors import Door, door_of
-from llm_api.api.models.base import ErrorBody, ErrorEnvelope
+from llm_api.api.models.base import (
+    ErrorBody,
+    ErrorEnvelope,
+    MessageErrorBody,
+    MessageErrorEnvelope,
+    OllamaError,
+)
 from llm_api.api.request_facts import facts_of
 from llm_api.api.validation import describe_validation
 from llm_api.core.errors import (
@@ -142,13 +148,14 @@ def _anthropic(failure: Failure, message: str, request_id: str | None) -> str:
     if failure.code == ContextLengthExceededError.code:
         message = f"prompt is too long: {message}"
     default = "api_error" if failure.status >= 500 else "invalid_request_error"
-    error = {"type": _ANTHROPIC_TYPES.get(failure.status, default), "message": message}
+    type_ = _ANTHROPIC_TYPES.get(failure.status, default)
+    body = MessageErrorBody(type=type_, message=message)
     identified = {} if request_id is None else {"request_id": request_id}
-    return to_json({"type": "error", "error": error, **identified}).decode()
+    return MessageErrorEnvelope(type="error", error=body, **identified).to_json()
 
 
 def _ollama(_failure: Failure, message: str, _request_id: str | None) -> str:
-    return to_json({"error": message}).decode()
+    return OllamaError(error=message).to_json()
 
 
 def _rerank(failure: Failure, message: str, _request_id: str | None) -> str:
@@ -261,15 +268,27 @@ async def _on_http_error(request: Request, error: HTTPException) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """The methods of this path. Starlette knows those of the first route that matches it."""
+    """The methods of this path. Starlette knows those of the first route that matches it.
+
+    A path that is documented has those alone, though `/v1/models/{model}` would match it too.
+    """
     routes = request.app.router.routes
+    documented = _documented_methods(request)
     return ", ".join(
         method
         for method in _METHODS
-        if any(
+        if (documented is None or method in documented)
+        and any(
             route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
         )
     )
+
+
+def _documented_methods(request: Request) -> set[str] | None:
+    paths = request.app.openapi()["paths"]
+    matching = [path for path in paths if compile_path(path)[0].match(request.scope["path"])]
+    nearest = min(matching, key=lambda path: (path.count("{"), -len(path)), default=None)
+    return None if nearest is None else {method.upper() for method in paths[nearest]}
 
 
 async def _on_refusal(request: Request, error: RequestRefusedError) -> Response:

@@ -225,6 +225,7 @@ def make_app() -> FastAPI:
                 aclosing(State(StateOptions(Path(folder)))) as state,
             ):
                 services = FakeServices(models, embedders, functions, retrieval, state)
+                services.may_pull = False  # nothing that is made up here is asked of a hub
                 set_services(app, services)
                 await state.of("")  # opened by its first use, which takes its time
                 yield

@@ -6,7 +6,7 @@ counted before they are looked into.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -166,3 +166,24 @@ class ErrorEnvelope(AnswerModel):
     """The body of every answer that is not a success."""
 
     error: ErrorBody
+
+
+class MessageErrorBody(AnswerModel):
+    """What went wrong, in Anthropic's words."""
+
+    type: str = Field(description="The family of the error.", examples=["not_found_error"])
+    message: str = Field(description="One sentence that says what to do.")
+
+
+class MessageErrorEnvelope(AnswerModel):
+    """The body of an answer in Anthropic's form that is not a success."""
+
+    type: Literal["error"]
+    error: MessageErrorBody
+    request_id: str | None = None
+
+
+class OllamaError(AnswerModel):
+    """The body of an answer in Ollama's form that is not a success."""
+
+    error: str = Field(description="One sentence that says what to do.")

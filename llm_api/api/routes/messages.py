@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from llm_api.api.deps import Services
 from llm_api.api.disconnect import until_disconnect
-from llm_api.api.docs import ERROR_RESPONSES, streamable
+from llm_api.api.docs import MESSAGE_ERRORS, streamable
 from llm_api.api.json_body import BearingRoute
 from llm_api.api.mapping.anthropic.generation import own_names
 from llm_api.api.messaging import asked_prompt, prepare
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/messages", tags=["Messages"], route_class=Bearing
     "",
     summary="Answer, in the form of Anthropic's Messages",
     response_model=Message,
-    responses=streamable("The message, or with `stream` its events."),
+    responses=streamable("The message, or with `stream` its events.", errors=MESSAGE_ERRORS),
 )
 async def create_message(request: Request, body: CreateMessage, services: Services) -> Response:
     """Answer the last turn of a conversation.
@@ -32,7 +32,7 @@ async def create_message(request: Request, body: CreateMessage, services: Servic
         return await messaging.answer()
 
 
-@router.post("/count_tokens", summary="Count the tokens of a prompt", responses=ERROR_RESPONSES)
+@router.post("/count_tokens", summary="Count the tokens of a prompt", responses=MESSAGE_ERRORS)
 async def count_tokens(request: Request, body: CountTokens, services: Services) -> TokenCount:
     """What a message would have as its input: exact where the model runs here, else estimated."""
     with own_names():

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from llm_api.api.answers import failure_in_mid_stream
 from llm_api.api.deps import Services
 from llm_api.api.disconnect import until_disconnect
-from llm_api.api.docs import ERROR_RESPONSES, streamable
+from llm_api.api.docs import OLLAMA_ERRORS, streamable
 from llm_api.api.mapping.ollama.administration import named_model, to_pull_lines, without_latest
 from llm_api.api.models.ollama.administration import (
     OllamaCopy,
@@ -28,7 +28,7 @@ router = APIRouter(prefix="/api", tags=["Ollama"], route_class=OllamaRoute)
     "/pull",
     summary="Fetch a model from the hub",
     response_model=PullLine,
-    responses=streamable("How far it is, line by line.", LineStream.media_type),
+    responses=streamable("How far it is, line by line.", LineStream.media_type, OLLAMA_ERRORS),
 )
 async def ollama_pull(request: Request, body: OllamaPull, services: Services) -> Response:
     """Fetch a model and serve it. A client that leaves ends the pull that it began."""
@@ -44,7 +44,8 @@ async def ollama_pull(request: Request, body: OllamaPull, services: Services) ->
 @router.delete(
     "/delete",
     summary="Delete a model, or a name that was given to one",
-    responses=ERROR_RESPONSES,
+    response_class=Response,
+    responses=OLLAMA_ERRORS,
 )
 async def ollama_delete(body: OllamaNamed, services: Services) -> Response:
     """Delete what `DELETE /v1/models/{model}` deletes; a pulled model is unloaded before."""
@@ -52,7 +53,12 @@ async def ollama_delete(body: OllamaNamed, services: Services) -> Response:
     return Response()
 
 
-@router.post("/copy", summary="Give a model a further name", responses=ERROR_RESPONSES)
+@router.post(
+    "/copy",
+    summary="Give a model a further name",
+    response_class=Response,
+    responses=OLLAMA_ERRORS,
+)
 async def ollama_copy(body: OllamaCopy, services: Services) -> Response:
     """The name is kept, and holds for all processes of this server. No file is copied."""
     source, destination = without_latest(body.source), without_latest(body.destination)

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from llm_api.api.answers import Generation, answer
 from llm_api.api.deps import Services
-from llm_api.api.docs import streamable
+from llm_api.api.docs import OLLAMA_ERRORS, streamable
 from llm_api.api.mapping.ollama.answers import (
     OllamaAnswerWriter,
     OllamaForm,
@@ -39,7 +39,9 @@ _LINES = "application/x-ndjson"
     "/chat",
     summary="Continue a conversation",
     response_model=ChatLine,
-    responses=streamable("The answer, line by line unless `stream` is false.", _LINES),
+    responses=streamable(
+        "The answer, line by line unless `stream` is false.", _LINES, OLLAMA_ERRORS
+    ),
 )
 async def ollama_chat(request: Request, body: OllamaChatRequest, services: Services) -> Response:
     """Answer the last turn of a conversation, in the form of Ollama's API."""
@@ -53,7 +55,9 @@ async def ollama_chat(request: Request, body: OllamaChatRequest, services: Servi
     "/generate",
     summary="Answer a prompt",
     response_model=GenerateLine,
-    responses=streamable("The answer, line by line unless `stream` is false.", _LINES),
+    responses=streamable(
+        "The answer, line by line unless `stream` is false.", _LINES, OLLAMA_ERRORS
+    ),
 )
 async def ollama_generate(
     request: Request, body: OllamaGenerateRequest, services: Services

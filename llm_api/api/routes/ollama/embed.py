@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from llm_api.api.deps import Services
 from llm_api.api.disconnect import until_disconnect
-from llm_api.api.docs import ERROR_RESPONSES
+from llm_api.api.docs import OLLAMA_ERRORS
 from llm_api.api.mapping.ollama.embed import to_embed_answer, to_old_embedding, to_texts
 from llm_api.api.models.ollama.embed import (
     EmbedAnswer,
@@ -21,9 +21,7 @@ from llm_api.api.routes.ollama.door import OllamaRoute
 from llm_api.core.embeddings.embedder import EmbeddingRequest, Embeddings
 from llm_api.core.llm.types import Usage
 
-router = APIRouter(
-    prefix="/api", tags=["Ollama"], route_class=OllamaRoute, responses=ERROR_RESPONSES
-)
+router = APIRouter(prefix="/api", tags=["Ollama"], route_class=OllamaRoute, responses=OLLAMA_ERRORS)
 
 
 @router.post("/embed", summary="Turn texts into vectors", response_model=EmbedAnswer)

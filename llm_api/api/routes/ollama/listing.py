@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse
 
 from llm_api.api.deps import Services
-from llm_api.api.docs import ERROR_RESPONSES
+from llm_api.api.docs import OLLAMA_ERRORS
 from llm_api.api.mapping.generation import required
 from llm_api.api.mapping.ollama.listing import NEVER, to_listed, to_running, to_shown
 from llm_api.api.models.ollama.listing import (
@@ -24,7 +24,7 @@ from llm_api.core.utils.model_names import meant
 OLLAMA_VERSION: Final = "0.12.6"
 """The version whose API this is: some clients refuse older ones."""
 
-router = APIRouter(prefix="/api", tags=["Ollama"], responses=ERROR_RESPONSES)
+router = APIRouter(prefix="/api", tags=["Ollama"], responses=OLLAMA_ERRORS)
 _bodies = APIRouter(route_class=OllamaRoute)
 root = APIRouter(include_in_schema=False)
 
