@@ -1,6 +1,7 @@
 """A backend that plays a script, and services around it. For tests of whatever sits in front."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from cryptography.fernet import Fernet
 
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.reranker import Reranker
-from llm_api.core.errors import ModelNotFoundError
+from llm_api.core.errors import InvalidRequestError, ModelNotFoundError
 from llm_api.core.functions.catalog import FunctionCatalog
 from llm_api.core.functions.runner import FunctionRunner, Functions
 from llm_api.core.llm.administration.administration import (
@@ -144,6 +145,8 @@ class FakeBackend:
         return Tokenized(ids, tuple(b"<s>" if one == 0 else chr(one).encode() for one in ids), said)
 
     async def detokenize(self, ids: Sequence[int]) -> str:
+        if any(one > sys.maxunicode for one in ids):
+            raise InvalidRequestError("A token is not in the vocabulary.", param="tokens")
         return "".join("<s>" if one == 0 else chr(one) for one in ids)
 
     def observe(self) -> Iterator[Observation]:

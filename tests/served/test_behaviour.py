@@ -134,6 +134,13 @@ def examples_of(operation: dict[str, Any], schema: dict[str, Any]) -> list[Any]:
     return list(component.get("examples", []))
 
 
+NOT_HERE = {
+    *("/api/pull", "/v1/models/pull"),  # from the hub
+    *("/api/copy", "/api/delete", "/v1/models/load", "/v1/models/unload"),  # for administrators
+    "/infill",  # for models with fill-in tokens
+}
+
+
 def test_every_example_of_the_documentation_runs(http: httpx2.Client) -> None:
     schema = http.get("/openapi.json").json()
     ran = 0
@@ -144,7 +151,7 @@ def test_every_example_of_the_documentation_runs(http: httpx2.Client) -> None:
                 for parameter in operation.get("parameters", [])
                 if parameter["in"] == "path" and "examples" in parameter["schema"]
             }
-            for example in examples_of(operation, schema):
+            for example in () if path in NOT_HERE else examples_of(operation, schema):
                 response = http.request(method, path.format(**names), json=example)
                 assert response.status_code == 200, (path, example, response.text)
                 ran += 1

@@ -26,6 +26,8 @@ ANSWERS = {
     "/v1/rag/documents": '"failed":0',
     "/v1/rag/chat": '"citations"',
     "/chat/stream": '{"response":"',
+    "/api/chat": '"done":true',
+    "/tokenize": '"tokens"',
 }
 """What is in the answer to a request of this path; of any other, a finish reason."""
 

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from llm_api.core.errors import UnsupportedParameterError
 from llm_api.core.llm.backends.openai_flavours import Fields, Flavour
-from llm_api.core.llm.capabilities import check_no_files
+from llm_api.core.llm.capabilities import SWITCHES, check_no_files
 from llm_api.core.llm.types import (
     JSON,
     ChatPrompt,
@@ -61,13 +61,17 @@ def to_wire(request: GenerationRequest, model: str, flavour: Flavour) -> tuple[s
 def _sampling(sampling: Sampling, flavour: Flavour) -> Fields:
     """An engine gets every value, since its defaults differ; OpenAI gets what is not off.
 
+    What only says how another value works is sent where it is not the usual: an engine may refuse
+    even that as long as the other is off.
+
     Its reasoning models take no `top_p`, and `temperature` only as 1.
     """
     off = Sampling()
     values: Fields = {"temperature": sampling.temperature}
     for name in (field.name for field in fields(Sampling) if field.name in flavour.sampling):
         value = getattr(sampling, name)
-        if value != getattr(off, name) or (flavour.is_engine and value is not None):
+        is_owed = flavour.is_engine and value is not None and name not in SWITCHES
+        if is_owed or value != getattr(off, name):
             values[flavour.sampling[name]] = list(value) if isinstance(value, tuple) else value
     if sampling.logit_bias:
         values["logit_bias"] = {str(token): bias for token, bias in sampling.logit_bias}
