@@ -1,6 +1,6 @@
 """Messages, domain to wire: the fold of core events, by which stream and whole message agree. Pure.
 
-One block is open at a time. Whoever wants the message alone gets no events for the deltas.
+One block is open at a time. A message that is not streamed has no events for the deltas.
 """
 
 from collections.abc import Callable, Iterator, Sequence
