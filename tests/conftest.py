@@ -34,11 +34,15 @@ def pytest_configure() -> None:
 
     Servers of tests write no request log, unless the test says where.
 
+    llguidance, which some tests load themselves, takes a backtrace at each of its errors where
+    RUST_BACKTRACE asks for one: it reads that once, at the first.
+
     A shell that runs the tests in the background makes them ignore SIGINT, which whatever they
     start inherits; a handler is reset in a new program, an ignored signal is not.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("LOG_FILE", os.devnull)
+    os.environ.setdefault("RUST_LIB_BACKTRACE", "0")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

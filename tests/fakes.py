@@ -2,12 +2,14 @@
 
 import asyncio
 import sys
+import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
+from uuid import uuid4
 
 from cryptography.fernet import Fernet
 
@@ -228,7 +230,7 @@ class FakeServices:
     volatile_lines: tuple[VolatileLine, ...] = ()
     started_at: float = 1_700_000_000.0
     is_ready: bool = True
-    models_dir: Path = Path("no-models")
+    models_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir(), uuid4().hex))
     may_pull: bool = True
 
     @cached_property

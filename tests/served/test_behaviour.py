@@ -108,11 +108,11 @@ def chat_body(**fields: object) -> bytes:
 def test_bad_input_is_refused_quickly_and_the_server_stays_well(
     http: httpx2.Client, content: bytes, param: str | None
 ) -> None:
-    began = time.process_time()  # others may use the machine
+    began = time.process_time()
     response = http.post(
         "/v1/chat/completions", content=content, headers={"content-type": "application/json"}
     )
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 5  # threads of other tests compute meanwhile
     assert response.status_code == 400
     error = response.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}

@@ -191,9 +191,9 @@ def test_megabyte_without_sentences_is_chunked_in_linear_time(
         return count(texts)
 
     settings = ChunkSettings(200, 30)
-    before = time.process_time()
+    before = time.thread_time()
     found = list(split_document(Document("d", text), settings, count_and_note))
-    assert time.process_time() - before < 20  # a square would take hours
+    assert time.thread_time() - before < 20  # a square would take hours
     assert counted <= 10 * len(text)
     assert all(count([chunk.text])[0] <= 200 for chunk in found)
     assert max(len(chunk.text.encode()) for chunk in found) <= 200 * MAX_BYTES_PER_TOKEN
@@ -218,7 +218,7 @@ def test_many_headings_are_chunked_in_linear_time() -> None:
     text = "# h\n" * 100_000
     paths = [tuple(f"h{level}" for level in range(number % 7)) for number in range(7)]
     sections = tuple(TextSection(4 * number, paths[number % 7]) for number in range(100_000))
-    before = time.process_time()
+    before = time.thread_time()
     found = chunks_of(Document("d", text, sections=sections), 200)
-    assert time.process_time() - before < 20
+    assert time.thread_time() - before < 20
     assert sum(chunk.text.count("#") for chunk in found) == 100_000

@@ -19,6 +19,7 @@ from llm_api.core.llm.output.schemas.enforceable import COMPILER_FORMATS, enforc
 from llm_api.core.llm.output.schemas.string_formats import PATTERNS
 from llm_api.core.llm.types import JSON
 from llm_api.core.utils.work_threads import WorkThreads
+from tests.costs import least_seconds
 
 T = TypeVar("T")
 
@@ -146,13 +147,14 @@ BOMBS = {
 async def test_a_bomb_is_refused_within_a_second_or_costs_little(
     compiler: GrammarCompiler, bomb: str
 ) -> None:
-    began = time.process_time()  # others may use the machine
-    with suppress(InvalidRequestError):
-        matcher = await on_its_stack(
-            lambda: compiler.compile(compiler.to_lark(bomb, "grammar"), "grammar")
-        )
-        assert costliest_step(matcher) < 0.1
-    assert time.process_time() - began < 1
+    async def compiled() -> None:
+        with suppress(InvalidRequestError):
+            matcher = await on_its_stack(
+                lambda: compiler.compile(compiler.to_lark(bomb, "grammar"), "grammar")
+            )
+            assert costliest_step(matcher) < 0.1
+
+    assert await least_seconds(compiled) < 1
 
 
 def costliest_step(matcher: TokenMatcher) -> float:
@@ -242,12 +244,12 @@ def test_a_random_walk_ends_in_a_sentence(
 def test_a_wrong_grammar_is_refused_by_name_and_soon(
     compiler: GrammarCompiler, grammar: str
 ) -> None:
-    began = time.process_time()
+    began = time.thread_time()
     with pytest.raises(InvalidRequestError) as raised:
         compiler.compile(grammar, "grammar")
     assert raised.value.param == "grammar"
     assert "\n" not in raised.value.message
-    assert time.process_time() - began < 5
+    assert time.thread_time() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -139,10 +139,10 @@ def test_a_damaged_or_hostile_header_is_refused_with_its_reason(
     tmp_path: Path, data: bytes, reason: str
 ) -> None:
     path = write_gguf(tmp_path / "bad.gguf", data)
-    started = time.process_time()
+    started = time.thread_time()
     with pytest.raises(ModelFileError, match=reason) as caught:
         read_gguf(path)
-    assert time.process_time() - started < 1
+    assert time.thread_time() - started < 1
     assert "\n" not in caught.value.message
 
 

@@ -152,9 +152,9 @@ def test_picture_beside_text_is_named_by_its_page() -> None:
 
 def test_outline_of_many_titles_for_one_long_page_is_read_in_time() -> None:
     data = pdf(["x " * 20_000, "end"], outline=[("x x x x x x x x x x y", 0)] * 2_000)
-    began = time.process_time()
+    began = time.thread_time()
     assert load_pdf(data, FileLimits()).sections[-1].headings == ("x x x x x x x x x x y",)
-    assert time.process_time() - began < 8
+    assert time.thread_time() - began < 8
 
 
 def test_blank_page_is_no_loss() -> None:

@@ -18,9 +18,9 @@ ENDLESS = ToolCall("id", "slow", '{"a": "' + "a" * 1000 + 'b"}')
 def test_calls_that_there_is_no_time_for_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_judge, "ANSWER_SECONDS", 0.2)
     rules = {"slow": make_call_judge(ToolSpec("slow", "", SLOW))}
-    began = time.process_time()
+    began = time.thread_time()
     judged = verdicts(rules, [ENDLESS] * 50)
-    assert time.process_time() - began < 3 * CHECK_SECONDS
+    assert time.thread_time() - began < 3 * CHECK_SECONDS
     assert len(judged) == 50
     assert not any(one.is_certain for one in judged)
 

@@ -163,9 +163,9 @@ def test_no_schema_is_fetched() -> None:
 
 def test_a_pattern_takes_linear_time() -> None:
     validator = JSONValidator({"pattern": "^(a+)+$"}, "response_format")
-    started = time.process_time()
+    started = time.thread_time()
     assert validator.problem("a" * 10_000 + "b")
-    assert time.process_time() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_a_schema_that_doubles_at_every_reference_is_given_up(
@@ -209,10 +209,10 @@ DOUBLING: dict[str, Any] = {
 )
 def test_what_no_bound_is_known_of_is_given_up_in_time(schema: dict[str, Any], value: Any) -> None:
     validator = lenient(schema)
-    began = time.process_time()
+    began = time.thread_time()
     with pytest.raises(UncheckableError, match="too long"):
         validator.problem(value)
-    assert time.process_time() - began < 2 * CHECK_SECONDS
+    assert time.thread_time() - began < 2 * CHECK_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -229,10 +229,10 @@ def test_what_no_bound_is_known_of_is_given_up_in_time(schema: dict[str, Any], v
 def test_a_check_takes_little_time_and_memory(schema: dict[str, Any], value: Any) -> None:
     validator = lenient(schema)
     tracemalloc.start()
-    began = time.process_time()
+    began = time.thread_time()
     with suppress(UncheckableError):
         validator.problem(value)
-    seconds = time.process_time() - began
+    seconds = time.thread_time() - began
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert seconds < 3 * CHECK_SECONDS  # tracing makes it slower
