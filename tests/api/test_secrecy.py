@@ -7,12 +7,10 @@ import pytest
 from fastapi import FastAPI
 
 from llm_api.api.policy import Access
-from llm_api.core.access.counters import MemoryCounters
 from llm_api.core.access.keys import Limits, digest_of
-from llm_api.core.access.limiter import Limiter
 from llm_api.core.errors import GenerationError, OverloadedError
 from tests.api.bodies import chat, completion, embedding
-from tests.api.keyed import SECRET, api_key, keyed_app
+from tests.api.keyed import SECRET, api_key, keyed_app, limiter_at_rest
 from tests.core.embeddings.fake_encoder import FakeEncoder
 from tests.fakes import FakeBackend, FakeServices, Script, Step, spoken
 from tests.live import live_server
@@ -53,7 +51,7 @@ def playing(steps: list[Step]) -> Script:
 
 def served(services: FakeServices) -> FastAPI:
     """The API for a key that is soon at its limit."""
-    access = Access(limiter=Limiter(MemoryCounters()), allowed_hosts=None)
+    access = Access(limiter=limiter_at_rest(), allowed_hosts=None)
     return keyed_app(services, api_key(limits=Limits(tokens_per_minute=4000)), access=access)
 
 

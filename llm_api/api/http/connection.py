@@ -122,7 +122,7 @@ class HTTPConnection(HttpToolsProtocol):
         if self._linger_bytes is not None:
             self._linger_bytes -= len(data)
             if self._linger_bytes < 0:
-                self.transport.abort()
+                self.flow.hold(True)  # it has the rest of the time to read the answer
         elif self._is_whole:
             self._keep(self._unread + data)
         else:

@@ -11,25 +11,31 @@ from openai import OpenAI, RateLimitError
 from llm_api.api.deps import set_services
 from llm_api.api.policy import Access
 from llm_api.api.wiring import create_api
-from llm_api.core.access.counters import MemoryCounters
 from llm_api.core.access.keys import ApiKey, Limits
 from llm_api.core.access.limiter import Limiter
 from llm_api.core.access.redis_counters import RedisCounters
 from scripts.bench.process import free_port
 from tests.api.bodies import chat, embedding
-from tests.api.keyed import BEARER, SECRET, api_key, keyed_app, talking_to
+from tests.api.keyed import (
+    BEARER,
+    SECONDS_LEFT,
+    SECRET,
+    api_key,
+    keyed_app,
+    limiter_at_rest,
+    talking_to,
+)
 from tests.api.test_bad_input import assert_envelope
 from tests.fakes import FakeBackend, FakeServices, endless, spoken
 from tests.live import PATIENCE_SECONDS, live_server, wait_until
 from tests.redis_server import url_of
 
 CHAT = "/v1/chat/completions"
-SECONDS_LEFT = 25
 
 
 def limited_app(services: FakeServices, *keys: ApiKey, fails_open: bool = False) -> FastAPI:
-    """The API for these keys; every minute has 25 seconds left."""
-    limiter = Limiter(MemoryCounters(), lambda: 1_700_000_015.0, fails_open=fails_open)
+    """The API for these keys."""
+    limiter = limiter_at_rest(fails_open=fails_open)
     return keyed_app(services, *keys, access=Access(limiter=limiter, allowed_hosts=None))
 
 
@@ -140,7 +146,9 @@ async def test_keys_are_counted_apart_and_public_paths_not_at_all(services: Fake
 
 
 async def test_without_keys_all_callers_share_the_limits(services: FakeServices) -> None:
-    app = create_api(version="0", access=Access(open_limits=Limits(requests_per_minute=1)))
+    limits = Limits(requests_per_minute=1)
+    access = Access(open_limits=limits, limiter=limiter_at_rest())
+    app = create_api(version="0", access=access)
     set_services(app, services)
     async with talking_to(app) as client:
         assert (await client.get("/v1/models")).status_code == 200
