@@ -36,8 +36,8 @@ BODY = json.dumps(chat()).encode()
 HEALTH = START + b"\r\n"
 SOON_SECONDS = 4.0
 """Less than the five after which uvicorn would close an idle connection."""
-IN_SOCKETS = 16 * 2**20
-"""More than the two sockets between hold."""
+IN_SOCKETS = 64 * 2**20
+"""More than the two sockets between hold: Linux lets them grow while what is sent is read."""
 
 
 class ImpatientProtocol(BoundedHeadProtocol):
