@@ -34,7 +34,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core": {
         "function_loop": "functions llm",
-        "access": "embeddings errors llm utils",
+        "access": "embeddings errors llm rag utils",
         "rag": "embeddings errors llm state utils",
         "state": "errors utils",
         "embeddings": "errors llm upstream utils",
@@ -146,6 +146,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "sections": "",
     },
     "llm_api.core.access": {
+        "documents": "caller metered",
         "metered": "caller",
         "caller": "counters keys limiter",
         "redis_counters": "counters",
@@ -195,7 +196,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.rag": {
         "reindex": "reports retrieval types vector_store",
-        "retrieval": "chunking ingest jobs loaders prepare reports retrieve types vector_store",
+        "retrieval": "chunking confined ingest jobs loaders prepare reports retrieve rights types"
+        " vector_store",
+        "confined": "filters matching rights types vector_store",
+        "rights": "filters matching types",
+        "matching": "filters metadata types",
         "ingest": "embed_documents prepare reports types vector_store",
         "evaluation": "retrieve vector_store",
         "answering": "retrieve sentences types vector_store words",
@@ -205,7 +210,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "job_runner": "files jobs reports retrieval types",
         "jobs": "files reports types",
         "files": "loaders reports types",
-        "stores": "bm25 filters metadata types vector_store",
+        "stores": "bm25 filters matching metadata types vector_store",
         "reports": "vector_store",
         "bm25": "vector_store words",
         "chunking": "sentences types",

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from llm_api.api.document_search import with_document_search
 from llm_api.api.request_facts import RequestFacts, facts_of
 from llm_api.core.access.caller import Caller
+from llm_api.core.access.documents import documents_of
 from llm_api.core.access.metered import MeteredBackend, MeteredEmbedder, MeteredReranker
 from llm_api.core.embeddings.embedder import Embedder, EmbedderCard
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
@@ -258,7 +259,7 @@ class CallerServices:
     def context(self, *, is_streamed: bool, is_repeatable: bool) -> RequestContext:
         """Who asks, and how. Answers of documents and functions, which change, do not repeat."""
         return RequestContext(
-            scope=self.caller.key.name,
+            scope=self.caller.key.sharing_scope,
             is_whole=not is_streamed,
             may_be_cached=is_repeatable and self._may_be_cached,
         )
@@ -330,14 +331,17 @@ class CallerServices:
         return await self._services.state.of(self.owner)
 
     def retrieval(self) -> Retrieval:
-        """The documents. Raises ModelNotFoundError on a server that cannot keep any."""
+        """The documents that this caller's key may see, which is the only way to any.
+
+        Raises ModelNotFoundError on a server that cannot keep any.
+        """
         retrieval = self._services.retrieval
         if retrieval is None:
             raise ModelNotFoundError(
                 "Documents need an embedding model (EMBEDDING_BACKEND), and with several WORKERS a"
                 " Qdrant server that all of them share (QDRANT_URL); here is none."
             )
-        return retrieval.through(MeteredEmbedder(retrieval.embedder, self.caller))
+        return documents_of(self.caller, retrieval)
 
 
 def _permits(caller: Caller, card: ModelCard | EmbedderCard) -> bool:

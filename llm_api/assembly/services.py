@@ -19,8 +19,7 @@ from llm_api.assembly.reranker import open_reranker
 from llm_api.assembly.retrieval import has_own_store, open_retrieval
 from llm_api.assembly.state import new_state
 from llm_api.config.settings import Settings
-from llm_api.core.access.metered import MeteredEmbedder
-from llm_api.core.embeddings.embedder import Embedder
+from llm_api.core.access.documents import documents_of
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.reranker import Reranker
 from llm_api.core.functions.runner import Functions
@@ -165,15 +164,12 @@ async def _open_retrieval(
     if not embedders.cards() or (settings.workers > 1 and has_own_store(settings)):
         yield None
         return
-    embedder = embedders.default()
+    async with open_retrieval(settings, embedders.default(), state, reranker) as retrieval:
 
-    def embedder_of(owner: str) -> Embedder:
-        caller = access.caller(owner)
-        caller.require("rag")
-        return MeteredEmbedder(embedder, caller)
+        def retrieval_of(owner: str) -> Retrieval:
+            caller = access.caller(owner)
+            caller.require("rag")
+            return documents_of(caller, retrieval)
 
-    async with (
-        open_retrieval(settings, embedder, state, reranker) as retrieval,
-        running_jobs(state, retrieval, embedder_of),
-    ):
-        yield retrieval
+        async with running_jobs(state, retrieval_of):
+            yield retrieval

@@ -1,5 +1,6 @@
 """`llm-api keys`: make, list and revoke the API keys of a file. Needs no server."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,6 +35,21 @@ def create(  # noqa: PLR0913, PLR0917 - the options of a command
     model: Annotated[
         list[str] | None, typer.Option(help="A model it may use. Unless said: every model.")
     ] = None,
+    collection: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:read|:write]",
+            help="A collection it may read, or also write, such as 'team-*:write'. Unless said:"
+            " every one.",
+        ),
+    ] = None,
+    filter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            help="What the metadata of documents have to fulfil that it sees and stores.",
+        ),
+    ] = None,
     requests_per_minute: Amount = None,
     tokens_per_minute: Amount = None,
     tokens_per_day: Amount = None,
@@ -57,6 +73,8 @@ def create(  # noqa: PLR0913, PLR0917 - the options of a command
         hash=hash_text(digest_of(secret)),
         scopes=scope,
         models=model,
+        collections=_collections(collection),
+        filter=_filter(filter),
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
         tokens_per_day=tokens_per_day,
@@ -80,7 +98,7 @@ def list_keys(file: FileOption = None) -> None:
     from llm_api.config.keys_file import read_keys
 
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "created", "scopes", "models", "limits"):
+    for column in ("name", "created", "scopes", "models", "documents", "limits"):
         table.add_column(column)
     for entry in read_keys(_path(file)):
         cells = (
@@ -88,6 +106,7 @@ def list_keys(file: FileOption = None) -> None:
             "" if entry.created is None else entry.created.isoformat(),
             " ".join(entry.scopes),
             "all" if entry.models is None else " ".join(entry.models),
+            _documents(entry),
             _limits(entry),
         )
         table.add_row(*(Text(harmless(cell)) for cell in cells))
@@ -118,6 +137,29 @@ def _path(file: Path | None) -> Path:
     if path is None:
         raise typer.BadParameter("say which file with --file, or set API_KEYS_FILE.")
     return path
+
+
+def _collections(given: list[str] | None) -> dict[str, str] | None:
+    """Rights by name: to read, unless it is said. Pure."""
+    if given is None:
+        return None
+    parts = (one.partition(":") for one in given)
+    return {name: right or "read" for name, _, right in parts}
+
+
+def _filter(text: str | None) -> object:
+    """Raises BadParameter."""
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter('--filter is no JSON, such as {"team": "red"}.') from error
+
+
+def _documents(entry: "KeyEntry") -> str:
+    """The collections that the entry names, and its filter. Pure."""
+    named = entry.collections
+    shown = "all" if named is None else " ".join(f"{name}:{named[name]}" for name in named)
+    return shown if entry.filter is None else f"{shown} where {json.dumps(entry.filter)}"
 
 
 def _limits(entry: "KeyEntry") -> str:

@@ -16,7 +16,7 @@ from tempfile import NamedTemporaryFile
 from typing import Annotated, TypeVar
 
 from filelock import FileLock
-from pydantic import Field, StrictInt, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, JsonValue, StrictInt, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
 from llm_api.config.problems import shown
@@ -24,6 +24,9 @@ from llm_api.config.sections.field_types import Section, Text
 from llm_api.config.settings import ConfigurationError
 from llm_api.config.yaml_text import InvalidYamlError, parse_yaml, to_yaml
 from llm_api.core.access.keys import SCOPES, USER_SCOPES, ApiKey, Limits, Scope
+from llm_api.core.errors import InvalidRequestError
+from llm_api.core.rag.filters import parse_filter
+from llm_api.core.rag.rights import DocumentRights, Right
 
 log = logging.getLogger(__name__)
 
@@ -33,20 +36,36 @@ _EXPECTED = {
     "hash": f"must be {_HASH_PREFIX} and 64 hexadecimal digits, as `llm-api keys create` writes it",
     "scopes": f"must be a list of {', '.join(sorted(SCOPES))}",
     "models": "must be a list of names of models",
+    "collections": "must map names of collections, or patterns such as team-*, to read or write",
+    "filter": "must be a filter such as {team: red}, as a search takes it",
     "created": "must be a date such as 2026-01-31",
 }
 
 Model = TypeVar("Model", bound=Section)
 Amount = Annotated[StrictInt, Field(ge=1)]
+CollectionPattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_*-]{1,64}$")]
+
+
+def _parsable(value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+    try:
+        parse_filter(value or {})
+    except InvalidRequestError as error:
+        raise ValueError(error.message) from error
+    return value
 
 
 class KeyEntry(Section):
-    """One key. Without `models` it may use every model; limits not said are the settings'."""
+    """One key. Without `models` it may use every model; limits not said are the settings'.
+
+    Without `collections` it reads and writes all of them, without a `filter` every document.
+    """
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     hash: Annotated[str, StringConstraints(pattern=rf"^{_HASH_PREFIX}[0-9a-f]{{64}}$")]
     scopes: tuple[Scope, ...] = tuple(sorted(USER_SCOPES))
     models: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    collections: dict[CollectionPattern, Right] | None = Field(default=None, min_length=1)
+    filter: Annotated[dict[str, JsonValue] | None, AfterValidator(_parsable)] = None
     requests_per_minute: Amount | None = None
     tokens_per_minute: Amount | None = None
     tokens_per_day: Amount | None = None
@@ -66,6 +85,7 @@ class KeyEntry(Section):
                 self.tokens_per_day or defaults.tokens_per_day,
                 self.concurrency or defaults.concurrency,
             ),
+            documents=DocumentRights(self.collections, parse_filter(self.filter or {})),
         )
 
 
@@ -210,6 +230,8 @@ def _explain(problem: ErrorDetails) -> str:
         complaint = "unknown key"
     elif problem["type"] == "missing":
         complaint = "must be given"
+    elif problem["type"] == "value_error":
+        complaint = str(problem["ctx"]["error"])
     elif keys:
         complaint = _EXPECTED.get(keys[0], "must be a whole number, at least 1")
     else:

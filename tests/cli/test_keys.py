@@ -49,6 +49,12 @@ def test_a_key_is_shown_once_kept_as_a_hash_and_revoked(tmp_path: Path) -> None:
         (["create", "alice"], 2, "set API_KEYS_FILE"),
         (["create", "Alice", "--file", "k.yaml"], 2, "Error: name: must be up to 64 of a-z"),
         (["create", "a", "--scope", "root", "--file", "k.yaml"], 2, "Error: scopes[0]: must be"),
+        (["create", "a", "--filter", "{", "--file", "k.yaml"], 2, "--filter is no JSON"),
+        (
+            ["create", "a", "--collection", "x:own", "--file", "k.yaml"],
+            2,
+            "x: must map",
+        ),
         (["revoke", "alice", "--file", "k.yaml"], 2, "k.yaml: cannot be read: No such file"),
         (["list", "--file", "k.yaml"], 2, "k.yaml: cannot be read: No such file"),
     ],
@@ -60,3 +66,17 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert (done.returncode, done.stdout) == (status, "")
     assert complaint in done.stderr
     assert not (tmp_path / "k.yaml").exists()
+
+
+def test_rights_to_documents_are_kept_and_shown(tmp_path: Path) -> None:
+    made = llm_api(
+        tmp_path,
+        *("keys", "create", "red", "--file", "k.yaml", "--filter", '{"team": "red"}'),
+        *("--collection", "red-*:write", "--collection", "manuals"),
+    )
+    assert made.returncode == 0, made.stderr
+    [entry] = read_keys(tmp_path / "k.yaml")
+    assert entry.collections == {"red-*": "write", "manuals": "read"}
+    assert entry.filter == {"team": "red"}
+    listed = llm_api(tmp_path, "keys", "list", "--file", "k.yaml", COLUMNS="200")
+    assert 'red-*:write manuals:read where {"team": "red"}' in listed.stdout

@@ -20,6 +20,8 @@ from llm_api.config.keys_file import (
 )
 from llm_api.config.settings import ConfigurationError
 from llm_api.core.access.keys import USER_SCOPES, Limits, digest_of
+from llm_api.core.rag.filters import parse_filter
+from llm_api.core.rag.rights import EVERY_DOCUMENT
 
 HASH = hash_text(digest_of("sk-a"))
 FULL = f"""
@@ -50,6 +52,19 @@ def test_an_entry_says_what_its_key_may_do(path: Path) -> None:
     assert alice.models == frozenset({"small"})
     assert alice.limits == Limits(60, 10_000, 100_000, 4)
     assert (bob.scopes, bob.models, bob.limits) == (USER_SCOPES, None, Limits())
+
+
+def test_an_entry_says_which_documents_its_key_reaches(path: Path) -> None:
+    given: dict[str, object] = {
+        "collections": {"red-*": "write", "*": "read"},
+        "filter": {"team": "red", "or": [{"reviewer": None}, {"year": {"gte": 2020}}]},
+    }
+    add_key(path, name="red", hash=HASH, **given)
+    add_key(path, name="all", hash=HASH)
+    red, everything = (entry.key(Limits()).documents for entry in read_keys(path))
+    assert red.collections == given["collections"]
+    assert red.filter == parse_filter(given["filter"])
+    assert everything == EVERY_DOCUMENT
 
 
 def test_limits_that_an_entry_does_not_say_are_the_defaults(path: Path) -> None:
@@ -99,6 +114,20 @@ ENTRY = f"name: a, hash: '{HASH}'"
         (
             f"keys: [{{{ENTRY}, scopes: [root]}}]",
             "keys[0].scopes[0]: must be a list of admin, embed, functions, generate, rag",
+        ),
+        (
+            f"keys: [{{{ENTRY}, collections: {{}}}}]",
+            (
+                "keys[0].collections: must map names of collections, or patterns such as team-*, to"
+                " read or write"
+            ),
+        ),
+        (
+            f"keys: [{{{ENTRY}, filter: {{team: {{like: x}}}}}}]",
+            (
+                "keys[0].filter: There is no operator 'like'; there are eq, gt, gte, in, lt, lte,"
+                " ne, nin."
+            ),
         ),
         (f"keys: [{{{ENTRY}, models: []}}]", "keys[0].models: must be a list of names of models"),
         (

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
 
+from llm_api.core.rag.rights import EVERY_DOCUMENT, DocumentRights
+
 Scope: TypeAlias = Literal["generate", "embed", "rag", "functions", "admin"]
 """What a key is good for: text, vectors, documents, functions, and how the server is doing."""
 
@@ -40,6 +42,7 @@ class ApiKey:
     """A key without its secret. `name` is its identity: what is counted and shared goes by it.
 
     `digest` is that of the secret. `models` are ids or aliases; None stands for every model.
+    `documents` is what the scope `rag` reaches.
     """
 
     name: str
@@ -47,6 +50,15 @@ class ApiKey:
     scopes: frozenset[Scope] = SCOPES
     models: frozenset[str] | None = None
     limits: Limits = Limits()
+    documents: DocumentRights = EVERY_DOCUMENT
+
+    @property
+    def sharing_scope(self) -> str:
+        """By which prefixes, answers and vectors that are kept are shared with later requests.
+
+        With the rights to documents it changes: what was kept under earlier ones is not found.
+        """
+        return "#".join(filter(None, (self.name, self.documents.digest)))
 
 
 def new_secret() -> str:

@@ -85,7 +85,7 @@ class MeteredEmbedder:
         A request that is cancelled, or fails, counts the tokens that the model has read by then.
         """
         meter = TokenMeter()
-        request = replace(request, scope=self._caller.key.name, meter=meter)
+        request = replace(request, scope=self._caller.key.sharing_scope, meter=meter)
         most = sum(map(_tokens_of_input, request.inputs))
         reservation = await self._caller.reserve(most, is_forced=self._has_answered)
         try:

@@ -31,11 +31,14 @@ def new_document(
     title: str = "",
     metadata: Metadata | None = None,
     sections: tuple[TextSection, ...] = (),
+    among: str = "",
 ) -> Document:
-    """A document; without an id, its words are its identity, so that it is never there twice."""
-    return Document(
-        id or _digest({"text": text, "title": title}), text, title, metadata or {}, sections
-    )
+    """A document; without an id, its words are its identity, so that it is never there twice.
+
+    It is so `among` those who see the same documents: the same words of others are another one.
+    """
+    words = {"text": text, "title": title} | ({"among": among} if among else {})
+    return Document(id or _digest(words), text, title, metadata or {}, sections)
 
 
 def content_hash(document: Document, chunking: str, model: str) -> Generator[None, None, str]:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.errors import LLMAPIError
 from llm_api.core.rag.files import FileReading, FileToIngest
 from llm_api.core.rag.jobs import KIND, details_of, remark_on, to_document, to_file
@@ -31,17 +30,15 @@ LOOK_SECONDS: Final = 1.0
 """How often it is seen whether a job waits that another process was given."""
 RETRY_SECONDS: Final = 3.0
 
-EmbedderOf = Callable[[str], Embedder]
-"""The embedder through which an owner's tokens are counted. Raises LLMAPIError where the owner may
+RetrievalOf = Callable[[str], Retrieval]
+"""Retrieval as the owner of a job may use it at that moment. Raises LLMAPIError where the owner may
 not (any more)."""
 
 
 @asynccontextmanager
-async def running_jobs(
-    state: State, retrieval: Retrieval, embedder_of: EmbedderOf
-) -> AsyncGenerator[None, None]:
+async def running_jobs(state: State, retrieval_of: RetrievalOf) -> AsyncGenerator[None, None]:
     """Jobs are run inside; the one that runs at the end is left to who comes next."""
-    runner = asyncio.create_task(_Runner(state, retrieval, embedder_of).run(), name="ingest-jobs")
+    runner = asyncio.create_task(_Runner(state, retrieval_of).run(), name="ingest-jobs")
     try:
         yield
     finally:
@@ -54,8 +51,7 @@ async def running_jobs(
 @dataclass(frozen=True, slots=True)
 class _Runner:
     state: State
-    retrieval: Retrieval
-    embedder_of: EmbedderOf
+    retrieval_of: RetrievalOf
 
     async def run(self) -> None:
         await self.state.used()
@@ -103,7 +99,7 @@ class _Runner:
         await queue.release(job.id)
 
     async def _ingest(self, queue: "JobQueue", job: StoredJob, progress: "_Progress") -> None:
-        retrieval = self.retrieval.through(self.embedder_of(job.owner))
+        retrieval = self.retrieval_of(job.owner)
         details = details_of(job)
         if details.source == "texts":
             documents = _texts(queue, job.id, progress)

@@ -1,18 +1,20 @@
 """Retrieval as the server offers it: the store, what brings documents in, what finds them."""
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.rag.chunking import MAX_BYTES_PER_TOKEN, ChunkSettings, split_document
+from llm_api.core.rag.confined import ConfinedStore
 from llm_api.core.rag.ingest import Ingester
 from llm_api.core.rag.jobs import IngestJobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.rag.prepare import Chunking
 from llm_api.core.rag.reports import DocumentOutcome, Report, StageTimes
 from llm_api.core.rag.retrieve import Retriever
+from llm_api.core.rag.rights import EVERY_DOCUMENT, DocumentRights
 from llm_api.core.rag.types import Document
 from llm_api.core.rag.vector_store import VectorStore
 
@@ -24,7 +26,8 @@ SPECIAL_TOKENS = 8
 class Retrieval:
     """The opener closes its parts. `top_k` holds where a request does not say.
 
-    All ingests share `turns`, so that one of them at a time computes in a thread.
+    All ingests share `turns`, so that one of them at a time computes in a thread. Whatever of it
+    reaches documents does so through `store`, which `rights` confine.
     """
 
     store: VectorStore
@@ -35,6 +38,14 @@ class Retrieval:
     chunks: ChunkSettings
     top_k: int
     turns: asyncio.Lock = field(default_factory=asyncio.Lock)
+    rights: DocumentRights = EVERY_DOCUMENT
+
+    def within(self, rights: DocumentRights) -> "Retrieval":
+        """As much of it as these rights permit."""
+        if not rights.are_limited:
+            return self
+        store = ConfinedStore(self.store, rights)
+        return replace(self, store=store, retriever=self.retriever.over(store), rights=rights)
 
     def through(self, embedder: Embedder) -> "Retrieval":
         """The same with another way to the same embedding model."""
@@ -48,7 +59,7 @@ class Retrieval:
     async def ingest(
         self, collection: str, documents: AsyncIterable[Document], report: Report
     ) -> None:
-        """As `Ingester.ingest`."""
+        """As `Ingester.ingest`; raises PermissionDeniedError for what the rights do not permit."""
 
         def counted(outcome: DocumentOutcome) -> None:
             self.times.documents[outcome.what] += 1
@@ -56,7 +67,11 @@ class Retrieval:
 
         chunking = await chunking_for(self.embedder, self.chunks, self.turns)
         ingester = Ingester(self.store, self.embedder, chunking, self.times)
-        await ingester.ingest(collection, documents, counted)
+        await ingester.ingest(collection, self._admitted(documents), counted)
+
+    async def _admitted(self, documents: AsyncIterable[Document]) -> AsyncGenerator[Document, None]:
+        async for document in documents:
+            yield self.rights.admitted(document)
 
 
 async def chunking_for(

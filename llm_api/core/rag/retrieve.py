@@ -79,6 +79,10 @@ class Retriever:
         """The same search with another way to the same embedding model."""
         return Retriever(self._store, embedder, self._reranker, self._score_threshold, self.times)
 
+    def over(self, store: VectorStore) -> "Retriever":
+        """The same search of another store."""
+        return Retriever(store, self._embedder, self._reranker, self._score_threshold, self.times)
+
     async def search(self, question: str, options: SearchOptions) -> list[Hit]:
         """The best chunks for the question, best first.
 

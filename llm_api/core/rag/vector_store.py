@@ -144,7 +144,8 @@ class Hit:
 class VectorStore(Protocol):
     """A write that has answered is durable: it outlives this process and the machine's power.
 
-    A document is found whole or not at all, also while it is written. Every method raises
+    A document is found whole or not at all, also while it is written. For a call that has a
+    filter `within`, documents that do not match it are not there. Every method raises
     CollectionNotFoundError for a collection that is not there, CollectionDamagedError for one that
     cannot be read (which can be described and deleted), VectorStoreUnavailableError when the
     engine does not answer; every method that writes, StorageFullError.
@@ -157,7 +158,7 @@ class VectorStore(Protocol):
         InvalidRequestError for a name that is none.
         """
 
-    async def describe_collection(self, name: str) -> Collection: ...
+    async def describe_collection(self, name: str, within: Filter = EVERYTHING) -> Collection: ...
 
     async def list_collections(self) -> tuple[Collection, ...]:
         """All collections, by name."""
@@ -172,16 +173,23 @@ class VectorStore(Protocol):
         """
 
     async def replace_documents(
-        self, collection: str, model: str, documents: Sequence[NewDocument]
+        self,
+        collection: str,
+        model: str,
+        documents: Sequence[NewDocument],
+        within: Filter = EVERYTHING,
     ) -> tuple[Written, ...]:
         """Store documents, each in one step; nothing of what it replaces is left.
 
         Says for each what happened: `unchanged` where the content hash is the stored one. Many at
         once cost little more than one. Raises EmbeddingMismatchError if vectors of `model` do not
-        belong here, InvalidRequestError for metadata that cannot be kept or an id given twice.
+        belong here, InvalidRequestError for metadata that cannot be kept, an id given twice, or one
+        that a document has which is not `within`.
         """
 
-    async def delete_documents(self, collection: str, ids: Sequence[str]) -> int:
+    async def delete_documents(
+        self, collection: str, ids: Sequence[str], within: Filter = EVERYTHING
+    ) -> int:
         """Delete those that are there, and return how many that were."""
 
     async def delete_matching(self, collection: str, filter: Filter) -> int:
@@ -206,7 +214,12 @@ class VectorStore(Protocol):
         """
 
     async def update_metadata(
-        self, collection: str, document_id: str, metadata: Metadata, title: str | None = None
+        self,
+        collection: str,
+        document_id: str,
+        metadata: Metadata,
+        title: str | None = None,
+        within: Filter = EVERYTHING,
     ) -> DocumentRecord:
         """Replace the metadata, and the title if one is given. Nothing is embedded again.
 

@@ -26,7 +26,7 @@ from llm_api.core.errors import (
     EmbeddingMismatchError,
 )
 from llm_api.core.rag.chunking import ChunkSettings
-from llm_api.core.rag.filters import Filter
+from llm_api.core.rag.filters import EVERYTHING, Filter
 from llm_api.core.rag.job_runner import running_jobs
 from llm_api.core.rag.jobs import IngestJobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
@@ -127,7 +127,7 @@ class FakeStore:
         if self.collections.setdefault(name, (embedding, {}))[0] != embedding:
             raise EmbeddingMismatchError("Another embedding.")
 
-    async def describe_collection(self, name: str) -> Collection:
+    async def describe_collection(self, name: str, within: Filter = EVERYTHING) -> Collection:
         documents = self.documents(name)
         chunks = sum(len(one.chunks) for one in documents.values())
         return Collection(name, self.collections[name][0], len(documents), chunks)
@@ -142,7 +142,11 @@ class FakeStore:
         self.collections[new_name] = self.collections.pop(name)
 
     async def replace_documents(
-        self, collection: str, model: str, documents: Sequence[NewDocument]
+        self,
+        collection: str,
+        model: str,
+        documents: Sequence[NewDocument],
+        within: Filter = EVERYTHING,
     ) -> tuple[Written, ...]:
         self.calls.append("replace")
         if self.collections[collection][0].model != model:
@@ -158,7 +162,9 @@ class FakeStore:
             await asyncio.sleep(self.seconds / len(documents))
         return tuple(written)
 
-    async def delete_documents(self, collection: str, ids: Sequence[str]) -> int:
+    async def delete_documents(
+        self, collection: str, ids: Sequence[str], within: Filter = EVERYTHING
+    ) -> int:
         stored = self.documents(collection)
         return sum(stored.pop(id_, None) is not None for id_ in ids)
 
@@ -189,7 +195,12 @@ class FakeStore:
         raise NotImplementedError
 
     async def update_metadata(
-        self, collection: str, document_id: str, metadata: Metadata, title: str | None = None
+        self,
+        collection: str,
+        document_id: str,
+        metadata: Metadata,
+        title: str | None = None,
+        within: Filter = EVERYTHING,
     ) -> DocumentRecord:
         self.calls.append("update_metadata")
         stored = self.documents(collection)
@@ -234,7 +245,7 @@ async def open_retrieval(
         with TemporaryDirectory() as folder:
             async with aclosing(State(StateOptions(Path(folder)))) as state:
                 retrieval = retrieval_over(store, embedder, loader, state)
-                async with running_jobs(state, retrieval, lambda _: embedder):
+                async with running_jobs(state, lambda _: retrieval):
                     yield retrieval
 
 

@@ -16,6 +16,7 @@ from llm_api.core.errors import (
 )
 from llm_api.core.rag import ingest as module
 from llm_api.core.rag import prepare
+from llm_api.core.rag.filters import EVERYTHING, Filter
 from llm_api.core.rag.identity import new_document
 from llm_api.core.rag.ingest import Ingester, each
 from llm_api.core.rag.prepare import Chunking
@@ -258,11 +259,15 @@ async def test_embedder_is_busy_while_the_store_writes() -> None:
 
     class Watched(FakeStore):
         async def replace_documents(
-            self, collection: str, model: str, documents: Sequence[NewDocument]
+            self,
+            collection: str,
+            model: str,
+            documents: Sequence[NewDocument],
+            within: Filter = EVERYTHING,
         ) -> tuple[Written, ...]:
             nonlocal writing_while_embedding
             asked = len(bench.embedder.requests)
-            written = await super().replace_documents(collection, model, documents)
+            written = await super().replace_documents(collection, model, documents, within)
             writing_while_embedding += len(bench.embedder.requests) > asked
             return written
 

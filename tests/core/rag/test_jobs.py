@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_api.core.embeddings.embedder import Embedder, EmbeddingRequest, Embeddings
+from llm_api.core.embeddings.embedder import EmbeddingRequest, Embeddings
 from llm_api.core.errors import (
     JobNotFoundError,
     OverloadedError,
@@ -18,9 +18,10 @@ from llm_api.core.rag import ingest as ingest_module
 from llm_api.core.rag import job_runner
 from llm_api.core.rag.files import FileToIngest
 from llm_api.core.rag.ingest import each
-from llm_api.core.rag.job_runner import running_jobs
+from llm_api.core.rag.job_runner import RetrievalOf, running_jobs
 from llm_api.core.rag.jobs import MAX_WAITING, IngestJobs, Job, file_input, text_input
 from llm_api.core.rag.loaders.file_loader import FileLoader
+from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.types import Document
 from llm_api.core.state.options import StateOptions
 from llm_api.core.state.records import JobInput
@@ -51,7 +52,7 @@ class Library:
 
     @asynccontextmanager
     async def process(
-        self, embedder_of: Callable[[str], Embedder] | None = None, *, runs: bool = True
+        self, retrieval_of: RetrievalOf | None = None, *, runs: bool = True
     ) -> AsyncGenerator[IngestJobs, None]:
         """What one process does with the jobs, until it stops."""
         ids, ticks = count(1), count(7)
@@ -62,7 +63,7 @@ class Library:
             retrieval = retrieval_over(self.store, self.embedder, loader, state)
             if runs:
                 await stack.enter_async_context(
-                    running_jobs(state, retrieval, embedder_of or (lambda _: self.embedder))
+                    running_jobs(state, retrieval_of or (lambda _: retrieval))
                 )
             yield IngestJobs(
                 state, clock=lambda: float(next(ticks)), new_id=lambda: f"job_{next(ids)}"
@@ -213,7 +214,7 @@ async def test_job_that_was_never_whole_is_forgotten(library: Library) -> None:
 
 
 async def test_job_of_a_key_that_is_gone_fails(library: Library) -> None:
-    def refuse(_: str) -> Embedder:
+    def refuse(_: str) -> Retrieval:
         raise PermissionDeniedError("The key is gone.")
 
     async with library.process(refuse) as jobs:

@@ -15,9 +15,10 @@ from llm_api.core.rag.vector_store import DocumentPage, DocumentRecord
 Value = TypeVar("Value")
 
 
-def to_documents(request: wire.IngestRequest) -> list[Document]:
+def to_documents(request: wire.IngestRequest, among: str = "") -> list[Document]:
     """What is to be stored: texts as they were sent, as spans of hits and citations count in them.
 
+    `among` is as `new_document` has it.
     Blocks: a text without an id is hashed. Raises InvalidRequestError for lists that do not fit.
     """
     if (request.texts is None) == (request.documents is None):
@@ -25,14 +26,16 @@ def to_documents(request: wire.IngestRequest) -> list[Document]:
     if request.documents is not None:
         _check_absent(request)
         return [
-            new_document(one.text, id=one.id, title=clean(one.title), metadata=one.metadata)
+            new_document(
+                one.text, id=one.id, title=clean(one.title), metadata=one.metadata, among=among
+            )
             for one in request.documents
         ]
     texts = request.texts or []
     ids = _as_many("ids", request.ids, texts)
     metadata = _as_many("metadata", request.metadata, texts)
     return [
-        new_document(text, id=ids[index], metadata=metadata[index])
+        new_document(text, id=ids[index], metadata=metadata[index], among=among)
         for index, text in enumerate(texts)
     ]
 

@@ -59,7 +59,7 @@ async def create_documents(request: Request, body: IngestRequest, services: Serv
     A small ingest is durable when it is answered. A large one is a job: 202, and its id.
     """
     retrieval = services.retrieval()
-    documents = await asyncio.to_thread(to_documents, body)
+    documents = await asyncio.to_thread(to_documents, body, retrieval.rights.sight)
     size = sum(len(one.text) for one in documents)
     intake = Intake(
         body.collection,

@@ -60,9 +60,11 @@ def is_large(documents: int, size: int) -> bool:
 async def ingest(request: Request, owner: str, retrieval: Retrieval, intake: Intake) -> Response:
     """The HTTP answer; a job is the owner's.
 
-    Raises InvalidRequestError where nothing at all could be stored, ClientLeftError where nobody
-    waits for it any more; what was stored until then stays.
+    Raises InvalidRequestError where nothing at all could be stored, PermissionDeniedError where the
+    key may not, ClientLeftError where nobody waits for it any more; what was stored until then
+    stays.
     """
+    retrieval.rights.require_write(intake.collection)
     if intake.is_large:
         created = await retrieval.jobs.create(
             owner, intake.collection, intake.source, intake.inputs()

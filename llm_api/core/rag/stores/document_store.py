@@ -16,12 +16,14 @@ from uuid import UUID
 from llm_api.core.errors import (
     CollectionDamagedError,
     CollectionNotFoundError,
+    DocumentNotFoundError,
     EmbeddingMismatchError,
     InvalidRequestError,
     LLMAPIError,
 )
 from llm_api.core.rag.bm25 import Bm25
-from llm_api.core.rag.filters import Filter, HasValue, leaves
+from llm_api.core.rag.filters import EVERYTHING, Filter, HasValue, leaves
+from llm_api.core.rag.matching import matches
 from llm_api.core.rag.metadata import check_metadata, is_unicode
 from llm_api.core.rag.stores import layout, reading, writing
 from llm_api.core.rag.stores.points import AllOf, Condition, Points, Recipe, StoreEngine, ranges
@@ -80,13 +82,14 @@ class DocumentStore:
                 return
         _check_embedding(name, (await self._engine.recipe(name)).embedding, embedding)
 
-    async def describe_collection(self, name: str) -> Collection:
+    async def describe_collection(self, name: str, within: Filter = EVERYTHING) -> Collection:
         recipe = await self._engine.recipe(name)
         if (damage := await self._engine.damage(name)) is not None:
             return Collection(name, recipe.embedding, None, None, recipe.words, damage)
         points = self._engine.points(name)
-        documents = await points.count(layout.DOCUMENTS)
-        chunks = await points.count(layout.CHUNKS)
+        where = await self._condition(name, within)
+        documents = await points.count(AllOf((layout.DOCUMENTS, where)))
+        chunks = await points.count(AllOf((layout.CHUNKS, where)))
         return Collection(name, recipe.embedding, documents, chunks, recipe.words)
 
     async def list_collections(self) -> tuple[Collection, ...]:
@@ -120,7 +123,11 @@ class DocumentStore:
             await self._engine.rename(name, new_name)
 
     async def replace_documents(
-        self, collection: str, model: str, documents: Sequence[NewDocument]
+        self,
+        collection: str,
+        model: str,
+        documents: Sequence[NewDocument],
+        within: Filter = EVERYTHING,
     ) -> tuple[Written, ...]:
         _check_documents(documents)
         async with self._turns[collection]:
@@ -129,6 +136,7 @@ class DocumentStore:
                 _check_embedding(collection, recipe.embedding, EmbeddingModel(model, length))
             points = self._engine.points(collection)
             records = await reading.read_records(points, [new.document.id for new in documents])
+            _check_free(records, within)
             writes = [
                 await asyncio.to_thread(writing.plan_write, new, record, self._clock())
                 for new in documents
@@ -139,13 +147,16 @@ class DocumentStore:
                 await writing.carry_out(points, writes, self._bm25(recipe.words))
         return tuple(_what_happened(new, records) for new in documents)
 
-    async def delete_documents(self, collection: str, ids: Sequence[str]) -> int:
+    async def delete_documents(
+        self, collection: str, ids: Sequence[str], within: Filter = EVERYTHING
+    ) -> int:
         distinct, deleted = list(dict.fromkeys(ids)), 0
         async with self._turns[collection]:
             points = await self._points(collection)
             for start in range(0, len(distinct), _DELETED_AT_ONCE):
                 batch = distinct[start : start + _DELETED_AT_ONCE]
-                records = await reading.read_records(points, batch)
+                found = await reading.read_records(points, batch)
+                records = {id: one for id, one in found.items() if matches(within, one.metadata)}
                 await writing.delete(points, records, self._clock())
                 deleted += len(records)
         return deleted
@@ -164,13 +175,20 @@ class DocumentStore:
         return deleted
 
     async def update_metadata(
-        self, collection: str, document_id: str, metadata: Metadata, title: str | None = None
+        self,
+        collection: str,
+        document_id: str,
+        metadata: Metadata,
+        title: str | None = None,
+        within: Filter = EVERYTHING,
     ) -> DocumentRecord:
         check_metadata(metadata)
         _check_text(title or "", MAX_TITLE, "title")
         async with self._turns[collection]:
             points = await self._points(collection)
             record = await reading.read_record(points, document_id)
+            if not matches(within, record.metadata):
+                raise DocumentNotFoundError(f"There is no document {document_id!r}.")
             ids = [layout.record_id(document_id), *record.written().chunk_ids()]
             title = record.title if title is None else title
             await points.set_payload(ids, layout.metadata_payload(metadata, title))
@@ -231,6 +249,14 @@ def _what_happened(new: NewDocument, records: dict[str, layout.StoredDocument]) 
     if record is None:
         return "created"
     return "unchanged" if record.content_hash == new.content_hash else "replaced"
+
+
+def _check_free(records: dict[str, layout.StoredDocument], within: Filter) -> None:
+    for document_id, record in records.items():
+        if not matches(within, record.metadata):
+            raise InvalidRequestError(
+                f"The id {document_id!r} cannot be used here: choose another one.", param="id"
+            )
 
 
 def _check_embedding(name: str, stored: EmbeddingModel, given: EmbeddingModel) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from llm_api.core.errors import VectorStoreUnavailableError
-from llm_api.core.rag.filters import Filter
+from llm_api.core.rag.filters import EVERYTHING, Filter
 from llm_api.core.rag.stores.calls import Call, Reply, encode, read
 from llm_api.core.rag.types import Document, Metadata
 from llm_api.core.rag.vector_store import (
@@ -231,8 +231,8 @@ class EdgeProcess:
     async def create_collection(self, name: str, embedding: EmbeddingModel) -> None:
         await self._call(VectorStore.create_collection, name, embedding)
 
-    async def describe_collection(self, name: str) -> Collection:
-        return await self._call(VectorStore.describe_collection, name)
+    async def describe_collection(self, name: str, within: Filter = EVERYTHING) -> Collection:
+        return await self._call(VectorStore.describe_collection, name, within)
 
     async def list_collections(self) -> tuple[Collection, ...]:
         return await self._call(VectorStore.list_collections)
@@ -244,12 +244,18 @@ class EdgeProcess:
         await self._call(VectorStore.rename_collection, name, new_name)
 
     async def replace_documents(
-        self, collection: str, model: str, documents: Sequence[NewDocument]
+        self,
+        collection: str,
+        model: str,
+        documents: Sequence[NewDocument],
+        within: Filter = EVERYTHING,
     ) -> tuple[Written, ...]:
-        return await self._call(VectorStore.replace_documents, collection, model, documents)
+        return await self._call(VectorStore.replace_documents, collection, model, documents, within)
 
-    async def delete_documents(self, collection: str, ids: Sequence[str]) -> int:
-        return await self._call(VectorStore.delete_documents, collection, ids)
+    async def delete_documents(
+        self, collection: str, ids: Sequence[str], within: Filter = EVERYTHING
+    ) -> int:
+        return await self._call(VectorStore.delete_documents, collection, ids, within)
 
     async def delete_matching(self, collection: str, filter: Filter) -> int:
         return await self._call(VectorStore.delete_matching, collection, filter)
@@ -270,10 +276,15 @@ class EdgeProcess:
         return await self._call(VectorStore.list_documents, collection, filter, cursor, limit)
 
     async def update_metadata(
-        self, collection: str, document_id: str, metadata: Metadata, title: str | None = None
+        self,
+        collection: str,
+        document_id: str,
+        metadata: Metadata,
+        title: str | None = None,
+        within: Filter = EVERYTHING,
     ) -> DocumentRecord:
         return await self._call(
-            VectorStore.update_metadata, collection, document_id, metadata, title
+            VectorStore.update_metadata, collection, document_id, metadata, title, within
         )
 
     async def search(self, collection: str, query: SearchQuery) -> tuple[Hit, ...]:

@@ -7,7 +7,7 @@ tells in a separate point by what it was made.
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 from uuid import UUID
 
@@ -45,9 +45,11 @@ class ServerEngine:
         return tuple(await self._aliases())
 
     async def recipe(self, name: str) -> Recipe:
-        records = await self._server.ask(
-            lambda: self._client.retrieve(name, [_RECIPE_ID], with_payload=True)
-        )
+        records: list[models.Record] = []
+        with suppress(CollectionNotFoundError):  # which does not say of what name
+            records = await self._server.ask(
+                lambda: self._client.retrieve(name, [_RECIPE_ID], with_payload=True)
+            )
         payload = records[0].payload if records else None
         if not payload:
             raise CollectionNotFoundError(f"There is no collection {name!r}.", param="collection")

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from llm_api.core.rag.filters import parse_filter
+from llm_api.core.rag.filters import EVERYTHING, parse_filter
+from llm_api.core.rag.matching import matches
 from llm_api.core.rag.types import Chunk, Document, Metadata, Span, TextSection
 from llm_api.core.rag.vector_store import (
     EmbeddedChunk,
@@ -71,8 +72,11 @@ async def find(
 
 
 async def found_ids(store: VectorStore, name: str, where: object) -> set[str]:
-    """The ids of documents that match a filter, by search and by listing alike."""
+    """The ids of documents that match a filter: by search, by listing and by `matches` alike."""
     hits = {hit.chunk.document_id for hit in await find(store, name, where=where, top_k=100)}
     page = await store.list_documents(name, parse_filter(where), None, 100)
     assert {document.id for document in page.documents} == hits
+    every = await store.list_documents(name, EVERYTHING, None, 1000)
+    wanted = parse_filter(where)
+    assert {one.id for one in every.documents if matches(wanted, one.metadata)} == hits
     return hits

@@ -1,0 +1,340 @@
+"""Two keys with rights of their own ask every route there is: neither sees the other's words."""
+
+import json
+import logging
+import re
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import ExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from llm_api.api.deps import set_services
+from llm_api.api.policy import Access
+from llm_api.api.wiring import create_api
+from llm_api.assembly.retrieval import open_vector_store
+from llm_api.core.access.documents import documents_of
+from llm_api.core.access.keys import ApiKey, Keyring, digest_of
+from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
+from llm_api.core.llm.types import ChatPrompt, GenerationRequest
+from llm_api.core.rag.filters import parse_filter
+from llm_api.core.rag.job_runner import running_jobs
+from llm_api.core.rag.loaders.file_loader import FileLoader
+from llm_api.core.rag.rights import DocumentRights
+from llm_api.core.state.options import StateOptions
+from llm_api.core.state.state import State
+from tests.api.walk import Ask, every_ask
+from tests.core.embeddings.fake_encoder import EMBEDDING_ID, FakeEncoder, fake_embedder
+from tests.core.rag.fakes import IN_MEMORY, FakeEmbedder, retrieval_over
+from tests.fakes import MODEL_ID, FakeBackend, FakeModels, FakeServices, Step, spoken
+from tests.live import PATIENCE_SECONDS, live_server
+
+numbers = count(1)
+QUESTION = "Which river rose?"
+TALK = [{"role": "user", "content": QUESTION}]
+MCP = {"accept": "application/json, text/event-stream"}
+SHOWING = {
+    "GET /v1/rag/documents",
+    "GET /v1/rag/documents/{document_id}",
+    "GET /v1/responses/{response_id}",
+    "GET /v1/conversations/{conversation_id}/items",
+    "POST /mcp",
+    "POST /v1/chat/completions",
+    "POST /v1/functions/{name}",
+    "POST /v1/rag/chat",
+    "POST /v1/rag/search",
+    "PATCH /v1/rag/documents/{document_id}",
+}
+"""Routes that show their own words to who may see them: so the walk sees what there is."""
+
+
+def say_all(request: GenerationRequest) -> Sequence[Step]:
+    """A model that says back whatever it was given."""
+    assert isinstance(request.prompt, ChatPrompt)
+    return spoken(" ".join(message.content for message in request.prompt.messages))
+
+
+def say_something(request: GenerationRequest) -> Sequence[Step]:
+    return say_all(request) if isinstance(request.prompt, ChatPrompt) else spoken("x")
+
+
+@dataclass
+class Team:
+    """A key with a collection of its own and a part of a shared one; `words` nobody else knows."""
+
+    name: str
+    shared: str
+    http: httpx2.Client
+    ids: dict[str, str] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+
+    @property
+    def collection(self) -> str:
+        return f"{self.name}-notes"
+
+    @property
+    def words(self) -> set[str]:
+        return {f"{self.name}{what}" for what in ("text", "title", "meta", "file", "talk")}
+
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        answer = self.http.post(path, **({"json": body} if "files" not in body else body))
+        assert answer.is_success, answer.text
+        self.seen |= set(re.findall(r'"\w*id":\s*"([^"]{8,})"', answer.text))
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def settle(self) -> None:
+        """Store something of every kind."""
+        me = self.name
+        for collection in (self.collection, self.shared):
+            document = {
+                "id": f"document-of-{me}-{collection}",
+                "text": f"The river rose: {me}text.",
+                "title": f"{me}title",
+                "metadata": {"note": f"{me}meta"},
+            }
+            self.post("/v1/rag/documents", collection=collection, documents=[document])
+            text = f"A river again, {me}text."
+            job = self.post(
+                "/v1/rag/documents", collection=collection, texts=[text], background=True
+            )
+            self.ids["job_id"] = job["id"]
+            named = {"files": (f"{me}file.txt", f"A river and {me}text.".encode())}
+            self.post("/v1/rag/files", files=named, data={"collection": collection})
+        self.ids["document_id"] = f"document-of-{me}-{self.shared}"
+        item = {"type": "message", "role": "user", "content": f"{me}talk"}
+        conversation = self.post("/v1/conversations", items=[item])["id"]
+        response = self.post(
+            "/v1/responses", model=MODEL_ID, input=f"{me}talk", conversation=conversation
+        )
+        items = self.http.get(f"/v1/conversations/{conversation}/items").json()["data"]
+        self.ids |= {
+            "conversation_id": conversation,
+            "response_id": response["id"],
+            "item_id": items[0]["id"],
+        }
+        self._wait_for_jobs()
+
+    def _wait_for_jobs(self) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while any(job["state"] != "done" for job in self.http.get("/v1/rag/jobs").json()["data"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def everything(self) -> list[str]:
+        paths = [f"/v1/rag/documents?collection={name}" for name in (self.collection, self.shared)]
+        paths += [
+            "/v1/rag/collections",
+            "/v1/rag/jobs",
+            f"/v1/responses/{self.ids['response_id']}",
+            f"/v1/conversations/{self.ids['conversation_id']}/items",
+        ]
+        answers = [self.http.get(path) for path in paths]
+        assert [answer.status_code for answer in answers] == [200] * len(paths)
+        return [answer.text for answer in answers]
+
+
+def asks(openapi: dict[str, Any], collection: str, ids: dict[str, str]) -> Iterator[Ask]:
+    """Every route, with these names in it."""
+    arguments = {"query": QUESTION, "collection": collection}
+    given = {
+        **ids,
+        "model": MODEL_ID,
+        "messages": TALK,
+        "message": QUESTION,
+        "input": QUESTION,
+        "prompt": QUESTION,
+        "query": QUESTION,
+        "max_tokens": 64,
+        "collection": collection,
+        "?collection": collection,
+        "?filter": '{"note": {"ne": "x"}}',
+        "rag": {"collection": collection},
+        "arguments": arguments,
+        "/v1/rag/collections/name": collection,
+        "/v1/functions/name": "search_documents",
+        "/v1/models/model": "no-model",
+        "metadata": {},
+    }
+    document_id = ids["document_id"]
+    bodies = {
+        "POST /v1/rag/documents": {"texts": ["A river of its own."], "collection": collection},
+        "POST /v1/rag/collections": {"name": collection},
+        "POST /v1/rag/chat": {"model": MODEL_ID, "query": QUESTION, "collection": collection},
+        "POST /v1/rag/evals": {
+            "collection": collection,
+            "queries": [{"query": QUESTION, "relevant": [document_id]}],
+        },
+        "POST /v1/embeddings": {"model": EMBEDDING_ID, "input": QUESTION},
+        "POST /v1/models/pull": {"model": "nobody/nothing", "file": "nothing.gguf"},
+    }
+    yield from every_ask(openapi, given, bodies)
+    for method, params in (
+        ("tools/list", {}),
+        ("tools/call", {"name": "search_documents", "arguments": arguments}),
+    ):
+        message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        yield Ask("POST", "/mcp", "/mcp", json=message)
+
+
+def key_of(name: str, shared: str) -> ApiKey:
+    rights = DocumentRights({f"{name}-*": "write", shared: "write"}, parse_filter({"team": name}))
+    return ApiKey(name, digest_of(f"sk-{name}"), documents=rights)
+
+
+@dataclass
+class Served:
+    """A server, and the keys it knows: more at any time."""
+
+    url: str = ""
+    keys: tuple[ApiKey, ...] = ()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    served = Served()
+    access = Access(keyring=Keyring(load=lambda: served.keys), allowed_hosts=None)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+        async with (
+            open_vector_store(IN_MEMORY) as store,
+            FileLoader() as loader,
+            aclosing(State(StateOptions(tmp_path_factory.mktemp("state")))) as state,
+        ):
+            retrieval = retrieval_over(store, FakeEmbedder(), loader, state)
+            services = FakeServices(
+                FakeModels([FakeBackend(say_something)]),
+                EmbedderRegistry([fake_embedder(FakeEncoder())]),
+                retrieval=retrieval,
+                state=state,
+                loader=loader,
+            )
+            services.may_pull = False
+            set_services(app, services)
+            async with running_jobs(
+                state, lambda owner: documents_of(access.caller(owner), retrieval)
+            ):
+                yield
+
+    with live_server(create_api(lifespan, version="0", access=access)) as served.url:
+        yield served
+
+
+@pytest.fixture
+def teams(served: Served) -> Iterator[tuple[Team, Team]]:
+    """Ruby's and Azure's, new ones for each test."""
+    number = next(numbers)
+    shared = f"shared{number}"
+    with ExitStack() as stack:
+        made = []
+        for name in (f"ruby{number}", f"azure{number}"):
+            served.keys = (*served.keys, key_of(name, shared))
+            headers = {"authorization": f"Bearer sk-{name}", **MCP}
+            client = httpx2.Client(base_url=served.url, headers=headers, timeout=PATIENCE_SECONDS)
+            made.append(Team(name, shared, stack.enter_context(client)))
+            made[-1].settle()
+        yield made[0], made[1]
+
+
+def leaks(answer: httpx2.Response, words: set[str]) -> set[str]:
+    said = f"{answer.text} {answer.headers}"
+    return {word for word in words if word in said}
+
+
+def test_no_route_shows_a_key_the_words_of_another(
+    openapi: dict[str, Any], teams: tuple[Team, Team], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "llm_api")
+    for me, other in (teams, teams[::-1]):
+        before = other.everything()
+        routes, seen = set(), []
+        for collection in (other.collection, me.shared, me.collection):
+            for ids, secrets in (
+                (other.ids, other.words),  # an answer may repeat an id that was sent
+                (me.ids, other.words | other.seen | {other.collection}),
+            ):
+                if ids is me.ids and collection == other.collection:
+                    continue
+                for ask in asks(openapi, collection, ids):
+                    if ask.method == "DELETE" and ids is me.ids:
+                        continue
+                    answer = ask.send(me.http)
+                    routes.add(ask.route)
+                    seen += [(ask, found) for found in sorted(leaks(answer, secrets))]
+                    assert answer.status_code < 500, (ask, answer.text)
+        assert seen == []
+        assert len(routes) >= 70
+        assert other.everything() == before
+    everybody = teams[0].words | teams[1].words
+    assert [word for word in everybody if word in caplog.text] == []
+
+
+def test_who_may_see_the_words_sees_them_by_the_same_requests(
+    openapi: dict[str, Any], teams: tuple[Team, Team]
+) -> None:
+    me, _ = teams
+    showing = {
+        ask.route
+        for ask in asks(openapi, me.shared, me.ids)
+        if ask.method != "DELETE" and leaks(ask.send(me.http), me.words)
+    }
+    assert showing >= SHOWING, SHOWING - showing
+
+
+def test_nothing_of_another_key_is_named_by_lists_counts_and_pages(
+    teams: tuple[Team, Team],
+) -> None:
+    ruby, _ = teams
+    listed = ruby.http.get("/v1/rag/collections").json()["data"]
+    counts = {one["name"]: one["documents"] for one in listed}
+    assert counts == {ruby.collection: 3, ruby.shared: 3}
+    asked: dict[str, str | int] = {"collection": ruby.shared, "limit": 2}
+    page = ruby.http.get("/v1/rag/documents", params=asked).json()
+    asked["cursor"] = page["next_cursor"]
+    last = ruby.http.get("/v1/rag/documents", params=asked).json()
+    assert (len(page["data"]), len(last["data"]), last["has_more"]) == (2, 1, False)
+
+
+def test_a_change_can_neither_hide_a_document_nor_take_one_over(teams: tuple[Team, Team]) -> None:
+    ruby, azure = teams
+    path, shared = f"/v1/rag/documents/{ruby.ids['document_id']}", {"collection": ruby.shared}
+    given_away = ruby.http.patch(path, params=shared, json={"metadata": {"team": azure.name}})
+    assert (given_away.status_code, given_away.json()["error"]["param"]) == (403, "metadata")
+    kept = ruby.http.patch(path, params=shared, json={"metadata": {"note": "new"}})
+    assert kept.json()["metadata"] == {"note": "new", "team": ruby.name}
+    taken = azure.http.patch(path, params=shared, json={"metadata": {}})
+    assert taken.status_code == 404
+    document = {"id": ruby.ids["document_id"], "text": "Mine now."}
+    body = {"documents": [document], **shared}
+    assert azure.http.post("/v1/rag/documents", json=body).status_code == 400
+    foreign = {"documents": [{"text": "Theirs.", "metadata": {"team": azure.name}}], **shared}
+    assert ruby.http.post("/v1/rag/documents", json=foreign).status_code == 403
+    assert "rose" in ruby.http.get(path, params=shared).json()["text"]
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_to_write_without_the_right_is_forbidden_before_anything_is_queued(
+    teams: tuple[Team, Team], background: bool
+) -> None:
+    ruby, azure = teams
+    for collection in (azure.collection, "nobodys"):
+        body = {"texts": ["x"], "collection": collection, "background": background}
+        refused = ruby.http.post("/v1/rag/documents", json=body)
+        assert (refused.status_code, collection in refused.text) == (403, True)
+    assert len(ruby.http.get("/v1/rag/jobs").json()["data"]) == 2
+    assert json.loads(azure.everything()[0])["has_more"] is False
+
+
+def test_the_same_text_of_two_keys_is_two_documents(teams: tuple[Team, Team]) -> None:
+    body = {"texts": ["The harbour froze."], "collection": teams[0].shared}
+    stored = [team.http.post("/v1/rag/documents", json=body).json() for team in teams]
+    assert [one["documents"][0]["status"] for one in stored] == ["created", "created"]
+    assert stored[0]["ids"] != stored[1]["ids"]
+    again = teams[0].http.post("/v1/rag/documents", json=body).json()
+    assert again["documents"][0]["status"] == "unchanged"
