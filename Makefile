@@ -31,7 +31,7 @@ run: setup ## Set up, then serve on http://127.0.0.1:8000
 embeddings: $(VENV)/.embeddings ## Add PyTorch: embedding models of any kind, rerankers, transformers
 
 test: $(VENV)/.dev ## Set up what tests need, run every test, several at a time
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev ## Check style and formatting, the Dockerfile, the compose files, the workflow
 	$(BIN)/ruff check

@@ -19,6 +19,8 @@ from tests.exposition import Scrape
 from tests.fakes import MODEL_ID
 from tests.live import live_server, wait_until
 
+pytestmark = pytest.mark.long
+
 WORDS = " ".join(f"word{index}" for index in range(40))
 MESSAGES = [{"role": "user", "content": WORDS}]
 

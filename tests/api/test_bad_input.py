@@ -2,7 +2,6 @@
 
 import gc
 import json
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -380,12 +379,10 @@ CROWDED: dict[str, tuple[str, dict[str, object]]] = {
 
 
 @pytest.fixture
-def own_heap() -> Iterator[None]:
+def own_heap() -> None:
     """What other tests have left in memory is not looked through while this one runs."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.usefixtures("own_heap")

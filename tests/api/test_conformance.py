@@ -9,6 +9,8 @@ import pytest
 from scripts.fuzz.bodies import make_app
 from tests.live import live_server
 
+pytestmark = pytest.mark.long
+
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",

@@ -9,6 +9,8 @@ import pytest
 from scripts.deployment.checks import DEPLOYMENT_CHECKS
 from tests.cli.command import CHECKOUT, environment
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.timeout(300)
 def test_a_local_stack_passes_every_check() -> None:

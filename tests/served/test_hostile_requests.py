@@ -18,6 +18,8 @@ from tests.cli.command import environment
 from tests.live import wait_until
 from tests.served.conftest import MODEL
 
+pytestmark = pytest.mark.long
+
 DRAIN_SECONDS = 3
 ENDING_SECONDS = 60
 """A second or two, on a machine that does nothing else."""

@@ -272,6 +272,7 @@ def test_a_set_does_not_refuse_the_chat_and_its_call_is_checked(http: httpx2.Cli
     streamed = http.post(
         "/v1/chat/completions", json={**fields, "tool_choice": "required", "stream": True}
     )
+    assert streamed.status_code == 200, streamed.text
     assert streamed.headers["x-llm-api-unenforced"] == "tag"
 
 

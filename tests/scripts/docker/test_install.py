@@ -16,6 +16,8 @@ import pytest
 
 from tests.scripts.docker.container import ROOT, running
 
+pytestmark = pytest.mark.long
+
 SCRIPTS = ROOT / "scripts" / "docker"
 
 

@@ -7,6 +7,8 @@ import pytest
 from scripts.fuzz.bodies import Sent, make_app, opened_by_route, requests_of
 from scripts.fuzz.rounds import Target, run_round
 
+pytestmark = pytest.mark.long
+
 EXAMPLES = 150
 ROUTES = sorted(requests_of(make_app()))
 

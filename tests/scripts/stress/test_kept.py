@@ -6,6 +6,8 @@ from scripts.stress.cases.cut_streams import cut_streams
 from scripts.stress.cases.kills import killed
 from scripts.stress.kept import Taken
 
+pytestmark = pytest.mark.long
+
 
 def event(number: int, type: str, **more: object) -> dict[str, object]:
     return {"sequence_number": number, "type": type, **more}

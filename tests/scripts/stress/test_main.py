@@ -14,6 +14,8 @@ from tests.cli.command import CHECKOUT, environment
 from tests.fakes import FakeBackend, spoken
 from tests.scripts.stress.fake_target import fake_target
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def target(base_url: str, tmp_path: Path, backend: FakeBackend) -> Target:

@@ -38,7 +38,11 @@ from tests.core.llm.backends.test_llama import OPTIONS, ask, complete, open_back
 from tests.core.llm.client_schemas import CLIENTS_SCHEMAS
 from tests.core.llm.random_schemas import Schema, random_object_schema, random_schema
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(600),
+]
 
 WILD = Sampling(temperature=1.5)
 FORMAT_CASES, CALL_CASES = 200, 40

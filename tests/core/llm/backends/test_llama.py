@@ -47,7 +47,7 @@ from llm_api.core.llm.types import (
 )
 from tests.costs import least_seconds
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 CONTEXT = 512
 GREEDY = Sampling(temperature=0)

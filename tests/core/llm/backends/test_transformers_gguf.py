@@ -19,7 +19,11 @@ from llm_api.core.llm.files.installed import default_model_path
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest, Message, Sampling, TextPrompt
 from tests.fakes import CARD
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300),
+]
 
 GREEDY = Sampling(temperature=0)
 

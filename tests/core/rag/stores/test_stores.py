@@ -35,7 +35,7 @@ from tests.core.rag.stores.documents import (
     vector,
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 # Collections
 
