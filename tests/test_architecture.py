@@ -78,7 +78,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.cli": {
         "app": "chat doctor embed functions ingest keys models rag serve terminal",
         "chat": "conversation local_talker remote_server server_talker terminal",
-        "ingest": "files local_library remote_server server_library terminal",
+        "ingest": "files ingesting local_library remote_server server_library",
+        "ingesting": "files terminal",
         "rag": "local_library terminal",
         "models": "optimize terminal",
         "server_talker": "conversation remote_server",
@@ -196,8 +197,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.rag": {
         "reindex": "reports retrieval types vector_store",
-        "retrieval": "chunking confined ingest jobs loaders prepare reports retrieve rights types"
-        " vector_store",
+        "sync": "files retrieval sources types vector_store",
+        "retrieval": "chunking confined files ingest jobs loaders prepare reports retrieve rights"
+        " sources types vector_store",
+        "sources": "files",
         "confined": "filters matching rights types vector_store",
         "rights": "filters matching types",
         "matching": "filters metadata types",
@@ -249,7 +252,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api.mapping.rag": {
         "annotations": "chat search",
         "chat": "search",
-        "documents search": "",
+        "documents search sync": "",
     },
     "llm_api.api.mapping.responses": {
         "stored": "fold turns",
@@ -296,7 +299,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "administration answers listing options": "",
     },
     "llm_api.api.models.rag": {
-        "search documents chat": "fields",
+        "search documents chat sync": "fields",
         "fields": "",
     },
     "llm_api.api.models.responses": {
@@ -324,7 +327,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.routes.rag": {
         "files documents": "ingests",
-        "chat collections ingests search": "",
+        "chat collections ingests search sync": "",
     },
     "llm_api.config.sections": {
         "server retrieval models gateway functions embeddings access": "field_types",
@@ -516,11 +519,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.core.state": {
         "state": "job_queue opened options",
         "opened": "conversations database job_queue jobs news options postgresql liveness"
-        " responses room schema shared sqlite sweep",
+        " responses room schema shared sources sqlite sweep",
         "sweep": "job_queue jobs liveness shared tables",
         "job_queue": "jobs records shared tables",
         "responses": "conversation_rows database news pages records response_rows shared tables",
-        "jobs": "records shared tables",
+        "jobs sources": "records shared tables",
         "conversations": "conversation_rows pages records shared tables",
         "response_rows": "conversation_rows records tables",
         "shared": "database news room",
@@ -534,7 +537,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "env versions": "",
     },
     "llm_api.core.state.migrations.versions": {
-        "r0001_responses r0002_jobs": "",
+        "r0001_responses r0002_jobs r0005_sources": "",
     },
     "llm_api.core.utils": {
         "child_process distribution freed_memory isolation jsonl_log logs long_work"
@@ -614,12 +617,14 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "migrations",
             "migrations.versions.r0001_responses",
             "migrations.versions.r0002_jobs",
+            "migrations.versions.r0005_sources",
             "pages",
             "postgresql",
             "liveness",
             "response_rows",
             "responses",
             "schema",
+            "sources",
             "sqlite",
             "sweep",
             "tables",
@@ -631,6 +636,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "migrations.env",
             "migrations.versions.r0001_responses",
             "migrations.versions.r0002_jobs",
+            "migrations.versions.r0005_sources",
             "schema",
         )
     ),

@@ -51,10 +51,10 @@ from llm_api.api.routes.ollama import chat as ollama_chat
 from llm_api.api.routes.ollama import embed as ollama_embed
 from llm_api.api.routes.ollama import listing as ollama_listing
 from llm_api.api.routes.rag import chat as rag_chat
-from llm_api.api.routes.rag import collections, documents, files, ingests, search
+from llm_api.api.routes.rag import collections, documents, files, ingests, search, sync
 from llm_api.api.sse import DEFAULT_PING_SECONDS
 
-_DOCUMENT_RESOURCES = (documents, files, ingests, collections, search, rag_chat)
+_DOCUMENT_RESOURCES = (documents, files, sync, ingests, collections, search, rag_chat)
 _RESOURCES = (  # in the order in which a path is looked for
     chat,
     responses,

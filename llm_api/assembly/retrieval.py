@@ -17,6 +17,7 @@ from llm_api.core.rag.jobs import IngestJobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.retrieve import Retriever
+from llm_api.core.rag.sources import SourceMemory
 from llm_api.core.rag.vector_store import VectorStore
 from llm_api.core.state.state import State
 
@@ -60,6 +61,7 @@ async def open_retrieval(
             retriever=Retriever(store, embedder, reranker, settings.rag_score_threshold),
             chunks=ChunkSettings(settings.rag_chunk_tokens, settings.rag_chunk_overlap),
             top_k=settings.rag_top_k,
+            sources=SourceMemory(state),
         )
 
 

@@ -6,17 +6,16 @@ file of the other is refused: `--source` tells them apart.
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from llm_api.core.errors import InvalidRequestError, UnreadableFileError
-from llm_api.core.rag.files import DIGEST_FIELD, document_id
-
-ROOT_FIELD = "source_root"
-"""The metadata field that tells one folder from another of the same name."""
+from llm_api.core.errors import UnreadableFileError
+from llm_api.core.rag.files import document_id
+from llm_api.core.rag.sync import MARK
 
 _SKIPPED = frozenset({"__pycache__", "node_modules"})
 _MARK_CHARACTERS = 12
@@ -48,38 +47,36 @@ class FoundFile:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
-    """What a document's metadata tells of the file it was: the hash of its bytes, its source."""
+class FoundSource:
+    """The files of one source by their documents' ids, ascending, and whether these are all."""
 
-    digest: str
-    root: str | None
-
-    @classmethod
-    def of(cls, metadata: Mapping[str, object]) -> "StoredFile":
-        root = metadata.get(ROOT_FIELD)
-        return cls(str(metadata.get(DIGEST_FIELD)), None if root is None else str(root))
+    name: str
+    root: str
+    files: Mapping[str, FoundFile]
+    is_complete: bool
 
 
-def changed_files(
-    files: Sequence[FoundFile], stored: Mapping[str, StoredFile]
-) -> Sequence[FoundFile]:
-    """Those that are not stored as they are. Pure, but for reading them.
-
-    Raises InvalidRequestError for one that would replace what was stored from another folder.
-    """
-    changed = []
-    for file in files:
-        old = stored.get(file.id)
-        if old is not None and old.digest == file.digest:
-            continue
-        if old is not None and old.root not in (None, file.root) and "@" in file.root:
-            raise InvalidRequestError(
-                f"{file.id!r} is stored from another folder of that name, and would be replaced:"
-                " give this one a name of its own with `--source NAME`, or say by the same name"
-                " that it takes the other's place. Nothing was stored."
-            )
-        changed.append(file)
-    return changed
+def find_sources(paths: Sequence[Path], source: str | None = None) -> list[FoundSource]:
+    """What `find_files` finds, by source. Of a folder these are all its files."""
+    folders = {root for path in paths for _, root in [_source(path, source)] if path.is_dir()}
+    single = {
+        root
+        for path in paths
+        for _, root in [_source(path.absolute().parent, source)]
+        if not path.is_dir()
+    }
+    found: defaultdict[str, dict[str, FoundFile]] = defaultdict(dict)
+    for file in find_files(paths, source):
+        found[file.root][file.id] = file
+    return [
+        FoundSource(
+            name=document_id(root.rpartition(MARK)[0] or root),
+            root=root,
+            files=found[root],
+            is_complete=root in folders and (MARK in root or root not in single),
+        )
+        for root in sorted(folders | single)
+    ]
 
 
 def find_files(paths: Sequence[Path], source: str | None = None) -> list[FoundFile]:
@@ -126,4 +123,5 @@ def _source(folder: Path, name: str | None) -> tuple[Path, str]:
         return Path(name), name
     place = folder.resolve()
     mark = sha256(os.fsencode(place)).hexdigest()[:_MARK_CHARACTERS]
-    return Path(place.name), f"{place.name}@{mark}"
+    name = place.name or "root"
+    return Path(name), f"{name}{MARK}{mark}"

@@ -1,21 +1,24 @@
 """The collection that the settings describe, without a server."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from llm_api.assembly.reranker import open_reranker
 from llm_api.assembly.retrieval import open_retrieval
 from llm_api.assembly.services import open_embedders
 from llm_api.assembly.state import new_state
-from llm_api.cli.files import ROOT_FIELD, FoundFile, StoredFile
+from llm_api.cli.files import FoundFile
 from llm_api.config.settings import Settings
-from llm_api.core.errors import CollectionNotFoundError
 from llm_api.core.llm.engine.compute_thread import ComputeThread
-from llm_api.core.rag.files import FileReading, FileToIngest
+from llm_api.core.rag.files import ROOT_FIELD, FileToIngest
 from llm_api.core.rag.reports import Report
 from llm_api.core.rag.retrieval import Retrieval
-from llm_api.core.rag.vector_store import every_document
+from llm_api.core.rag.sync import Deletion, SourceListing, SyncOutcome, sync
+
+OWNER: Final = ""
+"""Whose the notes on files are: those of a server without keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +28,14 @@ class LocalLibrary:
     retrieval: Retrieval
     collection: str
 
-    async def stored(self) -> Mapping[str, StoredFile]:
-        stored = every_document(self.retrieval.store, self.collection)
-        try:
-            return {one.id: StoredFile.of(one.metadata) async for one in stored}
-        except CollectionNotFoundError:
-            return {}
+    async def sync(
+        self, listing: SourceListing, deletion: Deletion | None, *, retries_failed: bool
+    ) -> SyncOutcome:
+        return await sync(self.retrieval, OWNER, listing, deletion, retries_failed=retries_failed)
 
     async def store(self, files: Sequence[FoundFile], report: Report) -> None:
         given = [FileToIngest(file.id, _reading(file), {ROOT_FIELD: file.root}) for file in files]
-        reading = FileReading(self.retrieval.loader, given, report)
-        await self.retrieval.ingest(self.collection, reading.documents(), reading.report)
+        await self.retrieval.ingest_files(OWNER, self.collection, given, report)
 
 
 def _reading(file: FoundFile) -> Callable[[], Awaitable[bytes]]:

@@ -53,17 +53,8 @@ def refusal(response: httpx2.Response) -> InvalidRequestError | GenerationError:
 
 def message_of(response: httpx2.Response) -> str:
     """Its sentence, or the status where it says none."""
-    said = _said(response, "message")
-    return said or f"{response.url} answered {response.status_code} {response.reason_phrase}."
-
-
-def code_of(response: httpx2.Response) -> str | None:
-    """Its code; None where the answer is no refusal of ours."""
-    return _said(response, "code")
-
-
-def _said(response: httpx2.Response, key: str) -> str | None:
     try:
-        return str(response.json()["error"][key])
+        said = str(response.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        return None
+        said = ""
+    return said or f"{response.url} answered {response.status_code} {response.reason_phrase}."

@@ -1,28 +1,25 @@
 """A collection of a running server, over its own API."""
 
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 
-from llm_api.cli.files import ROOT_FIELD, FoundFile, StoredFile
-from llm_api.cli.remote_server import checked_url, code_of, key_headers, message_of, refusal
-from llm_api.core.errors import (
-    CollectionNotFoundError,
-    GenerationError,
-    UnavailableError,
-)
+from llm_api.cli.files import FoundFile
+from llm_api.cli.remote_server import checked_url, key_headers, message_of, refusal
+from llm_api.core.errors import GenerationError, UnavailableError
+from llm_api.core.rag.files import ROOT_FIELD
 from llm_api.core.rag.reports import DocumentOutcome, Report
+from llm_api.core.rag.sync import Deletion, SourceListing, SyncOutcome
 from llm_api.core.upstream import LOOPBACK
 
 TOGETHER_BYTES = 2_000_000
 TOGETHER_FILES = 32
 """What goes in one request: stored in a few seconds, so that the bar moves."""
 
-_PAGE = 1000
 _TIMEOUT = httpx2.Timeout(10, read=600)
 
 
@@ -33,20 +30,32 @@ class ServerLibrary:
     client: httpx2.AsyncClient
     collection: str
 
-    async def stored(self) -> Mapping[str, StoredFile]:
-        found: dict[str, StoredFile] = {}
-        cursor: str | None = None
-        while True:
-            params = {"collection": self.collection, "limit": str(_PAGE)}
-            if cursor is not None:
-                params["cursor"] = cursor
-            response = await self._send("GET", "/v1/rag/documents", params=params)
-            if code_of(response) == CollectionNotFoundError.code:
-                return {}
-            page = _answer(response)
-            found |= {one["id"]: StoredFile.of(one["metadata"]) for one in page["data"]}
-            if (cursor := page["next_cursor"]) is None:
-                return found
+    async def sync(
+        self, listing: SourceListing, deletion: Deletion | None, *, retries_failed: bool
+    ) -> SyncOutcome:
+        body: dict[str, object] = {
+            "collection": listing.collection,
+            "source": listing.source,
+            "root": listing.root,
+            "files": [{"path": id, "sha256": digest} for id, digest in listing.files.items()],
+            "is_complete": listing.is_complete,
+            "delete": deletion is not None,
+            "retry_failed": retries_failed,
+            "after": listing.after,
+            "through": listing.through,
+        }
+        if deletion is not None:
+            body |= {"max_deleted_share": deletion.max_share, "confirm": deletion.is_confirmed}
+        said = _answer(await self._send("POST", "/v1/rag/sync", json=body))
+        return SyncOutcome(
+            tuple(said["new"]),
+            tuple(said["changed"]),
+            tuple(said["running"]),
+            {one["path"]: one["error"] for one in said["failed"]},
+            tuple(said["gone"]),
+            unchanged=said["unchanged"],
+            deleted=said["deleted"],
+        )
 
     async def store(self, files: Sequence[FoundFile], report: Report) -> None:
         for together in _parts(files):

@@ -6,7 +6,8 @@ LLMAPIError
 │   ├── UnsupportedParameterError  a parameter that would change meaning, and is not honoured
 │   ├── ContextLengthExceededError the prompt leaves no room for one generated token
 │   ├── InvalidArgumentsError      arguments that do not fit a function's parameters
-│   └── UnreadableFileError        a file that no text can be taken from
+│   ├── UnreadableFileError        a file that no text can be taken from
+│   └── TooManyDeletionsError      a list lacks so much that its sender has to confirm it
 ├── ModelNotFoundError             no model of that name is served
 ├── ModelInUseError                a model that cannot be taken away while it is used
 ├── FunctionNotFoundError          no function of that name is registered
@@ -96,6 +97,10 @@ class InvalidArgumentsError(InvalidRequestError):
 
 class UnreadableFileError(InvalidRequestError):
     code = "unreadable_file"
+
+
+class TooManyDeletionsError(InvalidRequestError):
+    code = "too_many_deletions"
 
 
 class ModelNotFoundError(LLMAPIError):

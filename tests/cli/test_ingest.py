@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from llm_api.cli.files import changed_files, find_files
+from llm_api.cli import ingesting
+from llm_api.cli.files import FoundFile, find_files, find_sources
 from llm_api.cli.server_library import TOGETHER_FILES, server_library
 from llm_api.core.errors import InvalidRequestError, UnavailableError, UnreadableFileError
 from llm_api.core.rag.reports import DocumentOutcome
+from llm_api.core.rag.sync import Deletion, SourceListing
 from tests.api.rag.conftest import Served, numbers, served
 from tests.cli.command import llm_api
 
@@ -92,8 +95,12 @@ def store(
     async def run() -> list[DocumentOutcome]:
         outcomes: list[DocumentOutcome] = []
         async with server_library(url, None, collection) as library:
-            files = changed_files(find_files(paths, source), await library.stored())
-            await library.store(files, outcomes.append)
+            for found in find_sources(paths, source):
+                hashes = {id: file.digest for id, file in found.files.items()}
+                listing = SourceListing(collection, found.name, found.root, hashes)
+                wanted = await library.sync(listing, None, retries_failed=False)
+                files = [found.files[id] for id in (*wanted.new, *wanted.changed)]
+                await library.store(files, outcomes.append)
         return outcomes
 
     return asyncio.run(run())
@@ -183,6 +190,9 @@ def test_command_stores_locally_and_skips_what_has_not_changed(folder: Path) -> 
     second = llm_api(place, "ingest", "docs", "--local")
     assert (second.returncode, second.stdout) == (1, "1 failed, 2 unchanged\n")
     assert "docs/bad.pdf: " in second.stderr
+    third = llm_api(place, "ingest", "docs", "--local")
+    assert (third.returncode, third.stdout) == (1, "1 failed, 2 unchanged\n")
+    assert "It has not changed since" in third.stderr
     assert (place / "data" / "vectors").is_dir()
 
 
@@ -190,3 +200,68 @@ def test_path_that_is_not_there_ends_with_one_line(tmp_path: Path) -> None:
     done = llm_api(tmp_path, "ingest", "nothing", "--local")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "Error: There is no file or folder 'nothing'.\n"
+
+
+def command(served: Served, collection: str, folder: Path, *more: str) -> tuple[int, str, str]:
+    named = ("--url", served.url, "--collection", collection)
+    done = llm_api(folder.parent, "ingest", folder.name, *named, *more)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_documents_of_files_that_are_gone_go_when_that_is_wanted(
+    served: Served, folder: Path
+) -> None:
+    collection = f"cli-{next(numbers)}"
+    for number in range(8):
+        (folder / f"{number}.txt").write_text(f"text {number}")
+    assert command(served, collection, folder)[:2] == (0, "10 created\n")
+    (folder / "7.txt").unlink()
+    code, said, told = command(served, collection, folder)
+    assert (code, said) == (0, "1 gone, 9 unchanged\n")
+    assert "docs/7.txt: gone from the folder, and still stored; --prune" in told
+    assert command(served, collection, folder, "--prune")[1] == "1 deleted, 9 unchanged\n"
+    for number in range(5):
+        (folder / f"{number}.txt").unlink()
+    code, said, told = command(served, collection, folder, "--prune")
+    assert (code, said) == (1, "")
+    assert "lacks 5 of the 9 documents of 'docs'" in told
+    assert command(served, collection, folder, "--prune", "--confirm")[1] == (
+        "5 deleted, 4 unchanged\n"
+    )
+
+
+def test_more_files_than_one_sync_takes_are_listed_in_ranges(
+    served: Served, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingesting, "LISTED_AT_ONCE", 3)
+    for number in range(6):
+        (folder / f"{number}.txt").write_text(f"text {number}")
+    collection = f"cli-{next(numbers)}"
+    choices = ingesting.Choices(collection, Deletion(max_share=0.5))
+
+    async def run() -> dict[str, int]:
+        async with server_library(served.url, None, collection) as library:
+            counts = await ingesting.ingest_sources(find_sources([folder]), library, choices)
+        return {what: count for what, count in counts.items() if count}
+
+    assert asyncio.run(run()) == {"created": 8}
+    (folder / "1.txt").unlink()
+    assert asyncio.run(run()) == {"unchanged": 7, "deleted": 1}
+
+
+def test_file_that_cannot_be_opened_counts_as_there(served: Served, folder: Path) -> None:
+    collection = f"cli-{next(numbers)}"
+    assert command(served, collection, folder)[1] == "2 created\n"
+    (folder / "guide.md").unlink()
+    (folder / "guide.md").symlink_to(folder / "guide.md.lost")
+    found = find_sources([folder])[0]
+    unreadable = FoundFile(folder / "nothing", "docs/guide.md", found.root)
+    files = {**found.files, unreadable.id: unreadable}
+
+    async def run() -> dict[str, int]:
+        async with server_library(served.url, None, collection) as library:
+            choices = ingesting.Choices(collection, Deletion(is_confirmed=True))
+            counts = await ingesting.ingest_sources([replace(found, files=files)], library, choices)
+        return {what: count for what, count in counts.items() if count}
+
+    assert asyncio.run(run()) == {"failed": 1, "unchanged": 1}

@@ -1,5 +1,6 @@
 """Files as documents: each under its name, with what is known of it as metadata."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -13,6 +14,9 @@ from llm_api.core.rag.types import Document, Metadata
 DIGEST_FIELD = "sha256"
 """The metadata field with the hash of the file's bytes: it tells a client of a change."""
 
+ROOT_FIELD = "source_root"
+"""The metadata field that tells one folder from another of the same name."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileToIngest:
@@ -25,6 +29,15 @@ class FileToIngest:
     read: Callable[[], Awaitable[bytes]]
     metadata: Metadata
     charset: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableFile:
+    """A file that fails again as long as its bytes have this SHA-256."""
+
+    id: str
+    digest: str
+    reason: str
 
 
 def document_id(name: str) -> str:
@@ -45,21 +58,26 @@ class FileReading:
         self._files = files
         self._report = report
         self._warnings: dict[str, tuple[str, ...]] = {}
+        self._digests: dict[str, str] = {}
+        self.unreadable: list[UnreadableFile] = []
+        """Those that have failed so far."""
 
     async def documents(self) -> AsyncGenerator[Document, None]:
         """The files that can be read; the others are reported."""
         for file in self._files:
             data = await file.read()
+            digest = (await asyncio.to_thread(sha256, data)).hexdigest()
+            self._digests[file.id] = digest
             try:
                 loaded = await self._loader.load(data, file.id, file.charset)
             except UnreadableFileError as error:
-                self._report(failed(file.id, error))
+                self.report(failed(file.id, error))
                 continue
             self._warnings[file.id] = loaded.warnings
             metadata = {
                 **loaded.metadata,
                 "source": file.id,
-                DIGEST_FIELD: sha256(data).hexdigest(),
+                DIGEST_FIELD: digest,
                 **file.metadata,
             }
             yield Document(file.id, loaded.text, loaded.title, metadata, loaded.sections)
@@ -67,4 +85,8 @@ class FileReading:
     def report(self, outcome: DocumentOutcome) -> None:
         """Report what became of a document, and what of its file is not in it."""
         warnings = self._warnings.pop(outcome.document_id, ())
+        digest = self._digests.pop(outcome.document_id, None)
+        if outcome.is_lasting and digest is not None:
+            file = UnreadableFile(outcome.document_id, digest, outcome.reason)
+            self.unreadable.append(file)
         self._report(replace(outcome, warnings=warnings))

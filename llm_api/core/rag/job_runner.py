@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llm_api.core.errors import LLMAPIError
-from llm_api.core.rag.files import FileReading, FileToIngest
+from llm_api.core.rag.files import FileToIngest
 from llm_api.core.rag.jobs import KIND, details_of, remark_on, to_document, to_file
 from llm_api.core.rag.reports import DocumentOutcome
 from llm_api.core.rag.retrieval import Retrieval
@@ -109,8 +109,7 @@ class _Runner:
                 _file(queue, job.id, one)
                 for one in progress.expecting(await queue.waiting_inputs(job.id, limit=job.total))
             ]
-            reading = FileReading(retrieval.loader, files, progress.report)
-            await retrieval.ingest(details.collection, reading.documents(), reading.report)
+            await retrieval.ingest_files(job.owner, details.collection, files, progress.report)
 
 
 class _Progress:

@@ -13,10 +13,11 @@ import json
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 from uuid import uuid4
 
-from llm_api.core.rag.files import FileToIngest
+from llm_api.core.rag.files import DIGEST_FIELD, FileToIngest
 from llm_api.core.rag.reports import DocumentOutcome
 from llm_api.core.rag.types import Document
 from llm_api.core.state.records import JobInput, JobState, NewJob, StoredJob
@@ -91,6 +92,16 @@ class IngestJobs:
         remarks = await own.jobs.remarks([job.id for job in stored])
         return [_to_job(job, remarks.get(job.id, ())) for job in stored]
 
+    async def running_files(self, owner: str, collection: str) -> Mapping[str, str]:
+        """The SHA-256 of files that jobs are still to store, by document."""
+        waiting = await (await self._state.of(owner)).jobs.unfinished_inputs(KIND)
+        return {
+            id: digest
+            for job, id, given in waiting
+            if json.loads(job)["collection"] == collection
+            and (digest := json.loads(given).get(DIGEST_FIELD)) is not None
+        }
+
     async def cancel(self, owner: str, job_id: str) -> Job:
         """End a job, if it has not; returns when nothing is written any more, or after a while.
 
@@ -141,8 +152,10 @@ def to_document(id: str, details: str, body: bytes) -> Document:
 
 
 async def file_input(file: FileToIngest) -> JobInput:
-    details = {"metadata": file.metadata, "charset": file.charset}
-    return JobInput(file.id, json.dumps(details), await file.read())
+    data = await file.read()
+    digest = await asyncio.to_thread(lambda: sha256(data).hexdigest())
+    details = {"metadata": file.metadata, "charset": file.charset, DIGEST_FIELD: digest}
+    return JobInput(file.id, json.dumps(details), data)
 
 
 def to_file(id: str, details: str, read: Callable[[], Awaitable[bytes]]) -> FileToIngest:

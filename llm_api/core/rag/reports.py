@@ -24,7 +24,8 @@ FAULTS_OF_ONE = (InvalidRequestError, DocumentNotFoundError, EmbeddingError)
 class DocumentOutcome:
     """`updated`: its metadata alone. `reason` is one line that says why it failed.
 
-    `warnings` name what of its file could not be read.
+    `warnings` name what of its file could not be read. A failure `is_lasting` where the same
+    content would fail again.
     """
 
     document_id: str
@@ -32,6 +33,7 @@ class DocumentOutcome:
     chunks: int = 0
     reason: str = ""
     warnings: tuple[str, ...] = ()
+    is_lasting: bool = False
 
 
 Report: TypeAlias = Callable[[DocumentOutcome], None]
@@ -39,7 +41,9 @@ Report: TypeAlias = Callable[[DocumentOutcome], None]
 
 
 def failed(document_id: str, error: LLMAPIError) -> DocumentOutcome:
-    return DocumentOutcome(document_id, "failed", reason=" ".join(error.message.split()))
+    reason = " ".join(error.message.split())
+    is_lasting = isinstance(error, InvalidRequestError)
+    return DocumentOutcome(document_id, "failed", reason=reason, is_lasting=is_lasting)
 
 
 SearchStage: TypeAlias = Literal["embed", "search", "rerank"]

@@ -1,13 +1,14 @@
 """Retrieval as the server offers it: the store, what brings documents in, what finds them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.rag.chunking import MAX_BYTES_PER_TOKEN, ChunkSettings, split_document
 from llm_api.core.rag.confined import ConfinedStore
+from llm_api.core.rag.files import FileReading, FileToIngest
 from llm_api.core.rag.ingest import Ingester
 from llm_api.core.rag.jobs import IngestJobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
@@ -15,8 +16,10 @@ from llm_api.core.rag.prepare import Chunking
 from llm_api.core.rag.reports import DocumentOutcome, Report, StageTimes
 from llm_api.core.rag.retrieve import Retriever
 from llm_api.core.rag.rights import EVERY_DOCUMENT, DocumentRights
+from llm_api.core.rag.sources import SourceMemory
 from llm_api.core.rag.types import Document
 from llm_api.core.rag.vector_store import VectorStore
+from llm_api.core.utils.long_work import to_the_end
 
 SPECIAL_TOKENS = 8
 """What an embedder may put around a text, its prefix included; headings fit where they fit."""
@@ -37,6 +40,7 @@ class Retrieval:
     retriever: Retriever
     chunks: ChunkSettings
     top_k: int
+    sources: SourceMemory = field(kw_only=True)
     turns: asyncio.Lock = field(default_factory=asyncio.Lock)
     rights: DocumentRights = EVERY_DOCUMENT
 
@@ -72,6 +76,17 @@ class Retrieval:
     async def _admitted(self, documents: AsyncIterable[Document]) -> AsyncGenerator[Document, None]:
         async for document in documents:
             yield self.rights.admitted(document)
+
+    async def ingest_files(
+        self, owner: str, collection: str, files: Iterable[FileToIngest], report: Report
+    ) -> None:
+        """Read and store files. Which of them cannot be read is remembered for the owner."""
+        reading = FileReading(self.loader, files, report)
+        try:
+            await self.ingest(collection, reading.documents(), reading.report)
+        finally:
+            noting = self.sources.note_failures(owner, collection, reading.unreadable)
+            await to_the_end(noting)
 
 
 async def chunking_for(

@@ -23,6 +23,7 @@ PART_BYTES: Final = 4 * 1024 * 1024
 """Of one row, and about what one transaction writes: others write in between."""
 BATCH: Final = 500
 MAX_REMARKS: Final = 10_000
+MAX_UNFINISHED: Final = 100_000
 ARRIVING: Final = "arriving"
 RETRY_SECONDS: Final = 60.0
 
@@ -82,6 +83,19 @@ class Jobs:
         for row in await self._shared.read(lambda on: on.execute(query).all()):
             found.setdefault(row.job_id, []).append((row.id, row.remark))
         return found
+
+    async def unfinished_inputs(self, kind: str) -> Sequence[tuple[str, str, str]]:
+        """The inputs that jobs have not come to: details of the job, id and details of each."""
+        query = (
+            select(jobs.c.details, job_inputs.c.id, job_inputs.c.details)
+            .join(jobs, jobs.c.id == job_inputs.c.job_id)
+            .where(jobs.c.owner == self.owner, jobs.c.kind == kind, jobs.c.ended_at.is_(None))
+            .where(~job_inputs.c.is_done)
+            .limit(MAX_UNFINISHED)
+        )
+        return await self._shared.read(
+            lambda on: [(row[0], row[1], row[2]) for row in on.execute(query)]
+        )
 
     async def request_cancel(self, id: str) -> StoredJob:
         """End a job that waits; ask the process that runs it to stop. The job as it is now.

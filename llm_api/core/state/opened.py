@@ -17,6 +17,7 @@ from llm_api.core.state.responses import Responses, look
 from llm_api.core.state.room import StateRoom
 from llm_api.core.state.schema import upgrade
 from llm_api.core.state.shared import SharedState
+from llm_api.core.state.sources import SourceNotes
 from llm_api.core.state.sqlite import open_sqlite
 from llm_api.core.state.sweep import Sweeper
 
@@ -28,6 +29,7 @@ class OwnedState:
     responses: Responses
     conversations: Conversations
     jobs: Jobs
+    sources: SourceNotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,10 @@ class OpenState:
     def of(self, owner: str) -> OwnedState:
         shared = self._shared
         return OwnedState(
-            Responses(shared, owner), Conversations(shared, owner), Jobs(shared, owner)
+            Responses(shared, owner),
+            Conversations(shared, owner),
+            Jobs(shared, owner),
+            SourceNotes(shared, owner),
         )
 
     def queue(self, kind: str) -> JobQueue:

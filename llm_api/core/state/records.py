@@ -112,6 +112,25 @@ class Page(Generic[Item]):
     has_more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SourceFailure:
+    """A file that no text can be taken from while its bytes have this SHA-256."""
+
+    document_id: str
+    digest: str
+    reason: str
+    failed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSync:
+    """What a sync of `source` saw, as JSON that no store interprets."""
+
+    source: str
+    synced_at: float
+    body: str
+
+
 JobEnd: TypeAlias = Literal["done", "failed", "cancelled"]
 JobState: TypeAlias = Literal["queued", "running"] | JobEnd
 

@@ -20,7 +20,14 @@ from llm_api.core.state.job_queue import take_from_dead
 from llm_api.core.state.jobs import ARRIVING
 from llm_api.core.state.liveness import Liveness
 from llm_api.core.state.shared import SharedState
-from llm_api.core.state.tables import conversations, jobs, response_events, responses
+from llm_api.core.state.tables import (
+    conversations,
+    jobs,
+    response_events,
+    responses,
+    source_failures,
+    source_syncs,
+)
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +41,14 @@ EVENTS_KEPT_SECONDS: Final = 3600.0
 """How long a stream can be taken up after its response has ended."""
 JOBS_KEPT_SECONDS: Final = 7 * 86_400.0
 """How long an ended job can be asked for."""
+NOTES_KEPT_SECONDS: Final = 90 * 86_400.0
+"""How long it is known that a file could not be read, and what a sync saw."""
 ARRIVING_SECONDS: Final = 3600.0
 """After which nobody waits any more for the rest of a job's inputs."""
 BATCH: Final = 200
 FULL_SHARE, ROOMY_SHARE = 0.9, 0.8
 """Of the room: beyond the one, the oldest responses go until no more than the other is taken."""
-STORED: Final = (responses, conversations, jobs)
+STORED: Final = (responses, conversations, jobs, source_failures, source_syncs)
 """The tables whose rows know their size."""
 _DAY_SECONDS: Final = 86_400.0
 
@@ -89,6 +98,11 @@ class Sweeper:
         is_old = jobs.c.ended_at < now - JOBS_KEPT_SECONDS
         never_came = (jobs.c.state == ARRIVING) & (jobs.c.created_at < now - ARRIVING_SECONDS)
         await self._in_batches(select(jobs.c.id).where(is_old | never_came), _delete_jobs)
+        before = now - NOTES_KEPT_SECONDS
+        old = select(source_failures.c.id).where(source_failures.c.failed_at < before)
+        await self._in_batches(old, _delete_failures)
+        old = select(source_syncs.c.id).where(source_syncs.c.synced_at < before)
+        await self._in_batches(old, _delete_syncs)
         await self.shared.database.give_back()
 
     async def make_room(self) -> None:
@@ -167,6 +181,14 @@ def _delete(on: Connection, ids: Sequence[str]) -> None:
 
 def _delete_jobs(on: Connection, ids: Sequence[str]) -> None:
     on.execute(delete(jobs).where(jobs.c.id.in_(ids)))
+
+
+def _delete_failures(on: Connection, ids: Sequence[str]) -> None:
+    on.execute(delete(source_failures).where(source_failures.c.id.in_(ids)))
+
+
+def _delete_syncs(on: Connection, ids: Sequence[str]) -> None:
+    on.execute(delete(source_syncs).where(source_syncs.c.id.in_(ids)))
 
 
 def _delete_events(on: Connection, ids: Sequence[str]) -> None:

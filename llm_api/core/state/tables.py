@@ -142,3 +142,40 @@ job_parts: Final = Table(
     Column("part", Integer, primary_key=True),
     Column("body", LargeBinary, nullable=False),
 )
+
+source_failures: Final = Table(
+    "source_failures",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("collection", Text, nullable=False),
+    Column("document_id", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("failed_at", Float, nullable=False),
+    Column("size", BigInteger, nullable=False),
+)
+Index(
+    "source_failures_by_document",
+    source_failures.c.owner,
+    source_failures.c.collection,
+    source_failures.c.document_id,
+)
+
+source_syncs: Final = Table(
+    "source_syncs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("collection", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("synced_at", Float, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+)
+Index(
+    "source_syncs_by_source",
+    source_syncs.c.owner,
+    source_syncs.c.collection,
+    source_syncs.c.source,
+)

@@ -33,6 +33,7 @@ from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.rag.prepare import Chunking
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.retrieve import Retriever
+from llm_api.core.rag.sources import SourceMemory
 from llm_api.core.rag.types import Chunk, Document, Metadata, Span
 from llm_api.core.rag.vector_store import (
     Collection,
@@ -254,4 +255,13 @@ def retrieval_over(
 ) -> Retrieval:
     retriever = Retriever(store, embedder, score_threshold=0.2)
     jobs = IngestJobs(state)
-    return Retrieval(store, embedder, loader, jobs, retriever, ChunkSettings(), top_k=3)
+    return Retrieval(
+        store,
+        embedder,
+        loader,
+        jobs,
+        retriever,
+        ChunkSettings(),
+        top_k=3,
+        sources=SourceMemory(state),
+    )

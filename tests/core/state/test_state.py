@@ -31,11 +31,14 @@ from llm_api.core.state.records import (
     JobInput,
     NewJob,
     PageRequest,
+    SourceFailure,
     StoredConversation,
+    StoredSync,
 )
 from llm_api.core.state.response_rows import insert_response
 from llm_api.core.state.responses import Responses
 from llm_api.core.state.schema import NEWEST, current_version
+from llm_api.core.state.sources import SourceNotes
 from llm_api.core.state.state import State
 from tests.core.state.samples import events, ids, items, outcome, response
 
@@ -154,6 +157,13 @@ CALLS: dict[str, Callable[[OwnedState], Awaitable[object]]] = {
     "Jobs.latest": lambda own: own.jobs.latest("k"),
     "Jobs.remarks": lambda own: own.jobs.remarks(["job_1"]),
     "Jobs.request_cancel": lambda own: own.jobs.request_cancel("job_1"),
+    "Jobs.unfinished_inputs": lambda own: own.jobs.unfinished_inputs("k"),
+    "SourceNotes.failures": lambda own: own.sources.failures("c"),
+    "SourceNotes.forget_failures": lambda own: own.sources.forget_failures("c", ["a"]),
+    "SourceNotes.remember_failures": lambda own: own.sources.remember_failures("c", []),
+    "SourceNotes.syncs": lambda own: own.sources.syncs("c"),
+    "SourceNotes.get_sync": lambda own: own.sources.get_sync("c", "docs"),
+    "SourceNotes.save_sync": lambda own: own.sources.save_sync("c", StoredSync("docs", 9.0, "{}")),
 }
 NOTHING: tuple[object, ...] = ([], {}, 0, False, None)
 """What a call may answer that is not refused."""
@@ -169,13 +179,15 @@ async def everything(own: OwnedState) -> object:
         ids(await own.conversations.all_items("conv_1")),
         await own.jobs.get("job_1"),
         await own.jobs.remarks(["job_1"]),
+        await own.sources.failures("c"),
+        await own.sources.syncs("c"),
     )
 
 
 def test_every_method_of_every_store_is_called() -> None:
     named = {
         f"{store.__name__}.{name}"
-        for store in (Responses, Conversations, Jobs)
+        for store in (Responses, Conversations, Jobs, SourceNotes)
         for name, value in vars(store).items()
         if callable(value) and not name.startswith("_")
     }
@@ -193,6 +205,8 @@ async def test_what_is_stored_does_not_exist_for_another_owner(
     await own.jobs.submit(NewJob("job_1", "k", "{}", 0.0), each(given), 9)
     queue = await state.queue("k")
     await queue.claim()
+    await own.sources.remember_failures("c", [SourceFailure("a", "d", "broken", 1.0)])
+    await own.sources.save_sync("c", StoredSync("docs", 1.0, "{}"))
     before = await everything(own)
     for name, call in CALLS.items():
         for owner in ("bob", "", "alice' OR '1'='1"):

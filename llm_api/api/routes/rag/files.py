@@ -13,7 +13,7 @@ from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
 from llm_api.api.routes.rag.ingests import INGEST_RESPONSES, Intake, ingest, is_large
 from llm_api.api.uploads import read_form
 from llm_api.core.errors import InvalidRequestError, MissingParameterError
-from llm_api.core.rag.files import FileReading, FileToIngest, document_id
+from llm_api.core.rag.files import FileToIngest, document_id
 from llm_api.core.rag.jobs import file_input
 from llm_api.core.rag.metadata import check_metadata
 from llm_api.core.rag.reports import Report
@@ -75,12 +75,13 @@ async def create_files(request: Request, services: Services) -> Response:
     retrieval = services.retrieval()  # before a form is open, which would have to be closed
     form = await read_form(request, max_files=MAX_FILES)
     try:
-        return await ingest(request, services.owner, retrieval, _to_intake(form, retrieval))
+        intake = _to_intake(form, retrieval, services.owner)
+        return await ingest(request, services.owner, retrieval, intake)
     finally:
         await form.close()
 
 
-def _to_intake(form: FormData, retrieval: Retrieval) -> Intake:
+def _to_intake(form: FormData, retrieval: Retrieval, owner: str) -> Intake:
     """What the form, which has to stay open, asks for. Raises InvalidRequestError."""
     collection = _text(form, "collection") or DEFAULT_COLLECTION
     uploads = _uploads(form)
@@ -95,8 +96,7 @@ def _to_intake(form: FormData, retrieval: Retrieval) -> Intake:
     is_job = is_large(len(files), size) if background is None else background
 
     async def work(report: Report) -> None:
-        reading = FileReading(retrieval.loader, files, report)
-        await retrieval.ingest(collection, reading.documents(), reading.report)
+        await retrieval.ingest_files(owner, collection, files, report)
 
     async def inputs() -> AsyncGenerator[JobInput, None]:
         for file in files:
