@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 from openai import OpenAI
 
-from llm_api.core.rag.answering.support import COMBINED_THRESHOLD, LEXICAL_THRESHOLD, SupportCheck
+from llm_api.core.rag.answering.answer_sentences import divided
+from llm_api.core.rag.answering.overlap import Passages
+from llm_api.core.rag.answering.support import COMBINED_THRESHOLD, LEXICAL_THRESHOLD, Likeness
 from llm_api.core.rag.beir import read_corpus
 from llm_api.core.rag.sentences import sentences
-from llm_api.core.rag.types import Chunk, Span
 
 ABSTRACTS = 400
 SHORTEST_SENTENCE = 8  # words
@@ -41,9 +43,8 @@ class Example:
     source: str
     supported: bool
 
-    def check(self) -> SupportCheck:
-        span = Span(0, len(self.source))
-        return SupportCheck(self.answer, [Chunk("c", "d", 0, self.source, span)])
+    def claims(self) -> list[str]:
+        return [sentence.claim for sentence in divided(self.answer)]
 
 
 Scored: TypeAlias = Sequence[tuple[float, bool]]
@@ -92,26 +93,20 @@ def embed(texts: Sequence[str], url: str, model: str) -> dict[str, list[float]]:
     return vectors
 
 
-def cosine(first: Sequence[float], second: Sequence[float]) -> float:
-    return sum(a * b for a, b in zip(first, second, strict=True))
-
-
 def score(
     examples: Sequence[Example], vectors: Mapping[str, Sequence[float]] | None
 ) -> list[tuple[float, bool]]:
     scored = []
     for example in examples:
-        check = example.check()
-        similarities = (
-            None
-            if vectors is None
-            else [
-                [cosine(vectors[claim], vectors[passage]) for passage in check.passages]
-                for claim in check.claims
-            ]
-        )
-        verdicts = check.judge(similarities)
-        scored.append((min(verdict.score for verdict in verdicts), example.supported))
+        likeness = Likeness([example.source])
+        best = []
+        for claim in example.claims():
+            pair = None
+            if vectors is not None:
+                sentences = [vectors[text] for text in likeness.passages.sentences]
+                pair = np.array(vectors[claim]), np.array(sentences)
+            best.append(float(likeness.of(claim, pair).max()))
+        scored.append((min(best), example.supported))
     return scored
 
 
@@ -172,8 +167,11 @@ def main() -> None:
         choose.shuffle(each)
     report("words", {kind: score(each, None) for kind, each in examples.items()}, LEXICAL_THRESHOLD)
     if options.embeddings:
-        checks = [example.check() for each in examples.values() for example in each]
-        texts = sorted({text for check in checks for text in (*check.claims, *check.passages)})
+        all_examples = [example for each in examples.values() for example in each]
+        texts = sorted(
+            {claim for example in all_examples for claim in example.claims()}
+            | {text for one in all_examples for text in Passages([one.source]).sentences}
+        )
         vectors = embed(texts, options.embeddings, options.model)
         scored = {kind: score(each, vectors) for kind, each in examples.items()}
         report("words and meaning", scored, COMBINED_THRESHOLD)

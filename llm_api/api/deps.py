@@ -330,6 +330,15 @@ class CallerServices:
         """What this caller has stored. Raises StateUnavailableError, StateError."""
         return await self._services.state.of(self.owner)
 
+    @property
+    def aligning_embedder(self) -> Embedder | None:
+        """What compares an answer with sources that its request brings; None where there is none.
+
+        Its tokens are counted.
+        """
+        retrieval = self._services.retrieval
+        return None if retrieval is None else MeteredEmbedder(retrieval.embedder, self.caller)
+
     def retrieval(self) -> Retrieval:
         """The documents that this caller's key may see, which is the only way to any.
 

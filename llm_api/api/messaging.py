@@ -32,6 +32,7 @@ from llm_api.api.models.anthropic.parameters import CreateMessage, PromptParamet
 from llm_api.api.origin import AnswerOrigin, origin, unenforced
 from llm_api.api.request_facts import facts_of
 from llm_api.api.stream_forms import MESSAGE_EVENTS
+from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.errors import InvalidRequestError, UnreadableFileError
 from llm_api.core.function_loop import FunctionLoop
 from llm_api.core.functions.types import Function
@@ -39,6 +40,7 @@ from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.choices import ChoiceEvent
 from llm_api.core.llm.collect import cut_short
 from llm_api.core.llm.types import ChatPrompt, Finished, Started
+from llm_api.core.rag.answering.citations import CitationMode
 from llm_api.core.rag.answering.citing import CitingBackend
 from llm_api.core.rag.answering.given import GivenSource, given_pages
 from llm_api.core.rag.loaders.file_loader import FileLoader
@@ -57,9 +59,15 @@ class AskedPrompt:
     tools: MessageTools
     functions: Sequence[Function]
 
+    citations: CitationMode
+    embedder: Embedder | None
+
     def over(self, backend: Backend) -> Backend:
         """The backend, citing what is to be cited."""
-        return CitingBackend(backend, self.reader.given) if self.reader.given.are_cited else backend
+        given = self.reader.given
+        if not given.are_cited:
+            return backend
+        return CitingBackend(backend, given, self.embedder, self.citations)
 
 
 async def asked_prompt(
@@ -77,7 +85,9 @@ async def asked_prompt(
     read = partial(reader.read, body.system, body.messages)
     messages = await asyncio.to_thread(read) if await _is_large(request) else read()
     facts_of(request.scope).ignored.note(reader.ignored)
-    return AskedPrompt(to_chat_prompt(body, messages, tools.offered), reader, tools, functions)
+    prompt = to_chat_prompt(body, messages, tools.offered)
+    mode = body.citations or "both"
+    return AskedPrompt(prompt, reader, tools, functions, mode, services.aligning_embedder)
 
 
 async def _is_large(request: Request) -> bool:

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from openai import OpenAI
 
-from llm_api.core.rag.answering.answer import NOT_COVERED
+from llm_api.core.rag.answering.citations import NOT_COVERED
 from tests.served.conftest import MODEL
 
 TEXTS = [

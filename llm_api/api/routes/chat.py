@@ -43,7 +43,9 @@ async def create_chat_completion(
         services.caller.require("rag")
         retrieval = services.retrieval()
         options = to_rag_options(body.rag, retrieval.top_k, "rag.")
-        backend = RagBackend(backend, retrieval.retriever, retrieval.embedder, options)
+        backend = RagBackend(
+            backend, retrieval.retriever, retrieval.store, retrieval.embedder, options
+        )
     if functions:
         backend = FunctionLoop(backend, functions, own.runner, own.max_rounds)
     generation = Generation(context, backend, requests, body.choices_per_prompt)

@@ -31,7 +31,7 @@ _BEFORE_NUMBERS: Final = frozenset(
 
 _CLOSING: Final = "\"'”’»)\\]）」』】》〉*_"
 _LONGEST_RUN: Final = 10_000  # what is longer, nobody wrote as a mark; no search is to take long
-_MARK: Final = re.compile("[\n。！？｡.!?…।؟]")
+MARK: Final = re.compile("[\n。！？｡.!?…।؟]")
 """What every boundary begins with: to look for these alone is many times as fast."""
 
 _WINDOW: Final = 64 * 1024  # characters that are searched at once: others get a turn in between
@@ -65,7 +65,7 @@ def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[Spa
 def _boundaries(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
     behind = start
     for window in range(start, end, _WINDOW):
-        for mark in _MARK.finditer(text, window, min(window + _WINDOW, end)):
+        for mark in MARK.finditer(text, window, min(window + _WINDOW, end)):
             if mark.start() < behind:
                 continue
             if found := _BOUNDARY.match(text, mark.start(), end):

@@ -6,8 +6,8 @@ import pytest
 
 from llm_api.core.errors import OverloadedError
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest, GrammarFormat, RequestContext
-from llm_api.core.rag.answering.answer import NOT_COVERED
-from llm_api.core.rag.answering.citations import citation_grammar
+from llm_api.core.rag.answering.citations import NOT_COVERED, citation_grammar
+from llm_api.core.rag.answering.quotes import quote_grammar
 from tests.api.rag.conftest import Desk, error_of
 from tests.fakes import MODEL_ID, Step, spoken
 
@@ -41,6 +41,10 @@ def test_answer_has_sources_citations_and_usage(full: Desk) -> None:
             "document_id": "cats",
             "span": {"start": 0, "end": 15},
             "quote": TEXT,
+            "by": "model",
+            "sentence": {"start": 0, "end": 20},
+            "score": 1.0,
+            "supported": True,
         }
     ]
     assert (answer["finish_reason"], answer["usage"]["total_tokens"]) == ("stop", 8)
@@ -103,7 +107,7 @@ def test_stream_has_typed_events_sources_first_and_usage_last(full: Desk) -> Non
     assert response.headers["content-type"].startswith("text/event-stream")
     events = frames(response)
     assert [name for name, _ in events] == [
-        *("sources", "text", "text", "citation", "text", "support", "finish", "usage")
+        *("sources", "text", "text", "text", "citation", "support", "finish", "usage")
     ]
     whole = ask(full, verify=True).json()
     folded = {key: value for name, data in events if name != "text" for key, value in data.items()}
@@ -134,6 +138,9 @@ def test_refusal_comes_before_the_stream(full: Desk) -> None:
         ({"query": "a", "model": "nobody"}, "model_not_found", "model"),
         ({"query": "a", "tools": []}, "unsupported_parameter", "tools"),
         ({"query": "a", "filter": {"a": {"b": 1}}}, "invalid_request", "filter.a"),
+        ({"query": "a", "citations": "some"}, "invalid_value", "citations"),
+        ({"query": "a", "quote": True, "citations": "none"}, "invalid_request", "citations"),
+        ({"query": "a", "quote": True, "guided_regex": "b"}, "invalid_request", "quote"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(
@@ -152,8 +159,46 @@ def test_answer_is_never_one_that_was_kept_as_documents_change(full: Desk, strea
     assert contexts == [RequestContext(is_whole=not stream, may_be_cached=False)] * 2
 
 
-def test_collection_that_is_not_there_is_404(desk: Desk) -> None:
-    assert error_of(ask(desk))[:2] == (404, "collection_not_found")
+def test_collection_that_is_not_there_is_404_and_names_those_that_are(full: Desk) -> None:
+    answer = ask(full, collection="nowhere")
+    assert error_of(answer)[:2] == (404, "collection_not_found")
+    assert f"{full.collection!r}" in answer.json()["error"]["message"]
+
+
+def test_empty_collection_is_said_to_be_empty(full: Desk) -> None:
+    assert full.http.post("/v1/rag/collections", json={"name": "bare"}).is_success
+    answer = ask(full, collection="bare").json()
+    assert answer["answer"].startswith("The collection 'bare' is empty")
+    assert full.backend.requests == []
+
+
+def test_filter_that_matches_no_document_is_said_to(full: Desk) -> None:
+    answer = ask(full, filter={"year": 2031}).json()
+    assert answer["answer"] == (
+        f"No document of the collection {full.collection!r} matches the filter."
+    )
+
+
+def test_sentence_without_a_marker_is_cited_by_alignment(full: Desk) -> None:
+    full.backend.script = lambda _: spoken("Cats sleep long. ", "And so on.")
+    [citation] = ask(full).json()["citations"]
+    assert (citation["by"], citation["quote"]) == ("alignment", TEXT)
+    assert citation["marker"] == {"start": 16, "end": 16}
+    assert ask(full, citations="model").json()["citations"] == []
+
+
+def test_model_can_be_held_to_quotes(full: Desk) -> None:
+    full.backend.script = lambda _: spoken('"cats sleep long" [1]')
+    [citation] = ask(full, quote=True).json()["citations"]
+    assert (citation["quote"], citation["score"]) == (TEXT, 1.0)
+    assert full.backend.requests[-1].output_format == GrammarFormat(quote_grammar([TEXT]))
+
+
+def test_worst_hit_of_both_rankings_has_a_score(full: Desk) -> None:
+    body = {"query": "cats dogs", "mode": "hybrid", "score_threshold": -1}
+    hits = full.post("/v1/rag/search", **body).json()["data"]
+    assert len(hits) == 2
+    assert all(hit["score"] > 0 for hit in hits)
 
 
 # In chat completions

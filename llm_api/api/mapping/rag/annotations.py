@@ -33,8 +33,8 @@ class AnnotationWriter:
                     annotations=[self._source(number) for number, _ in enumerate(note.given, 1)],
                     rag=RagContext(**dict(to_source_list(note))),
                 )
-            case Citation(number, marker, _, span, quoted):
-                return Delta(annotations=[self._annotation(number, marker, span, quoted)])
+            case Citation():
+                return Delta(annotations=[self._cited(note)])
             case Supported(sentences):
                 return Delta(rag=RagContext(support=[to_support(one) for one in sentences]))
             case _:
@@ -43,6 +43,15 @@ class AnnotationWriter:
     def _source(self, number: int) -> Annotation:
         chunk = self._sources[number - 1].chunk
         return self._annotation(number, _NOWHERE, chunk.span, chunk.text)
+
+    def _cited(self, citation: Citation) -> Annotation:
+        note = self._annotation(citation.number, citation.marker, citation.span, citation.quote)
+        cited = note.url_citation
+        cited.by = citation.by
+        cited.sentence = to_span(citation.sentence)
+        cited.score = round(citation.score, 4)
+        cited.supported = citation.supported
+        return note
 
     def _annotation(self, number: int, marker: Span, span: Span, quoted: str) -> Annotation:
         hit = self._sources[number - 1]

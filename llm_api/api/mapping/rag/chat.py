@@ -40,7 +40,13 @@ from llm_api.core.rag.vector_store import Hit
 
 def to_rag_options(given: wire.RagParameters, default_top_k: int, path: str = "") -> RagOptions:
     """`path` is where the parameters stand in the request. Raises InvalidRequestError."""
-    return RagOptions(to_search_options(given, default_top_k, path), bool(given.verify))
+    if given.quote and given.citations not in (None, "model", "both", "required"):
+        raise InvalidRequestError(
+            f"'{path}quote' cites each quote by its marker: leave out '{path}citations'.",
+            param=f"{path}citations",
+        )
+    search = to_search_options(given, default_top_k, path)
+    return RagOptions(search, bool(given.verify), given.citations, bool(given.quote))
 
 
 def to_top_k(request: wire.RagChatRequest, default: int) -> int:
@@ -144,6 +150,10 @@ def to_citation(citation: Citation) -> wire.Citation:
         document_id=citation.document_id,
         span=to_span(citation.span),
         quote=citation.quote,
+        by=citation.by,
+        sentence=to_span(citation.sentence),
+        score=round(citation.score, 4),
+        supported=citation.supported,
     )
 
 

@@ -1,6 +1,7 @@
 """Search and evals, wire to domain and back. Pure."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from llm_api.api.models.rag.fields import Hit, Scores, SearchParameters, Span
 from llm_api.api.models.rag.search import EvalAnswer, EvalRequest, Quality, SearchAnswer
@@ -10,6 +11,9 @@ from llm_api.core.rag.filters import EVERYTHING, parse_filter
 from llm_api.core.rag.retrieve import SearchOptions
 from llm_api.core.rag.types import Span as DomainSpan
 from llm_api.core.rag.vector_store import Hit as DomainHit
+
+LEAST_SCORE: Final = 0.0001
+"""What is shown of a hit whose fused score is 0: it was found, and is the last in both rankings."""
 
 
 def to_search_options(given: SearchParameters, default_top_k: int, path: str = "") -> SearchOptions:
@@ -40,7 +44,7 @@ def to_hit(hit: DomainHit) -> Hit:
         headings=list(chunk.headings),
         page=chunk.page,
         metadata=dict(hit.metadata),
-        score=hit.score,
+        score=hit.score or LEAST_SCORE,
         scores=Scores(dense=hit.dense_score, sparse=hit.sparse_score, rerank=hit.rerank_score),
     )
 

@@ -15,6 +15,7 @@ from llm_api.api.models.base import (
 )
 from llm_api.api.models.generation import NotAvailable, SamplingParameters, StopString
 from llm_api.api.models.tools import Schema, ServerTools
+from llm_api.core.rag.answering.citations import CitationMode
 
 MAX_TURNS = 100_000
 MAX_STOPS = 64
@@ -75,6 +76,12 @@ class PromptParameters(RequestModel):
         description="Extension. Names of functions from `GET /v1/functions` that the server runs"
         ' by itself where the model calls them, or `"all"`.',
         examples=[["get_current_time"]],
+    )
+    citations: CitationMode | None = Field(
+        default=None,
+        description="Extension. Where the citations of documents come from: the `model`'s markers,"
+        " the `alignment` of each sentence with the documents, `both` (the default), or `none`."
+        " `required` holds the model to a marker for each sentence.",
     )
     rag: NotAvailable = Field(default=None, description="Not available here: refused.")
 

@@ -8,6 +8,7 @@ from llm_api.api.models.base import AnswerModel, ModelName
 from llm_api.api.models.generation import AnswerParameters, CompletionUsage
 from llm_api.api.models.messages import ChatMessage
 from llm_api.api.models.rag.fields import MAX_TOP_K, Hit, Question, SearchParameters, Span
+from llm_api.core.rag.answering.citations import CitationMode
 
 
 class RagParameters(SearchParameters):
@@ -15,6 +16,16 @@ class RagParameters(SearchParameters):
 
     verify: bool | None = Field(
         default=None, description="Say of each sentence whether the sources support it."
+    )
+    citations: CitationMode | None = Field(
+        default=None,
+        description="Where citations come from: the `model`'s markers, the `alignment` of each"
+        " sentence with the sources, `both` (the default), or `none`. `required` holds the model to"
+        " a marker for each sentence.",
+    )
+    quote: bool | None = Field(
+        default=None,
+        description="Hold the answer to whole sentences of the sources, word by word.",
     )
 
 
@@ -47,15 +58,25 @@ class Source(Hit):
 
 
 class Citation(AnswerModel):
-    """A marker in the answer, and the words that it points to."""
+    """What of a source a sentence of the answer stands on."""
 
     EVENT: ClassVar[str | None] = "citation"
 
     number: int
-    marker: Span = Field(description="Where the marker stands in the answer.")
+    marker: Span = Field(
+        description="Where the marker stands in the answer; the empty span at the end of the"
+        " sentence where the model wrote none."
+    )
     document_id: str
     span: Span = Field(description="Where the quote stands in the document's text.")
     quote: str
+    by: Literal["model", "alignment"] = Field(description="Who has chosen the source.")
+    sentence: Span = Field(description="What is cited: its place in the answer.")
+    score: float = Field(description="How much the quote is like the sentence, from 0 to 1.")
+    supported: bool = Field(
+        description="Whether that is enough; false where the model named a source that does not"
+        " say this."
+    )
 
 
 class Support(AnswerModel):
@@ -142,10 +163,18 @@ class UrlCitation(AnswerModel):
     chunk_id: str
     span: Span
     quote: str
+    by: Literal["model", "alignment"] = Field(
+        default="model", description="Who has chosen the source; present where a sentence is cited."
+    )
+    sentence: Span = Field(
+        default=Span(start=0, end=0), description="What is cited; present with `by`."
+    )
+    score: float = Field(default=0.0, description="As in a citation; present with `by`.")
+    supported: bool = Field(default=False, description="As in a citation; present with `by`.")
 
 
 class Annotation(AnswerModel):
-    """A source that was given (at the empty span 0 to 0), or the marker of one in the answer."""
+    """A source that was given (at the empty span 0 to 0), or a citation in the answer."""
 
     type: Literal["url_citation"]
     url_citation: UrlCitation

@@ -35,7 +35,7 @@ async def create_rag_answer(
     backend = services.models.resolve(body.model, context)
     options = to_rag_options(body, to_top_k(body, retrieval.top_k))
     generation = to_generation_request(body, backend.card.defaults)
-    rag = RagBackend(backend, retrieval.retriever, retrieval.embedder, options)
+    rag = RagBackend(backend, retrieval.retriever, retrieval.store, retrieval.embedder, options)
 
     def writer(model: str) -> RagAnswerWriter:
         return RagAnswerWriter(new_head("rag", model, request.app.version))

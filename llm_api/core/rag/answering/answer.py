@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Final
 
 from llm_api.core.embeddings.embedder import Embedder
+from llm_api.core.errors import CollectionNotFoundError
 from llm_api.core.llm.backend import Backend, BorrowingBackend
 from llm_api.core.llm.collect import total_usage
 from llm_api.core.llm.types import (
@@ -22,18 +22,18 @@ from llm_api.core.llm.types import (
     TextDelta,
     Usage,
 )
-from llm_api.core.rag.answering.citations import CitationCursor
+from llm_api.core.rag.answering.citations import NOT_COVERED, CitationMode
+from llm_api.core.rag.answering.citer import Citer, cited_events
 from llm_api.core.rag.answering.conversation import RagConversation, chat_prompt, read_conversation
 from llm_api.core.rag.answering.events import Sources, Supported
 from llm_api.core.rag.answering.follow_up import refers_back
 from llm_api.core.rag.answering.grounding import Admitted, Grounding
+from llm_api.core.rag.answering.manner import Manner
 from llm_api.core.rag.answering.prompt import in_order
+from llm_api.core.rag.answering.quotes import QuoteReader, quoted_events
 from llm_api.core.rag.answering.rewrite import rewrite
-from llm_api.core.rag.answering.support import verify
 from llm_api.core.rag.retrieve import Retriever, SearchOptions
-from llm_api.core.rag.vector_store import Hit
-
-NOT_COVERED: Final = "The documents do not cover this question."
+from llm_api.core.rag.vector_store import Hit, VectorStore
 
 MAX_EARLIER = 8
 """Questions of a conversation whose sources are kept: the engine has no room for more anyway."""
@@ -41,46 +41,67 @@ MAX_EARLIER = 8
 
 @dataclass(frozen=True, slots=True)
 class RagOptions:
-    """How documents are searched for an answer, and whether its sentences are verified."""
+    """How documents are searched for an answer, and how it is cited from them.
+
+    `quotes` holds it to sentences of the sources, word by word. `verifies` says of each of its own
+    whether they support it. `citations` None is "both", or "model" where the request asks for a
+    format of its own.
+    """
 
     search: SearchOptions
     verifies: bool = False
+    citations: CitationMode | None = None
+    quotes: bool = False
+
+
+MOST_NAMED = 20
+"""Collections that are named where there is nothing to find in the one that was asked for."""
 
 
 class RagBackend(BorrowingBackend):
     """A backend whose model answers conversations from the documents that `retriever` finds.
 
     The answer has markers, unless the request asks for a format of its own. Usage is that of all
-    that the model did for it.
+    that the model did for it. `store` is the one that `retriever` searches.
     """
 
     def __init__(
-        self, backend: Backend, retriever: Retriever, embedder: Embedder, options: RagOptions
+        self,
+        backend: Backend,
+        retriever: Retriever,
+        store: VectorStore,
+        embedder: Embedder,
+        options: RagOptions,
     ) -> None:
         super().__init__(backend)
         self._retriever = retriever
+        self._store = store
         self._embedder = embedder
+        self._options = options
         self._search_options = replace(options.search, truncates=True)
-        self._verifies = options.verifies
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`, with an Annotation for each `RagNote`.
 
-        Raises before `Started` also what retrieval raises.
+        Raises before `Started` also what retrieval raises, and what `Manner` refuses.
         """
+        default: CitationMode = "both" if request.output_format is None else "model"
+        mode = self._options.citations or default
+        manner = Manner(mode, self._options.quotes)
+        manner.check(request.output_format, self._backend.card)
         conversation = read_conversation(chat_prompt(request.prompt).messages)
         question, spent = await self._standalone(conversation, request)
         found = await self._search(question)
         if not found:
-            for event in _not_covered(question, spent):
+            for event in _said(await self._nothing_found(), question, spent):
                 yield event
             return
         earlier = await self._earlier(conversation)
-        admitted = await Grounding(self._backend, request, found, earlier).admit()
+        admitted = await Grounding(self._backend, request, manner, found, earlier).admit()
         async with aclosing(admitted.events):
             yield admitted.started
             yield Annotation(Sources(question, admitted.given, admitted.omitted))
-            async for event in self._annotated(admitted, spent):
+            async for event in self._annotated(admitted, manner, spent):
                 yield event
 
     async def _standalone(
@@ -94,7 +115,33 @@ class RagBackend(BorrowingBackend):
         return question, [finished] if finished else []
 
     async def _search(self, question: str) -> list[Hit]:
-        return await self._retriever.search(question, self._search_options)
+        """Raises CollectionNotFoundError that names the collections that there are."""
+        try:
+            return await self._retriever.search(question, self._search_options)
+        except CollectionNotFoundError as error:
+            name, others = self._search_options.collection, await self._others()
+            raise CollectionNotFoundError(
+                f"There is no collection {name!r}. {others}", param=error.param
+            ) from error
+
+    async def _nothing_found(self) -> str:
+        """Why there is no answer: no document covers the question, or there is none."""
+        name, wanted = self._search_options.collection, self._search_options.filter
+        if (await self._store.describe_collection(name)).documents == 0:
+            others = await self._others()
+            return f"The collection {name!r} is empty: no document is stored in it. {others}"
+        if (await self._store.describe_collection(name, wanted)).documents == 0:
+            return f"No document of the collection {name!r} matches the filter."
+        return NOT_COVERED
+
+    async def _others(self) -> str:
+        """A sentence that names the collections with documents."""
+        filled = [one.name for one in await self._store.list_collections() if one.documents != 0]
+        if not filled:
+            return "No collection has documents yet."
+        names = ", ".join(map(repr, filled[:MOST_NAMED]))
+        more = f", and {len(filled) - MOST_NAMED} more" if len(filled) > MOST_NAMED else ""
+        return f"Collections with documents: {names}{more}."
 
     async def _earlier(self, conversation: RagConversation) -> tuple[Hit, ...]:
         """The sources of earlier turns, found again: so they are as the documents are now.
@@ -107,29 +154,31 @@ class RagBackend(BorrowingBackend):
         return in_order(turns)
 
     async def _annotated(
-        self, admitted: Admitted, spent: Sequence[Finished]
+        self, admitted: Admitted, manner: Manner, spent: Sequence[Finished]
     ) -> AsyncGenerator[Event, None]:
-        """The events, with a `Citation` behind each marker, and `Supported` before the end."""
+        """The events, with a `Citation` for each sentence, and `Supported` before the end."""
         sources = [hit.chunk for hit in admitted.given]
-        cursor = CitationCursor(sources)
-        async for event in admitted.events:
-            match event:
-                case Finished():
-                    if self._verifies:
-                        verdicts = await verify(self._embedder, cursor.text, sources)
-                        yield Annotation(Supported(tuple(verdicts)))
-                    yield replace(event, usage=total_usage([*spent, event]))
-                case TextDelta(delta):
+        verifies = self._options.verifies
+        citer: Citer | QuoteReader
+        if manner.quotes:
+            citer = QuoteReader(sources)
+            cited = quoted_events(admitted.events, citer)
+        else:
+            citer = Citer(sources, self._embedder, manner.mode, verifies=verifies)
+            cited = cited_events(admitted.events, citer)
+        async with aclosing(cited) as events:
+            async for event in events:
+                if not isinstance(event, Finished):
                     yield event
-                    if cursor.add(delta):
-                        for citation in await asyncio.to_thread(cursor.found):
-                            yield Annotation(citation)
-                case _:
-                    yield event
+                    continue
+                if verifies:
+                    yield Annotation(Supported(tuple(citer.support)))
+                yield replace(event, usage=total_usage([*spent, event]))
 
 
-def _not_covered(question: str, spent: Sequence[Finished]) -> Iterator[Event]:
+def _said(text: str, question: str, spent: Sequence[Finished]) -> Iterator[Event]:
+    """An answer that no model has given."""
     yield Started(0)
     yield Annotation(Sources(question))
-    yield TextDelta(NOT_COVERED)
+    yield TextDelta(text)
     yield Finished("stop", total_usage(spent) if spent else Usage(0, 0))

@@ -1,27 +1,28 @@
-"""Markers `[1]` to `[n]` in an answer, and the words of the sources that they point to. Pure."""
+"""Citations of an answer, and the grammars that hold its markers to the sources. Pure."""
 
-import re
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
-from llm_api.core.rag.answering.overlap import overlap, passages, terms
-from llm_api.core.rag.sentences import sentences
-from llm_api.core.rag.types import Chunk, Span
+from llm_api.core.rag.types import Span
 
-REACH: Final = 2_000
-"""Characters before a marker in which the sentence that carries it begins."""
+CitationMode: TypeAlias = Literal["model", "alignment", "both", "none", "required"]
+"""Where citations come from: the model's markers, a comparison of each sentence with the sources,
+or both. `required` holds the model to a marker for each sentence."""
 
-_MARKER: Final = re.compile(r"\[([1-9][0-9]{0,3})\]")
+_ELLIPSIS: Final = "\u2026"
+
+NOT_COVERED: Final = "The documents do not cover this question."
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A marker, and what it stands for.
+    """What of a source a sentence of the answer stands on.
 
-    `marker` is its place in the answer; `span` that of the quote in the document's text, where
-    the quote stands character by character.
+    `marker` is the place of `[1]` in the answer, or the empty span at the end of the sentence where
+    the model wrote none (`by` "alignment"). `sentence` is the place of what is cited. `span` is
+    that of the quote in the document's text, where the quote stands character by character.
+    `score` says how much the quote is like the sentence; below a measured threshold it is not
+    `supported`: the model has named a source that does not say this.
     """
 
     number: int
@@ -29,6 +30,10 @@ class Citation:
     document_id: str
     span: Span
     quote: str
+    by: Literal["model", "alignment"]
+    sentence: Span
+    score: float
+    supported: bool
 
 
 def citation_grammar(sources: int) -> str:
@@ -36,73 +41,26 @@ def citation_grammar(sources: int) -> str:
 
     In llguidance's Lark. `[note]` and `[]` stay possible; `[ 7]` and `list[0]` do not.
     """
-    numbers = "|".join(str(number) for number in range(sources, 0, -1))
-    marker = rf"({numbers})\]|" if sources else ""
+    marker = rf"({_numbers(sources)})\]|" if sources else ""
     return "start: TEXT\n" + rf"TEXT: /([^\[]|\[+({marker}[^\[\d\s]))*/" + "\n"
 
 
-def find_citations(answer: str, sources: Sequence[Chunk], start: int = 0) -> list[Citation]:
-    """The citations of an answer from `start` on, in its order; `[1]` is the first source.
+def required_grammar(sources: int) -> str:
+    """Sentences that each have a marker before or behind their stop, or `NOT_COVERED` alone.
 
-    The quote is what shares most words with the sentence that carries the marker, or the whole
-    source where nothing does. Numbers without a source are no citations. The cost grows with the
-    markers, and not with the text before `start`.
+    A sentence ends at a stop before white space, or at the end of the line. A stop that stands
+    before a letter or digit ends none, and those of titles and initials do not.
     """
-    return [
-        _cite(number, marker, claim, sources[number - 1])
-        for number, marker, claim in _markers(answer, start)
-        if number <= len(sources)
-    ]
+    stop = ".!?\u2026\u3002\uff01\uff1f"
+    marker = rf"( ?\[({_numbers(sources)})\])+"
+    inner = rf"([^\[\]\n{stop}]|[.{_ELLIPSIS}]+[0-9A-Za-z_\/\-]|(Dr|Mr|Mrs|Ms|Prof|St|[A-Z])\. )+"
+    sentence = f"{inner}({marker}[{stop}]?|[{stop}]+{marker})"
+    return (
+        f'start: "{NOT_COVERED}" | SENTENCES\n'
+        rf"SENTENCES: /{sentence}(( |\n\n?){sentence})*\n?/"
+        "\n"
+    )
 
 
-class CitationCursor:
-    """Finds the citations of an answer that comes in pieces, each once."""
-
-    def __init__(self, sources: Sequence[Chunk]) -> None:
-        self._sources = sources
-        self._position = 0
-        self.text = ""
-
-    def add(self, piece: str) -> bool:
-        """Whether the piece may have completed a marker: `found` says which then."""
-        self.text += piece
-        return "]" in piece
-
-    def found(self) -> list[Citation]:
-        """The citations since the last call. Moves behind the last bracket. Blocks."""
-        start, self._position = self._position, self.text.rfind("]") + 1
-        return find_citations(self.text, self._sources, start)
-
-
-def claims(answer: str) -> list[tuple[Span, str]]:
-    """The sentences of an answer: their places, and their words with blanks for the markers."""
-    words = _MARKER.sub(lambda marker: " " * len(marker.group()), answer)
-    return [(span, words[span.start : span.end]) for span in sentences(words)]
-
-
-def _markers(answer: str, start: int) -> Iterator[tuple[int, Span, str]]:
-    """Number and place of each marker, and the sentence that it belongs to.
-
-    That is the last that begins before it, so that it may stand behind the full stop; at the
-    beginning of the answer the one that follows.
-    """
-    begin = max(0, start - REACH)
-    said = claims(answer[begin:])
-    starts = [begin + span.start for span, _ in said]
-    for found in _MARKER.finditer(answer, start):
-        begun = bisect_left(starts, found.start())
-        claim = said[max(0, begun - 1)][1] if said else ""
-        yield int(found[1]), Span(found.start(), found.end()), claim
-
-
-def _cite(number: int, marker: Span, claim: str, source: Chunk) -> Citation:
-    wanted = terms(claim)
-    scored = [
-        (overlap(wanted, terms(source.text[span.start : span.end])), span)
-        for span in passages(source.text)
-    ]
-    score, best = max(scored, key=lambda pair: pair[0], default=(0.0, Span(0, 0)))
-    if not score:
-        best = Span(0, len(source.text))
-    span = Span(source.span.start + best.start, source.span.start + best.end)
-    return Citation(number, marker, source.document_id, span, source.text[best.start : best.end])
+def _numbers(sources: int) -> str:
+    return "|".join(str(number) for number in range(sources, 0, -1))

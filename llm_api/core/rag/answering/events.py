@@ -32,7 +32,7 @@ class Supported:
 
 
 RagNote: TypeAlias = Sources | Citation | Supported
-"""`Sources` first, a `Citation` as soon as the text ends with one more marker, `Supported` last."""
+"""`Sources` first, a `Citation` behind the sentence that it is for, `Supported` last."""
 
 
 @dataclass(frozen=True, slots=True)

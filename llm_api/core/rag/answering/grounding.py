@@ -6,11 +6,10 @@ from typing import Final
 
 from llm_api.core.errors import ContextLengthExceededError
 from llm_api.core.llm.backend import Backend
-from llm_api.core.llm.types import Event, GenerationRequest, GrammarFormat, OutputFormat
-from llm_api.core.rag.answering.citations import citation_grammar
+from llm_api.core.llm.types import Event, GenerationRequest
 from llm_api.core.rag.answering.conversation import chat_prompt, with_context
+from llm_api.core.rag.answering.manner import Manner
 from llm_api.core.rag.answering.prompt import (
-    INSTRUCTIONS,
     WIDEST_NUMBER,
     Context,
     Source,
@@ -41,15 +40,22 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Grounding:
-    """`found` for the question, best first, and the sources of `earlier` turns as numbered."""
+    """`found` for the question, best first, and the sources of `earlier` turns as numbered.
+
+    `manner` says how the answer names them.
+    """
 
     backend: Backend
     request: GenerationRequest
+    manner: Manner
     found: Sequence[Hit]
     earlier: Sequence[Hit]
 
     async def admit(self) -> Admitted:
-        """Begin the answer. Raises ContextLengthExceededError where not one source fits.
+        """Begin the answer.
+
+        Raises ContextLengthExceededError where not one source fits, and what
+        `Manner.output_format` raises.
 
         Room is an estimate, as only the backend knows its template: where it says that the prompt
         is too long after all, the next try has a source less.
@@ -58,7 +64,7 @@ class Grounding:
         found, earlier = sources[: len(self.found)], sources[len(self.found) :]
         room = self._room(said)
         while True:
-            context = build_context(found, earlier, room)
+            context = build_context(self.manner.instructions, found, earlier, room)
             if not context.sources:
                 raise ContextLengthExceededError(
                     "The conversation leaves no room for a source beside the answer; shorten it,"
@@ -76,7 +82,7 @@ class Grounding:
     async def _counted(self) -> tuple[int, list[Source]]:
         """The tokens of turns and instructions, and everything found with its tokens."""
         turns = [turn.content for turn in chat_prompt(self.request.prompt).messages]
-        said, hits = [INSTRUCTIONS, *turns], [*self.found, *self.earlier]
+        said, hits = [self.manner.instructions, *turns], [*self.found, *self.earlier]
         texts = [source_text(hit) for hit in hits]
         widest = [numbered(WIDEST_NUMBER, text) for text in texts]
         tokens = await self.backend.count_tokens([*said, *widest])
@@ -95,10 +101,9 @@ class Grounding:
         return replace(
             self.request,
             prompt=with_context(chat_prompt(self.request.prompt), context.text),
-            output_format=self.request.output_format or self._markers(len(context.sources)),
+            output_format=self.manner.output_format(
+                self.request.output_format,
+                self.backend.card,
+                [hit.chunk for hit in context.sources],
+            ),
         )
-
-    def _markers(self, sources: int) -> OutputFormat | None:
-        """What makes an invented marker impossible, where the backend can follow a grammar."""
-        can_follow = "grammar" in self.backend.card.capabilities.abilities
-        return GrammarFormat(citation_grammar(sources)) if can_follow else None

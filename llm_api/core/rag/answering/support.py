@@ -1,31 +1,38 @@
-"""Which sentences of an answer the sources support: by words, and by meaning as embedders see it.
+"""Which passage of the sources says what a sentence says, by words and by embedded meaning.
 
-Covers: sentences that no source has anything like. Does not cover: what is like a source and yet
-false, as a number or a "not" that was changed.
+Covers: sentences that no source has anything like, and what `differences` covers of those that are
+like a passage and yet false.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Final
 
 import numpy as np
 
 from llm_api.core.embeddings.embedder import Embedder, EmbeddingRequest
 from llm_api.core.errors import LLMAPIError
-from llm_api.core.rag.answering.citations import claims
-from llm_api.core.rag.answering.overlap import Terms, overlap, passages, terms
+from llm_api.core.rag.answering.differences import difference
+from llm_api.core.rag.answering.overlap import Numbers, Passages, terms
 from llm_api.core.rag.types import Chunk, Span
-from llm_api.core.utils.long_work import in_slices
 
 log = logging.getLogger(__name__)
 
 SIMILARITY_WEIGHT: Final = 0.6
-LEXICAL_THRESHOLD: Final = 0.61
-COMBINED_THRESHOLD: Final = 0.59  # with all-MiniLM-L6-v2
-"""Measured by `scripts/measure_support.py`, which also says how often they are right."""
+LEXICAL_THRESHOLD: Final = 0.5
+COMBINED_THRESHOLD: Final = 0.54  # with all-MiniLM-L6-v2
+"""Measured by `scripts/measure_citations.py`, which also says how often they are right."""
+
+_WORTH_A_LOOK: Final = 0.3
+"""Passages that are less like a sentence do not support it, whatever they say."""
+
+MOST_EMBEDDED: Final = 2_000
+"""Sentences of sources: of more, words alone decide. A model reads longer at them than we do."""
+
+_FEW: Final = 1_000
+"""Passages that are compared in less than a millisecond, so on the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,77 +47,123 @@ class Support:
     span: Span | None = None
 
 
-class SupportCheck:
-    """The sentences of one answer against the passages of its sources.
+@dataclass(frozen=True, slots=True)
+class AlikePassage:
+    """The passage of a source (`number` 1 is the first) that is most like a sentence.
 
-    `claims` and `passages` are the texts to embed, where similarities are wanted.
+    `span` and `quote` are of the document's text.
     """
 
-    def __init__(self, answer: str, sources: Sequence[Chunk]) -> None:
-        self._answer = answer
-        kept = [(span, claim) for span, claim in claims(answer) if terms(claim)]
-        self._places = [span for span, _ in kept]
-        self.claims = [claim for _, claim in kept]
-        self._spans = [(source, span) for source in sources for span in passages(source.text)]
-        self.passages = [source.text[span.start : span.end] for source, span in self._spans]
-        self._terms = [terms(passage) for passage in self.passages]
+    number: int
+    document_id: str
+    span: Span
+    quote: str
+    score: float
+    supported: bool
 
-    def judge(self, similarities: Iterable[Sequence[float]] | None = None) -> Iterator[Support]:
-        """One verdict for each claim, in order, each computed as it is asked for.
 
-        `similarities` has a row for each claim, with the cosine to each passage.
-        """
-        rows = repeat(None) if similarities is None else similarities
-        for place, claim, row in zip(self._places, self.claims, rows, strict=False):
-            yield self._judge(place, terms(claim), row)
+class ComparedSentence:
+    """One sentence against all passages."""
 
-    def _judge(self, place: Span, claim: Terms, similarities: Sequence[float] | None) -> Support:
-        scores = [overlap(claim, passage) for passage in self._terms]
-        threshold = LEXICAL_THRESHOLD
-        if similarities is not None:
-            scores = [combined(*pair) for pair in zip(scores, similarities, strict=True)]
-            threshold = COMBINED_THRESHOLD
-        sentence = self._answer[place.start : place.end]
-        score = max(scores, default=0.0)
-        if score <= 0:
-            return Support(sentence, place, supported=False, score=0.0)
-        source, span = self._spans[scores.index(score)]
+    def __init__(
+        self, sources: Sequence[Chunk], passages: Passages, scores: Numbers, threshold: float
+    ) -> None:
+        self._sources = sources
+        self._passages = passages
+        self._scores = scores
+        self._threshold = threshold
+
+    def best(self, number: int | None = None) -> AlikePassage | None:
+        """The most alike of all, or of one source; None where nothing is alike."""
+        scores = self._scores
+        if number is not None:
+            scores = scores * self._passages.of(number - 1)
+        position = int(np.argmax(scores)) if len(scores) else 0
+        if not len(scores) or scores[position] <= 0:
+            return None
+        score = float(scores[position])
+        index, span = self._passages.place(position)
+        source = self._sources[index]
         start = source.span.start
-        return Support(
-            sentence,
-            place,
-            supported=score >= threshold,
-            score=score,
-            document_id=source.document_id,
-            span=Span(start + span.start, start + span.end),
+        return AlikePassage(
+            index + 1,
+            source.document_id,
+            Span(start + span.start, start + span.end),
+            source.text[span.start : span.end],
+            score,
+            score >= self._threshold,
         )
 
 
-def combined(lexical: float, similarity: float) -> float:
-    """Both measures as one."""
-    return (1 - SIMILARITY_WEIGHT) * lexical + SIMILARITY_WEIGHT * similarity
+class Likeness:
+    """How like a sentence the passages of some sources are: by words, and by vectors if given.
+
+    Blocks while it is made.
+    """
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        self.passages = Passages(sources)
+        self._sources = sources
+
+    def of(self, claim: str, vectors: tuple[Numbers, Numbers] | None = None) -> Numbers:
+        """About 0 to 1 for each passage; less where it says otherwise.
+
+        `vectors` are those of the claim and of the passages' sentences, of unit length.
+        """
+        scores = self.passages.overlaps(terms(claim))
+        if vectors is not None:
+            similarities = self.passages.similarities(*vectors)
+            scores = (1 - SIMILARITY_WEIGHT) * scores + SIMILARITY_WEIGHT * similarities
+        for position in np.flatnonzero(scores >= _WORTH_A_LOOK).tolist():
+            source, _ = self.passages.place(position)
+            passage = self.passages.text(position)
+            scores[position] -= difference(claim, passage, self._sources[source])
+        return scores
 
 
-async def verify(embedder: Embedder, answer: str, sources: Sequence[Chunk]) -> list[Support]:
-    """A verdict for each sentence of the answer; by words alone where the embedder fails."""
-    check = await asyncio.to_thread(SupportCheck, answer, sources)
-    similarities = await _similarities(embedder, check)
-    return await in_slices(check.judge(similarities), asyncio.Lock())
+class SupportCheck:
+    """Compares sentences with the passages of some sources, which are embedded once.
 
+    That begins at once, in a task; the maker closes it. Without an embedder, and where it fails,
+    words alone decide.
+    """
 
-async def _similarities(
-    embedder: Embedder, check: SupportCheck
-) -> Iterator[Sequence[float]] | None:
-    """A row for each claim, computed as it is asked for."""
-    texts = [*check.claims, *check.passages]
-    if not check.claims or not check.passages:
-        return None
-    request = EmbeddingRequest(texts, input_type="document", truncates=True)
-    try:
-        vectors = (await embedder.embed(request)).vectors
-    except LLMAPIError as error:
-        log.warning("an answer is verified by its words alone: %s", error.message)
-        return None
-    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    claims, passages = np.split(units, [len(check.claims)])
-    return ((passages @ claim).tolist() for claim in claims)
+    def __init__(self, sources: Sequence[Chunk], embedder: Embedder | None) -> None:
+        self._sources = sources
+        self._embedder = embedder
+        self._preparing = asyncio.create_task(self._prepare())
+
+    async def compare(self, claim: str) -> ComparedSentence:
+        likeness, vectors = await asyncio.shield(self._preparing)
+        threshold, pair = LEXICAL_THRESHOLD, None
+        if vectors is not None and (own := await self._embed([claim])) is not None:
+            threshold, pair = COMBINED_THRESHOLD, (own[0], vectors)
+        if len(likeness.passages) <= _FEW:
+            scores = likeness.of(claim, pair)
+        else:
+            scores = await asyncio.to_thread(likeness.of, claim, pair)
+        return ComparedSentence(self._sources, likeness.passages, scores, threshold)
+
+    async def aclose(self) -> None:
+        """Stops what has begun. Idempotent."""
+        self._preparing.cancel()
+        await asyncio.gather(self._preparing, return_exceptions=True)
+
+    async def _prepare(self) -> tuple[Likeness, Numbers | None]:
+        """Without vectors of the sentences, words alone decide."""
+        likeness = await asyncio.to_thread(Likeness, [source.text for source in self._sources])
+        sentences = likeness.passages.sentences
+        is_embedded = 0 < len(sentences) <= MOST_EMBEDDED
+        return likeness, await self._embed(sentences) if is_embedded else None
+
+    async def _embed(self, texts: Sequence[str]) -> Numbers | None:
+        if self._embedder is None:
+            return None
+        try:
+            request = EmbeddingRequest(texts, input_type="document", truncates=True)
+            vectors = (await self._embedder.embed(request)).vectors
+        except LLMAPIError as error:
+            log.warning("an answer is compared with its sources by words alone: %s", error.message)
+            return None
+        lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return np.asarray(vectors / lengths)

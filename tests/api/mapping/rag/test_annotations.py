@@ -37,9 +37,23 @@ MARKER = {
         "end_index": 14,
         "span": {"start": 3, "end": 13},
         "quote": "cats sleep",
+        "by": "alignment",
+        "sentence": {"start": 0, "end": 15},
+        "score": 0.8765,
+        "supported": True,
     },
 }
-CITATION = Citation(1, Span(11, 14), "cats", Span(3, 13), "cats sleep")
+CITATION = Citation(
+    1,
+    Span(11, 14),
+    "cats",
+    Span(3, 13),
+    "cats sleep",
+    "alignment",
+    Span(0, 15),
+    0.876543,
+    supported=True,
+)
 SOURCES = Sources("when?", (cats(),))
 
 

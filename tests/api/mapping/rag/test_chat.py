@@ -38,7 +38,17 @@ from tests.api.mapping.values import HEAD, ended
 DEFAULTS = GenerationDefaults(max_tokens=99, temperature=0.25)
 WRITER = RagAnswerWriter(HEAD)
 SOURCES = Sources("when?", (cats(),), (dogs(),))
-CITATION = Citation(1, Span(11, 14), "cats", Span(3, 13), "cats sleep")
+CITATION = Citation(
+    1,
+    Span(11, 14),
+    "cats",
+    Span(3, 13),
+    "cats sleep",
+    "model",
+    Span(0, 15),
+    0.876543,
+    supported=True,
+)
 SUPPORT = Support("Cats sleep.", Span(0, 11), True, 0.123456, "cats", Span(3, 18))
 NO_SUPPORT = Support("Dogs.", Span(12, 17), False, 0.0)
 WIRE_CITATION = {
@@ -47,6 +57,10 @@ WIRE_CITATION = {
     "document_id": "cats",
     "span": {"start": 3, "end": 13},
     "quote": "cats sleep",
+    "by": "model",
+    "sentence": {"start": 0, "end": 15},
+    "score": 0.8765,
+    "supported": True,
 }
 WIRE_SUPPORT = [
     {
@@ -87,10 +101,19 @@ def sent(model: AnswerModel | None) -> tuple[str | None, dict[str, object]]:
     [
         ({}, RagOptions(SearchOptions("default", 4))),
         ({"verify": True, "top_k": 2}, RagOptions(SearchOptions("default", 2), verifies=True)),
+        ({"citations": "none"}, RagOptions(SearchOptions("default", 4), citations="none")),
+        ({"quote": True}, RagOptions(SearchOptions("default", 4), quotes=True)),
     ],
 )
 def test_options_are_what_is_said(given: dict[str, object], wanted: RagOptions) -> None:
     assert to_rag_options(RagParameters.model_validate(given), 4) == wanted
+
+
+@pytest.mark.parametrize("mode", ["alignment", "none"])
+def test_quotes_without_their_markers_are_refused(mode: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        to_rag_options(RagParameters.model_validate({"quote": True, "citations": mode}), 4, "rag.")
+    assert caught.value.param == "rag.citations"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from llm_api.core.errors import (
+    CollectionNotFoundError,
     ContextLengthExceededError,
     GenerationError,
     InvalidRequestError,
@@ -26,13 +27,15 @@ from llm_api.core.llm.types import (
     TextDelta,
     Usage,
 )
-from llm_api.core.rag.answering.answer import NOT_COVERED, RagBackend, RagOptions
-from llm_api.core.rag.answering.citations import Citation, citation_grammar
+from llm_api.core.rag.answering.answer import RagBackend, RagOptions
+from llm_api.core.rag.answering.citations import NOT_COVERED, Citation, citation_grammar
 from llm_api.core.rag.answering.events import RagAnswer, Sources, Supported, read_notes
+from llm_api.core.rag.answering.support import COMBINED_THRESHOLD
 from llm_api.core.rag.ingest import Ingester, each
 from llm_api.core.rag.retrieve import Retriever, SearchOptions
 from llm_api.core.rag.types import Document, Span
-from tests.core.rag.fakes import FakeEmbedder, FakeStore, by_lines
+from llm_api.core.rag.vector_store import EmbeddingModel
+from tests.core.rag.fakes import DIMENSION, MODEL, FakeEmbedder, FakeStore, by_lines
 from tests.fakes import CARD, FakeBackend, Script, Step, spoken
 
 DOCUMENTS = [
@@ -59,7 +62,7 @@ class Bench:
         ingester = Ingester(self.store, FakeEmbedder(), by_lines())
         await ingester.ingest("default", each(DOCUMENTS), lambda _: None)
         retriever = Retriever(self.store, FakeEmbedder(), score_threshold=0.3)
-        return RagBackend(self.backend, retriever, FakeEmbedder(), request.options)
+        return RagBackend(self.backend, retriever, self.store, FakeEmbedder(), request.options)
 
     async def events(self, request: "Asked") -> list[object]:
         """What comes, annotations as their values."""
@@ -100,6 +103,19 @@ def asking(*turns: str, verify: bool = False, top_k: int = 1, max_tokens: int = 
     return Asked(generation, RagOptions(SearchOptions("default", top_k, mode="dense"), verify))
 
 
+CITED = Citation(
+    1,
+    Span(11, 14),
+    "cats",
+    Span(0, 15),
+    "cats sleep long",
+    "model",
+    Span(0, 15),
+    0.0,
+    supported=True,
+)
+
+
 def documents(event: object) -> list[str]:
     assert isinstance(event, Sources)
     return [one.chunk.document_id for one in event.given]
@@ -108,11 +124,14 @@ def documents(event: object) -> list[str]:
 async def test_sources_come_first_then_text_with_citations_and_usage_last() -> None:
     started, sources, *rest = await Bench().events(asking("when do cats sleep"))
     assert (started, documents(sources)) == (Started(5), ["cats"])
+    citation = rest[3]
+    assert isinstance(citation, Citation)
+    assert citation.score >= COMBINED_THRESHOLD
     assert rest == [
         TextDelta("Cats"),
         TextDelta(" sleep [1]"),
-        Citation(1, Span(11, 14), "cats", Span(0, 15), "cats sleep long"),
         TextDelta("."),
+        replace(CITED, score=citation.score),
         Finished("stop", Usage(5, 3, cached_tokens=2)),
     ]
 
@@ -143,7 +162,7 @@ async def test_format_that_the_request_asks_for_stays() -> None:
     assert bench.backend.requests[0].output_format == JSONFormat({})
 
 
-async def test_marker_in_pieces_is_cited_once_it_is_complete() -> None:
+async def test_markers_of_a_sentence_are_cited_each() -> None:
     bench = Bench(lambda _: spoken("Cats [", "1", "] and [1][1]."))
     events = await bench.events(asking("when do cats sleep"))
     assert [type(event) for event in events[2:]] == [TextDelta] * 3 + [Citation] * 3 + [Finished]
@@ -168,6 +187,72 @@ async def test_support_comes_before_the_end_where_it_is_asked_for() -> None:
         ("Cats sleep [1].", True)
     ]
     assert isinstance(events[-1], Finished)
+
+
+async def test_verdicts_and_citations_are_those_of_one_comparison() -> None:
+    events = await Bench(lambda _: spoken("cats sleep long. ", "Taxes are due.")).events(
+        asking("when do cats sleep", verify=True)
+    )
+    [citation] = [event for event in events if isinstance(event, Citation)]
+    [verdict] = [event for event in events if isinstance(event, Supported)]
+    assert citation.by == "alignment"
+    first, second = verdict.sentences
+    assert (first.place, first.span, first.score) == (
+        citation.sentence,
+        citation.span,
+        citation.score,
+    )
+    assert (first.supported, second.supported) == (True, False)
+
+
+async def test_answer_in_a_format_of_its_own_is_cited_by_its_markers_alone() -> None:
+    bench, request = Bench(lambda _: spoken("cats sleep long")), asking("when do cats sleep")
+    wanted = replace(request.generation, output_format=JSONFormat({}))
+    events = await bench.events(replace(request, generation=wanted))
+    assert not any(isinstance(event, Citation) for event in events)
+
+
+async def test_quotes_are_cited_to_the_letter() -> None:
+    request = asking("when do cats sleep", verify=True)
+    request = replace(request, options=replace(request.options, quotes=True))
+    bench = Bench(lambda _: spoken('"cats sleep', ' long" [1]'))
+    *_, citation, verdict, _ = await bench.events(request)
+    assert isinstance(citation, Citation)
+    assert (citation.quote, citation.marker) == ("cats sleep long", Span(18, 21))
+    assert isinstance(verdict, Supported)
+    assert [one.supported for one in verdict.sentences] == [True]
+    assert "quotation marks" in bench.system()
+
+
+async def test_collection_that_is_not_there_is_an_error_that_names_the_others() -> None:
+    bench, request = Bench(), asking("when do cats sleep")
+    search = replace(request.options.search, collection="pets")
+    with pytest.raises(CollectionNotFoundError) as caught:
+        await bench.events(replace(request, options=RagOptions(search)))
+    assert caught.value.message == (
+        "There is no collection 'pets'. Collections with documents: 'default'."
+    )
+
+
+async def test_empty_collection_is_told_from_one_that_does_not_cover_the_question() -> None:
+    bench, request = Bench(), asking("when do cats sleep")
+    await bench.store.create_collection("pets", EmbeddingModel(MODEL, DIMENSION))
+    search = replace(request.options.search, collection="pets")
+    events = await bench.events(replace(request, options=RagOptions(search)))
+    assert events[2] == TextDelta(
+        "The collection 'pets' is empty: no document is stored in it. Collections with documents:"
+        " 'default'."
+    )
+    assert bench.backend.requests == []
+
+
+async def test_server_without_documents_says_so() -> None:
+    bench, request = Bench(), asking("when do cats sleep")
+    rag = await bench.rag(request)
+    await bench.store.delete_documents("default", [one.id for one in DOCUMENTS])
+    events = [shown(event) async for event in rag.generate(request.generation)]
+    assert isinstance(events[2], TextDelta)
+    assert events[2].text.endswith("No collection has documents yet.")
 
 
 async def test_model_is_not_asked_where_no_document_covers_the_question() -> None:

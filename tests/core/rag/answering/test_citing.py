@@ -21,7 +21,11 @@ from llm_api.core.llm.types import (
     ToolChoice,
     Usage,
 )
-from llm_api.core.rag.answering.citations import citation_grammar
+from llm_api.core.rag.answering.citations import (
+    CitationMode,
+    citation_grammar,
+    required_grammar,
+)
 from llm_api.core.rag.answering.citing import CITING, CitingBackend
 from llm_api.core.rag.answering.given import GivenCitation, GivenSource, GivenSources
 from tests.fakes import CARD, FakeBackend, spoken
@@ -73,9 +77,9 @@ ANSWER = "The grass is green [1]. Cats sleep.\n[2][1] More [x] or"
 async def test_markers_are_citations_behind_the_text_they_are_for(size: int) -> None:
     pieces = [ANSWER[start : start + size] for start in range(0, len(ANSWER), size)]
     assert quoted(await said(*pieces)) == [
-        "The grass is green",
+        "The grass is green.",
         "[The grass is green.]",
-        ". Cats sleep.",
+        " Cats sleep.",
         "[Cats sleep long.]",
         "[The grass is green. The sky is blue.]",
         " More [x] or",
@@ -114,6 +118,49 @@ async def test_demanded_format_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="free text") as caught:
         await events(FakeBackend(), replace(REQUEST, output_format=JSONFormat({})))
     assert caught.value.param == "response_format"
+
+
+async def test_sentence_without_a_marker_is_cited_before_the_next_is_shown() -> None:
+    assert quoted(await said("The grass is green. Ca", "ts are fine. The sky is", " blue.")) == [
+        "The grass is green.",
+        "[The grass is green.]",
+        " Cats are fine. The sky is blue.",
+        "[The sky is blue.]",
+    ]
+
+
+@pytest.mark.parametrize("mode", ["alignment", "none"])
+async def test_model_that_is_to_write_no_markers_gets_the_request_as_it_is(
+    mode: CitationMode,
+) -> None:
+    backend = FakeBackend(lambda _: spoken("The grass is green [1]."))
+    async with aclosing(CitingBackend(backend, sources(), None, mode).generate(REQUEST)) as answer:
+        shown = [event async for event in answer]
+    assert backend.requests == [REQUEST]
+    assert TextDelta("The grass is green [1].") in shown
+    assert any(isinstance(one, Annotation) for one in shown) == (mode == "alignment")
+
+
+async def test_model_is_held_to_a_marker_for_each_sentence_where_that_is_required() -> None:
+    backend = FakeBackend()
+    async with aclosing(
+        CitingBackend(backend, sources(), None, "required").generate(REQUEST)
+    ) as answer:
+        async for _ in answer:
+            pass
+    assert backend.requests[0].output_format == GrammarFormat(required_grammar(2))
+
+
+async def test_sentence_before_a_call_is_cited_before_it() -> None:
+    script: list[Event] = [
+        Started(3),
+        TextDelta("The grass is green."),
+        ToolCallStarted(0, "c", "f"),
+        ToolCallDelta(0, "{}"),
+        Finished("tool_calls", Usage(3, 2)),
+    ]
+    kinds = [type(event) for event in await events(FakeBackend(lambda _: script))]
+    assert kinds == [Started, TextDelta, Annotation, ToolCallStarted, ToolCallDelta, Finished]
 
 
 async def test_calls_pass() -> None:

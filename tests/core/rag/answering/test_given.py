@@ -2,7 +2,7 @@ import pytest
 
 from llm_api.core.errors import ContextLengthExceededError, InvalidRequestError
 from llm_api.core.rag.answering import given as module
-from llm_api.core.rag.answering.citations import find_citations
+from llm_api.core.rag.answering.citer import Citer
 from llm_api.core.rag.answering.given import (
     PIECE_CHARACTERS,
     GivenSource,
@@ -34,8 +34,13 @@ def cited(*sources: GivenSource) -> GivenSources:
     return given
 
 
-def citation(given: GivenSources, answer: str) -> tuple[str, int, Span, str]:
-    (found,) = find_citations(answer, given.chunks())
+async def citation(given: GivenSources, answer: str) -> tuple[str, int, Span, str]:
+    citer = Citer(given.chunks(), None, "model")
+    citer.add(answer)
+    citer.end()
+    [cited] = await citer.all()
+    await citer.aclose()
+    [found] = cited.citations
     placed = given.placed(found)
     return placed.source.title, placed.index, placed.place, placed.quote
 
@@ -67,10 +72,10 @@ def test_nothing_in_a_source_ends_it() -> None:
         ("Caffeine is in tea [4].", ("Drinks", 0, Span(0, 1), "Tea has caffeine.")),
     ],
 )
-def test_citation_stands_where_its_source_tells_places(
+async def test_citation_stands_where_its_source_tells_places(
     answer: str, expected: tuple[str, int, Span, str]
 ) -> None:
-    assert citation(cited(TEXT, PAGES, BLOCKS, FOUND), answer) == expected
+    assert await citation(cited(TEXT, PAGES, BLOCKS, FOUND), answer) == expected
 
 
 def test_file_without_pages_is_cited_by_characters() -> None:
@@ -78,7 +83,7 @@ def test_file_without_pages_is_cited_by_characters() -> None:
     assert source == GivenSource("All of it.", "Title")
 
 
-def test_long_source_has_a_number_for_each_piece_of_whole_sentences() -> None:
+async def test_long_source_has_a_number_for_each_piece_of_whole_sentences() -> None:
     text = " ".join(f"Sentence {number} is like the others." for number in range(200))
     given = cited(GivenSource(text), TEXT)
     chunks = given.chunks()
@@ -87,7 +92,7 @@ def test_long_source_has_a_number_for_each_piece_of_whole_sentences() -> None:
     assert all(chunk.text.startswith((" Sentence", "Sentence")) for chunk in chunks[:-1])
     place = Span(text.index("Sentence 150"), text.index("Sentence 151") - 1)
     number = int(given.marker("document", 0, place).strip(" []"))
-    assert citation(given, f"Sentence 150 is so [{number}].") == (
+    assert await citation(given, f"Sentence 150 is so [{number}].") == (
         "", 0, place, "Sentence 150 is like the others."
     )  # fmt: skip
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 import pytest
 
 from llm_api.core.rag.answering.prompt import (
-    INSTRUCTIONS,
     WIDEST_NUMBER,
     Context,
     Source,
@@ -18,6 +17,8 @@ from llm_api.core.rag.types import Chunk, Span
 from llm_api.core.rag.vector_store import Hit
 
 PLENTY = 100_000
+
+INSTRUCTIONS = "Answer from the sources."
 
 
 def hit(
@@ -46,7 +47,7 @@ def names(hits: tuple[Hit, ...]) -> list[str]:
 
 
 def context(hits: list[Hit], earlier: tuple[Hit, ...] = (), room: int = PLENTY) -> Context:
-    return build_context(sources(hits), sources(earlier), room)
+    return build_context(INSTRUCTIONS, sources(hits), sources(earlier), room)
 
 
 def test_sources_are_numbered_from_one_and_whole() -> None:

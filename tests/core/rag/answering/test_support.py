@@ -1,59 +1,106 @@
+import logging
+
+import numpy as np
 import pytest
 
 from llm_api.core.errors import EmbeddingError
-from llm_api.core.rag.answering.overlap import overlap, passages, terms
-from llm_api.core.rag.answering.support import (
-    COMBINED_THRESHOLD,
-    LEXICAL_THRESHOLD,
-    SupportCheck,
-    verify,
-)
+from llm_api.core.rag.answering import support as module
+from llm_api.core.rag.answering.overlap import Passages, quotable, terms
+from llm_api.core.rag.answering.support import AlikePassage, SupportCheck
 from llm_api.core.rag.types import Chunk, Span
 from tests.core.rag.fakes import FakeEmbedder
 
 TEXT = "Docker packs programs in containers. A container shares the kernel. Images are layers."
-SOURCES = [Chunk("c", "d", 0, TEXT, Span(100, 100 + len(TEXT)))]
+OTHER = "Whales live in the sea."
+SOURCES = [
+    Chunk("c", "d", 0, TEXT, Span(100, 100 + len(TEXT))),
+    Chunk("e", "f", 0, OTHER, Span(0, len(OTHER))),
+]
 
 
-def test_sentence_with_a_like_passage_is_supported_and_an_invented_one_is_not() -> None:
-    answer = "Containers share the kernel [1]. Whales live in the sea [1]. [1]"
-    shared, invented = SupportCheck(answer, SOURCES).judge()
-    assert (shared.supported, invented.supported) == (True, False)
-    assert shared.sentence == answer[shared.place.start : shared.place.end]
-    assert shared.sentence == "Containers share the kernel [1]."
-    assert shared.document_id == "d"
-    assert shared.span is not None
-    assert TEXT[shared.span.start - 100 : shared.span.end - 100] == (
-        "A container shares the kernel."
-    )
-    assert 0 <= invented.score < shared.score <= 1
+async def best(
+    claim: str, embedder: FakeEmbedder | None = None, number: int | None = None
+) -> AlikePassage | None:
+    check = SupportCheck(SOURCES, embedder)
+    try:
+        return (await check.compare(claim)).best(number)
+    finally:
+        await check.aclose()
 
 
-def test_similarity_supports_what_is_said_in_other_words() -> None:
-    check = SupportCheck("The operating system is common to all.", SOURCES)
-    place = check.passages.index("A container shares the kernel.")
-    similarities = [[0.0] * len(check.passages)]
-    assert not next(check.judge()).supported
-    assert not next(check.judge(similarities)).supported
-    similarities[0][place] = 1.0
-    found = next(check.judge(similarities))
-    assert found.score >= COMBINED_THRESHOLD
-    assert found.supported
-    assert found.span == Span(100 + TEXT.index("A con"), 100 + TEXT.index(" Images"))
+@pytest.mark.parametrize("embedder", [None, FakeEmbedder()])
+async def test_passage_that_says_it_supports_a_sentence(embedder: FakeEmbedder | None) -> None:
+    found = await best("A container shares the kernel.", embedder)
+    assert found is not None
+    assert (found.number, found.document_id, found.supported) == (1, "d", True)
+    assert found.quote == "A container shares the kernel."
+    assert TEXT[found.span.start - 100 : found.span.end - 100] == found.quote
+    assert found.score == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize(
-    ("answer", "sources"), [("", SOURCES), ("[1] ...", SOURCES), ("Words.", [])]
-)
-def test_nothing_to_compare_supports_nothing(answer: str, sources: list[Chunk]) -> None:
-    found = list(SupportCheck(answer, sources).judge())
-    assert [support.supported for support in found] == [False] * (answer == "Words.")
-    assert all(support.span is None for support in found)
+@pytest.mark.parametrize("embedder", [None, FakeEmbedder()])
+async def test_invented_sentence_is_like_something_and_not_supported(
+    embedder: FakeEmbedder | None,
+) -> None:
+    found = await best("Containers were invented by the sea lions of Nantucket.", embedder)
+    assert found is not None
+    assert not found.supported
 
 
-def test_similarities_have_one_number_for_each_passage() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        list(SupportCheck("Words.", SOURCES).judge([[1.0]]))
+async def test_passage_can_be_sought_in_one_source() -> None:
+    found = await best("Whales share the kernel.", FakeEmbedder(), number=2)
+    assert found is not None
+    assert (found.number, found.quote) == (2, OTHER)
+
+
+async def test_nothing_alike_is_nothing() -> None:
+    assert await best("Zebras gallop") is None
+
+
+async def test_two_sentences_together_can_support_one() -> None:
+    found = await best("A container shares the kernel and images are layers.", FakeEmbedder())
+    assert found is not None
+    assert found.quote == "A container shares the kernel. Images are layers."
+
+
+async def test_sentences_of_sources_are_embedded_once_and_not_for_each_claim() -> None:
+    embedder = FakeEmbedder()
+    check = SupportCheck(SOURCES, embedder)
+    for _ in range(2):
+        await check.compare("Images are layers.")
+    await check.aclose()
+    assert [len(request.inputs) for request in embedder.requests] == [4, 1, 1]
+    assert all(request.truncates for request in embedder.requests)
+
+
+async def test_words_alone_decide_where_the_embedder_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    embedder = FakeEmbedder(failures={"Whales": EmbeddingError("No vector.")})
+    with caplog.at_level(logging.WARNING):
+        found = await best("Images are layers.", embedder)
+    assert found is not None
+    assert found.score == pytest.approx(1.0)
+    assert "by words alone: No vector." in caplog.text
+
+
+async def test_more_text_than_is_embedded_is_compared_by_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_EMBEDDED", 3)
+    embedder = FakeEmbedder()
+    assert await best("Images are layers.", embedder) is not None
+    assert embedder.requests == []
+
+
+async def test_check_that_is_closed_early_leaves_nothing_behind() -> None:
+    check = SupportCheck(SOURCES, FakeEmbedder(seconds=60))
+    await check.aclose()
+    await check.aclose()
+
+
+def overlap(claim: str, source: str) -> float:
+    return float(Passages([source]).overlaps(terms(claim))[0])
 
 
 @pytest.mark.parametrize(
@@ -71,17 +118,33 @@ def test_similarities_have_one_number_for_each_passage() -> None:
 def test_overlap_is_the_f_measure_of_weighted_terms(
     claim: str, source: str, expected: float
 ) -> None:
-    assert overlap(terms(claim), terms(source)) == pytest.approx(expected)
+    assert overlap(claim, source) == pytest.approx(expected)
 
 
-def test_passages_are_sentences_pairs_of_them_and_lines_of_what_has_none() -> None:
-    text = "One. Two. Three."
-    assert [text[span.start : span.end] for span in passages(text)] == [
-        *("One.", "Two.", "Three."),
-        *("One. Two.", "Two. Three."),
+def test_passages_are_sentences_and_pairs_of_one_source() -> None:
+    sources = ["One. Two. Three.", "Four."]
+    passages = Passages(sources)
+    shown = [
+        (number, sources[number][span.start : span.end])
+        for number, span in map(passages.place, range(len(passages)))
     ]
+    assert shown == [
+        *((0, "One."), (0, "Two."), (0, "Three."), (1, "Four.")),
+        *((0, "One. Two."), (0, "Two. Three.")),
+    ]
+    assert passages.sentences == ["One.", "Two.", "Three.", "Four."]
+
+
+def test_long_sentences_are_quoted_by_lines() -> None:
     code = "x = 1  \n" * 100
-    assert {code[span.start : span.end] for span in passages(code)} == {"x = 1", "x = 1  \nx = 1"}
+    assert {code[span.start : span.end] for span in quotable(code)} == {"x = 1"}
+
+
+def test_vector_of_a_pair_is_the_mean_of_both() -> None:
+    passages = Passages(["One. Two."])
+    vectors = np.array([[1.0, 0.0], [0.0, 1.0]])
+    cosines = passages.similarities(np.array([1.0, 0.0]), vectors)
+    assert cosines.tolist() == pytest.approx([1.0, 0.0, 0.5**0.5])
 
 
 @pytest.mark.parametrize(
@@ -94,38 +157,4 @@ def test_passages_are_sentences_pairs_of_them_and_lines_of_what_has_none() -> No
     ],
 )
 def test_forms_of_a_word_are_the_same_word(claim: str, source: str) -> None:
-    assert overlap(terms(claim), terms(source)) == pytest.approx(1.0)
-
-
-ANIMALS = [
-    Chunk("c", "d", 0, "Cats sleep long.", Span(0, 16)),
-    Chunk("e", "d", 1, "Rain falls.", Span(17, 28)),
-]
-
-
-async def test_each_claim_is_compared_with_each_passage() -> None:
-    embedder = FakeEmbedder()
-    support = await verify(embedder, "Cats sleep long. Dogs bark loud.", ANIMALS)
-    assert [one.supported for one in support] == [True, False]
-    assert support[0].score >= COMBINED_THRESHOLD
-    assert support[0].span == Span(0, 16)
-    assert embedder.texts == [
-        "Cats sleep long.",
-        "Dogs bark loud.",
-        "Cats sleep long.",
-        "Rain falls.",
-    ]
-    assert embedder.requests[0].truncates
-
-
-async def test_answer_without_a_claim_is_not_embedded() -> None:
-    embedder = FakeEmbedder()
-    assert await verify(embedder, "", ANIMALS) == []
-    assert embedder.requests == []
-
-
-async def test_words_alone_decide_where_the_embedder_fails() -> None:
-    embedder = FakeEmbedder(failures={"Cats": EmbeddingError("No vector.")})
-    (support,) = await verify(embedder, "Cats sleep long.", ANIMALS)
-    assert support.score == pytest.approx(1.0)
-    assert support.score >= LEXICAL_THRESHOLD
+    assert overlap(claim, source) == pytest.approx(1.0)
