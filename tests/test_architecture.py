@@ -480,9 +480,12 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "file_loader": "kinds loaded worker",
         "worker": "load loaded",
         "load": "archive csv_table decode docx epub html json_values kinds loaded mail markdown"
-        " notebook open_document pdf pptx rtf source_code xlsx",
+        " notebook open_document outlook pdf pptx rtf source_code xlsx xml_elements",
         "pptx open_document": "archive html loaded",
         "epub": "archive decode html loaded",
+        "outlook": "decode loaded mail rtf",
+        "xml_elements": "archive decode feed loaded source_code",
+        "feed": "archive decode html loaded",
         "mail": "decode html loaded",
         "notebook": "decode json_values loaded markdown",
         "xlsx": "csv_table decode loaded",
@@ -671,6 +674,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "mammoth": frozenset({"llm_api.core.rag.loaders.docx"}),
     "openpyxl": frozenset({"llm_api.core.rag.loaders.xlsx"}),
     "striprtf": frozenset({"llm_api.core.rag.loaders.rtf"}),
+    "olefile": frozenset({"llm_api.core.rag.loaders.outlook"}),
     "qdrant_edge": frozenset(
         f"llm_api.core.rag.{name}"
         for name in (

@@ -22,6 +22,8 @@ class Kind(StrEnum):
     EPUB = "epub"
     RTF = "rtf"
     MAIL = "mail"
+    OUTLOOK = "outlook"
+    XML = "xml"
     CSV = "csv"
     JSON = "json"
     NOTEBOOK = "notebook"
@@ -37,9 +39,10 @@ _EXTENSIONS: Final = {
     Kind.CSV: "csv tsv tab",
     Kind.JSON: "json jsonl ndjson geojson webmanifest",
     Kind.NOTEBOOK: "ipynb",
+    Kind.XML: "xml rss atom opml",
     Kind.CODE: "py pyi js mjs cjs jsx ts tsx java kt kts scala go rs c h cc cpp cxx hpp cs swift m"
     " mm rb php pl pm lua r jl sh bash zsh fish ps1 sql hs ml mli ex exs erl clj dart vue svelte"
-    " css scss less xml svg yaml yml toml ini cfg conf proto graphql tf cmake gradle",
+    " css scss less svg yaml yml toml ini cfg conf proto graphql tf cmake gradle",
 }
 _BY_EXTENSION: Final = {
     extension: kind for kind, extensions in _EXTENSIONS.items() for extension in extensions.split()
@@ -47,7 +50,7 @@ _BY_EXTENSION: Final = {
 _ARCHIVE: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _OLD_OFFICE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_OFFICE: Final = "EncryptedPackage".encode("utf-16-le")
-_OUTLOOK: Final = "__nameid_version1.0".encode("utf-16-le")
+_OUTLOOK: Final = "__properties_version1.0".encode("utf-16-le")
 _RTF: Final = b"{\\rtf"
 _MAIL: Final = re.compile(rb"(?:From [^\n]{1,500}\n)?[A-Za-z][A-Za-z0-9-]{0,100}:[ \t\r\n]")
 _UNSUPPORTED: Final = {
@@ -64,6 +67,7 @@ _HTML: Final = re.compile(
     r"<(?:!doctype\s+html|html|head|body)[\s>]",
     re.IGNORECASE,
 )
+_XML: Final = re.compile(r"\s*<\?xml\s")
 
 
 def label(name: str) -> str:
@@ -88,19 +92,19 @@ def binary_kind(data: bytes, name: str) -> Kind | None:
     if PurePosixPath(name).suffix.lower() == ".eml" and _MAIL.match(data):
         return Kind.MAIL
     if data.startswith(_OLD_OFFICE):
-        raise UnreadableFileError(_why_old(data))
+        return _kind_of_compound(data)
     for start, what in _UNSUPPORTED.items():
         if data.startswith(start):
             raise UnreadableFileError(f"it is {what}, which is not supported")
     return None
 
 
-def _why_old(data: bytes) -> str:
+def _kind_of_compound(data: bytes) -> Kind:
     if _ENCRYPTED_OFFICE in data:
-        return "it is encrypted"
+        raise UnreadableFileError("it is encrypted")
     if _OUTLOOK in data:
-        return "mail in Outlook's own form is not supported: save as EML"
-    return "files of Office 97 are not supported: save as DOCX, XLSX or PPTX"
+        return Kind.OUTLOOK
+    raise UnreadableFileError("files of Office 97 are not supported: save as DOCX, XLSX or PPTX")
 
 
 def text_kind(text: str, name: str) -> Kind:
@@ -108,6 +112,8 @@ def text_kind(text: str, name: str) -> Kind:
     if _HTML.match(text[:4000]):
         return Kind.HTML
     kind = _BY_EXTENSION.get(PurePosixPath(name).suffix[1:].lower())
+    if kind in (None, Kind.TEXT) and _XML.match(text):
+        return Kind.XML
     if kind is None and text.startswith("#!"):
         return Kind.CODE
     if kind in (None, Kind.TEXT, Kind.CSV) and looks_like_json(text):

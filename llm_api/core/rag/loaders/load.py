@@ -54,6 +54,10 @@ def _load_binary(kind: Kind, data: bytes, limits: FileLimits) -> LoadedText:
             from llm_api.core.rag.loaders.mail import load_mail
 
             return load_mail(data, limits.characters)
+        case Kind.OUTLOOK:
+            from llm_api.core.rag.loaders.outlook import load_outlook
+
+            return load_outlook(data, limits.characters)
         case _:
             from llm_api.core.rag.loaders.pdf import load_pdf
 
@@ -100,7 +104,7 @@ def _load_text(kind: Kind, text: str, limits: FileLimits) -> LoadedText:
             from llm_api.core.rag.loaders.source_code import load_code
 
             return load_code(text)
-        case Kind.CSV | Kind.JSON | Kind.NOTEBOOK:
+        case Kind.CSV | Kind.JSON | Kind.NOTEBOOK | Kind.XML:
             return _load_values(kind, text, limits.characters)
         case _:
             return LoadedText(text)
@@ -116,6 +120,10 @@ def _load_values(kind: Kind, text: str, max_characters: int) -> LoadedText:
             from llm_api.core.rag.loaders.notebook import load_notebook
 
             return load_notebook(text, max_characters)
+        case Kind.XML:
+            from llm_api.core.rag.loaders.xml_elements import load_xml
+
+            return load_xml(text, max_characters)
         case _:
             from llm_api.core.rag.loaders.json_values import load_json
 

@@ -11,15 +11,18 @@ from llm_api.core.rag.loaders.decode import clean, decode
 from llm_api.core.rag.loaders.html import load_html
 from llm_api.core.rag.loaders.loaded import LoadedText, TextBuilder
 
-_HEADERS: Final = ("Subject", "From", "To", "Cc", "Date")
+HEADERS: Final = ("Subject", "From", "To", "Cc", "Date")
 _MOST_NAMED: Final = 20
 _LONGEST_HEADER: Final = 1_000
 
 
 def load_mail(data: bytes, max_characters: int) -> LoadedText:
-    message = message_from_bytes(data, EmailMessage, policy=default)
+    return load_message(message_from_bytes(data, EmailMessage, policy=default), max_characters)
+
+
+def load_message(message: EmailMessage, max_characters: int) -> LoadedText:
     builder = TextBuilder(max_characters)
-    for name in _HEADERS:
+    for name in HEADERS:
         if value := _header(message, name):
             builder.add(f"{name}: {value}\n")
     builder.add("\n")
