@@ -4,6 +4,7 @@
    its heading goes with the one below it.
 2. Units: sentences; of one that is too long its lines; of these the words; of these equal parts.
 3. Chunks: as many units as fit, after the last of the chunk before that fit into the overlap.
+   Most short texts are one chunk: that is tried first.
 4. Tokens of a text are not always the sum over its parts: what came out too long is halved.
 
 All of it is lazy: to get the next chunks takes a few milliseconds, and memory for these alone.
@@ -30,6 +31,9 @@ MAX_BYTES_PER_TOKEN: Final = 8
 It may call a megabyte without a space one unknown word, or a page of Thai. A model that answers
 from the chunk reads it with another tokenizer: at most a token for each byte.
 """
+
+_SHORT_BYTES_PER_TOKEN: Final = 5
+"""Those of usual text. What may be one chunk by them is counted as a whole first, and only once."""
 
 _Item = TypeVar("_Item")
 
@@ -140,6 +144,11 @@ class _Splitter:
         self._count_tokens = count_tokens
 
     def split(self, start: int, end: int) -> Iterator[Span]:
+        if end - start <= self._limit * _SHORT_BYTES_PER_TOKEN:
+            whole = list(trimmed(self._text, start, end))
+            if all(cost <= self._limit for cost in self._costs(whole)):
+                yield from whole
+                return
         units = self._fitting(sentences(self._text, start, end))
         was_halved = False
         for groups in _batches(self._pack(units), lambda group: group.span()):

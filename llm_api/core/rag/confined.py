@@ -16,7 +16,7 @@ how rare these are in the whole collection; how long an answer takes. Teams that
 that have a collection each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -106,6 +106,13 @@ class ConfinedStore:
         self._require_visible(document_id, record.metadata)
         return record
 
+    async def get_documents(
+        self, collection: str, ids: Sequence[str]
+    ) -> Mapping[str, DocumentRecord]:
+        self._rights.require_read(collection)
+        found = await self._store.get_documents(collection, ids)
+        return {id_: one for id_, one in found.items() if self._is_visible(one.metadata)}
+
     async def read_document(self, collection: str, document_id: str) -> Document:
         self._rights.require_read(collection)
         document = await self._store.read_document(collection, document_id)
@@ -159,5 +166,8 @@ class ConfinedStore:
             )
 
     def _require_visible(self, document_id: str, metadata: Metadata) -> None:
-        if not matches(self._rights.filter, metadata):
+        if not self._is_visible(metadata):
             raise DocumentNotFoundError(f"There is no document {document_id!r}.")
+
+    def _is_visible(self, metadata: Metadata) -> bool:
+        return matches(self._rights.filter, metadata)

@@ -4,8 +4,9 @@
     window 2           │ prepare │ embed   │ write
     window 3                     │ prepare │ embed   │ write
 
-A window is some documents in a row. Two may be at the embedder, so that it has the next one when it
-is through with one; one is written at a time; no more than `WINDOWS` are in memory.
+A window is some documents in a row; the first ones are small, so that embedding begins soon. Two
+may be at the embedder, so that it has the next one when it is through with one; one is written at a
+time; no more than `WINDOWS` are in memory.
 
 A fault of a document is its own failure. A fault of the store or the model ends the ingest: all
 that was reported is stored, and the same ingest again goes on from there.
@@ -30,6 +31,8 @@ Item = TypeVar("Item")
 WINDOWS = 4
 WINDOW_DOCUMENTS = 256
 WINDOW_CHARACTERS = 200_000
+FIRST_SHARE = 8
+"""How many times smaller the first window is; each after it is twice as large, up to the whole."""
 
 
 class Ingester:
@@ -88,13 +91,13 @@ async def each(there: Iterable[Item]) -> AsyncGenerator[Item, None]:
 
 async def _windows(documents: AsyncIterable[Document]) -> AsyncGenerator[list[Document], None]:
     window: list[Document] = []
-    characters = 0
+    characters, share = 0, FIRST_SHARE
     async for document in documents:
         window.append(document)
         characters += len(document.text)
-        if len(window) == WINDOW_DOCUMENTS or characters >= WINDOW_CHARACTERS:
+        if len(window) * share >= WINDOW_DOCUMENTS or characters * share >= WINDOW_CHARACTERS:
             yield window
-            window, characters = [], 0
+            window, characters, share = [], 0, max(1, share // 2)
     if window:
         yield window
 

@@ -6,11 +6,10 @@ Leaves documents that are stored already as they are.
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from llm_api.core.errors import DocumentNotFoundError, InvalidRequestError
+from llm_api.core.errors import InvalidRequestError
 from llm_api.core.rag.identity import content_hash
 from llm_api.core.rag.metadata import check_metadata
 from llm_api.core.rag.reports import FAULTS_OF_ONE, DocumentOutcome, Report, failed
@@ -25,6 +24,8 @@ MAX_HEADER: Final = 200
 
 MAX_CHUNKS: Final = 100_000
 """Of one document, which is embedded and stored as a whole: 90 MB of English."""
+
+_ASKED_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,10 @@ class Preparation:
         steps = await in_slices(self._hashing(documents), self._chunking.turns)
         hashes = [digest for digest in steps if digest is not None]
         new = [pair for pair in zip(documents, hashes, strict=True) if self._is_new(*pair)]
-        records = await asyncio.gather(*(self._record(document.id) for document, _ in new))
+        records = await self._records([document.id for document, _ in new])
         prepared = []
-        for (document, digest), record in zip(new, records, strict=True):
+        for document, digest in new:
+            record = records.get(document.id)
             try:
                 check_metadata(document.metadata)
                 if record is not None and record.content_hash == digest:
@@ -84,8 +86,9 @@ class Preparation:
 
     async def report_repeated(self) -> None:
         """Report each repetition of a document, when all the rest is stored."""
+        records = await self._records(self._repeated)
         for document_id in self._repeated:
-            record = await self._record(document_id)
+            record = records.get(document_id)
             is_there = record is not None and record.content_hash == self._seen[document_id][0]
             what = DocumentOutcome(document_id, "unchanged", record.chunks if record else 0)
             self._report(what if is_there else failed(document_id, _failed_before()))
@@ -107,10 +110,13 @@ class Preparation:
             self._report(failed(document.id, _given_twice()))
         return earlier is None
 
-    async def _record(self, document_id: str) -> DocumentRecord | None:
-        with suppress(DocumentNotFoundError):
-            return await self._store.get_document(self._collection, document_id)
-        return None
+    async def _records(self, ids: Sequence[str]) -> dict[str, DocumentRecord]:
+        """What is stored under these ids, of those that are there."""
+        found: dict[str, DocumentRecord] = {}
+        for start in range(0, len(ids), _ASKED_AT_ONCE):
+            some = ids[start : start + _ASKED_AT_ONCE]
+            found.update(await self._store.get_documents(self._collection, some))
+        return found
 
     async def _keep(self, document: Document, record: DocumentRecord) -> None:
         """The content is stored; the metadata may have changed."""

@@ -4,7 +4,7 @@ A collection holds documents, and their chunks under a dense vector and a BM25 v
 remembers whose vectors it holds: those of another embedding model are refused.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
@@ -197,6 +197,11 @@ class VectorStore(Protocol):
 
     async def get_document(self, collection: str, document_id: str) -> DocumentRecord:
         """Raises DocumentNotFoundError."""
+
+    async def get_documents(
+        self, collection: str, ids: Sequence[str]
+    ) -> Mapping[str, DocumentRecord]:
+        """Those of a few hundred that are there, by id."""
 
     async def read_document(self, collection: str, document_id: str) -> Document:
         """The document as it was stored, its text included. Raises DocumentNotFoundError."""

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import zlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -182,6 +182,12 @@ class FakeStore:
         return DocumentRecord(
             document.id, document.title, document.metadata, one.content_hash, *size, stored_at=0
         )
+
+    async def get_documents(
+        self, collection: str, ids: Sequence[str]
+    ) -> Mapping[str, DocumentRecord]:
+        there = self.documents(collection).keys() & ids
+        return {id_: await self.get_document(collection, id_) for id_ in there}
 
     async def read_document(self, collection: str, document_id: str) -> Document:
         return self.documents(collection)[document_id].document

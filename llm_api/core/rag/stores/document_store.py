@@ -8,7 +8,7 @@ import logging
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import cache
 from uuid import UUID
@@ -137,12 +137,8 @@ class DocumentStore:
             points = self._engine.points(collection)
             records = await reading.read_records(points, [new.document.id for new in documents])
             _check_free(records, within)
-            writes = [
-                await asyncio.to_thread(writing.plan_write, new, record, self._clock())
-                for new in documents
-                if not (record := records.get(new.document.id))
-                or record.content_hash != new.content_hash
-            ]
+            changed = [new for new in documents if _what_happened(new, records) != "unchanged"]
+            writes = await asyncio.to_thread(writing.plan_writes, changed, records, self._clock())
             if writes:
                 await writing.carry_out(points, writes, self._bm25(recipe.words))
         return tuple(_what_happened(new, records) for new in documents)
@@ -197,6 +193,12 @@ class DocumentStore:
 
     async def get_document(self, collection: str, document_id: str) -> DocumentRecord:
         return (await reading.read_record(await self._points(collection), document_id)).record()
+
+    async def get_documents(
+        self, collection: str, ids: Sequence[str]
+    ) -> Mapping[str, DocumentRecord]:
+        found = await reading.read_records(await self._points(collection), ids)
+        return {id_: record.record() for id_, record in found.items()}
 
     async def read_document(self, collection: str, document_id: str) -> Document:
         return await reading.read_document(await self._points(collection), document_id)

@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import logging
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar, cast
@@ -44,6 +44,7 @@ _READS = frozenset(
         "describe_collection",
         "list_collections",
         "get_document",
+        "get_documents",
         "read_document",
         "list_documents",
         "search",
@@ -262,6 +263,11 @@ class EdgeProcess:
 
     async def get_document(self, collection: str, document_id: str) -> DocumentRecord:
         return await self._call(VectorStore.get_document, collection, document_id)
+
+    async def get_documents(
+        self, collection: str, ids: Sequence[str]
+    ) -> Mapping[str, DocumentRecord]:
+        return await self._call(VectorStore.get_documents, collection, ids)
 
     async def read_document(self, collection: str, document_id: str) -> Document:
         return await self._call(VectorStore.read_document, collection, document_id)

@@ -12,7 +12,7 @@ record makes a new version visible and the old one invisible, in one step, in an
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from uuid import UUID
@@ -194,7 +194,7 @@ def content_points(new: NewDocument, version: Version, parts: Sequence[str]) -> 
 
 
 def chunk_points(
-    new: NewDocument, version: Version, sparse: Sequence[SparseVector]
+    new: NewDocument, version: Version, sparse: Iterable[SparseVector]
 ) -> Iterator[Point]:
     """One point for each chunk of a document, given their BM25 vectors."""
     shared = {

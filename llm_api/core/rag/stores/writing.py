@@ -17,7 +17,7 @@ of both versions, whole; chunks of the other may stay, invisible, until the coll
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
@@ -49,13 +49,11 @@ class Write:
         versions = (self.version,) if self.old is None else (self.version, self.old)
         return layout.Intent(self.new.document.id, self.started_at, versions).point()
 
-    def points(self, bm25: Bm25) -> list[Point]:
-        """Content and chunks."""
-        sparse = [bm25.document(one.words) for one in self.new.chunks]
-        return [
-            *layout.content_points(self.new, self.version, self.parts),
-            *layout.chunk_points(self.new, self.version, sparse),
-        ]
+    def points(self, bm25: Bm25) -> Iterator[Point]:
+        """Content and chunks, computed while they are iterated over."""
+        sparse = (bm25.document(one.words) for one in self.new.chunks)
+        yield from layout.content_points(self.new, self.version, self.parts)
+        yield from layout.chunk_points(self.new, self.version, sparse)
 
     def record(self) -> Point:
         return layout.record_point(self.new, self.version, self.started_at)
@@ -67,13 +65,20 @@ def plan_write(new: NewDocument, replaced: layout.StoredDocument | None, now: fl
     return Write(new, parts, layout.new_version(new, parts), old, now)
 
 
+def plan_writes(
+    documents: Iterable[NewDocument], records: Mapping[str, layout.StoredDocument], now: float
+) -> list[Write]:
+    """`records` are those of before, by document id."""
+    return [plan_write(new, records.get(new.document.id), now) for new in documents]
+
+
 async def carry_out(points: Points, writes: Sequence[Write], bm25: Bm25) -> None:
     """Write documents. The numbers are those above."""
     intents = [write.intent() for write in writes]
     await points.upsert(intents)  # 1
-    for write in writes:
-        for batch in _batches(await asyncio.to_thread(write.points, bm25)):
-            await points.upsert(batch)  # 2
+    content = (point for write in writes for point in write.points(bm25))
+    while batch := await asyncio.to_thread(list, islice(content, BATCH_POINTS)):
+        await points.upsert(batch)  # 2
     await points.upsert([write.record() for write in writes])  # 3
     await _delete_versions(points, (write.old for write in writes if write.old))  # 4
     await points.delete([intent.id for intent in intents])
