@@ -16,6 +16,9 @@ from cryptography.fernet import Fernet
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.reranker import Reranker
 from llm_api.core.errors import InvalidRequestError, ModelNotFoundError
+from llm_api.core.files.files import FileService
+from llm_api.core.files.opened import new_files
+from llm_api.core.files.options import FileOptions
 from llm_api.core.functions.catalog import FunctionCatalog
 from llm_api.core.functions.runner import FunctionRunner, Functions
 from llm_api.core.llm.administration.administration import (
@@ -232,6 +235,10 @@ class FakeServices:
     is_ready: bool = True
     models_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir(), uuid4().hex))
     may_pull: bool = True
+
+    @cached_property
+    def files(self) -> FileService:
+        return new_files(FileOptions(self.models_dir / "files"), self.state)
 
     @cached_property
     def administration(self) -> ModelAdministration:

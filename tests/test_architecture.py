@@ -36,6 +36,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "function_loop": "functions llm",
         "access": "embeddings errors llm rag utils",
         "rag": "embeddings errors llm state utils",
+        "files": "errors state utils",
         "state": "errors utils",
         "embeddings": "errors llm upstream utils",
         "llm": "errors upstream utils",
@@ -63,12 +64,13 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "types": "",
     },
     "llm_api.assembly": {
-        "services": "administration embedders functions models plan reranker retrieval state",
+        "services": "administration embedders files functions models plan reranker retrieval state",
         "administration": "embedders local_models plan",
         "plan": "functions local_models",
         "models": "local_models",
         "retrieval": "",
         "reranker": "",
+        "files": "",
         "state": "",
         "local_models": "",
         "functions": "",
@@ -177,6 +179,15 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "cache": "",
         "batch_queue": "",
     },
+    "llm_api.core.files": {
+        "uploads": "arriving files",
+        "opened": "arriving byte_storage files folder_storage options s3_storage",
+        "files": "arriving byte_storage",
+        "arriving": "folder_storage",
+        "s3_storage": "byte_storage options",
+        "folder_storage": "byte_storage",
+        "byte_storage names options": "",
+    },
     "llm_api.core.functions": {
         "plugins": "catalog one_line python_function registry types",
         "python_function": "one_line registry types",
@@ -240,7 +251,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "tokens": "chat generation",
         "completions": "generation options",
         "tools plain infill reasoning options rerank": "generation",
-        "administration embeddings functions generation models": "",
+        "administration embeddings files functions generation models": "",
     },
     "llm_api.api.mapping.anthropic": {
         "turns": "signatures",
@@ -286,7 +297,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "options": "base foreign ollama",
         "infill": "base foreign generation",
         "generation": "base foreign",
-        "administration server_info models functions rerank": "base",
+        "administration server_info models files functions rerank": "base",
         "foreign": "",
         "base": "",
     },
@@ -317,8 +328,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.routes": {
         "ollama": "embeddings",
-        "administration chat completions conversations embeddings functions infill messages models"
-        " plain rag rerank responses server_info stored_responses tokens": "",
+        "administration chat completions conversations embeddings files functions infill messages"
+        " models plain rag rerank responses server_info stored_responses tokens uploads": "",
     },
     "llm_api.api.routes.ollama": {
         "chat": "door keep_alive",
@@ -330,7 +341,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "chat collections ingests search sync": "",
     },
     "llm_api.config.sections": {
-        "server retrieval models gateway functions embeddings access": "field_types",
+        "server retrieval models gateway functions files embeddings access": "field_types",
         "field_types state": "",
     },
     "llm_api.core.functions.builtin": {
@@ -524,10 +535,13 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "calls checked_file edge_index points requests": "",
     },
     "llm_api.core.state": {
-        "state": "job_queue opened options",
-        "opened": "conversations database job_queue jobs news options postgresql liveness"
-        " responses room schema shared sources sqlite sweep",
-        "sweep": "job_queue jobs liveness shared tables",
+        "state": "blobs job_queue opened options",
+        "opened": "blobs conversations database files job_queue jobs news options postgresql"
+        " liveness responses room schema shared sources sqlite sweep uploads",
+        "sweep": "blobs files job_queue jobs liveness shared tables uploads",
+        "uploads": "blobs file_records files records shared tables",
+        "files": "blobs file_records records shared tables",
+        "blobs": "file_records shared tables",
         "job_queue": "jobs records shared tables",
         "responses": "conversation_rows database news pages records response_rows shared tables",
         "jobs sources": "records shared tables",
@@ -538,13 +552,13 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "liveness": "database tables",
         "conversation_rows": "records tables",
         "pages": "records",
-        "database migrations news options records room schema tables": "",
+        "database file_records migrations news options records room schema tables": "",
     },
     "llm_api.core.state.migrations": {
         "env versions": "",
     },
     "llm_api.core.state.migrations.versions": {
-        "r0001_responses r0002_jobs r0005_sources": "",
+        "r0001_responses r0002_jobs r0003_files r0005_sources": "",
     },
     "llm_api.core.utils": {
         "child_process distribution freed_memory isolation jsonl_log logs long_work"
@@ -616,15 +630,18 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "sqlalchemy": frozenset(
         f"llm_api.core.state.{name}"
         for name in (
+            "blobs",
             "conversation_rows",
             "conversations",
             "database",
+            "files",
             "job_queue",
             "jobs",
             "migrations",
             "migrations.versions.r0001_responses",
             "migrations.versions.r0002_jobs",
             "migrations.versions.r0005_sources",
+            "migrations.versions.r0003_files",
             "pages",
             "postgresql",
             "liveness",
@@ -635,6 +652,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "sqlite",
             "sweep",
             "tables",
+            "uploads",
         )
     ),
     "alembic": frozenset(
@@ -644,9 +662,11 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "migrations.versions.r0001_responses",
             "migrations.versions.r0002_jobs",
             "migrations.versions.r0005_sources",
+            "migrations.versions.r0003_files",
             "schema",
         )
     ),
+    "obstore": frozenset({"llm_api.core.files.s3_storage"}),
     "cryptography": frozenset({"llm_api.core.utils.sealing"}),
     "yaml": frozenset({"llm_api.config.yaml_text"}),
     "docstring_parser": frozenset({"llm_api.core.functions.spec"}),

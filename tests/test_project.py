@@ -20,6 +20,7 @@ SHIPPED = [
     *PROJECT["dependencies"],
     *EXTRAS["embeddings"],
     *EXTRAS["postgresql"],
+    *EXTRAS["s3"],
     *EXTRAS["tracing"],
 ]
 DECLARED = [*SHIPPED, *EXTRAS["dev"]]

@@ -21,6 +21,8 @@ from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.on_demand import EmbedderState
 from llm_api.core.embeddings.reranker import Reranker
 from llm_api.core.errors import ModelForbiddenError, ModelNotFoundError, UnsupportedParameterError
+from llm_api.core.files.files import FileService, OwnedFiles
+from llm_api.core.files.uploads import OwnedUploads
 from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.administration.administration import ModelAdministration
 from llm_api.core.llm.backend import Backend, ModelCard
@@ -163,6 +165,9 @@ class WholeServices(SharedServices, Protocol):
 
     @property
     def state(self) -> State: ...
+
+    @property
+    def files(self) -> FileService: ...
 
 
 def set_services(app: FastAPI, services: WholeServices) -> None:
@@ -338,6 +343,15 @@ class CallerServices:
         """
         retrieval = self._services.retrieval
         return None if retrieval is None else MeteredEmbedder(retrieval.embedder, self.caller)
+
+    def files(self) -> OwnedFiles:
+        """The files of this caller. Raises PermissionDeniedError without the scope `rag`."""
+        self.caller.require("rag")
+        return self._services.files.of(self.owner)
+
+    def uploads(self) -> OwnedUploads:
+        """The files that come in parts. Raises as `files`."""
+        return OwnedUploads(self.files().service, self.owner)
 
     def retrieval(self) -> Retrieval:
         """The documents that this caller's key may see, which is the only way to any.

@@ -40,6 +40,7 @@ from llm_api.core.errors import (
     DownloadError,
     EmbeddingError,
     EmbeddingMismatchError,
+    FileTooLargeError,
     FunctionNotFoundError,
     GenerationError,
     InvalidRequestError,
@@ -56,7 +57,9 @@ from llm_api.core.errors import (
     ResponseNotFoundError,
     StateFullError,
     StorageFullError,
+    StoredFileNotFoundError,
     UnavailableError,
+    UploadNotFoundError,
     UpstreamError,
     UpstreamTimeoutError,
 )
@@ -68,6 +71,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _CLIENT_CLOSED_REQUEST = 499  # nginx's number; nobody is left to read it
 
 _STATUSES: Mapping[type[LLMAPIError], tuple[int, str]] = {
+    FileTooLargeError: (413, "invalid_request_error"),
     InvalidRequestError: (400, "invalid_request_error"),
     ModelNotFoundError: (404, "invalid_request_error"),
     NotOnHubError: (404, "invalid_request_error"),
@@ -77,6 +81,8 @@ _STATUSES: Mapping[type[LLMAPIError], tuple[int, str]] = {
     FunctionNotFoundError: (404, "invalid_request_error"),
     CollectionNotFoundError: (404, "invalid_request_error"),
     JobNotFoundError: (404, "invalid_request_error"),
+    StoredFileNotFoundError: (404, "invalid_request_error"),
+    UploadNotFoundError: (404, "invalid_request_error"),
     DocumentNotFoundError: (404, "invalid_request_error"),
     ResponseNotFoundError: (404, "invalid_request_error"),
     ConversationNotFoundError: (404, "invalid_request_error"),

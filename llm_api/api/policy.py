@@ -72,6 +72,8 @@ POLICY: Final = (
     Rule("/api/show"),
     Rule("/api/ps"),
     Rule("/api/version", is_public=True),
+    Rule("/v1/files", ("rag",), takes_files=True),
+    Rule("/v1/uploads", ("rag",), takes_files=True),
     Rule("/v1/rag/files", ("rag",), takes_files=True),
     Rule("/v1/rag/chat", ("rag", "generate")),
     Rule("/v1/rag", ("rag",)),

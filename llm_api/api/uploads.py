@@ -1,18 +1,19 @@
 """Reading a multipart body within bounds: its files, its fields. The middleware bounds its size."""
 
 import errno
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing, asynccontextmanager
 from email.message import Message
 
 from fastapi import Request
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from llm_api.api.errors import Failure, RequestRefusedError
-from llm_api.core.errors import StorageFullError
+from llm_api.core.errors import InvalidRequestError, MissingParameterError, StorageFullError
 
+PIECE_BYTES = 1024 * 1024
 _MAX_FIELDS = 8
 _MAX_FIELD_BYTES = 64 * 1024
 
@@ -45,6 +46,43 @@ async def read_form(request: Request, *, max_files: int) -> FormData:
         raise StorageFullError(
             "There is no room on the server's disk for temporary files; send less at once."
         ) from error
+
+
+@asynccontextmanager
+async def one_file(
+    request: Request, name: str, fields: Collection[str]
+) -> AsyncGenerator[tuple[UploadFile, dict[str, str]], None]:
+    """The one file of a form, in the field `name`, with those of `fields` that it has.
+
+    Raises as `read_form`, and MissingParameterError, InvalidRequestError for other fields.
+    """
+    form = await read_form(request, max_files=1)
+    try:
+        _check_fields(form, {name, *fields})
+        file = form.get(name)
+        if not isinstance(file, UploadFile):
+            raise MissingParameterError(f"Send the file in the field '{name}'.", param=name)
+        yield file, {key: value for key, value in form.items() if isinstance(value, str)}
+    finally:
+        await form.close()
+
+
+def _check_fields(form: FormData, known: Collection[str]) -> None:
+    """Raises InvalidRequestError."""
+    for name in form:
+        if name not in known:
+            raise InvalidRequestError(
+                f"The field '{name}' is not known; there are {', '.join(sorted(known))}.",
+                param=name,
+            )
+        if len(form.getlist(name)) > 1:
+            raise InvalidRequestError(f"The field '{name}' is there twice.", param=name)
+
+
+async def pieces_of(upload: UploadFile) -> AsyncGenerator[bytes, None]:
+    """The bytes of a file of a form."""
+    while piece := await upload.read(PIECE_BYTES):
+        yield piece
 
 
 class _Parser(MultiPartParser):

@@ -35,6 +35,7 @@ from llm_api.api.routes import (
     completions,
     conversations,
     embeddings,
+    files,
     functions,
     infill,
     messages,
@@ -45,16 +46,18 @@ from llm_api.api.routes import (
     server_info,
     stored_responses,
     tokens,
+    uploads,
 )
 from llm_api.api.routes.ollama import administration as ollama_administration
 from llm_api.api.routes.ollama import chat as ollama_chat
 from llm_api.api.routes.ollama import embed as ollama_embed
 from llm_api.api.routes.ollama import listing as ollama_listing
 from llm_api.api.routes.rag import chat as rag_chat
-from llm_api.api.routes.rag import collections, documents, files, ingests, search, sync
+from llm_api.api.routes.rag import collections, documents, ingests, search, sync
+from llm_api.api.routes.rag import files as rag_files
 from llm_api.api.sse import DEFAULT_PING_SECONDS
 
-_DOCUMENT_RESOURCES = (documents, files, sync, ingests, collections, search, rag_chat)
+_DOCUMENT_RESOURCES = (documents, rag_files, sync, ingests, collections, search, rag_chat)
 _RESOURCES = (  # in the order in which a path is looked for
     chat,
     responses,
@@ -71,6 +74,8 @@ _RESOURCES = (  # in the order in which a path is looked for
     rerank,
     tokens,
     functions,
+    files,
+    uploads,
     *_DOCUMENT_RESOURCES,
     administration,
     models,

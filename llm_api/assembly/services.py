@@ -12,6 +12,7 @@ from functools import partial
 from llm_api.api.policy import Access
 from llm_api.assembly.administration import open_administration
 from llm_api.assembly.embedders import embedder_kind, find_embedders
+from llm_api.assembly.files import file_options
 from llm_api.assembly.functions import open_functions
 from llm_api.assembly.models import open_models, open_response_cache
 from llm_api.assembly.plan import Plan
@@ -22,6 +23,8 @@ from llm_api.config.settings import Settings
 from llm_api.core.access.documents import documents_of
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.reranker import Reranker
+from llm_api.core.files.files import FileService
+from llm_api.core.files.opened import open_files
 from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.administration.administration import ModelAdministration
 from llm_api.core.llm.administration.book import ModelBook
@@ -55,6 +58,7 @@ class Services:
     reranker: Reranker | None
     retrieval: Retrieval | None
     state: State
+    files: FileService
     loader: FileLoader
     sealer: Sealer
     mcp_allowed_urls: tuple[str, ...]
@@ -89,6 +93,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
         aclosing(open_request_log(settings)) as request_log,
         aclosing(ComputeThread()) as compute,
         aclosing(new_state(settings)) as state,
+        open_files(file_options(settings), state) as stored_files,
         FileLoader(processes=1) as loader,
         open_response_cache(settings) as wrap,
         open_models(planned.models, files, compute, wrap, book) as models,
@@ -108,6 +113,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
             reranker,
             retrieval,
             state,
+            stored_files,
             loader,
             open_sealer(settings),
             settings.mcp_allowed_urls,

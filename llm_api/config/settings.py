@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from llm_api.config.problems import explain
 from llm_api.config.sections.access import AccessSettings
 from llm_api.config.sections.embeddings import EmbeddingSettings
+from llm_api.config.sections.files import FileSettings
 from llm_api.config.sections.functions import FunctionSettings
 from llm_api.config.sections.gateway import GatewaySettings, ResponseCacheSettings
 from llm_api.config.sections.models import ModelSettings
@@ -35,6 +36,7 @@ class ConfigurationError(LLMAPIError):
 
 class Settings(
     ResponseCacheSettings,
+    FileSettings,
     StateSettings,
     RetrievalSettings,
     EmbeddingSettings,

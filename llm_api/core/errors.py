@@ -7,12 +7,15 @@ LLMAPIError
 │   ├── ContextLengthExceededError the prompt leaves no room for one generated token
 │   ├── InvalidArgumentsError      arguments that do not fit a function's parameters
 │   ├── UnreadableFileError        a file that no text can be taken from
-│   └── TooManyDeletionsError      a list lacks so much that its sender has to confirm it
+│   ├── TooManyDeletionsError      a list lacks so much that its sender has to confirm it
+│   └── FileTooLargeError          a file beyond the bound on one
 ├── ModelNotFoundError             no model of that name is served
 ├── ModelInUseError                a model that cannot be taken away while it is used
 ├── FunctionNotFoundError          no function of that name is registered
 ├── CollectionNotFoundError        no collection of that name is in the vector store
 ├── DocumentNotFoundError          no document of that id is in the collection
+├── StoredFileNotFoundError        no file of that id is stored for this key
+├── UploadNotFoundError            no upload of that id was begun with this key, or it has expired
 ├── JobNotFoundError               no job of that id was started, or it ended long ago
 ├── ResponseNotFoundError          no response of that id is stored for this key
 ├── ConversationNotFoundError      no conversation of that id is stored for this key
@@ -33,6 +36,7 @@ LLMAPIError
 │   └── StorageFullError           there is no room to store more
 ├── StateError                     that database refused what it should have done
 │   └── StateFullError             there is no room in it to store more
+│       └── FilesFullError         the files of this key, or the disk, leave no room for another
 ├── FunctionError                  a function was run and gave no result
 │   ├── FunctionFailedError        it raised
 │   ├── FunctionTimeoutError       it took too long
@@ -103,6 +107,10 @@ class TooManyDeletionsError(InvalidRequestError):
     code = "too_many_deletions"
 
 
+class FileTooLargeError(InvalidRequestError):
+    code = "file_too_large"
+
+
 class ModelNotFoundError(LLMAPIError):
     code = "model_not_found"
 
@@ -121,6 +129,14 @@ class CollectionNotFoundError(LLMAPIError):
 
 class DocumentNotFoundError(LLMAPIError):
     code = "document_not_found"
+
+
+class StoredFileNotFoundError(LLMAPIError):
+    code = "file_not_found"
+
+
+class UploadNotFoundError(LLMAPIError):
+    code = "upload_not_found"
 
 
 class JobNotFoundError(LLMAPIError):
@@ -223,6 +239,10 @@ class StateError(LLMAPIError):
 
 class StateFullError(StateError):
     code = "state_full"
+
+
+class FilesFullError(StateFullError):
+    code = "files_full"
 
 
 class FunctionError(LLMAPIError):

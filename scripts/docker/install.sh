@@ -4,13 +4,13 @@
 #     install.sh VENV FOLDER_OF_WHEELS
 #
 # llama.cpp is taken from the folder, where build_llama.sh has put it. Nothing is compiled.
-# EXTRAS are those of pyproject.toml: `postgresql` unless said. `embeddings` brings PyTorch, out of
+# EXTRAS are those of pyproject.toml: `postgresql,s3` unless said. `embeddings` brings PyTorch, out of
 # TORCH_INDEX_URL; without that it comes with gigabytes of packages for GPUs.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 venv=$1
 wheels=$2
-extras=${EXTRAS-postgresql}
+extras=${EXTRAS-postgresql,s3}
 
 install() {
     "$venv/bin/python" -m pip install --disable-pip-version-check --quiet --only-binary :all: \

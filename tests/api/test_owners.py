@@ -17,14 +17,18 @@ from tests.api.keyed import SECRET, api_key, keyed_app
 from tests.core.rag.fakes import FakeEmbedder, FakeStore, retrieval_over
 from tests.fakes import MODEL_ID, FakeBackend, FakeModels, FakeServices
 
-OWNED = ("{response_id}", "{conversation_id}", "{job_id}")
+OWNED = ("{response_id}", "{conversation_id}", "{job_id}", "{file_id}", "{upload_id}")
 """What stands in the path of a route for what a key has stored."""
 OTHER_SECRET = "sk-llm-other-key"
 ITEM = {"type": "message", "role": "user", "content": "Hello."}
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
-    ("POST", "/v1/conversations/{conversation_id}"): {"metadata": {"a": "b"}},
-    ("POST", "/v1/conversations/{conversation_id}/items"): {"items": [ITEM]},
+    ("POST", "/v1/conversations/{conversation_id}"): {"json": {"metadata": {"a": "b"}}},
+    ("POST", "/v1/conversations/{conversation_id}/items"): {"json": {"items": [ITEM]}},
+    ("POST", "/v1/uploads/{upload_id}/parts"): {"files": {"data": ("a", b"x")}},
+    ("POST", "/v1/uploads/{upload_id}/complete"): {"json": {"part_ids": ["part_1"]}},
 }
+"""What is sent there, by the client's arguments."""
+UPLOAD = {"bytes": 1, "filename": "a", "mime_type": "text/plain", "purpose": "user_data"}
 
 
 @pytest.fixture
@@ -74,7 +78,12 @@ async def stored(alice: httpx2.AsyncClient) -> dict[str, str]:
     job = await alice.post("/v1/rag/documents", json={"texts": ["a"], "background": True})
     assert job.status_code == 202
     items = (await alice.get(f"/v1/conversations/{id}/items")).json()
+    file = {"file": ("a.txt", b"secret words")}
+    stored_file = await alice.post("/v1/files", files=file, data={"purpose": "user_data"})
+    upload = await alice.post("/v1/uploads", json=UPLOAD)
     return {
+        "file_id": stored_file.json()["id"],
+        "upload_id": upload.json()["id"],
         "response_id": response.json()["id"],
         "conversation_id": id,
         "item_id": items["data"][0]["id"],
@@ -89,6 +98,8 @@ async def everything(alice: httpx2.AsyncClient, ids: dict[str, str]) -> list[str
         "/v1/conversations/{conversation_id}",
         "/v1/conversations/{conversation_id}/items",
         "/v1/rag/jobs",
+        "/v1/files",
+        "/v1/files/{file_id}/content",
     )
     answers = [await alice.get(path.format_map(ids)) for path in paths]
     assert all(answer.is_success for answer in answers)
@@ -105,12 +116,13 @@ async def test_nothing_of_another_key_is_found_or_changed(
     routes = list(owned_routes(openapi))
     assert len(routes) >= 13
     for method, path in routes:
-        body = BODIES.get((method, path))
-        theirs = await bob.request(method, path.format_map(ids), json=body)
-        nobodys = await bob.request(method, path.format_map(unknown), json=body)
+        body = BODIES.get((method, path), {})
+        theirs = await bob.request(method, path.format_map(ids), **body)
+        nobodys = await bob.request(method, path.format_map(unknown), **body)
         assert theirs.status_code == nobodys.status_code == 404, (method, path, theirs.text)
         assert theirs.json()["error"]["code"] == nobodys.json()["error"]["code"], (method, path)
-    assert (await bob.get("/v1/rag/jobs")).json()["data"] == []
+    for lists in ("/v1/rag/jobs", "/v1/files"):
+        assert (await bob.get(lists)).json()["data"] == []
     assert await everything(alice, ids) == before
 
 

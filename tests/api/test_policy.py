@@ -46,6 +46,9 @@ def test_only_what_says_that_the_server_runs_is_public() -> None:
         ("/mcp", {"functions"}),
         ("/v1/rag/search", {"rag"}),
         ("/v1/rag/files", {"rag"}),
+        ("/v1/files", {"rag"}),
+        ("/v1/files/file-1/content", {"rag"}),
+        ("/v1/uploads/upload_1/parts", {"rag"}),
         ("/v1/rag/chat", {"rag", "generate"}),
         ("/v1/rag/chatter", {"rag"}),
         ("/v1/models", set()),
@@ -84,7 +87,11 @@ def test_what_has_no_rule_is_not_served(path: str) -> None:
 
 
 def test_files_alone_may_be_large() -> None:
-    assert [rule.path for rule in POLICY if rule.takes_files] == ["/v1/rag/files"]
+    assert [rule.path for rule in POLICY if rule.takes_files] == [
+        "/v1/files",
+        "/v1/uploads",
+        "/v1/rag/files",
+    ]
     files, others = rule_of("/v1/rag/files"), rule_of("/v1/rag/search")
     assert files is not None
     assert others is not None

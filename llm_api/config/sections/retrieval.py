@@ -11,7 +11,7 @@ class RetrievalSettings(BaseModel):
     data_dir: HomePath = Field(
         default=Path("data"),
         description="Folder of what is kept on this machine: documents, if not on a Qdrant server;"
-        " responses, conversations and jobs, if not in `DATABASE_URL`.",
+        " responses, conversations and jobs, if not in `DATABASE_URL`; files, if not in a bucket.",
     )
     qdrant_url: AnyHttpUrl | None = Field(
         default=None,

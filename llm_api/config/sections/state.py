@@ -1,4 +1,4 @@
-"""Where responses, conversations and jobs are kept, and how long."""
+"""Where responses, conversations, jobs and what is known of files are kept, and how long."""
 
 from urllib.parse import urlsplit
 
@@ -10,8 +10,8 @@ from llm_api.core.utils.sealing import is_key
 class StateSettings(BaseModel):
     database_url: SecretStr | None = Field(
         default=None,
-        description="A PostgreSQL database for responses, conversations and jobs, which several"
-        " servers share, such as `postgresql://llm_api:secret@db/llm_api`; needs"
+        description="A PostgreSQL database for responses, conversations, jobs and what is known of"
+        " files, which several servers share, such as `postgresql://llm_api:secret@db/llm_api`; needs"
         " `llm_api[postgresql]`. Unset: a file of SQLite in `DATA_DIR`.",
     )
     responses_days: int = Field(

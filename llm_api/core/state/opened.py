@@ -6,8 +6,10 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
+from llm_api.core.state.blobs import Blobs
 from llm_api.core.state.conversations import Conversations
 from llm_api.core.state.database import Database
+from llm_api.core.state.files import Files
 from llm_api.core.state.job_queue import JobQueue
 from llm_api.core.state.jobs import Jobs
 from llm_api.core.state.liveness import Liveness, LockedFile, sign_in
@@ -20,6 +22,7 @@ from llm_api.core.state.shared import SharedState
 from llm_api.core.state.sources import SourceNotes
 from llm_api.core.state.sqlite import open_sqlite
 from llm_api.core.state.sweep import Sweeper
+from llm_api.core.state.uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class OwnedState:
     conversations: Conversations
     jobs: Jobs
     sources: SourceNotes
+    files: Files
+    uploads: Uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +51,15 @@ class OpenState:
             Conversations(shared, owner),
             Jobs(shared, owner),
             SourceNotes(shared, owner),
+            Files(shared, owner),
+            Uploads(shared, owner),
         )
 
     def queue(self, kind: str) -> JobQueue:
         return JobQueue(self._shared, kind)
+
+    def blobs(self) -> Blobs:
+        return Blobs(self._shared)
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ PAUSE_SECONDS: Final = 1.0
 """Before what nobody has asked for: the start of the server comes first."""
 
 if TYPE_CHECKING:
+    from llm_api.core.state.blobs import Blobs
     from llm_api.core.state.job_queue import JobQueue
     from llm_api.core.state.opened import OpenState, OwnedState
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 class State:
     """Belongs to one event loop. The opener closes it.
 
-    `of` and `queue` raise StateUnavailableError or StateError where the database cannot be opened;
-    the next call tries again.
+    `of`, `queue` and `blobs` raise StateUnavailableError or StateError where the database cannot
+    be opened; the next call tries again.
     """
 
     def __init__(self, options: StateOptions) -> None:
@@ -47,6 +48,10 @@ class State:
     async def queue(self, kind: str) -> "JobQueue":
         """The jobs of that kind that wait for a process to run them."""
         return (self._open or await self._opened()).queue(kind)
+
+    async def blobs(self) -> "Blobs":
+        """Which bytes of files are stored, whose ever they are."""
+        return (self._open or await self._opened()).blobs()
 
     async def used(self) -> None:
         """Return when somebody opens it; soon where there may be something in it already."""

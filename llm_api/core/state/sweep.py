@@ -16,18 +16,24 @@ from sqlalchemy import Select, delete, func, select, union, update
 from sqlalchemy.engine import Connection
 
 from llm_api.core.errors import LLMAPIError
+from llm_api.core.state.blobs import ARRIVING_SECONDS as BLOB_SECONDS
+from llm_api.core.state.blobs import abandon
+from llm_api.core.state.files import delete_files
 from llm_api.core.state.job_queue import take_from_dead
 from llm_api.core.state.jobs import ARRIVING
 from llm_api.core.state.liveness import Liveness
 from llm_api.core.state.shared import SharedState
 from llm_api.core.state.tables import (
     conversations,
+    files,
     jobs,
     response_events,
     responses,
     source_failures,
     source_syncs,
+    uploads,
 )
+from llm_api.core.state.uploads import delete_uploads
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +54,7 @@ ARRIVING_SECONDS: Final = 3600.0
 BATCH: Final = 200
 FULL_SHARE, ROOMY_SHARE = 0.9, 0.8
 """Of the room: beyond the one, the oldest responses go until no more than the other is taken."""
-STORED: Final = (responses, conversations, jobs, source_failures, source_syncs)
+STORED: Final = (responses, conversations, jobs, source_failures, source_syncs, files, uploads)
 """The tables whose rows know their size."""
 _DAY_SECONDS: Final = 86_400.0
 
@@ -88,7 +94,7 @@ class Sweeper:
         self.shared.jobs_changed.set()
 
     async def forget_old(self) -> None:
-        """Delete the responses that are too old, and the events of those that ended long ago."""
+        """Delete what is too old: responses, events of those that ended, jobs, files, uploads."""
         now = self.shared.now()
         await self._in_batches(_ended_before(now - self.days * _DAY_SECONDS), _delete)
         streamed = _ended_before(now - EVENTS_KEPT_SECONDS).where(
@@ -103,7 +109,16 @@ class Sweeper:
         await self._in_batches(old, _delete_failures)
         old = select(source_syncs.c.id).where(source_syncs.c.synced_at < before)
         await self._in_batches(old, _delete_syncs)
+        await self._forget_files(now)
         await self.shared.database.give_back()
+
+    async def _forget_files(self, now: float) -> None:
+        """Those that have expired, and what never became one. `core/files` removes the bytes."""
+        expired = select(files.c.id).where(files.c.expires_at <= now)
+        await self._in_batches(expired, partial(_with, delete_files, now))
+        ended = select(uploads.c.id).where(uploads.c.expires_at <= now)
+        await self._in_batches(ended, partial(_with, delete_uploads, now))
+        await self.shared.write(lambda on: abandon(on, now - BLOB_SECONDS))
 
     async def make_room(self) -> None:
         """Measure what is stored; where there is hardly any room left, delete the oldest."""
@@ -177,6 +192,15 @@ def _delete_oldest(excess: int, on: Connection) -> int:
 
 def _delete(on: Connection, ids: Sequence[str]) -> None:
     on.execute(delete(responses).where(responses.c.id.in_(ids)))
+
+
+def _with(
+    change: Callable[[Connection, Sequence[str], float], None],
+    now: float,
+    on: Connection,
+    ids: Sequence[str],
+) -> None:
+    change(on, ids, now)
 
 
 def _delete_jobs(on: Connection, ids: Sequence[str]) -> None:

@@ -179,3 +179,64 @@ Index(
     source_syncs.c.collection,
     source_syncs.c.source,
 )
+
+blobs: Final = Table(
+    "blobs",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("names", Integer, nullable=False),  # rows of files and of parts that name it
+    Column("changed_at", Float, nullable=False),
+)
+Index("blobs_by_content", blobs.c.sha256)
+Index("blobs_by_state", blobs.c.state, blobs.c.changed_at)
+
+files: Final = Table(
+    "files",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("expires_at", Float),
+    Column("sha256", Text, nullable=False),
+    Column("key", ForeignKey("blobs.key"), nullable=False),
+)
+Index("files_by_owner", files.c.owner, files.c.created_at, files.c.id)
+Index("files_by_end", files.c.expires_at)
+
+uploads: Final = Table(
+    "uploads",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),  # of the whole, as it was announced
+    Column("created_at", Float, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("file_seconds", Integer),
+    Column("status", Text, nullable=False),
+    Column("file_id", Text),
+)
+Index("uploads_by_owner", uploads.c.owner)
+Index("uploads_by_end", uploads.c.expires_at)
+
+upload_parts: Final = Table(
+    "upload_parts",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("upload_id", ForeignKey("uploads.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("key", ForeignKey("blobs.key"), nullable=False),
+)
+Index("upload_parts_by_upload", upload_parts.c.upload_id)

@@ -24,12 +24,21 @@ from llm_api.core.errors import (
 from llm_api.core.rag.ingest import each
 from llm_api.core.state import liveness, opened, schema, sweep, tables
 from llm_api.core.state.conversations import Conversations
+from llm_api.core.state.file_records import (
+    Content,
+    FileRecord,
+    NewFile,
+    NewUpload,
+    PartRecord,
+)
+from llm_api.core.state.files import Files
 from llm_api.core.state.jobs import Jobs
 from llm_api.core.state.opened import OwnedState
 from llm_api.core.state.options import StateOptions
 from llm_api.core.state.records import (
     JobInput,
     NewJob,
+    Page,
     PageRequest,
     SourceFailure,
     StoredConversation,
@@ -40,6 +49,7 @@ from llm_api.core.state.responses import Responses
 from llm_api.core.state.schema import NEWEST, current_version
 from llm_api.core.state.sources import SourceNotes
 from llm_api.core.state.state import State
+from llm_api.core.state.uploads import Uploads
 from tests.core.state.samples import events, ids, items, outcome, response
 
 DAY = 86_400.0
@@ -123,6 +133,16 @@ async def test_database_of_an_older_version_is_brought_up_with_what_is_in_it(
         assert await own.responses._shared.read(current_version) == NEWEST
 
 
+CONTENT = Content("5ha", 3)
+A_FILE = NewFile("file-1", "a.txt", "text/plain", "batch", 0.0)
+AN_UPLOAD = NewUpload("upload_1", "a.txt", "text/plain", "batch", 3, 0.0, 4e9)
+A_PART = PartRecord("part_1", "upload_1", 0.0, 3, "")
+
+
+async def entries(page: Awaitable[Page[FileRecord]]) -> object:
+    return (await page).entries
+
+
 # Every method of every store, with the id of what alice has stored.
 CALLS: dict[str, Callable[[OwnedState], Awaitable[object]]] = {
     "Responses.get": lambda own: own.responses.get("resp_1"),
@@ -164,6 +184,16 @@ CALLS: dict[str, Callable[[OwnedState], Awaitable[object]]] = {
     "SourceNotes.syncs": lambda own: own.sources.syncs("c"),
     "SourceNotes.get_sync": lambda own: own.sources.get_sync("c", "docs"),
     "SourceNotes.save_sync": lambda own: own.sources.save_sync("c", StoredSync("docs", 9.0, "{}")),
+    "Files.add": lambda own: own.files.add(A_FILE, CONTENT, "no-key", 9),
+    "Files.get": lambda own: own.files.get("file-1"),
+    "Files.list": lambda own: entries(own.files.list(PageRequest())),
+    "Files.delete": lambda own: own.files.delete("file-1"),
+    "Uploads.create": lambda own: own.uploads.create(AN_UPLOAD),
+    "Uploads.get": lambda own: own.uploads.get("upload_1"),
+    "Uploads.add_part": lambda own: own.uploads.add_part(A_PART, CONTENT, "no-key", 9),
+    "Uploads.parts": lambda own: own.uploads.parts("upload_1", ["part_1"]),
+    "Uploads.complete": lambda own: own.uploads.complete("upload_1", A_FILE, CONTENT, "no-key"),
+    "Uploads.cancel": lambda own: own.uploads.cancel("upload_1"),
 }
 NOTHING: tuple[object, ...] = ([], {}, 0, False, None)
 """What a call may answer that is not refused."""
@@ -181,13 +211,16 @@ async def everything(own: OwnedState) -> object:
         await own.jobs.remarks(["job_1"]),
         await own.sources.failures("c"),
         await own.sources.syncs("c"),
+        await own.files.get("file-1"),
+        await own.uploads.get("upload_1"),
+        await own.uploads.parts("upload_1", ["part_1"]),
     )
 
 
 def test_every_method_of_every_store_is_called() -> None:
     named = {
         f"{store.__name__}.{name}"
-        for store in (Responses, Conversations, Jobs, SourceNotes)
+        for store in (Responses, Conversations, Jobs, SourceNotes, Files, Uploads)
         for name, value in vars(store).items()
         if callable(value) and not name.startswith("_")
     }
@@ -207,6 +240,9 @@ async def test_what_is_stored_does_not_exist_for_another_owner(
     await queue.claim()
     await own.sources.remember_failures("c", [SourceFailure("a", "d", "broken", 1.0)])
     await own.sources.save_sync("c", StoredSync("docs", 1.0, "{}"))
+    await own.files.add(A_FILE, CONTENT, await (await state.blobs()).begin(CONTENT), 9)
+    await own.uploads.create(AN_UPLOAD)
+    await own.uploads.add_part(A_PART, CONTENT, None, 9)
     before = await everything(own)
     for name, call in CALLS.items():
         for owner in ("bob", "", "alice' OR '1'='1"):
