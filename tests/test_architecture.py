@@ -104,8 +104,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         " routes sse",
         "routes": "answers deps disconnect docs doors draining json_body mapping messaging models"
         " origin request_facts responding stream_forms text_stream uploads",
-        "messaging": "answers deps disconnect mapping models origin request_facts stream_forms",
-        "responding": "answers deps disconnect draining mapping models origin request_facts sse",
+        "messaging": "answers deps disconnect mapping models origin request_facts stored_inputs"
+        " stream_forms",
+        "responding": "answers deps disconnect draining mapping models origin request_facts sse"
+        " stored_inputs",
+        "stored_inputs": "",
         "text_stream": "answers errors",
         "draining": "doors errors request_facts stream_forms",
         "answers": "deps disconnect errors mapping models origin request_facts stream_forms",

@@ -24,13 +24,14 @@ from llm_api.api.mapping.anthropic.generation import (
 )
 from llm_api.api.mapping.anthropic.signatures import Signatures
 from llm_api.api.mapping.anthropic.tools import MessageTools, to_message_tools
-from llm_api.api.mapping.anthropic.turns import TurnReader, encoded_documents
+from llm_api.api.mapping.anthropic.turns import TurnReader, file_documents
 from llm_api.api.mapping.tools import to_server_functions
-from llm_api.api.models.anthropic.blocks import Base64Source, DocumentBlock
+from llm_api.api.models.anthropic.blocks import Base64Source, FileSource
 from llm_api.api.models.anthropic.message import MessageEvent
 from llm_api.api.models.anthropic.parameters import CreateMessage, PromptParameters
 from llm_api.api.origin import AnswerOrigin, origin, unenforced
 from llm_api.api.request_facts import facts_of
+from llm_api.api.stored_inputs import StoredInputs
 from llm_api.api.stream_forms import MESSAGE_EVENTS
 from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.errors import InvalidRequestError, UnreadableFileError
@@ -80,7 +81,7 @@ async def asked_prompt(
     functions = to_server_functions(body.server_tools, services.shared.functions.catalog)
     tools = to_message_tools(body, functions)
     signatures = Signatures(services.shared.sealer, services.owner)
-    files = await _read_files(body, services.shared.loader)
+    files = await _read_files(body, services.shared.loader, StoredInputs(services.files))
     reader = TurnReader(signatures, files)
     read = partial(reader.read, body.system, body.messages)
     messages = await asyncio.to_thread(read) if await _is_large(request) else read()
@@ -187,20 +188,32 @@ def _written(events: Sequence[MessageEvent]) -> bytes:
     return b"".join(map(MESSAGE_EVENTS.frame, events))
 
 
-async def _read_files(body: PromptParameters, loader: FileLoader) -> dict[str, GivenSource]:
-    """The texts of the documents that come as base64, by the paths of their blocks.
+async def _read_files(
+    body: PromptParameters, loader: FileLoader, stored: StoredInputs
+) -> dict[str, GivenSource]:
+    """The texts of the documents that are files, by the paths of their blocks.
 
-    Raises InvalidRequestError, UnreadableFileError with the path.
+    Raises InvalidRequestError, UnreadableFileError, StoredFileNotFoundError with the path.
     """
-    return {
-        path: await _read_file(block, source, path, loader)
-        for path, block, source in encoded_documents(body.messages)
-    }
+    read: dict[str, GivenSource] = {}
+    for path, block, source in file_documents(body.messages):
+        if isinstance(source, FileSource):
+            file, data = await stored.read(source.file_id, f"{path}.source.file_id")
+            name, charset, title = file.filename, file.charset, file.filename
+        else:
+            data, name, charset, title = _decoded(source, path), "document.pdf", "", ""
+        try:
+            loaded = await loader.load(data, name, charset)
+        except UnreadableFileError as error:
+            error.param = path
+            raise
+        title = block.title or loaded.title or title
+        read[path] = given_pages(loaded.text, loaded.sections, title, block.context or "")
+    return read
 
 
-async def _read_file(
-    block: DocumentBlock, source: Base64Source, path: str, loader: FileLoader
-) -> GivenSource:
+def _decoded(source: Base64Source, path: str) -> bytes:
+    """Raises InvalidRequestError for what is no PDF."""
     param = f"{path}.source.data"
     try:
         data = base64.b64decode(source.data, validate=True)
@@ -210,10 +223,4 @@ async def _read_file(
         raise InvalidRequestError(
             f"'{path}.source' is no PDF; other files can be sent as text.", param=f"{path}.source"
         )
-    try:
-        loaded = await loader.load(data, "document.pdf")
-    except UnreadableFileError as error:
-        error.param = path
-        raise
-    title = block.title or loaded.title or ""
-    return given_pages(loaded.text, loaded.sections, title, block.context or "")
+    return data

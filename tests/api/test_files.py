@@ -9,8 +9,10 @@ import openai
 import pytest
 from openai import OpenAI
 
+from llm_api.api import stored_inputs
 from llm_api.core.files import uploads as core_uploads
-from tests.fakes import FakeServices
+from llm_api.core.llm.types import ChatPrompt
+from tests.fakes import MODEL_ID, FakeBackend, FakeServices
 
 MULTIPART = "multipart/form-data; boundary=x"
 
@@ -191,3 +193,63 @@ async def test_endless_body_ends_at_the_bound_of_bodies(
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
     assert taken < 210_000_000
     assert not services.files.folder.exists()
+
+
+async def test_file_is_read_into_a_response_and_into_a_message(
+    client: httpx2.AsyncClient, backend: FakeBackend
+) -> None:
+    id = (await stored(client, "Flüsse: die Donau.".encode("latin-1")))["id"]
+    part = {"type": "input_file", "file_id": id}
+    asked = {"model": MODEL_ID, "input": [{"role": "user", "content": [part]}]}
+    assert (await client.post("/v1/responses", json=asked)).is_success
+    block = {"type": "document", "source": {"type": "file", "file_id": id}}
+    message = {"role": "user", "content": [block, {"type": "text", "text": "What?"}]}
+    told = {"model": MODEL_ID, "max_tokens": 9, "messages": [message]}
+    assert (await client.post("/v1/messages", json=told)).is_success
+    for request in backend.requests:
+        assert isinstance(request.prompt, ChatPrompt)
+        assert "die Donau." in request.prompt.messages[-1].content
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        (
+            "/v1/responses",
+            {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-x"}]}]},
+            "input[0].content[0].file_id",
+        ),
+        (
+            "/v1/messages",
+            {
+                "max_tokens": 9,
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "document", "source": {"type": "file", "file_id": "file-x"}}
+                        ],
+                    }
+                ],
+            },
+            "messages[0].content[0].source.file_id",
+        ),
+    ],
+)
+async def test_file_that_is_not_there_is_refused_where_it_is_named(
+    client: httpx2.AsyncClient, path: str, body: dict[str, Any], param: str
+) -> None:
+    answer = await client.post(path, json={"model": MODEL_ID, **body})
+    assert answer.status_code == 404
+    assert answer.json()["error"].get("param", param) == param
+
+
+async def test_files_of_one_request_are_bounded_together(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_inputs, "MAX_INPUT_BYTES", 9)
+    part = {"type": "input_file", "file_id": (await stored(client))["id"]}
+    asked = {"model": MODEL_ID, "input": [{"role": "user", "content": [part, part]}]}
+    answer = await client.post("/v1/responses", json=asked)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "file_too_large")
+    assert answer.json()["error"]["param"] == "input[0].content[1].file_id"

@@ -62,7 +62,8 @@ def _seconds(fields: dict[str, str]) -> int | None:
         return None
     if anchor != "created_at":
         raise InvalidRequestError(f"'{_ANCHOR}' must be 'created_at'.", param=_ANCHOR)
-    given = int(seconds) if re.fullmatch("[0-9]{1,9}", seconds or "") else 0
+    number = re.fullmatch("[0-9]{1,9}", seconds or "")
+    given = int(number.group()) if number else 0
     if not MIN_LIFE_SECONDS <= given <= MAX_LIFE_SECONDS:
         raise InvalidRequestError(
             f"'{_SECONDS}' must be a number from {MIN_LIFE_SECONDS} to {MAX_LIFE_SECONDS}.",

@@ -19,6 +19,7 @@ from llm_api.api.models.responses.items import (
     MessageItem,
 )
 from llm_api.api.models.responses.parameters import PromptParameters
+from llm_api.api.stored_inputs import StoredInputs
 from llm_api.core.errors import InvalidRequestError, UnreadableFileError
 from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.state.records import StoredItem
@@ -103,12 +104,14 @@ def _own_items(request: PromptParameters) -> Sequence[InputItem]:
     return request.input
 
 
-async def read_files(items: Sequence[PlacedItem], loader: FileLoader) -> dict[str, str]:
+async def read_files(
+    items: Sequence[PlacedItem], loader: FileLoader, stored: StoredInputs
+) -> dict[str, str]:
     """The texts of the files among the items, by the paths of their parts.
 
-    Raises InvalidRequestError, UnreadableFileError with the path.
+    Raises InvalidRequestError, UnreadableFileError, StoredFileNotFoundError with the path.
     """
-    return {path: await _read_file(part, path, loader) for part, path in _files(items)}
+    return {path: await _read_file(part, path, loader, stored) for part, path in _files(items)}
 
 
 def _files(items: Sequence[PlacedItem]) -> Iterator[tuple[InputPart, str]]:
@@ -125,14 +128,19 @@ def _files(items: Sequence[PlacedItem]) -> Iterator[tuple[InputPart, str]]:
                 yield part, f"{path}[{index}]"
 
 
-async def _read_file(part: InputPart, path: str, loader: FileLoader) -> str:
-    for name in ("file_id", "file_url"):
-        if getattr(part, name) is not None:
-            refuse(f"{path}.{name}", "is not available: send the file itself as 'file_data'.")
-    data = _decoded(required(part.file_data, f"{path}.file_data"), f"{path}.file_data")
-    name = part.filename or "file.txt"
+async def _read_file(part: InputPart, path: str, loader: FileLoader, stored: StoredInputs) -> str:
+    if part.file_url is not None:
+        refuse(f"{path}.file_url", "is not available: send the file itself as 'file_data'.")
+    if part.file_id is not None:
+        if part.file_data is not None:
+            refuse(f"{path}.file_data", "excludes 'file_id'.")
+        file, data = await stored.read(part.file_id, f"{path}.file_id")
+        name, charset = part.filename or file.filename, file.charset
+    else:
+        data = _decoded(required(part.file_data, f"{path}.file_data"), f"{path}.file_data")
+        name, charset = part.filename or "file.txt", ""
     try:
-        loaded = await loader.load(data, name)
+        loaded = await loader.load(data, name, charset)
     except UnreadableFileError as error:
         error.param = path
         raise

@@ -40,6 +40,7 @@ from llm_api.api.responding.foreground import Responding
 from llm_api.api.responding.intake import GivenItems, needs_state, read_files, take_in
 from llm_api.api.responding.keeping import Keeping
 from llm_api.api.responding.mcp_tools import ConnectedBackend, list_tools
+from llm_api.api.stored_inputs import StoredInputs
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.function_loop import ApprovedCalls, FunctionLoop
 from llm_api.core.llm.backend import Backend
@@ -143,7 +144,7 @@ def _with_functions(
 async def _conversed(
     body: PromptParameters, intake: GivenItems, services: CallerServices
 ) -> Conversed:
-    files = await read_files(intake.items, services.shared.loader)
+    files = await read_files(intake.items, services.shared.loader, StoredInputs(services.files))
     reader = ItemReader(flat_name, partial(_unsealed, services), files)
     said = reader.read(intake.items)
     return Conversed(with_instructions(body, said.turns), said.approved)

@@ -11,8 +11,8 @@ class StateSettings(BaseModel):
     database_url: SecretStr | None = Field(
         default=None,
         description="A PostgreSQL database for responses, conversations, jobs and what is known of"
-        " files, which several servers share, such as `postgresql://llm_api:secret@db/llm_api`; needs"
-        " `llm_api[postgresql]`. Unset: a file of SQLite in `DATA_DIR`.",
+        " files, which several servers share, such as `postgresql://llm_api:secret@db/llm_api`;"
+        " needs `llm_api[postgresql]`. Unset: a file of SQLite in `DATA_DIR`.",
     )
     responses_days: int = Field(
         default=30,

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import obstore
 from obstore.exceptions import BaseError
@@ -14,6 +14,9 @@ from obstore.store import S3Store
 from llm_api.core.errors import StateUnavailableError
 from llm_api.core.files.byte_storage import PIECE_BYTES
 from llm_api.core.files.options import S3Options
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 log = logging.getLogger(__name__)
 
@@ -25,21 +28,15 @@ class S3Storage:
     """A key's object is `<prefix>/<its first two characters>/<key>`."""
 
     def __init__(self, options: S3Options) -> None:
-        given = {
-            "endpoint": options.url,
-            "region": options.region,
-            "access_key_id": options.access_key_id,
-            "secret_access_key": options.secret_access_key,
-        }
         self._store = S3Store(
             options.bucket,
             prefix=options.prefix or None,
+            config=_config(options),
             client_options={"allow_http": (options.url or "").startswith("http://")},
             retry_config={
                 "max_retries": RETRIES,
                 "retry_timeout": timedelta(seconds=RETRY_SECONDS),
             },
-            **{name: value for name, value in given.items() if value is not None},
         )
 
     async def put(self, key: str, file: Path) -> None:
@@ -66,6 +63,18 @@ class S3Storage:
     async def remove(self, key: str) -> None:
         with _s3_errors():
             await obstore.delete_async(self._store, _place(key))
+
+
+def _config(options: S3Options) -> "S3Config":
+    config: S3Config = {}
+    if options.url is not None:
+        config["endpoint"] = options.url
+    if options.region is not None:
+        config["region"] = options.region
+    if options.access_key_id is not None and options.secret_access_key is not None:
+        config["access_key_id"] = options.access_key_id
+        config["secret_access_key"] = options.secret_access_key
+    return config
 
 
 def _place(key: str) -> str:

@@ -40,6 +40,11 @@ class FileRecord:
     sha256: str
     key: str
 
+    @property
+    def charset(self) -> str:
+        """That its type names, or ""."""
+        return self.content_type.partition("; charset=")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class NewUpload:

@@ -17,7 +17,7 @@ from llm_api.core.errors import (
     StateUnavailableError,
     StoredFileNotFoundError,
 )
-from llm_api.core.files import arriving, opened
+from llm_api.core.files import opened
 from llm_api.core.files.files import FileService
 from llm_api.core.files.folder_storage import FolderStorage
 from llm_api.core.files.opened import new_files, open_files
@@ -140,7 +140,7 @@ async def test_full_disk_is_told_as_one(service: FileService) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arriving.os, "fsync", full)
+        patch.setattr("os.fsync", full)
         with pytest.raises(FilesFullError, match="disk"):
             await put(service.of("alice"), b"words")
     assert left_over(service) == []

@@ -6,7 +6,7 @@ An assistant's turn may hold calls that a server made in it, with their results:
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from llm_api.api.mapping.anthropic.signatures import Signatures
 from llm_api.api.mapping.generation import refuse
@@ -17,6 +17,7 @@ from llm_api.api.models.anthropic.blocks import (
     Content,
     ContentSource,
     DocumentBlock,
+    FileSource,
     OtherBlock,
     OtherSource,
     RedactedThinkingBlock,
@@ -41,7 +42,7 @@ _BETWEEN_SYSTEM: Final = "\n\n"
 class TurnReader:
     """Reads one conversation.
 
-    `files` are the sources that base64 holds, by the paths of their blocks. What of the request is
+    `files` are the sources that are files, by the paths of their blocks. What of the request is
     not shown to the model is named in `ignored`; `links` are the `source` of each search result.
     """
 
@@ -180,7 +181,7 @@ class TurnReader:
         match block.source:
             case TextSource(data=text):
                 return GivenSource(text, title, context)
-            case Base64Source():
+            case Base64Source() | FileSource():
                 return self.files[place]
             case ContentSource(content=content):
                 texts = self._parts(content, f"{place}.source.content")
@@ -246,19 +247,20 @@ def _refuse_block(block: Block, place: str) -> str:
     return refuse(f"{place}.type", f"is '{block.type}': {why}")
 
 
-def encoded_documents(turns: Sequence[Turn]) -> Iterator[tuple[str, DocumentBlock, Base64Source]]:
-    """The documents that come as base64, each with its path."""
+FileDocument: TypeAlias = tuple[str, DocumentBlock, Base64Source | FileSource]
+
+
+def file_documents(turns: Sequence[Turn]) -> Iterator[FileDocument]:
+    """The documents that are files, as base64 or by an id, each with its path."""
     for index, turn in enumerate(turns):
         if not isinstance(turn.content, str):
-            yield from _encoded(turn.content, f"messages[{index}].content")
+            yield from _files_of(turn.content, f"messages[{index}].content")
 
 
-def _encoded(
-    blocks: Sequence[Block], path: str
-) -> Iterator[tuple[str, DocumentBlock, Base64Source]]:
+def _files_of(blocks: Sequence[Block], path: str) -> Iterator[FileDocument]:
     for index, block in enumerate(blocks):
         place = f"{path}[{index}]"
-        if isinstance(block, DocumentBlock) and isinstance(block.source, Base64Source):
+        if isinstance(block, DocumentBlock) and isinstance(block.source, Base64Source | FileSource):
             yield place, block, block.source
         elif isinstance(block, ToolResultBlock) and isinstance(block.content, list):
-            yield from _encoded(block.content, f"{place}.content")
+            yield from _files_of(block.content, f"{place}.content")

@@ -94,6 +94,13 @@ class ContentSource(RequestModel):
     )
 
 
+class FileSource(RequestModel):
+    """A file of `/v1/files`."""
+
+    type: Literal["file"]
+    file_id: Annotated[str, StringConstraints(max_length=256)]
+
+
 class OtherSource(RequestModel):
     """A source that lies elsewhere: refused, as nothing is fetched."""
 
@@ -106,13 +113,14 @@ def _source_tag(value: Any) -> str | None:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
     if not isinstance(kind, str):
         return None
-    return kind if kind in ("text", "base64", "content") else "other"
+    return kind if kind in ("text", "base64", "content", "file") else "other"
 
 
 DocumentSource: TypeAlias = Annotated[
     Annotated[TextSource, Tag("text")]
     | Annotated[Base64Source, Tag("base64")]
     | Annotated[ContentSource, Tag("content")]
+    | Annotated[FileSource, Tag("file")]
     | Annotated[OtherSource, Tag("other")],
     Discriminator(
         _source_tag,

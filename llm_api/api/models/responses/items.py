@@ -50,7 +50,9 @@ class InputPart(ItemModel):
     file_data: str | None = Field(
         default=None, description="A file in base64, or as a `data:` URL. Its text is read."
     )
-    file_id: Any = Field(default=None, description="Refused: send `file_data`.")
+    file_id: Annotated[str, StringConstraints(max_length=256)] | None = Field(
+        default=None, description="A file of `/v1/files`, instead of `file_data`."
+    )
     file_url: Any = Field(default=None, description="Refused: send `file_data`.")
 
 

@@ -1,6 +1,6 @@
 """Files, the bytes that they name, uploads and their parts."""
 
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import op
@@ -53,7 +53,7 @@ def upgrade() -> None:
     op.create_index("upload_parts_by_upload", "upload_parts", ["upload_id"])
 
 
-def _described() -> list[sa.Column[str]]:
+def _described() -> list[sa.Column[Any]]:
     return [
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("owner", sa.Text, nullable=False),
