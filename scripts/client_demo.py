@@ -648,6 +648,138 @@ def delete_collection(server: Server) -> str:
     return _deleted(server.call("DELETE", f"/v1/rag/collections/{_collection(server)}").json())
 
 
+def _store(server: Server) -> str:
+    """The path of a vector store, the same for all that try it."""
+    _embedder(server)
+    for one in server.get("/v1/vector_stores", limit=100)["data"]:
+        if one["name"] == COLLECTION:
+            return f"/v1/vector_stores/{one['id']}"
+    return f"/v1/vector_stores/{server.post('/v1/vector_stores', {'name': COLLECTION})['id']}"
+
+
+def _stored_file(server: Server) -> str:
+    """The id of a file that can be attached."""
+    given = {"file": ("harp.md", b"# Harp\n\nA harp has strings that are plucked.\n")}
+    stored = server.call("POST", "/v1/files", files=given, data={"purpose": "assistants"})
+    return str(stored.json()["id"])
+
+
+def _settled(server: Server, path: str) -> Any:
+    """A file or a batch, once it has ended."""
+    deadline = time.monotonic() + JOB_SECONDS
+    while (body := server.get(path))["status"] == "in_progress" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    expect(body["status"] == "completed", f"status {body['status']}")
+    return body
+
+
+def _attached(server: Server) -> str:
+    """The path of a file that is in the store."""
+    store = _store(server)
+    files = server.get(f"{store}/files", filter="completed")["data"]
+    id = files[0]["id"] if files else _stored_file(server)
+    if not files:
+        server.post(f"{store}/files", {"file_id": id})
+        _settled(server, f"{store}/files/{id}")
+    return f"{store}/files/{id}"
+
+
+def _batch(server: Server) -> str:
+    """The path of a batch that has ended."""
+    store = _store(server)
+    made = server.post(f"{store}/file_batches", {"file_ids": [_stored_file(server)]})
+    path = f"{store}/file_batches/{made['id']}"
+    _settled(server, path)
+    return path
+
+
+@tries("POST /v1/vector_stores")
+def make_store(server: Server) -> str:
+    return _store(server)
+
+
+@tries("GET /v1/vector_stores")
+def stores(server: Server) -> str:
+    _embedder(server)
+    return f"{len(server.get('/v1/vector_stores')['data'])} stores"
+
+
+@tries("GET /v1/vector_stores/{vector_store_id}")
+def read_store(server: Server) -> str:
+    return f"{server.get(_store(server))['file_counts']['total']} files"
+
+
+@tries("POST /v1/vector_stores/{vector_store_id}")
+def change_store(server: Server) -> str:
+    return str(server.post(_store(server), {"metadata": {"a": "b"}})["metadata"])
+
+
+@tries("POST /v1/vector_stores/{vector_store_id}/files")
+def attach(server: Server) -> str:
+    return str(_settled(server, _attached(server))["status"])
+
+
+@tries("GET /v1/vector_stores/{vector_store_id}/files")
+def store_files(server: Server) -> str:
+    return f"{len(server.get(f'{_store(server)}/files')['data'])} files"
+
+
+@tries("GET /v1/vector_stores/{vector_store_id}/files/{file_id}")
+def store_file(server: Server) -> str:
+    return str(server.get(_attached(server))["filename"])
+
+
+@tries("POST /v1/vector_stores/{vector_store_id}/files/{file_id}")
+def change_attributes(server: Server) -> str:
+    return str(server.post(_attached(server), {"attributes": {"year": 2026}})["attributes"])
+
+
+@tries("GET /v1/vector_stores/{vector_store_id}/files/{file_id}/content")
+def store_file_text(server: Server) -> str:
+    return f"{len(server.get(f'{_attached(server)}/content')['data'][0]['text'])} characters"
+
+
+@tries("POST /v1/vector_stores/{vector_store_id}/search")
+def search_store(server: Server) -> str:
+    _attached(server)
+    body = server.post(f"{_store(server)}/search", {"query": "What has strings?"})
+    expect(bool(body["data"]), "nothing was found")
+    return f"{body['data'][0]['filename']} at {body['data'][0]['score']:.2f}"
+
+
+@tries("POST /v1/vector_stores/{vector_store_id}/file_batches")
+def attach_batch(server: Server) -> str:
+    return _batch(server).rpartition("/")[2]
+
+
+@tries("GET /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}")
+def read_batch(server: Server) -> str:
+    return f"{server.get(_batch(server))['file_counts']['completed']} completed"
+
+
+@tries("POST /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel")
+def cancel_batch(server: Server) -> str:
+    return str(server.post(f"{_batch(server)}/cancel", None)["status"])
+
+
+@tries("GET /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/files")
+def batch_files(server: Server) -> str:
+    return f"{len(server.get(f'{_batch(server)}/files')['data'])} files"
+
+
+@tries("DELETE /v1/vector_stores/{vector_store_id}/files/{file_id}")
+def detach(server: Server) -> str:
+    return _deleted(server.call("DELETE", _attached(server)).json())
+
+
+@tries("DELETE /v1/vector_stores/{vector_store_id}")
+def delete_store(server: Server) -> str:
+    store = _store(server)
+    for one in server.get(f"{store}/files")["data"]:
+        server.call("DELETE", f"/v1/files/{one['id']}")
+    return _deleted(server.call("DELETE", store).json())
+
+
 def _deleted(body: Any) -> str:
     expect(body["deleted"], "nothing was deleted")
     return "deleted"

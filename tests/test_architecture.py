@@ -36,6 +36,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "function_loop": "functions llm",
         "access": "embeddings errors llm rag utils",
         "rag": "embeddings errors llm state utils",
+        "vector_stores": "errors files rag state utils",
         "files": "errors state utils",
         "state": "errors utils",
         "embeddings": "errors llm upstream utils",
@@ -248,6 +249,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.mapping": {
         "chat_answers": "generation rag",
+        "vector_stores": "rag",
         "rag": "chat generation",
         "chat": "generation options reasoning tools",
         "anthropic responses ollama": "generation tools",
@@ -290,6 +292,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "chat": "base foreign generation messages options rag reasoning tools",
         "reasoning": "base foreign",
         "rag": "base generation messages",
+        "vector_stores": "base chat rag",
         "ollama": "base embeddings foreign generation tools",
         "anthropic messages": "base foreign generation tools",
         "embeddings": "base completions",
@@ -332,12 +335,17 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api.routes": {
         "ollama": "embeddings",
         "administration chat completions conversations embeddings files functions infill messages"
-        " models plain rag rerank responses server_info stored_responses tokens uploads": "",
+        " models plain rag rerank responses server_info stored_responses tokens uploads"
+        " vector_stores": "",
     },
     "llm_api.api.routes.ollama": {
         "chat": "door keep_alive",
         "administration embed listing": "door",
         "door keep_alive": "",
+    },
+    "llm_api.api.routes.vector_stores": {
+        "files stores": "parameters",
+        "parameters": "",
     },
     "llm_api.api.routes.rag": {
         "files documents": "ingests",
@@ -540,8 +548,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.core.state": {
         "state": "blobs job_queue opened options",
         "opened": "blobs conversations database files job_queue jobs news options postgresql"
-        " liveness responses room schema shared sources sqlite sweep uploads",
-        "sweep": "blobs files job_queue jobs liveness shared tables uploads",
+        " liveness responses room schema shared sources sqlite store_file_queue store_files sweep"
+        " uploads vector_stores",
+        "sweep": "blobs files job_queue jobs liveness shared store_file_queue tables uploads",
+        "store_file_queue": "job_queue shared store_files store_records tables",
+        "store_files vector_stores": "records shared store_records tables",
         "uploads": "blobs file_records files records shared tables",
         "files": "blobs file_records records shared tables",
         "blobs": "file_records shared tables",
@@ -555,13 +566,22 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "liveness": "database tables",
         "conversation_rows": "records tables",
         "pages": "records",
-        "database file_records migrations news options records room schema tables": "",
+        "database file_records migrations news options records room schema store_records"
+        " tables": "",
     },
     "llm_api.core.state.migrations": {
         "env versions": "",
     },
     "llm_api.core.state.migrations.versions": {
-        "r0001_responses r0002_jobs r0003_files r0005_sources": "",
+        "r0001_responses r0002_jobs r0003_files r0004_vector_stores r0005_sources": "",
+    },
+    "llm_api.core.vector_stores": {
+        "batches": "access attaching paging store_files views",
+        "store_files": "access attaching counting paging views",
+        "stores": "access counting paging views",
+        "attaching bringing_in counting": "access views",
+        "access": "views",
+        "expiry paging views": "",
     },
     "llm_api.core.utils": {
         "child_process distribution freed_memory isolation jsonl_log logs long_work"
@@ -645,6 +665,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "migrations.versions.r0002_jobs",
             "migrations.versions.r0005_sources",
             "migrations.versions.r0003_files",
+            "migrations.versions.r0004_vector_stores",
             "pages",
             "postgresql",
             "liveness",
@@ -653,9 +674,12 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "schema",
             "sources",
             "sqlite",
+            "store_file_queue",
+            "store_files",
             "sweep",
             "tables",
             "uploads",
+            "vector_stores",
         )
     ),
     "alembic": frozenset(
@@ -666,6 +690,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "migrations.versions.r0002_jobs",
             "migrations.versions.r0005_sources",
             "migrations.versions.r0003_files",
+            "migrations.versions.r0004_vector_stores",
             "schema",
         )
     ),

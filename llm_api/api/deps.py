@@ -35,6 +35,7 @@ from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.state.state import State
 from llm_api.core.utils.model_names import meant
 from llm_api.core.utils.sealing import Sealer
+from llm_api.core.vector_stores.access import StoreAccess
 
 if TYPE_CHECKING:
     from llm_api.core.state.opened import OwnedState
@@ -352,6 +353,15 @@ class CallerServices:
     def uploads(self) -> OwnedUploads:
         """The files that come in parts. Raises as `files`."""
         return OwnedUploads(self.files().service, self.owner)
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether this server can keep documents."""
+        return self._services.retrieval is not None
+
+    def vector_stores(self) -> StoreAccess:
+        """The collections as OpenAI's clients see them. Raises as `retrieval`."""
+        return StoreAccess(self.retrieval(), self._services.state, self.files(), self.owner)
 
     def retrieval(self) -> Retrieval:
         """The documents that this caller's key may see, which is the only way to any.

@@ -36,6 +36,7 @@ TAGS = [
     {"name": "Tokens", "description": "What the model reads of a text, or of a conversation."},
     {"name": "Embeddings", "description": "Texts as vectors, to compare and to find them."},
     {"name": "Documents", "description": "What is stored, found, and answered from."},
+    {"name": "Vector stores", "description": "The same collections, as OpenAI has them."},
     {"name": "Files", "description": "What is kept as it is, whole or sent in parts."},
     {"name": "Models", "description": "What can be asked for by name."},
     {"name": "Plain", "description": "One prompt in, one text out, as small servers have it."},

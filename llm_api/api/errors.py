@@ -40,6 +40,8 @@ from llm_api.core.errors import (
     DownloadError,
     EmbeddingError,
     EmbeddingMismatchError,
+    FileBatchNotFoundError,
+    FileNotInStoreError,
     FileTooLargeError,
     FunctionNotFoundError,
     GenerationError,
@@ -62,6 +64,7 @@ from llm_api.core.errors import (
     UploadNotFoundError,
     UpstreamError,
     UpstreamTimeoutError,
+    VectorStoreNotFoundError,
 )
 
 MAX_MESSAGE_CHARACTERS = 1000
@@ -83,6 +86,9 @@ _STATUSES: Mapping[type[LLMAPIError], tuple[int, str]] = {
     JobNotFoundError: (404, "invalid_request_error"),
     StoredFileNotFoundError: (404, "invalid_request_error"),
     UploadNotFoundError: (404, "invalid_request_error"),
+    VectorStoreNotFoundError: (404, "invalid_request_error"),
+    FileNotInStoreError: (404, "invalid_request_error"),
+    FileBatchNotFoundError: (404, "invalid_request_error"),
     DocumentNotFoundError: (404, "invalid_request_error"),
     ResponseNotFoundError: (404, "invalid_request_error"),
     ConversationNotFoundError: (404, "invalid_request_error"),

@@ -77,6 +77,7 @@ POLICY: Final = (
     Rule("/v1/rag/files", ("rag",), takes_files=True),
     Rule("/v1/rag/chat", ("rag", "generate")),
     Rule("/v1/rag", ("rag",)),
+    Rule("/v1/vector_stores", ("rag",)),
     Rule("/v1/functions", ("functions",)),
     Rule("/mcp", ("functions",)),
     Rule("/v1/models/load", ("admin",)),

@@ -39,6 +39,8 @@ from llm_api.core.state.state import State
 from llm_api.core.utils.jsonl_log import JSONLLog
 from llm_api.core.utils.rotating_file import RotatingFile
 from llm_api.core.utils.sealing import Sealer
+from llm_api.core.vector_stores.bringing_in import bringing_files_in
+from llm_api.core.vector_stores.expiry import expiring_stores
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +102,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
         open_administration(planned, files, compute, models, book) as administration,
         open_embedders(settings, compute) as embedders,
         open_reranker(settings, compute) as reranker,
-        _open_retrieval(settings, embedders, reranker, state, access) as retrieval,
+        _open_retrieval(settings, embedders, reranker, state, stored_files, access) as retrieval,
         open_functions(planned.functions) as functions,
     ):
         for problem in functions.catalog.problems():
@@ -165,6 +167,7 @@ async def _open_retrieval(
     embedders: EmbedderRegistry,
     reranker: Reranker | None,
     state: State,
+    files: FileService,
     access: Access,
 ) -> AsyncGenerator[Retrieval | None, None]:
     if not embedders.cards() or (settings.workers > 1 and has_own_store(settings)):
@@ -177,5 +180,9 @@ async def _open_retrieval(
             caller.require("rag")
             return documents_of(caller, retrieval)
 
-        async with running_jobs(state, retrieval_of):
+        async with (
+            running_jobs(state, retrieval_of),
+            bringing_files_in(state, files, retrieval, retrieval_of),
+            expiring_stores(state, retrieval),
+        ):
             yield retrieval

@@ -8,7 +8,8 @@ LLMAPIError
 │   ├── InvalidArgumentsError      arguments that do not fit a function's parameters
 │   ├── UnreadableFileError        a file that no text can be taken from
 │   ├── TooManyDeletionsError      a list lacks so much that its sender has to confirm it
-│   └── FileTooLargeError          a file beyond the bound on one
+│   ├── FileTooLargeError          a file beyond the bound on one
+│   └── VectorStoreExpiredError    nobody has asked it for so long that its documents are gone
 ├── ModelNotFoundError             no model of that name is served
 ├── ModelInUseError                a model that cannot be taken away while it is used
 ├── FunctionNotFoundError          no function of that name is registered
@@ -16,6 +17,9 @@ LLMAPIError
 ├── DocumentNotFoundError          no document of that id is in the collection
 ├── StoredFileNotFoundError        no file of that id is stored for this key
 ├── UploadNotFoundError            no upload of that id was begun with this key, or it has expired
+├── VectorStoreNotFoundError       no collection has that name, or is one for this key
+├── FileNotInStoreError            no file of that id is in the vector store, or on its way there
+├── FileBatchNotFoundError         no batch of that id was attached to it, or long ago
 ├── JobNotFoundError               no job of that id was started, or it ended long ago
 ├── ResponseNotFoundError          no response of that id is stored for this key
 ├── ConversationNotFoundError      no conversation of that id is stored for this key
@@ -137,6 +141,22 @@ class StoredFileNotFoundError(LLMAPIError):
 
 class UploadNotFoundError(LLMAPIError):
     code = "upload_not_found"
+
+
+class VectorStoreNotFoundError(LLMAPIError):
+    code = "vector_store_not_found"
+
+
+class VectorStoreExpiredError(InvalidRequestError):
+    code = "vector_store_expired"
+
+
+class FileNotInStoreError(LLMAPIError):
+    code = "vector_store_file_not_found"
+
+
+class FileBatchNotFoundError(LLMAPIError):
+    code = "file_batch_not_found"
 
 
 class JobNotFoundError(LLMAPIError):

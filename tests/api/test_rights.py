@@ -49,6 +49,9 @@ SHOWING = {
     "POST /v1/rag/chat",
     "POST /v1/rag/search",
     "PATCH /v1/rag/documents/{document_id}",
+    "GET /v1/vector_stores/{vector_store_id}/files/{file_id}",
+    "GET /v1/vector_stores/{vector_store_id}/files/{file_id}/content",
+    "POST /v1/vector_stores/{vector_store_id}/search",
 }
 """Routes that show their own words to who may see them: so the walk sees what there is."""
 
@@ -159,6 +162,8 @@ def asks(openapi: dict[str, Any], collection: str, ids: dict[str, str]) -> Itera
         "/v1/rag/collections/name": collection,
         "/v1/functions/name": "search_documents",
         "/v1/models/model": "no-model",
+        "vector_store_id": collection,
+        f"/v1/vector_stores/{collection}/files/file_id": ids["document_id"],
         "metadata": {},
     }
     document_id = ids["document_id"]

@@ -19,6 +19,7 @@ from llm_api.api.models.files import DeletedFile, FileList, FileObject
 from llm_api.api.uploads import one_file, pieces_of
 from llm_api.core.state.file_records import FileRecord
 from llm_api.core.state.records import Order, PageRequest
+from llm_api.core.vector_stores.store_files import StoreFiles
 
 router = APIRouter(prefix="/v1", tags=["Files"], responses=ERROR_RESPONSES)
 
@@ -119,8 +120,12 @@ async def retrieve_content(file_id: FileId, services: Services) -> Response:
 
 @router.delete("/files/{file_id}", summary="Delete a file")
 async def delete_file(file_id: FileId, services: Services) -> DeletedFile:
-    """With its bytes, unless another file has the same."""
-    await services.files().delete(file_id)
+    """With its bytes, unless another file has the same, and out of every vector store."""
+    files = services.files()
+    await files.get(file_id)
+    if services.has_documents:
+        await StoreFiles(services.vector_stores()).forget_file(file_id)
+    await files.delete(file_id)
     return DeletedFile(id=file_id, object="file", deleted=True)
 
 

@@ -62,8 +62,12 @@ def _of_ingest() -> Mapping[IngestStage, Distribution]:
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """Seconds: of a search, and of a window of documents. Grows with each; of one event loop."""
+    """Seconds: of a search, and of a window of documents. Grows with each; of one event loop.
+
+    `searched` is when each collection was searched last, in Unix seconds.
+    """
 
     search: Mapping[SearchStage, Distribution] = field(default_factory=_of_search)
     ingest: Mapping[IngestStage, Distribution] = field(default_factory=_of_ingest)
     documents: Counter[What] = field(default_factory=Counter)
+    searched: dict[str, float] = field(default_factory=dict)

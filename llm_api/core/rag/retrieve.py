@@ -1,6 +1,7 @@
 """A question to the chunks that may answer it: embed, search, judge again, drop repetitions."""
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -105,6 +106,7 @@ class Retriever:
         )
         with self.times.search["search"].timed():
             hits = list(await self._store.search(options.collection, query))
+        self.times.searched[options.collection] = time.time()
         if options.rerank and self._reranker is not None:
             with self.times.search["rerank"].timed():
                 hits = await _reranked(self._reranker, question, hits)

@@ -21,8 +21,11 @@ from llm_api.core.state.schema import upgrade
 from llm_api.core.state.shared import SharedState
 from llm_api.core.state.sources import SourceNotes
 from llm_api.core.state.sqlite import open_sqlite
+from llm_api.core.state.store_file_queue import StoreFileQueue
+from llm_api.core.state.store_files import StoreFileRows
 from llm_api.core.state.sweep import Sweeper
 from llm_api.core.state.uploads import Uploads
+from llm_api.core.state.vector_stores import VectorStoreRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,15 @@ class OwnedState:
     sources: SourceNotes
     files: Files
     uploads: Uploads
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRows:
+    """What is known of vector stores. Who may see a collection is asked before."""
+
+    stores: VectorStoreRows
+    files: StoreFileRows
+    queue: StoreFileQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,10 @@ class OpenState:
 
     def blobs(self) -> Blobs:
         return Blobs(self._shared)
+
+    def vector_stores(self) -> StoreRows:
+        shared = self._shared
+        return StoreRows(VectorStoreRows(shared), StoreFileRows(shared), StoreFileQueue(shared))
 
 
 @asynccontextmanager

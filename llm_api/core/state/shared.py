@@ -16,7 +16,8 @@ Result = TypeVar("Result")
 class SharedState:
     """`worker` is the id of this process in the database. `now` gives Unix seconds.
 
-    `jobs_changed` is set when this process submits a job, or asks to cancel one.
+    `jobs_changed` is set when this process submits a job, or asks to cancel one;
+    `store_files_changed` when it asks something of a file of a vector store.
     """
 
     database: Database
@@ -25,6 +26,7 @@ class SharedState:
     room: StateRoom
     now: Callable[[], float]
     jobs_changed: asyncio.Event = field(default_factory=asyncio.Event)
+    store_files_changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def read(self, work: Work[Result]) -> Result:
         """As `Database.read`."""

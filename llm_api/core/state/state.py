@@ -18,7 +18,7 @@ PAUSE_SECONDS: Final = 1.0
 if TYPE_CHECKING:
     from llm_api.core.state.blobs import Blobs
     from llm_api.core.state.job_queue import JobQueue
-    from llm_api.core.state.opened import OpenState, OwnedState
+    from llm_api.core.state.opened import OpenState, OwnedState, StoreRows
 
 
 class State:
@@ -53,11 +53,19 @@ class State:
         """Which bytes of files are stored, whose ever they are."""
         return (self._open or await self._opened()).blobs()
 
+    async def vector_stores(self) -> "StoreRows":
+        """What is known of vector stores, which are collections and belong to no owner."""
+        return (self._open or await self._opened()).vector_stores()
+
+    @property
+    def may_hold_something(self) -> bool:
+        """False where nobody has ever opened it."""
+        return self._options.url is not None or self._options.file.exists()
+
     async def used(self) -> None:
         """Return when somebody opens it; soon where there may be something in it already."""
-        may_hold_something = self._options.url is not None or self._options.file.exists()
         with suppress(TimeoutError):
-            async with asyncio.timeout(PAUSE_SECONDS if may_hold_something else None):
+            async with asyncio.timeout(PAUSE_SECONDS if self.may_hold_something else None):
                 await self._is_open.wait()
 
     async def aclose(self) -> None:

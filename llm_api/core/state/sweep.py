@@ -23,15 +23,19 @@ from llm_api.core.state.job_queue import take_from_dead
 from llm_api.core.state.jobs import ARRIVING
 from llm_api.core.state.liveness import Liveness
 from llm_api.core.state.shared import SharedState
+from llm_api.core.state.store_file_queue import take_files_from_dead
 from llm_api.core.state.tables import (
     conversations,
+    file_batches,
     files,
     jobs,
     response_events,
     responses,
     source_failures,
     source_syncs,
+    store_files,
     uploads,
+    vector_stores,
 )
 from llm_api.core.state.uploads import delete_uploads
 
@@ -46,7 +50,7 @@ SHORT_SECONDS: Final = 1.0
 EVENTS_KEPT_SECONDS: Final = 3600.0
 """How long a stream can be taken up after its response has ended."""
 JOBS_KEPT_SECONDS: Final = 7 * 86_400.0
-"""How long an ended job can be asked for."""
+"""How long an ended job can be asked for, and a batch of files."""
 NOTES_KEPT_SECONDS: Final = 90 * 86_400.0
 """How long it is known that a file could not be read, and what a sync saw."""
 ARRIVING_SECONDS: Final = 3600.0
@@ -54,7 +58,18 @@ ARRIVING_SECONDS: Final = 3600.0
 BATCH: Final = 200
 FULL_SHARE, ROOMY_SHARE = 0.9, 0.8
 """Of the room: beyond the one, the oldest responses go until no more than the other is taken."""
-STORED: Final = (responses, conversations, jobs, source_failures, source_syncs, files, uploads)
+STORED: Final = (
+    responses,
+    conversations,
+    jobs,
+    source_failures,
+    source_syncs,
+    files,
+    uploads,
+    vector_stores,
+    store_files,
+    file_batches,
+)
 """The tables whose rows know their size."""
 _DAY_SECONDS: Final = 86_400.0
 
@@ -75,7 +90,7 @@ class Sweeper:
         working = union(
             *(
                 select(table.c.worker).where(table.c.worker.is_not(None))
-                for table in (responses, jobs)
+                for table in (responses, jobs, store_files)
             )
         )
         workers = await self.shared.read(lambda on: set(on.execute(working).scalars()))
@@ -87,11 +102,14 @@ class Sweeper:
         change = lost.values(values | {"worker": None})
 
         def work(on: Connection) -> tuple[int, int]:
-            return on.execute(change).rowcount, take_from_dead(on, [*dead], self.shared.now())
+            waiting = take_from_dead(on, [*dead], self.shared.now())
+            waiting += take_files_from_dead(on, [*dead])
+            return on.execute(change).rowcount, waiting
 
         counts = await self.shared.write(work)
         log.warning("a process has died: %d responses failed, %d jobs wait again", *counts)
         self.shared.jobs_changed.set()
+        self.shared.store_files_changed.set()
 
     async def forget_old(self) -> None:
         """Delete what is too old: responses, events of those that ended, jobs, files, uploads."""
@@ -110,6 +128,8 @@ class Sweeper:
         old = select(source_syncs.c.id).where(source_syncs.c.synced_at < before)
         await self._in_batches(old, _delete_syncs)
         await self._forget_files(now)
+        is_old = file_batches.c.created_at < now - JOBS_KEPT_SECONDS
+        await self._in_batches(select(file_batches.c.id).where(is_old), _delete_batches)
         await self.shared.database.give_back()
 
     async def _forget_files(self, now: float) -> None:
@@ -213,6 +233,11 @@ def _delete_failures(on: Connection, ids: Sequence[str]) -> None:
 
 def _delete_syncs(on: Connection, ids: Sequence[str]) -> None:
     on.execute(delete(source_syncs).where(source_syncs.c.id.in_(ids)))
+
+
+def _delete_batches(on: Connection, ids: Sequence[str]) -> None:
+    """Their files stay."""
+    on.execute(delete(file_batches).where(file_batches.c.id.in_(ids)))
 
 
 def _delete_events(on: Connection, ids: Sequence[str]) -> None:

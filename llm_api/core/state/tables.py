@@ -240,3 +240,57 @@ upload_parts: Final = Table(
     Column("key", ForeignKey("blobs.key"), nullable=False),
 )
 Index("upload_parts_by_upload", upload_parts.c.upload_id)
+
+vector_stores: Final = Table(
+    "vector_stores",
+    METADATA,
+    Column("id", Text, primary_key=True),  # the name of the collection
+    Column("created_at", Float, nullable=False),
+    Column("last_active_at", Float, nullable=False),
+    Column("expires_days", Integer),
+    Column("expired_at", Float),
+    Column("is_emptied", Boolean, nullable=False),  # of its documents, once it has expired
+    Column("size", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+store_files: Final = Table(
+    "store_files",
+    METADATA,
+    Column("store_id", Text, primary_key=True),  # of a collection, which need not have a row above
+    Column("file_id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),  # whose file it is, and whose tokens are counted
+    Column("created_at", Float, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("attributes", Text, nullable=False),
+    Column("chunking", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("error_code", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("existed", Boolean, nullable=False),
+    Column("wish", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("worker", Text),  # that brings it in
+    Column("size", BigInteger, nullable=False),
+)
+Index("store_files_by_file", store_files.c.file_id)
+_waits = text("status = 'in_progress'")
+Index(
+    "store_files_waiting",
+    store_files.c.created_at,
+    store_files.c.worker,
+    sqlite_where=_waits,
+    postgresql_where=_waits,
+)
+
+file_batches: Final = Table(
+    "file_batches",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("store_id", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("file_ids", Text, nullable=False),
+    Column("is_cancelled", Boolean, nullable=False),
+    Column("size", BigInteger, nullable=False),
+)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from llm_api.api.deps import DocumentService
+from llm_api.api.deps import DocumentService, Services
 from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.models.rag.documents import (
@@ -43,9 +43,12 @@ async def retrieve_collection(name: Name, retrieval: DocumentService) -> Collect
 
 
 @router.delete("/collections/{name}", summary="Delete a collection")
-async def delete_collection(name: Name, retrieval: DocumentService) -> DeletedCollection:
+async def delete_collection(
+    name: Name, retrieval: DocumentService, services: Services
+) -> DeletedCollection:
     """With all its documents."""
     await retrieval.store.delete_collection(name)
+    await services.vector_stores().forget(name)
     return DeletedCollection(name=name, object="rag.collection.deleted", deleted=True)
 
 
