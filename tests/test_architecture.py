@@ -105,10 +105,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         " routes sse",
         "routes": "answers deps disconnect docs doors draining json_body mapping messaging models"
         " origin request_facts responding stream_forms text_stream uploads",
-        "messaging": "answers deps disconnect mapping models origin request_facts stored_inputs"
-        " stream_forms",
-        "responding": "answers deps disconnect draining mapping models origin request_facts sse"
-        " stored_inputs",
+        "messaging": "answers deps disconnect file_search mapping models origin request_facts"
+        " stored_inputs stream_forms",
+        "responding": "answers deps disconnect draining file_search mapping models origin"
+        " request_facts sse stored_inputs",
         "stored_inputs": "",
         "text_stream": "answers errors",
         "draining": "doors errors request_facts stream_forms",
@@ -129,6 +129,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "mapping": "models",
         "policy": "",
         "validation": "",
+        "file_search": "deps mapping models",
         "deps": "document_search request_facts",
         "document_search": "",
         "doors": "",
@@ -252,10 +253,12 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "vector_stores": "rag",
         "rag": "chat generation",
         "chat": "generation options reasoning tools",
-        "anthropic responses ollama": "generation tools",
+        "responses": "file_search generation rag tools",
+        "anthropic": "file_search generation tools",
+        "ollama": "generation tools",
         "tokens": "chat generation",
         "completions": "generation options",
-        "tools plain infill reasoning options rerank": "generation",
+        "tools file_search plain infill reasoning options rerank": "generation",
         "administration embeddings files functions generation models": "",
     },
     "llm_api.api.mapping.anthropic": {
@@ -272,10 +275,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.mapping.responses": {
         "stored": "fold turns",
-        "fold": "open_items tools turns",
+        "fold": "open_items searched_items tools turns",
         "generation": "tools turns",
         "open_items": "tools",
-        "tools turns": "",
+        "searched_items tools turns": "",
     },
     "llm_api.api.metrics": {
         "exposition": "families requests sharing",
@@ -288,13 +291,14 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         " served_path tracing": "",
     },
     "llm_api.api.models": {
-        "responses": "base chat foreign generation tools",
+        "responses": "base chat file_search foreign generation rag tools",
         "chat": "base foreign generation messages options rag reasoning tools",
         "reasoning": "base foreign",
         "rag": "base generation messages",
         "vector_stores": "base chat rag",
         "ollama": "base embeddings foreign generation tools",
-        "anthropic messages": "base foreign generation tools",
+        "anthropic": "base file_search foreign generation tools",
+        "messages": "base foreign generation tools",
         "embeddings": "base completions",
         "tools": "base foreign generation",
         "tokens": "base completions messages tools",
@@ -303,7 +307,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "options": "base foreign ollama",
         "infill": "base foreign generation",
         "generation": "base foreign",
-        "administration server_info models files functions rerank": "base",
+        "administration file_search server_info models files functions rerank": "base",
         "foreign": "",
         "base": "",
     },
@@ -486,6 +490,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.core.rag.answering": {
         "answer": "citations citer conversation events follow_up grounding manner prompt quotes"
         " rewrite",
+        "searching": "citer citing conversation follow_up grounding manner rewrite searches",
+        "searches": "citations prompt",
         "citing": "answer_sentences citations citer conversation given manner",
         "citer": "answer_sentences citations overlap support",
         "given": "citations prompt",

@@ -15,6 +15,7 @@ from fastapi import Request, Response
 from llm_api.api.answers import Generation, failure_in_mid_stream, noted_events, started
 from llm_api.api.deps import CallerServices
 from llm_api.api.disconnect import until_disconnect
+from llm_api.api.file_search import OpenedSearch, open_search
 from llm_api.api.mapping.anthropic.fold import MessageFold, MessageWriting
 from llm_api.api.mapping.anthropic.generation import (
     check_parameters,
@@ -29,6 +30,7 @@ from llm_api.api.mapping.tools import to_server_functions
 from llm_api.api.models.anthropic.blocks import Base64Source, FileSource
 from llm_api.api.models.anthropic.message import MessageEvent
 from llm_api.api.models.anthropic.parameters import CreateMessage, PromptParameters
+from llm_api.api.models.anthropic.tools import SearchTool
 from llm_api.api.origin import AnswerOrigin, origin, unenforced
 from llm_api.api.request_facts import facts_of
 from llm_api.api.stored_inputs import StoredInputs
@@ -59,6 +61,7 @@ class AskedPrompt:
     reader: TurnReader
     tools: MessageTools
     functions: Sequence[Function]
+    search: OpenedSearch | None
 
     citations: CitationMode
     embedder: Embedder | None
@@ -78,7 +81,11 @@ async def asked_prompt(
     check_parameters(body)
     if body.server_tools:
         services.caller.require("functions")
-    functions = to_server_functions(body.server_tools, services.shared.functions.catalog)
+    catalog = services.shared.functions.catalog
+    functions: Sequence[Function] = to_server_functions(body.server_tools, catalog)
+    search = await _search(body, services)
+    if search is not None:
+        functions = (*functions, search.function)
     tools = to_message_tools(body, functions)
     signatures = Signatures(services.shared.sealer, services.owner)
     files = await _read_files(body, services.shared.loader, StoredInputs(services.files))
@@ -86,9 +93,23 @@ async def asked_prompt(
     read = partial(reader.read, body.system, body.messages)
     messages = await asyncio.to_thread(read) if await _is_large(request) else read()
     facts_of(request.scope).ignored.note(reader.ignored)
+    if search is not None and reader.given.are_cited:
+        raise InvalidRequestError(
+            "Citations are of the documents that a request brings, or of those that 'file_search'"
+            " finds: leave out the tool, or 'citations' of the documents.",
+            param="tools",
+        )
     prompt = to_chat_prompt(body, messages, tools.offered)
     mode = body.citations or "both"
-    return AskedPrompt(prompt, reader, tools, functions, mode, services.aligning_embedder)
+    embedder = services.aligning_embedder
+    return AskedPrompt(prompt, reader, tools, functions, search, mode, embedder)
+
+
+async def _search(body: PromptParameters, services: CallerServices) -> OpenedSearch | None:
+    for index, tool in enumerate(body.tools or []):
+        if isinstance(tool, SearchTool):
+            return await open_search(tool, f"tools[{index}]", services)
+    return None
 
 
 async def _is_large(request: Request) -> bool:
@@ -102,8 +123,10 @@ async def prepare(request: Request, body: CreateMessage, services: CallerService
     context = services.context(is_streamed=body.is_streamed, is_repeatable=is_repeatable)
     model = services.models.resolve(body.model, context)
     backend = asked.over(model)
-    if asked.functions:
-        own = services.shared.functions
+    own = services.shared.functions
+    if asked.search is not None:
+        backend = asked.search.over(backend, asked.functions, own)
+    elif asked.functions:
         backend = FunctionLoop(backend, asked.functions, own.runner, own.max_rounds)
     wanted = to_generation_request(body, asked.prompt, asked.tools.offered, model.card)
     facts_of(request.scope).ignored.note(ignored_parameters(body, model.card))

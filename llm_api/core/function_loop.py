@@ -46,17 +46,20 @@ class FunctionLoop(BorrowingBackend):
         runner: FunctionRunner,
         max_rounds: int,
         max_calls: int | None = None,
+        made: Sequence[FunctionExecuted] = (),
     ) -> None:
+        """`made` are calls that the prompt ends with; they count, and are not made again."""
         super().__init__(backend)
         self._functions = {function.spec.name: function for function in functions}
         self._runner = runner
         self._max_rounds = max_rounds
         self._max_calls = max_calls
+        self._made = made
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`, with a FunctionExecuted for every call that was made here."""
         spent = Finished("stop", Usage(0, 0))  # by all rounds so far
-        made: list[FunctionExecuted] = []
+        made = [*self._made]
         rounds, is_last = 0, False
         while True:
             results = [outcome.result for outcome in made] if request.output_format is None else []

@@ -74,6 +74,11 @@ PLANS: Final = (
     Plan("as an object", ((Call("json", {"city": "Oslo", "degrees": 7}),),)),
     Plan("as an object", says='{"city": "Oslo", "degrees": 7}'),
     Plan("Who keeps the lighthouse", says="Its keeper is Tobias Lund [1]."),
+    Plan(
+        "Look up the keeper of the lighthouse",
+        ((Call("file_search", {"queries": ["lighthouse keeper"]}),),),
+        says="Its keeper is Tobias Lund [1].",
+    ),
     Plan("Generate a title for this conversation", says="A greeting"),
     Plan(
         CODING_TASK,

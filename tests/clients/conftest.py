@@ -19,7 +19,7 @@ def scripted_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             llm_backend="vllm",
             openai_base_url=f"http://{HOST}:{upstream}/v1",
             openai_model=MODEL,
-            embedding_backend="none",
+            qdrant_use_memory=True,
             data_dir=tmp_path_factory.mktemp("data"),
         )
         with live_server(create_app(settings)) as url:

@@ -12,6 +12,7 @@ from fastapi import Request
 
 from llm_api.api.answers import Generation
 from llm_api.api.deps import CallerServices
+from llm_api.api.file_search import OpenedSearch, open_search
 from llm_api.api.mapping.responses.fold import ResponseFold, Writing
 from llm_api.api.mapping.responses.generation import (
     SEALED_REASONING,
@@ -25,6 +26,7 @@ from llm_api.api.mapping.responses.generation import (
     wants_summary,
     with_instructions,
 )
+from llm_api.api.mapping.responses.searched_items import SEARCH_RESULTS
 from llm_api.api.mapping.responses.stored import to_stored_items
 from llm_api.api.mapping.responses.tools import (
     ToolOffer,
@@ -34,6 +36,7 @@ from llm_api.api.mapping.responses.tools import (
 )
 from llm_api.api.mapping.responses.turns import Conversed, ItemReader
 from llm_api.api.mapping.tools import to_server_functions
+from llm_api.api.models.file_search import FileSearchTool
 from llm_api.api.models.responses.parameters import CreateResponse, PromptParameters
 from llm_api.api.models.responses.tools import MCPTool
 from llm_api.api.responding.foreground import Responding
@@ -43,12 +46,17 @@ from llm_api.api.responding.mcp_tools import ConnectedBackend, list_tools
 from llm_api.api.stored_inputs import StoredInputs
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.function_loop import ApprovedCalls, FunctionLoop
+from llm_api.core.functions.types import Function
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.shortening import ShorteningBackend
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest, Started, ToolCall
 from llm_api.core.utils.sealing import UnsealableError
 
 IGNORED_TOOLS_HEADER: Final = "x-ignored-tools"
+_NO_LOGPROBS: Final = (
+    "An answer with citations has no log-probabilities: leave out 'include' and 'top_logprobs' of"
+    " them, or the tool 'file_search'."
+)
 
 
 async def prepare(request: Request, body: CreateResponse, services: CallerServices) -> Responding:
@@ -62,7 +70,8 @@ async def prepare(request: Request, body: CreateResponse, services: CallerServic
     state = await services.state() if is_stored or needs_state(body) else None
     intake = await take_in(body, state)
     said = await _conversed(body, intake, services)
-    offer = await _offer(body, services)
+    search = await _search(body, services)
+    offer = await _offer(body, services, search)
     prompt = to_chat_prompt(body, said.turns, offer)
     is_whole = not (body.is_streamed or body.is_background)
     is_repeatable = not (offer.functions or offer.listed)
@@ -70,7 +79,8 @@ async def prepare(request: Request, body: CreateResponse, services: CallerServic
     model = services.models.resolve(body.model, context)
     asked = to_generation_request(body, prompt, offer, model.card.defaults)
     head = ResponseHead(new_id("resp"), _now(), model.card.id, is_stored)
-    backend = _with_functions(model, body, offer, said.approved, services)
+    called = _with_functions(model, body, offer, search, services)
+    backend = _bounded(called, body, offer, said.approved, services)
     writing = _writing(body, offer, said, services)
     fold = ResponseFold(to_response(body, head, asked, offer), writing, new_id, _now)
     keeping = None
@@ -86,7 +96,8 @@ async def prompt_of(body: PromptParameters, services: CallerServices) -> ChatPro
     check_prompt(body)
     state = await services.state() if needs_state(body) else None
     said = await _conversed(body, await take_in(body, state), services)
-    return to_chat_prompt(body, said.turns, await _offer(body, services))
+    offer = await _offer(body, services, await _search(body, services))
+    return to_chat_prompt(body, said.turns, offer)
 
 
 async def count_prompt(backend: Backend, prompt: ChatPrompt) -> int:
@@ -109,35 +120,63 @@ def _now() -> int:
     return int(time.time())
 
 
-async def _offer(body: PromptParameters, services: CallerServices) -> ToolOffer:
+async def _offer(
+    body: PromptParameters, services: CallerServices, search: OpenedSearch | None
+) -> ToolOffer:
     """The tools; what is run here only where it may be called."""
     names = server_functions(body)
     if names or any(isinstance(tool, MCPTool) for tool in body.tools or []):
         services.caller.require("functions")
-    functions = to_server_functions(names, services.functions.catalog, "tools")
+    functions: Sequence[Function] = to_server_functions(names, services.functions.catalog, "tools")
     if isinstance(body, CreateResponse) and body.max_tool_calls == 0:
         functions = ()
+    if search is not None:
+        functions = (*functions, search.function)
     listed = await list_tools(body, services.shared.mcp_allowed_urls)
     return to_tool_offer(body, functions, listed)
+
+
+async def _search(body: PromptParameters, services: CallerServices) -> OpenedSearch | None:
+    """The search of documents, where it may be made. Raises what is wrong with it."""
+    if isinstance(body, CreateResponse) and body.max_tool_calls == 0:
+        return None
+    for index, tool in enumerate(body.tools or []):
+        if isinstance(tool, FileSearchTool):
+            if isinstance(body, CreateResponse) and wants_logprobs(body):
+                raise InvalidRequestError(_NO_LOGPROBS, param="include")
+            return await open_search(tool, f"tools[{index}]", services)
+    return None
 
 
 def _with_functions(
     backend: Backend,
     body: CreateResponse,
     offer: ToolOffer,
+    search: OpenedSearch | None,
+    services: CallerServices,
+) -> Backend:
+    """The backend that calls what is run here."""
+    own, most = services.functions, body.max_tool_calls
+    if search is not None:
+        return search.over(backend, offer.functions, own, most)
+    if offer.functions:
+        return FunctionLoop(backend, offer.functions, own.runner, own.max_rounds, most)
+    return backend
+
+
+def _bounded(
+    backend: Backend,
+    body: CreateResponse,
+    offer: ToolOffer,
     approved: Sequence[ToolCall],
     services: CallerServices,
 ) -> Backend:
-    """The backend as the request wants it. Calls that have leave are made once."""
-    own = services.functions
-    if offer.functions:
-        backend = FunctionLoop(
-            backend, offer.functions, own.runner, own.max_rounds, body.max_tool_calls
-        )
+    """The backend as the request wants it beside. Calls that have leave are made once."""
     if body.truncation == "auto":
         backend = ShorteningBackend(backend)
     if approved:
-        backend = ApprovedCalls(backend, approved, offer.approvable(approved), own.runner)
+        functions = offer.approvable(approved)
+        backend = ApprovedCalls(backend, approved, functions, services.functions.runner)
     return ConnectedBackend(backend, offer.listed) if offer.listed else backend
 
 
@@ -167,7 +206,16 @@ def _writing(
         sealer, owner = services.shared.sealer, services.caller.key.name
         sealed = lambda text: sealer.seal(text, owner)  # noqa: E731
     approved = frozenset(call.id for call in said.approved)
-    return Writing(offer, said.turns, wants_summary(body), wants_logprobs(body), sealed, approved)
+    shows_results = SEARCH_RESULTS in (body.include or ())
+    return Writing(
+        offer,
+        said.turns,
+        wants_summary(body),
+        wants_logprobs(body),
+        shows_results,
+        sealed,
+        approved,
+    )
 
 
 def _headers(offer: ToolOffer) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-// The AI SDK: two turns with its default `store`, and a tool that it calls itself.
+// The AI SDK: two turns with its default `store`, a tool that it calls itself, a search of files.
 import assert from "node:assert/strict";
 import { createOpenAI } from "@ai-sdk/openai";
 import { generateText, stepCountIs, streamText, tool } from "ai";
@@ -37,6 +37,42 @@ const steps = {
     assert.match(text, /rain in Oslo \| rain in Rome/);
     const usage = await stream.totalUsage;
     assert.ok(usage.inputTokens > 0 && usage.outputTokens > 0);
+  },
+  async "a search of files"() {
+    await fetch(`${process.env.BASE_URL}/rag/documents`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        collection: "lighthouses",
+        documents: [{ id: "keeper", text: "The lighthouse is kept by Tobias Lund." }],
+      }),
+    });
+    const file_search = openai.tools.fileSearch({
+      vectorStoreIds: ["lighthouses"],
+      maxNumResults: 3,
+      ranking: { ranker: "auto", scoreThreshold: 0.2 },
+    });
+    const messages = [{ role: "user", content: "Who keeps the lighthouse?" }];
+    const options = { model, tools: { file_search }, maxRetries: 0 };
+    const first = await generateText({ ...options, messages });
+    assert.equal(first.text, "Its keeper is Tobias Lund.");
+    assert.ok(first.sources.some((source) => source.filename === "keeper"));
+    messages.push(...first.response.messages, { role: "user", content: "Who keeps the lighthouse?" });
+    const stream = streamText({
+      ...options,
+      messages,
+      onError: ({ error }) => {
+        throw error;
+      },
+    });
+    const kinds = [];
+    let text = "";
+    for await (const part of stream.fullStream) {
+      kinds.push(part.type);
+      if (part.type === "text-delta") text += part.text;
+    }
+    assert.equal(text, "Its keeper is Tobias Lund.");
+    for (const kind of ["tool-call", "tool-result", "source"]) assert.ok(kinds.includes(kind), kind);
   },
 };
 

@@ -41,6 +41,28 @@ def calls(model: ChatOpenAI) -> None:
     assert "rain in Oslo | rain in Rome" in answer.text, answer.text
 
 
+def a_search(model: ChatOpenAI) -> None:
+    document = {"id": "keeper", "text": "The lighthouse is kept by Tobias Lund."}
+    body = {"collection": "lighthouses", "documents": [document]}
+    model.root_client.post("/rag/documents", body=body, cast_to=object)
+    able = model.bind_tools([{"type": "file_search", "vector_store_ids": ["lighthouses"]}])
+    asked: list[BaseMessage] = [HumanMessage("Who keeps the lighthouse?")]
+    answer = able.invoke(asked)
+    assert answer.text == "Its keeper is Tobias Lund.", answer.text
+    [cited] = [
+        one
+        for block in answer.content_blocks
+        if block["type"] == "text"
+        for one in block.get("annotations", [])
+    ]
+    assert cited["type"] == "citation"
+    assert cited["title"] == "keeper", cited
+    streamed = "".join(chunk.text for chunk in able.stream(asked))
+    assert streamed == answer.text, streamed
+    again = able.invoke([*asked, answer, HumanMessage("Who keeps the lighthouse?")])
+    assert again.text == answer.text, again.text
+
+
 def a_schema(model: ChatOpenAI) -> None:
     parsed = model.with_structured_output(Weather).invoke("Oslo's weather as an object.")
     assert parsed == Weather(city="Oslo", degrees=7), parsed
@@ -55,7 +77,7 @@ def main() -> None:
         use_previous_response_id=True,
         max_retries=0,
     )
-    for step in (two_turns, calls, a_schema):
+    for step in (two_turns, calls, a_schema, a_search):
         step(model)
         print(step.__name__.replace("_", " "), flush=True)
 

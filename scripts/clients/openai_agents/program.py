@@ -1,17 +1,24 @@
-"""The Agents SDK: function tools, a handoff, a session on a conversation."""
+"""The Agents SDK: function tools, a handoff, a session on a conversation, a search of files."""
 
 import asyncio
 import os
+from typing import TypeGuard
 
 from agents import (
     Agent,
+    FileSearchTool,
     OpenAIConversationsSession,
+    RawResponsesStreamEvent,
     Runner,
+    StreamEvent,
+    ToolCallItem,
+    TResponseInputItem,
     function_tool,
     set_default_openai_client,
     set_tracing_disabled,
 )
 from openai import AsyncOpenAI
+from openai.types.responses import ResponseFileSearchToolCall
 
 MODEL = os.environ["MODEL"]
 
@@ -52,12 +59,36 @@ async def a_session(client: AsyncOpenAI) -> None:
     await session.clear_session()
 
 
+async def a_search(client: AsyncOpenAI) -> None:
+    document = {"id": "keeper", "text": "The lighthouse is kept by Tobias Lund."}
+    body = {"collection": "lighthouses", "documents": [document]}
+    await client.post("/rag/documents", body=body, cast_to=object)
+    search = FileSearchTool(["lighthouses"], max_num_results=3, include_search_results=True)
+    agent = Agent(name="Clerk", instructions="Look it up.", model=MODEL, tools=[search])
+    whole = await Runner.run(agent, "Who keeps the lighthouse?")
+    streamed = Runner.run_streamed(agent, "Who keeps the lighthouse?")
+    kinds = [event.data.type async for event in streamed.stream_events() if is_raw(event)]
+    assert "response.file_search_call.completed" in kinds
+    for result in (whole, streamed):
+        assert result.final_output == "Its keeper is Tobias Lund.", result.final_output
+        [call] = [item.raw_item for item in result.new_items if isinstance(item, ToolCallItem)]
+        assert isinstance(call, ResponseFileSearchToolCall), call
+        assert call.results
+    asked: TResponseInputItem = {"role": "user", "content": "Who keeps the lighthouse?"}
+    again = await Runner.run(agent, [*whole.to_input_list(), asked])
+    assert again.final_output == whole.final_output, again.final_output
+
+
+def is_raw(event: StreamEvent) -> TypeGuard[RawResponsesStreamEvent]:
+    return event.type == "raw_response_event"
+
+
 async def main() -> None:
     set_tracing_disabled(True)
     base_url, key = os.environ["BASE_URL"], os.environ["API_KEY"]
     async with AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0) as client:
         set_default_openai_client(client)
-        for step in (function_tools, a_handoff, a_session):
+        for step in (function_tools, a_handoff, a_session, a_search):
             await step(client)
             print(step.__name__.replace("_", " "), flush=True)
 

@@ -5,7 +5,7 @@ import time
 from typing import Literal
 
 from openai import OpenAI
-from openai.types.responses import FunctionToolParam, Response
+from openai.types.responses import FileSearchToolParam, FunctionToolParam, Response
 from openai.types.responses.response_input_param import FunctionCallOutput
 from pydantic import BaseModel
 
@@ -21,6 +21,15 @@ WEATHER: FunctionToolParam = {
     },
     "strict": True,
 }
+
+
+SEARCH: FileSearchToolParam = {
+    "type": "file_search",
+    "vector_store_ids": ["lighthouses"],
+    "max_num_results": 3,
+    "filters": {"type": "eq", "key": "lang", "value": "en"},
+}
+KEEPER = "The lighthouse is kept by Tobias Lund."
 
 
 class Weather(BaseModel):
@@ -83,6 +92,47 @@ def a_conversation(client: OpenAI) -> None:
     client.conversations.delete(conversation.id)
 
 
+def a_search(client: OpenAI) -> None:
+    document = {"id": "keeper", "text": KEEPER, "title": "Keepers", "metadata": {"lang": "en"}}
+    body = {"collection": "lighthouses", "documents": [document]}
+    client.post("/rag/documents", body=body, cast_to=object)
+    with client.responses.stream(
+        model=MODEL,
+        input="Look up the keeper of the lighthouse.",
+        tools=[SEARCH],
+        tool_choice={"type": "file_search"},
+        include=["file_search_call.results"],
+    ) as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_response()
+    assert "response.file_search_call.searching" in kinds
+    assert "response.output_text.annotation.added" in kinds
+    check_search(final)
+    whole = client.responses.create(
+        model=MODEL,
+        input="Who keeps the lighthouse?",
+        tools=[SEARCH],
+        include=["file_search_call.results"],
+    )
+    check_search(whole)
+    again = client.responses.create(
+        model=MODEL, input="Name a river.", previous_response_id=whole.id, store=False
+    )
+    assert "user: Name a river." in again.output_text, again.output_text
+
+
+def check_search(response: Response) -> None:
+    [search] = [item for item in response.output if item.type == "file_search_call"]
+    assert [one.text for one in search.results or []] == [KEEPER], search
+    assert response.output_text == "Its keeper is Tobias Lund.", response.output_text
+    [message] = [item for item in response.output if item.type == "message"]
+    [part] = message.content
+    assert part.type == "output_text"
+    [citation] = part.annotations
+    assert citation.type == "file_citation"
+    assert citation.file_id == "keeper", citation
+
+
 def in_the_background(client: OpenAI) -> None:
     queued = client.responses.create(model=MODEL, input="Name a river.", background=True)
     pending: tuple[Literal["queued", "in_progress"], ...] = ("queued", "in_progress")
@@ -106,6 +156,7 @@ def main() -> None:
             stored,
             a_conversation,
             in_the_background,
+            a_search,
         ):
             step(client)
             print(step.__name__.replace("_", " "), flush=True)

@@ -3,10 +3,12 @@
 One block is open at a time. A message that is not streamed has no events for the deltas.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, assert_never
 
+from llm_api.api.mapping.file_search import file_name
 from llm_api.api.models.anthropic import message as wire
 from llm_api.core.errors import GenerationError
 from llm_api.core.llm.prompt.turns import read_arguments
@@ -18,11 +20,15 @@ from llm_api.core.llm.types import (
     ReasoningDelta,
     Started,
     TextDelta,
+    ToolCall,
     ToolCallDelta,
     ToolCallStarted,
     Usage,
 )
 from llm_api.core.rag.answering.given import GivenCitation
+from llm_api.core.rag.answering.prompt import source_text
+from llm_api.core.rag.answering.searches import FoundCitation, Searched
+from llm_api.core.rag.answering.searching import TOOL
 
 OWN_SERVER: Final = "llm_api"
 """The `server_name` of this server's own functions."""
@@ -178,20 +184,39 @@ class MessageFold:
             yield self._delta(wire.InputDelta(type="input_json_delta", partial_json=arguments))
 
     def _annotate(self, value: object) -> Events:
-        if not isinstance(value, GivenCitation):
-            return
+        match value:
+            case GivenCitation():
+                yield from self._cite(self._citation(value))
+            case FoundCitation():
+                yield from self._cite(_found_citation(value))
+            case Searched():
+                yield from self._searched(value)
+            case _:
+                pass
+
+    def _cite(self, citation: wire.Citation) -> Events:
         block = self._open
         if not isinstance(block, _Text):
             block = _Text()
             yield from self._begin(block)
-        citation = self._citation(value)
         block.citations.append(citation)
         if self._writing.is_streamed:
             yield self._delta(wire.CitationsDelta(type="citations_delta", citation=citation))
 
     def _executed(self, executed: FunctionExecuted) -> Events:
         """A call that was made here, and what came of it: two blocks, each whole at once."""
-        call = executed.call
+        yield from self._made(executed.call, executed.result, is_error=executed.is_error)
+
+    def _searched(self, searched: Searched) -> Events:
+        """A search of documents, which is a call that was made here."""
+        arguments = json.dumps({"queries": searched.queries})
+        call = ToolCall(f"{self._writing.id}_{len(self._content)}", TOOL, arguments)
+        sources = [f"<source {source_text(one.hit)}" for one in searched.found]
+        # Without the numbers, which are others in the next answer.
+        told = "\n\n".join(sources) or searched.text
+        yield from self._made(call, told, is_error=searched.is_error)
+
+    def _made(self, call: ToolCall, result: str, *, is_error: bool) -> Events:
         yield from self._close()
         yield from self._whole_block(
             wire.ServerToolUse(
@@ -206,8 +231,8 @@ class MessageFold:
             wire.ServerToolResult(
                 type="mcp_tool_result",
                 tool_use_id=call.id,
-                is_error=executed.is_error,
-                content=[wire.ResultText(type="text", text=executed.result)],
+                is_error=is_error,
+                content=[wire.ResultText(type="text", text=result)],
             )
         )
 
@@ -308,6 +333,19 @@ class MessageFold:
                 )
             case other:
                 assert_never(other)
+
+
+def _found_citation(cited: FoundCitation) -> wire.CharLocation:
+    hit = cited.passage.hit
+    return wire.CharLocation(
+        type="char_location",
+        cited_text=cited.citation.quote,
+        document_index=cited.passage.number - 1,
+        document_title=file_name(hit),
+        file_id=hit.chunk.document_id,
+        start_char_index=cited.citation.span.start,
+        end_char_index=cited.citation.span.end,
+    )
 
 
 def _wire_usage(usage: Usage) -> wire.MessageUsage:

@@ -8,7 +8,12 @@ from typing import Final, Literal
 from llm_api.api.mapping.generation import refuse, required
 from llm_api.api.mapping.tools import OfferedTools
 from llm_api.api.models.anthropic.parameters import PromptParameters
-from llm_api.api.models.anthropic.tools import KNOWN_CLIENT_TOOLS, CustomTool, NamedTool
+from llm_api.api.models.anthropic.tools import (
+    KNOWN_CLIENT_TOOLS,
+    CustomTool,
+    NamedTool,
+    SearchTool,
+)
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.functions.types import Function
 from llm_api.core.llm.types import ToolChoice, ToolSpec
@@ -34,6 +39,8 @@ def to_message_tools(body: PromptParameters, functions: Sequence[Function] = ())
     specs: dict[str, ToolSpec] = {}
     ignored: list[str] = []
     for index, tool in enumerate(body.tools or []):
+        if isinstance(tool, SearchTool):
+            continue  # it is one of `functions`
         spec = _spec(tool, f"tools[{index}]")
         if spec is None:
             ignored.append(str(tool.type))

@@ -20,6 +20,11 @@ from llm_api.api.mapping.responses.open_items import (
     OpenMessage,
     OpenThought,
 )
+from llm_api.api.mapping.responses.searched_items import (
+    begun_search_item,
+    to_file_citation,
+    to_search_item,
+)
 from llm_api.api.mapping.responses.tools import MCPFunctionOf, ToolOffer
 from llm_api.api.mapping.responses.turns import OWN_LABEL, ReadTurn
 from llm_api.api.models.responses import stream_events as wire
@@ -60,6 +65,7 @@ from llm_api.core.llm.types import (
     ToolCallStarted,
     Usage,
 )
+from llm_api.core.rag.answering.searches import FoundCitation, Searched
 
 NewId: TypeAlias = Callable[[str], str]
 """A fresh id with this prefix."""
@@ -85,6 +91,7 @@ class Writing:
     turns: Sequence[ReadTurn] = ()
     shows_summary: bool = False
     shows_logprobs: bool = False
+    shows_results: bool = False
     sealed: Callable[[str], str] | None = None
     approved: frozenset[str] = frozenset()
 
@@ -173,15 +180,23 @@ class ResponseFold:
                 if by is not None and by.fallback is not None:
                     self._update(model=by.fallback)
             case Annotation(value):
-                self._annotate(value)
+                yield from self._annotate(value)
             case other:
                 assert_never(other)
 
-    def _annotate(self, value: object) -> None:
-        if isinstance(value, Shortened):
-            gone = [item for index in value.turns for item in self._writing.turns[index].items]
-            omitted = [OmittedItem(type=item.type or "message", id=item.id) for item in gone]
-            self._update(omitted_items=omitted)
+    def _annotate(self, value: object) -> Events:
+        message = self._open[0] if self._open else None
+        match value:
+            case Shortened(turns):
+                gone = [item for index in turns for item in self._writing.turns[index].items]
+                omitted = [OmittedItem(type=item.type or "message", id=item.id) for item in gone]
+                self._update(omitted_items=omitted)
+            case Searched():
+                yield from self._searched(value)
+            case FoundCitation() if isinstance(message, OpenMessage):
+                yield message.annotate(to_file_citation(value, message.characters))
+            case _:
+                pass
 
     def _say(self, text: str, logprobs: Sequence[SampledLogprob]) -> Events:
         if not text and not logprobs:
@@ -261,6 +276,19 @@ class ResponseFold:
         else:
             done.output = executed.result
             yield wire.MCPCompleted(item_id=item_id, output_index=index)
+        self._closed.append(done)
+        yield wire.ItemDone(output_index=index, item=done)
+
+    def _searched(self, searched: Searched) -> Events:
+        """A search that was made here: announced, made and done at once."""
+        yield from self._close_all("completed")
+        index, item_id = self._next_index(), self._new_id("fs")
+        yield wire.ItemAdded(output_index=index, item=begun_search_item(item_id))
+        yield wire.FileSearchInProgress(item_id=item_id, output_index=index)
+        yield wire.FileSearchSearching(item_id=item_id, output_index=index)
+        done = to_search_item(item_id, searched, shows_results=self._writing.shows_results)
+        if not searched.is_error:
+            yield wire.FileSearchCompleted(item_id=item_id, output_index=index)
         self._closed.append(done)
         yield wire.ItemDone(output_index=index, item=done)
 

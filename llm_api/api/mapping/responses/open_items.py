@@ -12,6 +12,7 @@ from llm_api.api.mapping.responses.tools import OfferedTool
 from llm_api.api.models.responses import stream_events as wire
 from llm_api.api.models.responses.output import (
     CustomCallOutputItem,
+    FileCitation,
     FunctionCallOutputItem,
     ItemStatus,
     MCPApprovalOutputItem,
@@ -44,6 +45,8 @@ class OpenMessage:
         self._index = index
         self._text: list[str] = []
         self._logprobs: list[OutputLogprob] = []
+        self._annotations: list[FileCitation] = []
+        self.characters = 0
 
     def opening(self) -> Events:
         added = OutputMessage(
@@ -57,6 +60,7 @@ class OpenMessage:
 
     def add(self, text: str, logprobs: list[OutputLogprob]) -> wire.ResponseEvent:
         self._text.append(text)
+        self.characters += len(text)
         self._logprobs += logprobs
         return wire.TextDelta(
             item_id=self._id,
@@ -66,11 +70,21 @@ class OpenMessage:
             logprobs=logprobs,
         )
 
+    def annotate(self, citation: FileCitation) -> wire.ResponseEvent:
+        self._annotations.append(citation)
+        return wire.AnnotationAdded(
+            item_id=self._id,
+            output_index=self._index,
+            content_index=0,
+            annotation_index=len(self._annotations) - 1,
+            annotation=citation,
+        )
+
     def closing(self, status: ItemStatus) -> Closing:
         part = OutputText(
             type="output_text",
             text="".join(self._text),
-            annotations=[],
+            annotations=list(self._annotations),
             logprobs=list(self._logprobs),
         )
         item = OutputMessage(

@@ -35,6 +35,7 @@ _ID_PREFIXES: Final[Mapping[str, str]] = {
     "custom_tool_call": "ctc",
     "custom_tool_call_output": "ctco",
     "reasoning": "rs",
+    "file_search_call": "fs",
 }
 _OTHERS: Final = "item"
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, assert_never
 
 from llm_api.api.mapping.generation import refuse, required
 from llm_api.api.mapping.tools import OfferedTools
+from llm_api.api.models.file_search import FileSearchTool
 from llm_api.api.models.responses.parameters import PromptParameters
 from llm_api.api.models.responses.tools import (
     HOSTED,
@@ -30,11 +31,12 @@ from llm_api.core.errors import InvalidRequestError
 from llm_api.core.functions.types import Function
 from llm_api.core.llm.output.regular_lark import NotRegularError, lark_to_regex
 from llm_api.core.llm.types import JSON, ToolCall, ToolChoice, ToolSpec
+from llm_api.core.rag.answering.searching import TOOL
 
 MAX_NAME: Final = 64
 _DIGEST: Final = 8
 
-Kind: TypeAlias = Literal["function", "custom", "llm_api", "mcp", "approval"]
+Kind: TypeAlias = Literal["function", "custom", "llm_api", "mcp", "approval", "file_search"]
 """`approval` is a tool of an MCP server whose calls wait for leave."""
 
 
@@ -167,7 +169,12 @@ def _mcp_tools(server: MCPOffer, path: str) -> Iterator[OfferedTool]:
 
 
 def _offered(
-    tool: FunctionTool | CustomTool | NamespaceTool | ServerFunctionTool | HostedTool,
+    tool: FunctionTool
+    | CustomTool
+    | NamespaceTool
+    | FileSearchTool
+    | ServerFunctionTool
+    | HostedTool,
     path: str,
     own: Mapping[str, Function],
 ) -> Iterator[OfferedTool]:
@@ -177,16 +184,22 @@ def _offered(
         case NamespaceTool():
             for index, inner in enumerate(tool.tools):
                 yield _client_tool(inner, f"{path}.tools[{index}]", tool.name)
-        case ServerFunctionTool(name=name):
-            if name in own:
-                spec = own[name].spec
-                offered = ToolSpec(name, spec.description, spec.parameters, param=path)
-                yield OfferedTool("llm_api", name, None, offered)
+        case FileSearchTool() if TOOL in own:
+            yield OfferedTool("file_search", TOOL, None, _spec(own[TOOL], path))
+        case ServerFunctionTool(name=name) if name in own:
+            yield OfferedTool("llm_api", name, None, _spec(own[name], path))
+        case FileSearchTool() | ServerFunctionTool():
+            pass  # none of them may be called
         case HostedTool():
             if tool.type not in HOSTED:
                 refuse(f"{path}.type", f"is '{tool.type}': no such tool is known.")
         case other:
             assert_never(other)
+
+
+def _spec(function: Function, path: str) -> ToolSpec:
+    spec = function.spec
+    return ToolSpec(spec.name, spec.description, spec.parameters, param=path)
 
 
 def _client_tool(tool: FunctionTool | CustomTool, path: str, namespace: str | None) -> OfferedTool:
@@ -311,7 +324,8 @@ class _Choosing:
                 param=path,
             )
         nested = reference.function or reference
-        name = required(nested.name, f"{path}.name")
+        is_search = reference.type == TOOL
+        name = TOOL if is_search else required(nested.name, f"{path}.name")
         for flat, tool in self.tools.items():
             if (tool.kind, tool.name, tool.namespace) == (
                 reference.type,

@@ -13,6 +13,7 @@ from llm_api.api.models.responses.items import (
     CallOutputItem,
     Content,
     CustomToolCallItem,
+    FileSearchCallItem,
     FunctionCallItem,
     InputItem,
     InputPart,
@@ -27,6 +28,8 @@ from llm_api.api.models.responses.items import (
 )
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.types import Message, Role, ToolCall
+from llm_api.core.rag.answering.prompt import attribute, delimited
+from llm_api.core.rag.answering.searching import TOOL
 
 OWN_LABEL = "llm_api"
 """The `server_label` of this server's own functions."""
@@ -92,6 +95,8 @@ class ItemReader:
                 )
             case MCPApprovalResponseItem():
                 turns.approve(item, f"{path}.approval_request_id")
+            case FileSearchCallItem():
+                self._add_search(turns, item, path)
             case UnknownItem():
                 refuse(f"{path}.type", f"is '{item.type}': this server cannot read such items.")
             case other:
@@ -138,6 +143,14 @@ class ItemReader:
         turns.call(ToolCall(item.id, name, item.arguments))
         turns.answer(item.id, result, "")
 
+    def _add_search(self, turns: "_Turns", item: FileSearchCallItem, path: str) -> None:
+        """An earlier search with what it found; without its results it would say nothing."""
+        if not item.results:
+            return
+        call_id = item.id or path
+        turns.call(ToolCall(call_id, TOOL, json.dumps({"queries": item.queries})))
+        turns.answer(call_id, "\n\n".join(map(_earlier_source, item.results)), "")
+
     def _thought(self, item: ReasoningItem, path: str) -> str:
         if item.content:
             return self._text(item.content, f"{path}.content")
@@ -158,6 +171,13 @@ class ItemReader:
         if part.type == "refusal":
             return required(part.refusal, f"{path}.refusal")
         return required(part.text, f"{path}.text")
+
+
+def _earlier_source(result: Mapping[str, object]) -> str:
+    """A result of an earlier search as a model reads it: without a number, not to be cited."""
+    name, text = result.get("filename"), result.get("text")
+    title = attribute("name", name) if isinstance(name, str) else ""
+    return f"<source {delimited(title, text if isinstance(text, str) else '')}"
 
 
 def _arguments(item: FunctionCallItem | CustomToolCallItem) -> str:

@@ -17,12 +17,16 @@ StopReason: TypeAlias = Literal[
 
 
 class CitedDocument(AnswerModel):
-    """A document that words are taken from, by its number among the documents of the request."""
+    """A document that words are taken from, by its number among the documents of the request.
+
+    Of a search, the number is that of the passage over all searches, from 0; `file_id` is the
+    document's id.
+    """
 
     cited_text: str
     document_index: int
     document_title: str | None
-    file_id: None
+    file_id: str | None
 
 
 class CharLocation(CitedDocument):

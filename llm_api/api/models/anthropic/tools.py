@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag
 from llm_api.api.ignored import Foreign
 from llm_api.api.models import foreign
 from llm_api.api.models.base import MAX_FIELDS, RequestModel, at_most
+from llm_api.api.models.file_search import FileSearchTool
 from llm_api.api.models.tools import FunctionName, Schema
 
 MAX_TOOLS: Final = 256
@@ -35,6 +36,14 @@ class CustomTool(RequestModel):
     )
 
 
+class SearchTool(FileSearchTool):
+    """Extension. A search of stored documents, which this server makes."""
+
+    IGNORED = _HINTS
+
+    name: Literal["file_search"] | None = None
+
+
 class NamedTool(RequestModel):
     """A tool that Anthropic has defined, by its type.
 
@@ -50,11 +59,15 @@ class NamedTool(RequestModel):
 
 def _tool_tag(value: Any) -> str:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    if kind == "file_search":
+        return "search"
     return "custom" if kind in (None, "custom") else "named"
 
 
 Tool = Annotated[
-    Annotated[CustomTool, Tag("custom")] | Annotated[NamedTool, Tag("named")],
+    Annotated[CustomTool, Tag("custom")]
+    | Annotated[SearchTool, Tag("search")]
+    | Annotated[NamedTool, Tag("named")],
     Discriminator(_tool_tag),
     at_most(MAX_FIELDS),
 ]

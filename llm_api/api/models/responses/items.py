@@ -167,6 +167,15 @@ class MCPApprovalResponseItem(ItemModel):
     reason: str | None = None
 
 
+class FileSearchCallItem(ItemModel):
+    """A search that the server made. Its `results`, where it has them, are shown to the model."""
+
+    type: Literal["file_search_call"]
+    id: ItemId | None = None
+    queries: Annotated[list[str], Field(max_length=MAX_PARTS, fail_fast=True)] = []
+    results: Annotated[list[dict[str, Any]], Field(max_length=MAX_PARTS)] | None = None
+
+
 class UnknownItem(ItemModel):
     """An item that nobody here can read: refused by its type."""
 
@@ -185,6 +194,7 @@ KnownItem: TypeAlias = (
     | MCPCallItem
     | MCPApprovalRequestItem
     | MCPApprovalResponseItem
+    | FileSearchCallItem
     | UnknownItem
 )
 
@@ -201,6 +211,7 @@ _TAGS: Final = frozenset(
         "mcp_call",
         "mcp_approval_request",
         "mcp_approval_response",
+        "file_search_call",
     }
 )
 
@@ -231,6 +242,7 @@ InputItem = Annotated[
     | Annotated[MCPCallItem, Tag("mcp_call")]
     | Annotated[MCPApprovalRequestItem, Tag("mcp_approval_request")]
     | Annotated[MCPApprovalResponseItem, Tag("mcp_approval_response")]
+    | Annotated[FileSearchCallItem, Tag("file_search_call")]
     | Annotated[UnknownItem, Tag("unknown")],
     Discriminator(
         _tag,

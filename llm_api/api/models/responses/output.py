@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from llm_api.api.models.base import AnswerModel
+from llm_api.api.models.rag.fields import Span
 
 ItemStatus: TypeAlias = Literal["in_progress", "completed", "incomplete"]
 
@@ -23,10 +24,27 @@ class OutputLogprob(LogprobCandidate):
     top_logprobs: list[LogprobCandidate]
 
 
+class FileCitation(AnswerModel):
+    """What the text is taken from. The fields after `filename` are extensions of this server."""
+
+    type: Literal["file_citation"]
+    index: int = Field(description="Characters of the text that stand before the citation.")
+    file_id: str
+    filename: str
+    number: int = Field(description="Of the passage, over all searches of the answer.")
+    document_id: str
+    vector_store_id: str
+    span: Span = Field(description="Where the quote stands in the document's text.")
+    quote: str
+    by: Literal["model", "alignment"] = Field(description="Who has chosen the passage.")
+    score: float = Field(description="How much the quote is like the sentence, from 0 to 1.")
+    supported: bool = Field(description="Whether that is enough.")
+
+
 class OutputText(AnswerModel):
     type: Literal["output_text"]
     text: str
-    annotations: list[dict[str, Any]]
+    annotations: list[FileCitation]
     logprobs: list[OutputLogprob] = Field(description="Filled where `include` asks for them.")
 
 
@@ -133,6 +151,32 @@ class MCPApprovalOutputItem(AnswerModel):
     arguments: str
 
 
+class FileSearchResult(AnswerModel):
+    """A passage. The fields after `text` are extensions of this server."""
+
+    attributes: dict[str, str | int | float | bool]
+    file_id: str
+    filename: str
+    score: float
+    text: str
+    document_id: str
+    vector_store_id: str
+    number: int = Field(description="Over all searches of the answer.")
+    span: Span = Field(description="Where the text stands in the document's.")
+
+
+class FileSearchOutputItem(AnswerModel):
+    """A search of stored documents."""
+
+    id: str
+    type: Literal["file_search_call"]
+    status: Literal["in_progress", "searching", "completed", "failed"]
+    queries: list[str]
+    results: list[FileSearchResult] | None = Field(
+        description="Null unless `include` asks for `file_search_call.results`."
+    )
+
+
 OutputItem = Annotated[
     OutputMessage
     | ReasoningOutput
@@ -140,6 +184,7 @@ OutputItem = Annotated[
     | CustomCallOutputItem
     | MCPCallOutputItem
     | MCPListOutputItem
-    | MCPApprovalOutputItem,
+    | MCPApprovalOutputItem
+    | FileSearchOutputItem,
     Field(discriminator="type"),
 ]

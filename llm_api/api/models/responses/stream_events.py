@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from llm_api.api.models.base import AnswerModel
 from llm_api.api.models.responses.output import (
+    FileCitation,
     OutputItem,
     OutputLogprob,
     OutputText,
@@ -104,6 +105,13 @@ class TextDone(InContent):
     logprobs: list[OutputLogprob]
 
 
+class AnnotationAdded(InContent):
+    EVENT: ClassVar = "response.output_text.annotation.added"
+
+    annotation_index: int
+    annotation: FileCitation
+
+
 class ReasoningDelta(InContent):
     EVENT: ClassVar = "response.reasoning_text.delta"
 
@@ -167,6 +175,18 @@ class CustomInputDone(InItem):
     EVENT: ClassVar = "response.custom_tool_call_input.done"
 
     input: str
+
+
+class FileSearchInProgress(InItem):
+    EVENT: ClassVar = "response.file_search_call.in_progress"
+
+
+class FileSearchSearching(InItem):
+    EVENT: ClassVar = "response.file_search_call.searching"
+
+
+class FileSearchCompleted(InItem):
+    EVENT: ClassVar = "response.file_search_call.completed"
 
 
 class MCPListInProgress(InItem):

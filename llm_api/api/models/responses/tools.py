@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from llm_api.api.models import foreign
 from llm_api.api.models.base import MAX_FIELDS, RequestModel, at_most, at_most_nested
+from llm_api.api.models.file_search import FileSearchTool
 from llm_api.api.models.tools import MAX_TOOLS, FunctionName, Schema
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -19,7 +20,6 @@ HOSTED: Final = frozenset(
         "computer",
         "computer_use",
         "computer_use_preview",
-        "file_search",
         "image_generation",
         "local_shell",
         "programmatic_tool_calling",
@@ -141,11 +141,14 @@ class HostedTool(RequestModel):
     type: str
 
 
+_OWN: Final = frozenset({"function", "custom", "namespace", "mcp", "file_search", "llm_api"})
+
+
 def _tool_tag(value: Any) -> str | None:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
     if not isinstance(kind, str):
         return None
-    return kind if kind in ("function", "custom", "namespace", "mcp", "llm_api") else "hosted"
+    return kind if kind in _OWN else "hosted"
 
 
 Tool = Annotated[
@@ -153,6 +156,7 @@ Tool = Annotated[
     | Annotated[CustomTool, Tag("custom")]
     | Annotated[NamespaceTool, Tag("namespace")]
     | Annotated[MCPTool, Tag("mcp")]
+    | Annotated[FileSearchTool, Tag("file_search")]
     | Annotated[ServerFunctionTool, Tag("llm_api")]
     | Annotated[HostedTool, Tag("hosted")],
     Discriminator(

@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.errors import InvalidRequestError
@@ -20,7 +20,7 @@ from llm_api.core.llm.types import (
     TextDelta,
 )
 from llm_api.core.rag.answering.answer_sentences import MARKER, Marker
-from llm_api.core.rag.answering.citations import CitationMode
+from llm_api.core.rag.answering.citations import Citation, CitationMode
 from llm_api.core.rag.answering.citer import Citer
 from llm_api.core.rag.answering.conversation import chat_prompt, with_context
 from llm_api.core.rag.answering.given import GivenSources
@@ -67,7 +67,7 @@ class CitingBackend(BorrowingBackend):
         async with aclosing(self._backend.generate(self._asked(request))) as events:
             yield await anext(events)  # from here on it is known that the sources are not too long
             citer = Citer(self._sources.chunks(), self._embedder, self._mode)
-            async with aclosing(_CitedText(self._sources, citer)) as answer:
+            async with aclosing(CitedText(self._sources, citer)) as answer:
                 async for event in events:
                     if isinstance(event, TextDelta):
                         async for shown in answer.take(event.text):
@@ -93,14 +93,22 @@ class CitingBackend(BorrowingBackend):
         return replace(request, prompt=prompt, output_format=held)
 
 
-class _CitedText:
+class NumberedSources(Protocol):
+    """What a text may cite."""
+
+    def placed(self, citation: Citation) -> object:
+        """A citation in the terms of these sources: the value of its `Annotation`."""
+        ...
+
+
+class CitedText:
     """An answer that comes in pieces, without its markers.
 
     `_shown` characters of what the model wrote were passed on; behind them stands at most what may
     yet become a marker.
     """
 
-    def __init__(self, sources: GivenSources, citer: Citer) -> None:
+    def __init__(self, sources: NumberedSources, citer: Citer) -> None:
         self._sources = sources
         self._citer = citer
         self._shown = 0

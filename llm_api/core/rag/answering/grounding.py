@@ -22,7 +22,8 @@ from llm_api.core.rag.vector_store import Hit
 UNKNOWN_CONTEXT_LENGTH: Final = 8192
 """The context length of a model whose backend has told none: any current one holds more."""
 
-_TURN_TOKENS: Final = 8  # what a chat template puts around a turn, about
+TURN_TOKENS: Final = 8
+"""What a chat template puts around a turn, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Grounding:
         widest = [numbered(WIDEST_NUMBER, text) for text in texts]
         tokens = await self.backend.count_tokens([*said, *widest])
         counted = zip(hits, texts, tokens[len(said) :], strict=True)
-        spent = sum(tokens[: len(said)]) + _TURN_TOKENS * len(said)
+        spent = sum(tokens[: len(said)]) + TURN_TOKENS * len(said)
         return spent, [Source(*source) for source in counted]
 
     def _room(self, said: int) -> int:

@@ -29,6 +29,7 @@ from llm_api.api.models.responses.stream_events import ResponseEvent
 from llm_api.core.errors import GenerationError
 from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.types import (
+    Annotation,
     ChatPrompt,
     Event,
     Finished,
@@ -42,6 +43,10 @@ from llm_api.core.llm.types import (
     ToolCallStarted,
     Usage,
 )
+from llm_api.core.rag.answering.citations import Citation
+from llm_api.core.rag.answering.searches import FoundCitation, FoundPassage, Searched
+from llm_api.core.rag.types import Chunk, Span
+from llm_api.core.rag.vector_store import Hit
 from tests.api.openai_schemas import check_event
 from tests.fakes import sampled
 
@@ -58,6 +63,17 @@ TOOLS = [
 OFFICIAL: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
 
 
+PASSAGE = FoundPassage(
+    "default",
+    Hit(Chunk("c", "file-1", 0, "cats sleep", Span(0, 10)), "Cats", {}, 0.5, 0.5, None),
+    number=1,
+)
+
+CITATION = Citation(
+    1, Span(0, 0), "file-1", Span(0, 4), "cats", "model", Span(0, 11), 0.9, supported=True
+)
+
+
 def new_fold(**fields: object) -> ResponseFold:
     body = {"model": "m", "input": "Hi", "tools": TOOLS, **fields}
     request = CreateResponse.model_validate(body)
@@ -68,7 +84,15 @@ def new_fold(**fields: object) -> ResponseFold:
     numbers = count()
     is_summary = fields.get("reasoning") is not None
     sealed = "<{}>".format
-    writing = Writing(offer, (), is_summary, shows_logprobs=True, sealed=sealed)
+    shows_results = fields.get("include") is not None
+    writing = Writing(
+        offer,
+        (),
+        is_summary,
+        shows_logprobs=True,
+        shows_results=shows_results,
+        sealed=sealed,
+    )
     return ResponseFold(
         to_response(request, head, asked, offer),
         writing,
@@ -150,6 +174,10 @@ class Client:
 
     def _compare(self, kind: str, event: dict[str, Any], item: dict[str, Any]) -> None:
         match kind:
+            case "output_text.annotation.added":
+                annotations = item["content"][event["content_index"]]["annotations"]
+                assert event["annotation_index"] == len(annotations)
+                annotations.append(event["annotation"])
             case "output_text.done":
                 part = item["content"][event["content_index"]]
                 assert (part["text"], part["logprobs"]) == (event["text"], event["logprobs"])
@@ -166,7 +194,7 @@ class Client:
 
     def _check_grown(self, grown: dict[str, Any], done: dict[str, Any]) -> None:
         """What the deltas added up to is what the item is said to be, but for its last words."""
-        last = {"status", "encrypted_content", "output", "error"}
+        last = {"status", "encrypted_content", "output", "error", "queries", "results"}
         assert {k: v for k, v in grown.items() if k not in last} == {
             k: v for k, v in done.items() if k not in last
         }
@@ -213,10 +241,14 @@ def answers(draw: DrawFn) -> list[Event]:
     """What an engine may say, without its end."""
     made: list[Event] = [Started(5)]
     begun = 0
-    for kind in draw(st.lists(st.sampled_from("tttrrcx"), max_size=6)):
+    for kind in draw(st.lists(st.sampled_from("ttttrrcxsqq"), max_size=7)):
         if kind == "c":
             made += draw(calls(begun))
             begun += 3
+        elif kind == "s":
+            made.append(Annotation(Searched(("cats",), (PASSAGE,), is_error=draw(st.booleans()))))
+        elif kind == "q":
+            made.append(Annotation(FoundCitation(PASSAGE, CITATION)))
         elif kind == "x":
             call = ToolCall("own", "now", "{}")
             made.append(FunctionExecuted(0, call, '"noon"', draw(st.booleans()), 0.1))
@@ -313,3 +345,25 @@ def test_call_that_goes_on_after_its_end_is_a_failure_of_the_engine() -> None:
     fold.take(TextDelta("So."))
     with pytest.raises(GenerationError):
         fold.take(ToolCallDelta(0, "{}"))
+
+
+def test_search_shows_what_it_found_only_where_that_is_wanted() -> None:
+    searched = Annotation(Searched(("cats",), (PASSAGE,)))
+    for include, results in ((None, 0), (["file_search_call.results"], 1)):
+        fold = new_fold(include=include)
+        for event in (searched, TextDelta("They sleep."), finished()):
+            fold.take(event)
+        search, _ = json.loads(fold.response.to_json())["output"]
+        assert (search["status"], search["queries"]) == ("completed", ["cats"])
+        assert len(search["results"] or ()) == results
+
+
+def test_citation_stands_behind_the_text_so_far() -> None:
+    fold = new_fold()
+    cited = Annotation(FoundCitation(PASSAGE, CITATION))
+    for event in (TextDelta("Cats sleep."), cited, TextDelta(" So."), finished()):
+        fold.take(event)
+    (message,) = json.loads(fold.response.to_json())["output"]
+    (citation,) = message["content"][0]["annotations"]
+    assert (citation["index"], citation["file_id"], citation["filename"]) == (11, "file-1", "Cats")
+    assert (citation["span"], citation["quote"]) == ({"start": 0, "end": 4}, "cats")
