@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 WINDOWS = 4
 WINDOW_DOCUMENTS = 256
 WINDOW_CHARACTERS = 200_000
-FIRST_SHARE = 8
+FIRST_SHARE = 4
 """How many times smaller the first window is; each after it is twice as large, up to the whole."""
 
 

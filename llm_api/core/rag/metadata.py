@@ -108,7 +108,11 @@ def path_name(field: str) -> str:
 
 def is_unicode(text: str) -> bool:
     """Whether a text can be written as UTF-8: it has no lone surrogates."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refusal(message: str, path: str) -> InvalidRequestError:

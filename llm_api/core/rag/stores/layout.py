@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 
 from llm_api.core.rag.bm25 import SparseVector
 from llm_api.core.rag.filters import And, Comparison, Filter, HasValue, Or, parse_date
-from llm_api.core.rag.metadata import keys, path_name, presence_tag, tag
+from llm_api.core.rag.metadata import Keys, keys, path_name, presence_tag, tag
 from llm_api.core.rag.stores.points import (
     AllOf,
     AnyOf,
@@ -126,7 +126,9 @@ class Intent:
 
     def point(self) -> Point:
         names = (version.id for version in self.versions)
-        return Point(_uuid("intent", self.document_id, *names), {"kind": "intent", **asdict(self)})
+        versions = [_fields(version) for version in self.versions]
+        payload = {"kind": "intent", **_fields(self), "versions": versions}
+        return Point(_uuid("intent", self.document_id, *names), payload)
 
 
 _DOCUMENT = TypeAdapter(StoredDocument)
@@ -183,7 +185,7 @@ def record_point(new: NewDocument, version: Version, stored_at: float) -> Point:
         parts=version.parts,
         stored_at=stored_at,
     )
-    payload = {"kind": "document", **asdict(stored), **_found_by(new.document.metadata)}
+    payload = {"kind": "document", **_fields(stored), **_found_by(new.document.metadata)}
     return Point(record_id(new.document.id), payload)
 
 
@@ -224,7 +226,12 @@ def metadata_payload(metadata: Metadata, title: str) -> Payload:
 
 
 def _found_by(metadata: Metadata) -> dict[str, object]:
-    return asdict(keys(metadata))
+    return _fields(keys(metadata))
+
+
+def _fields(value: Version | StoredDocument | Intent | Keys) -> dict[str, object]:
+    """Those of a dataclass by name. `asdict` copies all that is in them, in five times the time."""
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def condition(wanted: Filter) -> Condition:

@@ -57,6 +57,7 @@ async def test_what_does_not_match_the_filter_is_not_there(
     assert (described.documents, described.chunks) == (1, 1)
     assert described in await reds.list_collections()
     assert (await reds.read_document(name, "r")).metadata == RED
+    assert [*await reds.get_documents(name, ["b", "r", "n", "x"])] == ["r"]
     for read in (reds.get_document, reds.read_document):
         said = [await refused(read(name, id), DocumentNotFoundError) for id in ("b", "n", "x")]
         assert said == [f"There is no document {id!r}." for id in ("b", "n", "x")]
@@ -108,6 +109,7 @@ async def test_a_collection_that_may_not_be_read_is_not_there(
             others.delete_documents(collection, ["r"]),
             others.delete_matching(collection, EVERYTHING),
             others.get_document(collection, "r"),
+            others.get_documents(collection, ["r"]),
             others.read_document(collection, "r"),
             others.list_documents(collection, EVERYTHING, None, 1),
             others.update_metadata(collection, "r", {}),
