@@ -508,7 +508,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "file_loader": "kinds loaded worker",
         "worker": "load loaded",
         "load": "archive csv_table decode docx epub html json_values kinds loaded mail markdown"
-        " notebook open_document outlook pdf pptx rtf source_code xlsx xml_elements",
+        " notebook ocr open_document outlook pdf pptx rtf source_code xlsx xml_elements",
         "pptx open_document": "archive html loaded",
         "epub": "archive decode html loaded",
         "outlook": "decode loaded mail rtf",
@@ -519,10 +519,14 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "xlsx": "csv_table decode loaded",
         "rtf": "decode loaded",
         "archive": "kinds loaded",
-        "pdf": "decode loaded pdf_forms pdf_page",
+        "pdf": "decode loaded ocr page_layout pdf_forms pdf_page running_heads",
         "kinds": "json_values",
         "docx": "docx_parts html loaded",
-        "pdf_page": "columns decode",
+        "pdf_page": "decode page_layout ruled_tables",
+        "ruled_tables": "page_layout table_text",
+        "ocr": "decode loaded page_layout",
+        "running_heads": "page_layout",
+        "page_layout": "table_text",
         "pdf_forms": "decode",
         "json_values": "decode loaded",
         "html": "decode formulas html_tree loaded page_text",
@@ -532,7 +536,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "docx_parts": "archive formulas",
         "source_code csv_table": "loaded",
         "charsets": "likely_charset",
-        "columns formulas html_tree likely_charset loaded table_text": "",
+        "formulas html_tree likely_charset loaded table_text": "",
     },
     "llm_api.core.rag.stores": {
         "edge_worker": "calls document_store edge",
@@ -728,6 +732,8 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "mammoth": frozenset({"llm_api.core.rag.loaders.docx"}),
     "openpyxl": frozenset({"llm_api.core.rag.loaders.xlsx"}),
     "striprtf": frozenset({"llm_api.core.rag.loaders.rtf"}),
+    "rapidocr": frozenset({"llm_api.core.rag.loaders.ocr"}),
+    "PIL": frozenset({"llm_api.core.rag.loaders.ocr"}),
     "olefile": frozenset({"llm_api.core.rag.loaders.outlook"}),
     "qdrant_edge": frozenset(
         f"llm_api.core.rag.{name}"

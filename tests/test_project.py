@@ -22,6 +22,7 @@ SHIPPED = [
     *EXTRAS["postgresql"],
     *EXTRAS["s3"],
     *EXTRAS["tracing"],
+    *EXTRAS["ocr"],
 ]
 DECLARED = [*SHIPPED, *EXTRAS["dev"]]
 CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()

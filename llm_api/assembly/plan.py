@@ -48,6 +48,7 @@ def plan(settings: Settings) -> Plan:
     models = chosen_models(settings, file)
     _check_workers(settings.workers, models)
     _check_database(settings)
+    _check_ocr(settings)
     return Plan(
         settings,
         models,
@@ -65,6 +66,12 @@ def _check_workers(workers: int, chosen: ChosenModels) -> None:
             f"WORKERS: must be 1, not {workers}: {name} runs in this process ({kind}), and every"
             " worker would load it again and compute at the others' cost"
         )
+
+
+def _check_ocr(settings: Settings) -> None:
+    """Raises ConfigurationError where what recognises text is not installed."""
+    if settings.rag_ocr != "off" and find_spec("rapidocr") is None:
+        raise ConfigurationError("RAG_OCR: it needs more packages: pip install 'llm_api[ocr]'")
 
 
 def _check_database(settings: Settings) -> None:

@@ -15,6 +15,7 @@ from llm_api.core.errors import LLMAPIError
 from llm_api.core.rag.chunking import ChunkSettings
 from llm_api.core.rag.jobs import IngestJobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
+from llm_api.core.rag.loaders.loaded import FileLimits
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.retrieve import Retriever
 from llm_api.core.rag.sources import SourceMemory
@@ -22,6 +23,11 @@ from llm_api.core.rag.vector_store import VectorStore
 from llm_api.core.state.state import State
 
 log = logging.getLogger(__name__)
+
+_OCR_MARGIN_SECONDS = 120.0
+"""For the page that is under way when the time is over, and all that is no recognition."""
+_OCR_MEMORY_BYTES = 3 << 30
+"""1.9 GB of address space are reserved for a page of 200 dots to the inch."""
 
 RECOVERY_SECONDS = 3600.0
 """How often a server is cleaned of writes that broke off: no write takes so long."""
@@ -51,7 +57,7 @@ async def open_retrieval(
     """The caller closes the models, and the state that jobs are kept in."""
     async with (
         open_vector_store(vector_store_options(settings)) as store,
-        FileLoader() as loader,
+        FileLoader(file_limits(settings)) as loader,
     ):
         yield Retrieval(
             store=store,
@@ -63,6 +69,17 @@ async def open_retrieval(
             top_k=settings.rag_top_k,
             sources=SourceMemory(state),
         )
+
+
+def file_limits(settings: Settings) -> FileLimits:
+    """What reading a file may cost, with the recognition of text where that is on."""
+    if settings.rag_ocr == "off":
+        return FileLimits()
+    return FileLimits(
+        seconds=settings.rag_ocr_seconds + _OCR_MARGIN_SECONDS,
+        memory_bytes=_OCR_MEMORY_BYTES,
+        ocr_seconds=settings.rag_ocr_seconds,
+    )
 
 
 def has_own_store(settings: Settings) -> bool:

@@ -17,7 +17,7 @@ from llm_api.assembly.functions import open_functions
 from llm_api.assembly.models import open_models, open_response_cache
 from llm_api.assembly.plan import Plan
 from llm_api.assembly.reranker import open_reranker
-from llm_api.assembly.retrieval import has_own_store, open_retrieval
+from llm_api.assembly.retrieval import file_limits, has_own_store, open_retrieval
 from llm_api.assembly.state import new_state
 from llm_api.config.settings import Settings
 from llm_api.core.access.documents import documents_of
@@ -96,7 +96,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
         aclosing(ComputeThread()) as compute,
         aclosing(new_state(settings)) as state,
         open_files(file_options(settings), state) as stored_files,
-        FileLoader(processes=1) as loader,
+        FileLoader(file_limits(settings), processes=1) as loader,
         open_response_cache(settings) as wrap,
         open_models(planned.models, files, compute, wrap, book) as models,
         open_administration(planned, files, compute, models, book) as administration,

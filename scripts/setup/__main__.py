@@ -27,7 +27,7 @@ def main() -> int:
         installer.prepare()
         match sys.argv[1:]:
             case ["dev"]:
-                installer.install("tests and checks", "-e", ".[dev,postgresql,s3,tracing]")
+                installer.install("tests and checks", "-e", ".[dev,ocr,postgresql,s3,tracing]")
             case ["embeddings"]:
                 _install_pytorch(installer)
             case _:

@@ -1,6 +1,7 @@
 """Where documents are kept, and how they are searched."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AnyHttpUrl, BaseModel, Field, SecretStr, model_validator
 
@@ -55,6 +56,17 @@ class RetrievalSettings(BaseModel):
         allow_inf_nan=False,
         description="Cosine similarity below which a"
         " chunk is left out. Unset: what was measured for the embedding model.",
+    )
+    rag_ocr: Literal["off", "auto"] = Field(
+        default="off",
+        description="`auto` recognises the text of image files, and of pages of PDFs that have"
+        " none; needs `llm_api[ocr]`, and some 8 seconds of a core for a page.",
+    )
+    rag_ocr_seconds: float = Field(
+        default=300,
+        ge=1,
+        le=3600,
+        description="Seconds that may be spent on it for one file; later pages are left out.",
     )
     rerank_model: Text | None = Field(
         default=None,

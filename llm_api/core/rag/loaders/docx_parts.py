@@ -86,6 +86,8 @@ class _Part:
         self._space = self.root.tag.partition("}")[0] + "}"
         for parent in reversed(list(self.root.iter())):
             self._replace_children(parent)
+            if local_name(parent) == "tbl":
+                self._name_columns(parent)
 
     def markup(self) -> bytes:
         return ElementTree.tostring(self.root)
@@ -96,6 +98,16 @@ class _Part:
             section = [child for child in body if local_name(child) == "sectPr"]
             inner = [child for child in body if local_name(child) != "sectPr"]
             body[:] = [*above, *inner, *below, *section]
+
+    def _name_columns(self, table: Element) -> None:
+        """Mark the first row of a table that holds tables: else it is taken for a layout."""
+        rows = [row for row in table if local_name(row) == "tr"]
+        inner = (one for row in rows for cell in row for one in cell if local_name(one) == "tbl")
+        if len(rows) < 2 or next(inner, None) is None or _cells(rows[0]) < 2:
+            return
+        properties = Element(f"{self._space}trPr")
+        properties.append(Element(f"{self._space}tblHeader"))
+        rows[0][:] = [properties, *(one for one in rows[0] if local_name(one) != "trPr")]
 
     def _replace_children(self, parent: Element) -> None:
         """Its grandchildren have been replaced already."""
@@ -153,6 +165,10 @@ class _Part:
         text = Element(f"{self._space}t")
         text.text = words
         return text
+
+
+def _cells(row: Element) -> int:
+    return sum(local_name(one) == "tc" for one in row)
 
 
 def _formulas(element: Element, kind: str) -> str:

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     MAIL = "mail"
     OUTLOOK = "outlook"
     XML = "xml"
+    IMAGE = "image"
     CSV = "csv"
     JSON = "json"
     NOTEBOOK = "notebook"
@@ -47,17 +48,17 @@ _EXTENSIONS: Final = {
 _BY_EXTENSION: Final = {
     extension: kind for kind, extensions in _EXTENSIONS.items() for extension in extensions.split()
 }
-_ARCHIVE: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _OLD_OFFICE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_OFFICE: Final = "EncryptedPackage".encode("utf-16-le")
 _OUTLOOK: Final = "__properties_version1.0".encode("utf-16-le")
-_RTF: Final = b"{\\rtf"
 _MAIL: Final = re.compile(rb"(?:From [^\n]{1,500}\n)?[A-Za-z][A-Za-z0-9-]{0,100}:[ \t\r\n]")
+_STARTS: Final = {
+    Kind.ARCHIVE: (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"),
+    Kind.RTF: (b"{\\rtf",),
+    Kind.IMAGE: (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*"),
+}
 _UNSUPPORTED: Final = {
     b"%!PS": "PostScript",
-    b"\x89PNG\r\n": "an image",
-    b"\xff\xd8\xff": "an image",
-    b"GIF8": "an image",
     b"\x1f\x8b": "a compressed archive",
     b"7z\xbc\xaf": "a compressed archive",
     b"\x7fELF": "a program",
@@ -83,16 +84,17 @@ def binary_kind(data: bytes, name: str) -> Kind | None:
 
     Raises `UnreadableFileError` for kinds that no loader reads.
     """
-    if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"%PDF-"):
-        return Kind.PDF
-    if data.startswith(_ARCHIVE):
-        return Kind.ARCHIVE
-    if data.startswith(_RTF):
-        return Kind.RTF
-    if PurePosixPath(name).suffix.lower() == ".eml" and _MAIL.match(data):
-        return Kind.MAIL
     if data.startswith(_OLD_OFFICE):
         return _kind_of_compound(data)
+    if PurePosixPath(name).suffix.lower() == ".eml" and _MAIL.match(data):
+        return Kind.MAIL
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return Kind.IMAGE
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"%PDF-"):
+        return Kind.PDF
+    for kind, starts in _STARTS.items():
+        if data.startswith(starts):
+            return kind
     for start, what in _UNSUPPORTED.items():
         if data.startswith(start):
             raise UnreadableFileError(f"it is {what}, which is not supported")

@@ -41,7 +41,7 @@ def load(data: bytes, name: str, limits: FileLimits, charset: str = "") -> Loade
     return replace(loaded, metadata=metadata, warnings=(*warnings, *loaded.warnings))
 
 
-_WHY_EMPTY = {Kind.PDF: "there is no text in it; if it is a scan, recognise its text (OCR) first"}
+_WHY_EMPTY = {Kind.PDF: "there is no text in it; if it is a scan, RAG_OCR=auto recognises its text"}
 
 
 def _load_binary(kind: Kind, data: bytes, limits: FileLimits) -> LoadedText:
@@ -54,6 +54,12 @@ def _load_binary(kind: Kind, data: bytes, limits: FileLimits) -> LoadedText:
             from llm_api.core.rag.loaders.mail import load_mail
 
             return load_mail(data, limits.characters)
+        case Kind.IMAGE:
+            if not limits.ocr_seconds:
+                raise UnreadableFileError("it is an image; RAG_OCR=auto recognises its text")
+            from llm_api.core.rag.loaders.ocr import load_image
+
+            return load_image(data, limits)
         case Kind.OUTLOOK:
             from llm_api.core.rag.loaders.outlook import load_outlook
 

@@ -26,6 +26,8 @@ class FileLimits:
     """What one file may cost. Past a limit it is refused, never cut.
 
     `expansion_ratio` is how many times its size an archive may unpack to; small ones are spared.
+    `ocr_seconds`, within `seconds`, may be spent on recognising the text of pictures: what there
+    was no time for is named. 0: none is recognised.
     """
 
     file_bytes: int = 50_000_000
@@ -35,6 +37,7 @@ class FileLimits:
     characters: int = 50_000_000
     seconds: float = 60.0
     memory_bytes: int = 2 << 30
+    ocr_seconds: float = 0.0
 
 
 class HeadingPath:
@@ -48,6 +51,10 @@ class HeadingPath:
         while self._path and self._path[-1][0] >= level:
             self._path.pop()
         self._path.append((level, title))
+        return self.headings
+
+    @property
+    def headings(self) -> tuple[str, ...]:
         return tuple(heading for _, heading in self._path)
 
 

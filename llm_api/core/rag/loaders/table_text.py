@@ -8,7 +8,7 @@ A cell that spans rows is repeated in each, for each row is true alone. One that
 stands in the first of them; a name above several columns stands above each.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Final
@@ -46,8 +46,9 @@ class TableText:
         Raises `UnreadableFileError` for a table with more merged cells than anybody writes.
         """
         self._row += 1
-        is_title = len(cells) == 1 and not self._spanning
-        values = self._values(cells)
+        spanning = self._spanning_here()
+        is_title = len(cells) == 1 and not spanning
+        values = self._values(cells, spanning)
         if is_title:  # it stands across the table
             return cells[0].words
         if self._first is None and (is_header or (cells and all(cell.is_name for cell in cells))):
@@ -68,9 +69,8 @@ class TableText:
         text = _BAR.join(" ".join(dict.fromkeys(filter(None, column))) for column in columns)
         return text if len(text) <= _LONGEST_HEADER else ""
 
-    def _values(self, cells: Iterable[Cell]) -> list[str]:
+    def _values(self, cells: Iterable[Cell], spanning: Mapping[int, str]) -> list[str]:
         values: list[str] = []
-        spanning = self._spanning_here()
         for cell in cells:
             while len(values) in spanning:
                 values.append(spanning[len(values)])

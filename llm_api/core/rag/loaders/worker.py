@@ -24,6 +24,7 @@ from llm_api.core.rag.types import TextSection
 from llm_api.core.utils.isolation import limit_memory
 
 _GRACE_SECONDS = 5
+_NICENESS = 10
 _MAX_SECTIONS = 100_000
 _SECTIONS_IN_A_LINE = 1000
 """The server parses what comes back, line by line: no line may hold it up."""
@@ -117,6 +118,8 @@ def serve(files: BinaryIO, answers: BinaryIO, limits: FileLimits) -> None:
 def main() -> None:
     limits = FileLimits(**json.loads(sys.argv[1]))
     limit_memory(limits.memory_bytes)
+    if limits.ocr_seconds:  # it takes all cores for seconds: answers come first
+        os.nice(_NICENESS)
     # Parsers print as they please: their words go to stderr and not among the answers.
     answers = io.FileIO(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -70,6 +70,16 @@ def test_value_stands_in_its_own_column() -> None:
     )
 
 
+def test_table_within_a_cell_is_a_part_of_its_words() -> None:
+    inner = f"<w:tbl>{row(cell('a'), cell('b'))}{row(cell('c'), cell('d'))}</w:tbl>"
+    holding = f"<w:tc>{paragraph('in')}{inner}{paragraph('out')}</w:tc>"
+    rows = row(cell("Name"), cell("Parts"), cell("Note")) + row(cell("x"), holding, cell("z"))
+    assert loaded(f"<w:tbl>{rows}</w:tbl>").text == (
+        "Name | Parts | Note\nx | in; a, b; c, d; out | z"
+    )
+    assert loaded(f"<w:tbl>{row(holding)}</w:tbl>").text == "in\n\na | b\nc | d\n\nout"
+
+
 def part(name: str, content: str) -> str:
     return f"<m:{name}>{content}</m:{name}>"
 

@@ -93,7 +93,7 @@ def test_content_tells_the_kind_before_the_extension_does(
             "no whole Outlook message",
         ),
         (b'{"worksheets": []}', "a.ipynb", "version 4"),
-        (b"\x89PNG\r\n\x1a\n", "a.txt", "an image"),
+        (b"\x89PNG\r\n\x1a\n", "a.txt", "it is an image; RAG_OCR=auto"),
         (gzip.compress(b"words", mtime=0), "a.txt", "a compressed archive"),
         (bytes(range(256)) * 40, "a.txt", "binary"),
         (b"\0" * 1000, "a.txt", "binary"),

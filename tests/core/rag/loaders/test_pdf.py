@@ -102,14 +102,16 @@ def test_rows_of_a_table_are_not_taken_apart(
     left: Sequence[str], right: Sequence[str], x: int
 ) -> None:
     text = loaded(drawn_pdf(side_by_side(left, right, x))).text
-    assert text.split("\n")[:2] == [f"{left[0]} {right[0]}", f"{left[1]} {right[1]}"]
+    assert text.split("\n")[:2] == [f"{left[0]} | {right[0]}", f"{left[1]} | {right[1]}"]
 
 
 def test_single_column_of_words_that_are_drawn_one_by_one_stays_whole() -> None:
     content = ""
     for place, line in enumerate(LEFT):
-        for number, word in enumerate(line.split()):
-            content += draw(word, 72 + 50 * number, 700 - 12 * place)
+        x = 72.0
+        for word in line.split():
+            content += draw(word, x, 700 - 12 * place)
+            x += 5.5 * len(word) + 4
     words = " ".join(loaded(drawn_pdf(content)).text.split())
     assert words == " ".join(LEFT)
 
@@ -141,7 +143,7 @@ def test_pages_with_nothing_but_a_picture_are_named() -> None:
     found = loaded(drawn_pdf(PICTURE))
     assert found.text == ""
     assert found.warnings == (
-        "Pages without text, not read: 1. If they are scans, recognise their text (OCR) first.",
+        "Pages without text, not read: 1. If they are scans, RAG_OCR=auto recognises their text.",
     )
 
 

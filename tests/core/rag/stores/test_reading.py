@@ -25,7 +25,7 @@ async def write_in_steps(points: EdgePoints) -> AsyncGenerator[None, None]:
     for now, new in zip(count(), cycle(VERSIONS), strict=False):
         record = (await reading.read_records(points, ["a"])).get("a")
         write = writing.plan_write(new, record, now)
-        await points.upsert(write.points(Bm25()))
+        await points.upsert(list(write.points(Bm25())))
         yield
         await points.upsert([write.record()])
         yield
