@@ -215,7 +215,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "reindex": "reports retrieval types vector_store",
         "sync": "files retrieval sources types vector_store",
         "retrieval": "chunking confined files ingest jobs loaders prepare reports retrieve rights"
-        " sources types vector_store",
+        " sources types vector_store web",
+        "web": "files identity loaders reports types vector_store",
         "sources": "files",
         "confined": "filters matching rights types vector_store",
         "rights": "filters matching types",
@@ -227,7 +228,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "retrieve": "filters reports vector_store",
         "prepare": "identity metadata reports types vector_store",
         "job_runner": "files jobs reports retrieval types",
-        "jobs": "files reports types",
+        "jobs": "files reports types web",
         "files": "loaders reports types",
         "stores": "bm25 filters matching metadata types vector_store",
         "reports": "vector_store",
@@ -242,6 +243,13 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "beir": "types",
         "words": "",
         "types": "",
+    },
+    "llm_api.core.rag.web": {
+        "reading": "fetcher hosts robots",
+        "sitemap": "fetcher hosts robots",
+        "robots": "fetcher",
+        "fetcher": "hosts",
+        "hosts": "",
     },
     "llm_api.api.http": {
         "bounded_head": "connection",
@@ -320,7 +328,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "administration answers listing options": "",
     },
     "llm_api.api.models.rag": {
-        "search documents chat sync": "fields",
+        "search documents chat sync urls": "fields",
         "fields": "",
     },
     "llm_api.api.models.responses": {
@@ -352,7 +360,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "parameters": "",
     },
     "llm_api.api.routes.rag": {
-        "files documents": "ingests",
+        "files documents urls": "ingests",
         "chat collections ingests search sync": "",
     },
     "llm_api.config.sections": {

@@ -20,6 +20,8 @@ from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.retrieve import Retriever
 from llm_api.core.rag.sources import SourceMemory
 from llm_api.core.rag.vector_store import VectorStore
+from llm_api.core.rag.web.fetcher import Web
+from llm_api.core.rag.web.hosts import HostRules
 from llm_api.core.state.state import State
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,7 @@ async def open_retrieval(
             chunks=ChunkSettings(settings.rag_chunk_tokens, settings.rag_chunk_overlap),
             top_k=settings.rag_top_k,
             sources=SourceMemory(state),
+            web=Web(host_rules(settings)),
         )
 
 
@@ -80,6 +83,12 @@ def file_limits(settings: Settings) -> FileLimits:
         memory_bytes=_OCR_MEMORY_BYTES,
         ocr_seconds=settings.rag_ocr_seconds,
     )
+
+
+def host_rules(settings: Settings) -> HostRules:
+    """From where the settings have web pages fetched."""
+    hosts = (host.lower() for host in settings.rag_url_allowed_hosts)
+    return HostRules(tuple(hosts), allows_public=settings.rag_urls == "public")
 
 
 def has_own_store(settings: Settings) -> bool:

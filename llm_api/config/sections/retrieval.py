@@ -1,11 +1,13 @@
 """Where documents are kept, and how they are searched."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AnyHttpUrl, BaseModel, Field, SecretStr, model_validator
+from pydantic import AnyHttpUrl, BaseModel, BeforeValidator, Field, SecretStr, model_validator
 
-from llm_api.config.sections.field_types import HomePath, Text
+from llm_api.config.sections.field_types import HomePath, Names, Text, lower
+
+UrlHosts = Annotated[Literal["allowed", "public"], BeforeValidator(lower)]
 
 
 class RetrievalSettings(BaseModel):
@@ -72,6 +74,17 @@ class RetrievalSettings(BaseModel):
         default=None,
         description="A model that judges texts by a question, for `/v1/rerank` and searches that"
         " say `rerank`: a cross-encoder by its name on Hugging Face or a folder, or a GGUF file.",
+    )
+
+    rag_urls: UrlHosts = Field(
+        default="allowed",
+        description="From where `/v1/rag/urls` fetches web pages: `allowed`, the hosts of"
+        " `RAG_URL_ALLOWED_HOSTS`; `public`, any host with public addresses as well.",
+    )
+    rag_url_allowed_hosts: Names = Field(
+        default=(),
+        description="Hosts that pages are fetched from, whatever their address, separated by"
+        " commas, such as `wiki.local:8080,*.example.com`. Unset: none.",
     )
 
     @model_validator(mode="after")

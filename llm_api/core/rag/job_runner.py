@@ -4,12 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from llm_api.core.errors import LLMAPIError
 from llm_api.core.rag.files import FileToIngest
-from llm_api.core.rag.jobs import KIND, details_of, remark_on, to_document, to_file
+from llm_api.core.rag.jobs import KIND, details_of, remark_on, to_document, to_file, to_page
 from llm_api.core.rag.reports import DocumentOutcome
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.types import Document
@@ -104,12 +104,18 @@ class _Runner:
         if details.source == "texts":
             documents = _texts(queue, job.id, progress)
             await retrieval.ingest(details.collection, documents, progress.report)
-        else:
-            files = [
-                _file(queue, job.id, one)
-                for one in progress.expecting(await queue.waiting_inputs(job.id, limit=job.total))
-            ]
+            return
+        inputs = progress.expecting(await queue.waiting_inputs(job.id, limit=job.total))
+        if details.source == "files":
+            files = [_file(queue, job.id, one) for one in inputs]
             await retrieval.ingest_files(job.owner, details.collection, files, progress.report)
+            return
+
+        def report(asked: str, outcome: DocumentOutcome) -> None:
+            progress.report(replace(outcome, document_id=asked))
+
+        pages = [to_page(one.id, one.details) for one in inputs]
+        await retrieval.ingest_pages(details.collection, pages, report)
 
 
 class _Progress:

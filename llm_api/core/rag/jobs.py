@@ -20,6 +20,7 @@ from uuid import uuid4
 from llm_api.core.rag.files import DIGEST_FIELD, FileToIngest
 from llm_api.core.rag.reports import DocumentOutcome
 from llm_api.core.rag.types import Document
+from llm_api.core.rag.web.reading import PageToIngest
 from llm_api.core.state.records import JobInput, JobState, NewJob, StoredJob
 from llm_api.core.state.state import State
 
@@ -29,7 +30,7 @@ CANCEL_SECONDS: Final = 10.0
 """How long `cancel` waits for the process that runs the job."""
 _LOOK_SECONDS: Final = 0.05
 
-Source: TypeAlias = Literal["texts", "files"]
+Source: TypeAlias = Literal["texts", "files", "urls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,16 @@ def to_file(id: str, details: str, read: Callable[[], Awaitable[bytes]]) -> File
     """What `file_input` was made of. Pure."""
     given = json.loads(details)
     return FileToIngest(id, read, given["metadata"], given["charset"])
+
+
+def page_input(page: PageToIngest) -> JobInput:
+    """A page that a job fetches and stores. Pure."""
+    return JobInput(page.url, json.dumps({"metadata": page.metadata}), b"")
+
+
+def to_page(id: str, details: str) -> PageToIngest:
+    """What `page_input` was made of. Pure."""
+    return PageToIngest(id, json.loads(details)["metadata"])
 
 
 def _to_job(stored: StoredJob, remarks: Sequence[tuple[str, str]]) -> Job:

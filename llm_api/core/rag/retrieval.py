@@ -1,7 +1,7 @@
 """Retrieval as the server offers it: the store, what brings documents in, what finds them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -19,6 +19,8 @@ from llm_api.core.rag.rights import EVERY_DOCUMENT, DocumentRights
 from llm_api.core.rag.sources import SourceMemory
 from llm_api.core.rag.types import Document
 from llm_api.core.rag.vector_store import VectorStore
+from llm_api.core.rag.web.fetcher import Web
+from llm_api.core.rag.web.reading import PageReading, PageReport, PageToIngest
 from llm_api.core.utils.long_work import to_the_end
 
 SPECIAL_TOKENS = 8
@@ -41,6 +43,7 @@ class Retrieval:
     chunks: ChunkSettings
     top_k: int
     sources: SourceMemory = field(kw_only=True)
+    web: Web = field(default_factory=Web, kw_only=True)
     turns: asyncio.Lock = field(default_factory=asyncio.Lock)
     rights: DocumentRights = EVERY_DOCUMENT
 
@@ -87,6 +90,14 @@ class Retrieval:
         finally:
             noting = self.sources.note_failures(owner, collection, reading.unreadable)
             await to_the_end(noting)
+
+    async def ingest_pages(
+        self, collection: str, pages: Sequence[PageToIngest], report: PageReport
+    ) -> None:
+        """Fetch, read and store web pages. Those that have not changed are left as they are."""
+        async with self.web.fetching() as fetcher:
+            reading = PageReading(fetcher, self.loader, self.store, collection, report)
+            await self.ingest(collection, reading.documents(pages), reading.report)
 
 
 async def chunking_for(

@@ -13,6 +13,7 @@ from llm_api.api.deps import set_services
 from llm_api.api.wiring import create_api
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from tests.core.rag.fakes import FakeEmbedder, open_retrieval
+from tests.core.rag.web.sites import Sites
 from tests.fakes import FakeBackend, FakeModels, FakeServices
 from tests.live import live_server
 
@@ -50,15 +51,16 @@ class Served:
     url: str
     backend: FakeBackend
     embedder: FakeEmbedder
+    sites: Sites
 
 
 @pytest.fixture(scope="package")
 def served() -> Iterator[Served]:
-    backend, embedder = FakeBackend(), FakeEmbedder()
+    backend, embedder, sites = FakeBackend(), FakeEmbedder(), Sites()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        async with open_retrieval(embedder=embedder) as retrieval:
+        async with open_retrieval(embedder=embedder, web=sites.web()) as retrieval:
             set_services(
                 app,
                 FakeServices(FakeModels([backend]), EmbedderRegistry([]), retrieval=retrieval),
@@ -66,7 +68,7 @@ def served() -> Iterator[Served]:
             yield
 
     with live_server(create_api(lifespan, version="0")) as url:
-        yield Served(url, backend, embedder)
+        yield Served(url, backend, embedder, sites)
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ from llm_api.core.rag.vector_store import (
     VectorStore,
     Written,
 )
+from llm_api.core.rag.web.fetcher import Web
 from llm_api.core.state.options import StateOptions
 from llm_api.core.state.state import State
 
@@ -244,7 +245,9 @@ IN_MEMORY = VectorStoreOptions(Path(), is_in_memory=True)
 
 @asynccontextmanager
 async def open_retrieval(
-    options: VectorStoreOptions = IN_MEMORY, embedder: FakeEmbedder | None = None
+    options: VectorStoreOptions = IN_MEMORY,
+    embedder: FakeEmbedder | None = None,
+    web: Web | None = None,
 ) -> AsyncGenerator[Retrieval, None]:
     """Retrieval over a real store."""
     embedder = embedder or FakeEmbedder()
@@ -252,6 +255,7 @@ async def open_retrieval(
         with TemporaryDirectory() as folder:
             async with aclosing(State(StateOptions(Path(folder)))) as state:
                 retrieval = retrieval_over(store, embedder, loader, state)
+                retrieval = replace(retrieval, web=web or Web())
                 async with running_jobs(state, lambda _: retrieval):
                     yield retrieval
 

@@ -77,7 +77,7 @@ async def ingest(request: Request, owner: str, retrieval: Retrieval, intake: Int
     if outcomes and all(one.what == "failed" for one in outcomes):
         raise InvalidRequestError(_why_none(outcomes))
     place = {document_id: number for number, document_id in enumerate(intake.ids)}
-    outcomes.sort(key=lambda one: place[one.document_id])
+    outcomes.sort(key=lambda one: place.get(one.document_id, len(place)))  # a redirect has none
     answer = to_ingest_answer(intake.collection, outcomes)
     return Response(answer.to_json(), media_type="application/json")
 
