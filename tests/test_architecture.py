@@ -83,7 +83,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "chat": "conversation local_talker remote_server server_talker terminal",
         "ingest": "files ingesting local_library remote_server server_library",
         "ingesting": "files terminal",
-        "rag": "local_library terminal",
+        "rag": "local_library rag_report terminal",
+        "rag_report": "remote_server server_library terminal",
         "models": "optimize terminal",
         "server_talker": "conversation remote_server",
         "local_talker": "conversation",
@@ -213,6 +214,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.rag": {
         "reindex": "reports retrieval types vector_store",
+        "collection_report": "files jobs retrieval sources types vector_store web",
         "sync": "files retrieval sources types vector_store",
         "retrieval": "chunking confined files ingest jobs loaders prepare reports retrieve rights"
         " sources types vector_store web",
@@ -279,7 +281,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api.mapping.rag": {
         "annotations": "chat search",
         "chat": "search",
-        "documents search sync": "",
+        "documents report search sync": "",
     },
     "llm_api.api.mapping.responses": {
         "stored": "fold turns",
@@ -329,7 +331,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.models.rag": {
         "search documents chat sync urls": "fields",
-        "fields": "",
+        "fields report": "",
     },
     "llm_api.api.models.responses": {
         "stream_events": "output response",
@@ -361,7 +363,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.routes.rag": {
         "files documents urls": "ingests",
-        "chat collections ingests search sync": "",
+        "chat collections ingests report search sync": "",
     },
     "llm_api.config.sections": {
         "server retrieval models gateway functions files embeddings access": "field_types",

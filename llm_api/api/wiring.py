@@ -53,13 +53,22 @@ from llm_api.api.routes.ollama import chat as ollama_chat
 from llm_api.api.routes.ollama import embed as ollama_embed
 from llm_api.api.routes.ollama import listing as ollama_listing
 from llm_api.api.routes.rag import chat as rag_chat
-from llm_api.api.routes.rag import collections, documents, ingests, search, sync, urls
+from llm_api.api.routes.rag import (
+    collections,
+    documents,
+    files,
+    ingests,
+    report,
+    search,
+    sync,
+    urls,
+)
 from llm_api.api.routes.rag import files as rag_files
 from llm_api.api.routes.vector_stores import files as store_files
 from llm_api.api.routes.vector_stores import stores as vector_stores
 from llm_api.api.sse import DEFAULT_PING_SECONDS
 
-_DOCUMENT_RESOURCES = (documents, rag_files, sync, urls, ingests, collections, search, rag_chat)
+_DOCUMENT_RESOURCES = (documents, rag_files, sync, urls, ingests, collections, report, search, rag_chat)
 _RESOURCES = (  # in the order in which a path is looked for
     chat,
     responses,

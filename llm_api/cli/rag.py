@@ -9,6 +9,7 @@ import typer
 from rich.progress import track
 from rich.table import Table
 
+from llm_api.cli.rag_report import report_collection
 from llm_api.cli.terminal import harmless, notes, output
 
 if TYPE_CHECKING:
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
     from llm_api.core.rag.reports import DocumentOutcome
 
 rag = typer.Typer(
-    help="Measure retrieval, and embed a collection anew.",
+    help="See what is in a collection, measure retrieval, and embed a collection anew.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     epilog="See also **llm-api ingest**.",
 )
+
+
+rag.command("report")(report_collection)
 
 
 @rag.command("eval")

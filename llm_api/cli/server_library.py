@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 
@@ -78,6 +79,11 @@ class ServerLibrary:
             reason = str(one.get("error", ""))
             warnings = tuple(map(str, one.get("warnings", ())))
             report(DocumentOutcome(one["id"], one["status"], one["chunks"], reason, warnings))
+
+    async def report(self, stale_days: float) -> dict[str, Any]:
+        """What the server tells of the collection, as it does."""
+        path = f"/v1/rag/collections/{quote(self.collection, safe='')}/report"
+        return _answer(await self._send("GET", path, params={"stale_days": str(stale_days)}))
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
         try:

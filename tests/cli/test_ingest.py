@@ -265,3 +265,22 @@ def test_file_that_cannot_be_opened_counts_as_there(served: Served, folder: Path
         return {what: count for what, count in counts.items() if count}
 
     assert asyncio.run(run()) == {"failed": 1, "unchanged": 1}
+
+
+def test_report_says_what_is_in_a_collection(served: Served, tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "a.md").write_text("# A\n\nwords")
+    (folder / "bad.pdf").write_bytes(b"%PDF-1.7 nothing")
+    named = ("--url", served.url)
+    collection = f"cli-{next(numbers)}"
+    llm_api(tmp_path, "ingest", "docs", *named, "--collection", collection)
+    done = llm_api(tmp_path, "rag", "report", collection, *named)
+    assert done.returncode == 0, done.stderr
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert lines[0].startswith(f"{collection}: 1 documents, 1 chunks, ")
+    assert any(line.startswith("folder docs 1 1 ") for line in lines)
+    assert any(line.startswith("kind markdown 1 1 ") for line in lines)
+    assert "failed: 1" in lines
+    assert any(line.startswith("docs/bad.pdf: ") for line in lines)
+    assert lines[-1] == "stale: 0"

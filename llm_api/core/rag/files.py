@@ -17,6 +17,9 @@ DIGEST_FIELD = "sha256"
 ROOT_FIELD = "source_root"
 """The metadata field that tells one folder from another of the same name."""
 
+COMMIT_FIELD = "git_commit"
+"""The metadata field with the commit that a file of a repository was read at."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileToIngest:

@@ -35,7 +35,7 @@ MARK: Final = "@"
 DEFAULT_DELETED_SHARE: Final = 0.2
 FEW: Final = 256
 """Files that are looked up one by one; of more, the whole collection is read."""
-MAX_NOTED: Final = 5_000
+MAX_NOTED: Final = 1_000
 """Documents of a source that are not as it has them, which a report can name."""
 
 

@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 MAX_FAILURES: Final = 100_000
 """Of one owner in one collection: files beyond are tried again each time."""
-MAX_SYNCS: Final = 1_000
+MAX_SYNCS: Final = 100
 """Sources of one owner in one collection that are remembered: the latest."""
 BATCH: Final = 500
 

@@ -129,3 +129,32 @@ def test_list_that_means_nothing_is_refused_by_its_field(
 ) -> None:
     answer = desk.post("/v1/rag/sync", source="docs", **body)
     assert (answer.status_code, error_of(answer)[2]) == (400, param)
+
+
+def test_report_says_what_is_there_what_failed_and_what_is_stale(desk: Desk) -> None:
+    files = {**FOLDER, "docs/bad.pdf": UNREADABLE}
+    upload(desk, files, metadata='{"source_root": "docs@1"}')
+    desk.store(text="a text")
+    now = {**files, "docs/a.txt": b"other words"}
+    del now["docs/b.txt"]
+    said(desk, now, root="docs@1", is_complete=True, delete=False)
+    path = f"/v1/rag/collections/{desk.collection}/report"
+    found = desk.http.get(path).json()
+    assert (found["documents"], found["embedding_model"]) == (11, "words")
+    docs, text = found["sources"]
+    assert (docs["type"], docs["name"], docs["documents"]) == ("folder", "docs", 10)
+    assert docs["last_synced_at"] >= docs["last_stored_at"] > 0
+    assert (text["type"], text["documents"], text["last_synced_at"]) == ("text", 1, None)
+    assert [one["kind"] for one in found["kinds"]] == ["text"]
+    assert [one["document_id"] for one in found["failed"]["data"]] == ["docs/bad.pdf"]
+    stale = {one["document_id"]: one["reason"] for one in found["stale"]["data"]}
+    assert list(stale) == ["docs/a.txt", "docs/b.txt"] or list(stale) == [
+        "docs/b.txt",
+        "docs/a.txt",
+    ]
+    assert "changed" in stale["docs/a.txt"]
+    assert "gone" in stale["docs/b.txt"]
+    upload(desk, {"docs/a.txt": b"other words"}, metadata='{"source_root": "docs@1"}')
+    assert desk.http.get(path, params={"limit": "0"}).json()["stale"] == {"total": 1, "data": []}
+    missing = desk.http.get("/v1/rag/collections/nothing-here/report")
+    assert error_of(missing)[:2] == (404, "collection_not_found")

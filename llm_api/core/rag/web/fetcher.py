@@ -267,7 +267,7 @@ def _content_type(headers: Mapping[str, str]) -> tuple[str, str]:
 async def _body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int) -> bytes:
     """Raises InvalidRequestError where it is too large, UpstreamError in a form not asked for."""
     if encoding in ("gzip", "x-gzip", "deflate"):
-        inflater: Inflater | None = Inflater(max_bytes)
+        inflater: BoundedInflater | None = BoundedInflater(max_bytes)
     elif encoding in ("identity", ""):
         inflater = None
     else:
@@ -287,7 +287,7 @@ def check_size(size: int, max_bytes: int) -> None:
         raise InvalidRequestError(f"It is larger than {max_bytes:,} bytes.")
 
 
-class Inflater:
+class BoundedInflater:
     """Decodes gzip, or deflate with zlib's head, to no more than `max_bytes`."""
 
     def __init__(self, max_bytes: int) -> None:

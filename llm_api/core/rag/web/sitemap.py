@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import httpx2
 
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.rag.web.fetcher import Fetcher, Inflater
+from llm_api.core.rag.web.fetcher import BoundedInflater, Fetcher
 from llm_api.core.rag.web.hosts import page_url
 from llm_api.core.rag.web.robots import Robots
 
@@ -49,7 +49,7 @@ async def sitemap_urls(
 def _read(data: bytes, sitemap: httpx2.URL) -> list[tuple[bool, httpx2.URL]]:
     """What a sitemap names on its own host, and whether each is a sitemap. Blocks."""
     if data.startswith(_GZIP):
-        inflater = Inflater(MAX_BYTES)
+        inflater = BoundedInflater(MAX_BYTES)
         inflater.feed(data)
         data = inflater.data()
     named = []
