@@ -56,7 +56,6 @@ from llm_api.api.routes.rag import chat as rag_chat
 from llm_api.api.routes.rag import (
     collections,
     documents,
-    files,
     ingests,
     report,
     search,

@@ -6,6 +6,7 @@ file of the other is refused: `--source` tells them apart.
 """
 
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
+from llm_api.cli.ignored import Ignored
 from llm_api.core.errors import UnreadableFileError
-from llm_api.core.rag.files import document_id
+from llm_api.core.rag.files import ROOT_FIELD, document_id
 from llm_api.core.rag.sync import MARK
+from llm_api.core.rag.types import Metadata
 
 _SKIPPED = frozenset({"__pycache__", "node_modules"})
 _MARK_CHARACTERS = 12
@@ -23,15 +26,32 @@ _MARK_CHARACTERS = 12
 
 @dataclass(frozen=True)
 class FoundFile:
-    """`name` is its path from its source, whose name comes first. `root` is which source it is."""
+    """`name` is its path from its source, whose name comes first. `root` is which source it is.
+
+    `stamp` is the same while nobody has written to it.
+    """
 
     path: Path
     name: str
     root: str
+    stamp: tuple[int, ...] | None = None
 
     @property
     def id(self) -> str:
         return document_id(self.name)
+
+    @property
+    def size(self) -> int:
+        """In bytes; 0 for one that is gone."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
+    @property
+    def metadata(self) -> Metadata:
+        """That of its document."""
+        return {ROOT_FIELD: self.root}
 
     def read(self) -> bytes:
         """Raises UnreadableFileError."""
@@ -56,7 +76,9 @@ class FoundSource:
     is_complete: bool
 
 
-def find_sources(paths: Sequence[Path], source: str | None = None) -> list[FoundSource]:
+def find_sources(
+    paths: Sequence[Path], source: str | None = None, *, ignores: bool = True
+) -> list[FoundSource]:
     """What `find_files` finds, by source. Of a folder these are all its files."""
     folders = {root for path in paths for _, root in [_source(path, source)] if path.is_dir()}
     single = {
@@ -66,7 +88,7 @@ def find_sources(paths: Sequence[Path], source: str | None = None) -> list[Found
         if not path.is_dir()
     }
     found: defaultdict[str, dict[str, FoundFile]] = defaultdict(dict)
-    for file in find_files(paths, source):
+    for file in find_files(paths, source, ignores=ignores):
         found[file.root][file.id] = file
     return [
         FoundSource(
@@ -79,15 +101,18 @@ def find_sources(paths: Sequence[Path], source: str | None = None) -> list[Found
     ]
 
 
-def find_files(paths: Sequence[Path], source: str | None = None) -> list[FoundFile]:
+def find_files(
+    paths: Sequence[Path], source: str | None = None, *, ignores: bool = True
+) -> list[FoundFile]:
     """Every file below the paths, by name; hidden and empty ones only where they are named.
 
-    Names begin with `source`, or else with the name of the folder. Raises UnreadableFileError for a
-    path that is not there, or two files of one name.
+    With `ignores`, those that `.gitignore` names are left out as well. Names begin with `source`,
+    or else with the name of the folder. Raises UnreadableFileError for a path that is not there, or
+    two files of one name.
     """
     found: dict[str, FoundFile] = {}
     for path in paths:
-        for file in _below(path, source):
+        for file in _below(path, source, ignores=ignores):
             other = found.setdefault(file.id, file)
             if other.path.resolve() != file.path.resolve():
                 raise UnreadableFileError(
@@ -97,31 +122,59 @@ def find_files(paths: Sequence[Path], source: str | None = None) -> list[FoundFi
     return [found[name] for name in sorted(found)]
 
 
-def _below(path: Path, source: str | None) -> Iterator[FoundFile]:
+def is_hidden(name: str) -> bool:
+    """Whether a path, or a folder on the way to it, is one that nobody means to store."""
+    return any(part.startswith(".") or part in _SKIPPED for part in name.split("/"))
+
+
+def mark_of(folder: Path) -> tuple[str, str]:
+    """The name of a folder, and the root that tells it from others without saying where it lies."""
+    place = folder.resolve()
+    name = place.name or "root"
+    mark = sha256(os.fsencode(place)).hexdigest()[:_MARK_CHARACTERS]
+    return name, f"{name}{MARK}{mark}"
+
+
+def _below(path: Path, source: str | None, *, ignores: bool) -> Iterator[FoundFile]:
     if path.is_file():
         named, root = _source(path.absolute().parent, source)
-        yield FoundFile(path, str(named / path.name), root)
+        yield FoundFile(path, str(named / path.name), root, _stamp(path.stat()))
         return
     if not path.is_dir():
         raise UnreadableFileError(f"There is no file or folder {str(path)!r}.")
     named, root = _source(path, source)
+    ignored = Ignored(path) if ignores else None
     for folder, folders, names in os.walk(path):
-        folders[:] = [one for one in folders if not one.startswith(".") and one not in _SKIPPED]
+        here = Path(folder)
+        folders[:] = [
+            one
+            for one in folders
+            if not is_hidden(one)
+            and (ignored is None or not ignored.covers(here / one, is_folder=True))
+        ]
         for name in names:
-            file = Path(folder) / name
-            if not name.startswith(".") and file.is_file() and file.stat().st_size:
-                yield FoundFile(file, str(named / file.relative_to(path)), root)
+            file = here / name
+            if name.startswith(".") or (ignored is not None and ignored.covers(file)):
+                continue
+            try:
+                status = file.stat()
+            except OSError:
+                continue  # gone meanwhile, or a link to nothing
+            if stat.S_ISREG(status.st_mode) and status.st_size:
+                relative = str(named / file.relative_to(path))
+                yield FoundFile(file, relative, root, _stamp(status))
+
+
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _source(folder: Path, name: str | None) -> tuple[Path, str]:
     """What names of files in a folder begin with, and what tells it from others of that name.
 
-    A name that was given is all there is to tell; else a mark of where the folder lies, which does
-    not say where.
+    A name that was given is all there is to tell.
     """
     if name is not None:
         return Path(name), name
-    place = folder.resolve()
-    mark = sha256(os.fsencode(place)).hexdigest()[:_MARK_CHARACTERS]
-    name = place.name or "root"
-    return Path(name), f"{name}{MARK}{mark}"
+    found, root = mark_of(folder)
+    return Path(found), root

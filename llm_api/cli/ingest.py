@@ -4,14 +4,18 @@ import asyncio
 import logging
 import re
 import sys
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from llm_api.cli.ingesting import Library
+    from collections.abc import Sequence
+
+    from llm_api.cli.files import FoundSource
+    from llm_api.cli.ingesting import Choices, Library
     from llm_api.config.settings import Settings
 
 EXAMPLES = """Examples:
@@ -23,6 +27,10 @@ EXAMPLES = """Examples:
 - `llm-api ingest docs/ --local`
 
 - `llm-api ingest ../other/docs --source other-docs`
+
+- `llm-api ingest notes/ --watch --prune`
+
+- `llm-api ingest https://example.com/team/handbook.git --ref main`
 """
 
 
@@ -30,7 +38,9 @@ _SOURCE = re.compile(r"\w[\w.-]{0,63}")
 
 
 def ingest(  # noqa: PLR0913, PLR0917 - typer reads the options from the parameters
-    paths: Annotated[list[Path], typer.Argument(help="Files, and folders to walk.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, folders to walk, URLs of Git repositories.")
+    ],
     collection: Annotated[str, typer.Option(help="Where they go.")] = "default",
     source: Annotated[
         str | None,
@@ -54,6 +64,16 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads the options from the paramet
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try files again that could not be read.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on, and store what changes, until Ctrl-C.")
+    ] = False,
+    ref: Annotated[
+        str | None,
+        typer.Option(help="Of repositories, and of folders as such: a branch, tag or commit."),
+    ] = None,
+    no_ignore: Annotated[
+        bool, typer.Option("--no-ignore", help="Store what .gitignore names as well.")
+    ] = False,
 ) -> None:
     """Store files, so that they are found and answered from. Skips what has not changed.
 
@@ -62,9 +82,11 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads the options from the paramet
     replaces what was stored of it. What was stored from another folder of the same name is never
     replaced. A file that cannot be read is named, and tried again when it changes. Ends with 1 if a
     file could not be stored.
+
+    Of a folder, hidden files and those that .gitignore names are left out. Of a Git repository, the
+    tracked files at one commit are stored; `git` fetches it, and nothing of it is run.
     """
-    from llm_api.cli.files import find_sources
-    from llm_api.cli.ingesting import Choices, ingest_sources, tell
+    from llm_api.cli.ingesting import Choices
     from llm_api.cli.remote_server import default_url, key_for
     from llm_api.config.settings import load_settings
     from llm_api.core.rag.sync import Deletion
@@ -74,7 +96,9 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads the options from the paramet
     if source is not None and not _SOURCE.fullmatch(source):
         raise typer.BadParameter("A source's name has letters, digits, '.', '-' and '_'.")
     settings = load_settings()
-    sources = find_sources(paths, source)
+    places = _places(paths, source, ref, ignores=not no_ignore)
+    if watch and places.repositories:
+        raise typer.BadParameter("--watch is for folders and files, not for repositories.")
     opening = (
         _local(settings, collection)
         if local
@@ -83,15 +107,64 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads the options from the paramet
     deletion = Deletion(max_deleted_share, confirm) if prune else None
     choices = Choices(collection, deletion, retries_failed=retry_failed)
     logging.basicConfig(level="ERROR")  # what goes wrong is raised, and said once
+    if watch:
+        with suppress(KeyboardInterrupt):  # which is how it ends
+            asyncio.run(_watch(places, opening, choices))
+    elif not asyncio.run(_once(places, opening, choices)):
+        sys.exit(1)
 
-    async def run() -> bool:
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """What is to be ingested. Folders are repositories where a `ref` of them is meant."""
+
+    files: "Sequence[Path]"
+    repositories: "Sequence[str]"
+    source: str | None
+    ref: str | None
+    ignores: bool
+
+    def find(self) -> "list[FoundSource]":
+        """Those of files and folders."""
+        from llm_api.cli.files import find_sources
+
+        return find_sources(self.files, self.source, ignores=self.ignores)
+
+
+def _places(
+    paths: "Sequence[str]", source: str | None, ref: str | None, *, ignores: bool
+) -> _Places:
+    from llm_api.cli.repository import is_repository_url
+
+    repositories = [one for one in paths if is_repository_url(one) or ref is not None]
+    files = [Path(one) for one in paths if one not in repositories]
+    return _Places(files, repositories, source, ref, ignores)
+
+
+async def _once(
+    places: _Places, opening: "AbstractAsyncContextManager[Library]", choices: "Choices"
+) -> bool:
+    """Whether everything could be stored."""
+    from llm_api.cli.ingesting import ingest_sources, tell
+    from llm_api.cli.repository import tracked_files
+
+    with ExitStack() as stack:
+        sources = places.find()
+        for one in places.repositories:
+            sources.append(stack.enter_context(tracked_files(one, places.ref, places.source)))
         async with opening as library:
             counts = await ingest_sources(sources, library, choices)
-            tell(counts)
-            return counts["failed"] == 0
+    tell(counts)
+    return counts["failed"] == 0
 
-    if not asyncio.run(run()):
-        sys.exit(1)
+
+async def _watch(
+    places: _Places, opening: "AbstractAsyncContextManager[Library]", choices: "Choices"
+) -> None:
+    from llm_api.cli.watching import watch
+
+    async with opening as library:
+        await watch(places.files, places.find, library, choices)
 
 
 def _server(

@@ -12,7 +12,7 @@ from llm_api.assembly.state import new_state
 from llm_api.cli.files import FoundFile
 from llm_api.config.settings import Settings
 from llm_api.core.llm.engine.compute_thread import ComputeThread
-from llm_api.core.rag.files import ROOT_FIELD, FileToIngest
+from llm_api.core.rag.files import FileToIngest
 from llm_api.core.rag.reports import Report
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.sync import Deletion, SourceListing, SyncOutcome, sync
@@ -34,7 +34,7 @@ class LocalLibrary:
         return await sync(self.retrieval, OWNER, listing, deletion, retries_failed=retries_failed)
 
     async def store(self, files: Sequence[FoundFile], report: Report) -> None:
-        given = [FileToIngest(file.id, _reading(file), {ROOT_FIELD: file.root}) for file in files]
+        given = [FileToIngest(file.id, _reading(file), file.metadata) for file in files]
         await self.retrieval.ingest_files(OWNER, self.collection, given, report)
 
 

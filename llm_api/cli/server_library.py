@@ -12,7 +12,6 @@ import httpx2
 from llm_api.cli.files import FoundFile
 from llm_api.cli.remote_server import checked_url, key_headers, message_of, refusal
 from llm_api.core.errors import GenerationError, UnavailableError
-from llm_api.core.rag.files import ROOT_FIELD
 from llm_api.core.rag.reports import DocumentOutcome, Report
 from llm_api.core.rag.sync import Deletion, SourceListing, SyncOutcome
 from llm_api.core.upstream import LOOPBACK
@@ -64,7 +63,7 @@ class ServerLibrary:
 
     async def _store(self, files: Sequence[FoundFile], report: Report) -> None:
         form = [("files", (file.id, file.read())) for file in files]
-        metadata = json.dumps({ROOT_FIELD: files[0].root})
+        metadata = json.dumps(files[0].metadata)
         fields = {"collection": self.collection, "metadata": metadata, "background": "false"}
         response = await self._send("POST", "/v1/rag/files", data=fields, files=form)
         if response.status_code == httpx2.codes.BAD_REQUEST and len(files) > 1:
@@ -120,7 +119,7 @@ def _parts(files: Sequence[FoundFile]) -> Iterator[list[FoundFile]]:
     part: list[FoundFile] = []
     size = 0
     for file in files:
-        length = file.path.stat().st_size
+        length = file.size
         is_full = len(part) == TOGETHER_FILES or size + length > TOGETHER_BYTES
         if part and (is_full or part[0].root != file.root):
             yield part

@@ -103,7 +103,7 @@ class Known:
 async def report_on(
     retrieval: Retrieval, owner: str, collection: str, options: ReportOptions
 ) -> CollectionReport:
-    """Raises CollectionNotFoundError, CollectionDamagedError. Failures and syncs are the owner's."""
+    """Failures and syncs are the owner's. Raises as `VectorStore.list_documents`."""
     described = await retrieval.store.describe_collection(collection)
     memory = retrieval.sources
     known = gather_known(
