@@ -115,10 +115,11 @@ def page_url(text: str) -> httpx2.URL:
     if url.userinfo:
         raise InvalidRequestError("A URL with a name or a password in it is not fetched.")
     host = url.host.removesuffix(".")
-    url = url.copy_with(fragment=None, host=host, port=None if _is_usual(url) else url.port)
+    port = None if _is_usual(url) else url.port
+    url = url.copy_with(fragment=None, host=host, port=port, raw_path=url.raw_path)
     if len(str(url)) > MAX_URL or not str(url).isprintable():
         raise InvalidRequestError(f"A URL has at most {MAX_URL} characters.")
-    return url if url.path else url.copy_with(path="/")
+    return url
 
 
 def site_of(url: httpx2.URL) -> Site:
