@@ -60,8 +60,9 @@ async def ingest_sources(
                 found = await library.sync(listing, deletion, retries_failed=choices.retries_failed)
                 teller.compared(found)
                 wanted += [source.files[id] for id in (*found.new, *found.changed)]
-        teller.begin(len(wanted))
-        await library.store(wanted, teller.stored)
+        if wanted:
+            teller.begin(len(wanted))
+            await library.store(wanted, teller.stored)
     return teller.counts
 
 

@@ -43,6 +43,7 @@ async def create_pages(request: Request, body: UrlsRequest, services: Services) 
     Which hosts are asked, the settings say. A page that has not changed is left as it is.
     """
     retrieval = services.retrieval()
+    retrieval.rights.require_write(body.collection)
     check_metadata(body.metadata)
     urls = await until_disconnect(request, _urls(body, retrieval.web))
     pages = [PageToIngest(url, body.metadata) for url in urls]

@@ -100,8 +100,9 @@ async def resolve(host: str, port: int) -> Sequence[str]:
 
 
 def new_transport() -> httpx2.AsyncBaseTransport:
+    """Connections without a proxy. Blocks: it reads the certificates of this machine."""
     limits = httpx2.Limits(max_connections=AT_ONCE_FROM_HOST, keepalive_expiry=5)
-    return httpx2.AsyncHTTPTransport(trust_env=False, limits=limits)
+    return httpx2.AsyncHTTPTransport(limits=limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +245,7 @@ class Fetcher:
             if site not in self._hosts:
                 addresses = [*dict.fromkeys(await self._web.resolve(site.host, site.port))]
                 self._web.rules.check_addresses(site, addresses)
-                transport = self._web.new_transport()
+                transport = await asyncio.to_thread(self._web.new_transport)
                 await self._connections.enter_async_context(aclosing(transport))
                 self._hosts[site] = _Host(addresses, transport)
             return self._hosts[site]
