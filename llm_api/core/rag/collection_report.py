@@ -15,7 +15,12 @@ from llm_api.core.rag.jobs import Job
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.sources import SyncNote
 from llm_api.core.rag.types import Metadata
-from llm_api.core.rag.vector_store import Collection, DocumentRecord, every_document
+from llm_api.core.rag.vector_store import (
+    SHORT_PAGE,
+    Collection,
+    DocumentRecord,
+    every_document,
+)
 from llm_api.core.rag.web.reading import FETCHED_FIELD, URL_FIELD
 from llm_api.core.state.records import SourceFailure
 
@@ -112,7 +117,9 @@ async def report_on(
         await memory.syncs(owner, collection),
     )
     counting = Counting(known, options, time.time())
-    return await counting.counted(described, every_document(retrieval.store, collection))
+    return await counting.counted(
+        described, every_document(retrieval.store, collection, SHORT_PAGE)
+    )
 
 
 def gather_known(

@@ -28,7 +28,7 @@ from llm_api.core.rag.files import DIGEST_FIELD, ROOT_FIELD
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.sources import SourceMemory, SyncNote
 from llm_api.core.rag.types import Metadata
-from llm_api.core.rag.vector_store import VectorStore, every_document
+from llm_api.core.rag.vector_store import SHORT_PAGE, VectorStore, every_document
 
 MARK: Final = "@"
 """In a source's root: what stands behind it tells folders of one name apart."""
@@ -204,7 +204,7 @@ async def _stored(store: VectorStore, listing: SourceListing) -> Mapping[str, So
             return {id: one async for id, one in _looked_up(store, listing)}
         return {
             one.id: SourceFile.of(one.metadata)
-            async for one in every_document(store, listing.collection)
+            async for one in every_document(store, listing.collection, SHORT_PAGE)
             if one.id.startswith(f"{listing.source}/")
         }
     except CollectionNotFoundError:

@@ -24,6 +24,9 @@ Written: TypeAlias = Literal["created", "replaced", "unchanged"]
 PAGE: Final = 1000
 """Records that `every_document` asks for at once."""
 
+SHORT_PAGE: Final = 200
+"""The same where others wait on the event loop: reading a page holds it for some milliseconds."""
+
 FIRST_RULE: Final = 1
 """Words as Qdrant cuts them: by spaces and punctuation, in the form they are written in."""
 
@@ -239,12 +242,12 @@ class VectorStore(Protocol):
 
 
 async def every_document(
-    store: VectorStore, collection: str
+    store: VectorStore, collection: str, page_size: int = PAGE
 ) -> AsyncGenerator[DocumentRecord, None]:
     """All documents of a collection, page by page. Raises as `VectorStore.list_documents`."""
     cursor: str | None = None
     while True:
-        page = await store.list_documents(collection, EVERYTHING, cursor, PAGE)
+        page = await store.list_documents(collection, EVERYTHING, cursor, page_size)
         for record in page.documents:
             yield record
         if (cursor := page.next_cursor) is None:
