@@ -67,7 +67,17 @@ from llm_api.api.routes.vector_stores import files as store_files
 from llm_api.api.routes.vector_stores import stores as vector_stores
 from llm_api.api.sse import DEFAULT_PING_SECONDS
 
-_DOCUMENT_RESOURCES = (documents, rag_files, sync, urls, ingests, collections, report, search, rag_chat)
+_DOCUMENT_RESOURCES = (
+    documents,
+    rag_files,
+    sync,
+    urls,
+    ingests,
+    collections,
+    report,
+    search,
+    rag_chat,
+)
 _RESOURCES = (  # in the order in which a path is looked for
     chat,
     responses,
