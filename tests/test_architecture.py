@@ -86,7 +86,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "repository": "files",
         "ingesting": "files terminal",
         "rag": "local_library rag_report terminal",
-        "rag_report": "remote_server server_library terminal",
+        "rag_report": "local_library remote_server server_library terminal",
         "models": "optimize terminal",
         "server_talker": "conversation remote_server",
         "local_talker": "conversation",

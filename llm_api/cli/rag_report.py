@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from llm_api.cli.terminal import harmless, output
 
 if TYPE_CHECKING:
     from llm_api.config.settings import Settings
+    from llm_api.core.rag.collection_report import Amount, Named
 
 Report = dict[str, Any]
 """The server's answer, and the same of a local collection."""
@@ -26,16 +28,26 @@ def report_collection(
         str | None,
         typer.Option(help="A key of the server. Unless said: API_KEY, for one on this machine."),
     ] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="Of what is stored where the settings say.")
+    ] = False,
 ) -> None:
     """Say what is in a collection: by source and kind, what failed, what is older than its source.
 
-    Asks the server. Failures and syncs are those of this key.
+    Failures and syncs are those of this key.
     """
     from llm_api.config.settings import load_settings
 
+    if local and url is not None:
+        raise typer.BadParameter("--url is for a server, not for --local.")
     logging.basicConfig(level="ERROR")  # what goes wrong is raised, and said once
-    report = asyncio.run(_asked(load_settings(), url, api_key, collection, stale_days))
-    _tell(report)
+    settings = load_settings()
+    asking = (
+        _read(settings, collection, stale_days)
+        if local
+        else _asked(settings, url, api_key, collection, stale_days)
+    )
+    _tell(asyncio.run(asking))
 
 
 async def _asked(
@@ -47,6 +59,39 @@ async def _asked(
     key = key_for(settings, url, api_key)
     async with server_library(url or default_url(settings), key, collection) as library:
         return await library.report(stale_days)
+
+
+async def _read(settings: "Settings", collection: str, stale_days: float) -> Report:
+    from llm_api.cli.local_library import OWNER, local_retrieval
+    from llm_api.core.rag.collection_report import ReportOptions, report_on
+
+    async with local_retrieval(settings) as retrieval:
+        found = await report_on(retrieval, OWNER, collection, ReportOptions(stale_days))
+    return {
+        "collection": found.collection.name,
+        "embedding_model": found.collection.embedding.model,
+        "dimension": found.collection.embedding.dimension,
+        "word_rule": found.collection.word_rule,
+        **_figures(found.total),
+        "sources": [
+            {"type": one.origin, "name": one.name, **_figures(one.amount)} for one in found.sources
+        ],
+        "kinds": [{"kind": kind, **_figures(amount)} for kind, amount in found.kinds.items()],
+        "failed": {"total": found.failed_count, "data": _named(found.failed)},
+        "stale": {"total": found.stale_count, "data": _named(found.stale)},
+    }
+
+
+def _figures(amount: "Amount") -> Report:
+    return {
+        "documents": amount.documents,
+        "chunks": amount.chunks,
+        "characters": amount.characters,
+    }
+
+
+def _named(some: "Sequence[Named]") -> list[Report]:
+    return [{"document_id": one.document_id, "reason": one.reason} for one in some]
 
 
 def _tell(report: Report) -> None:

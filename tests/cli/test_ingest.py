@@ -193,6 +193,10 @@ def test_command_stores_locally_and_skips_what_has_not_changed(folder: Path) -> 
     third = llm_api(place, "ingest", "docs", "--local")
     assert (third.returncode, third.stdout) == (1, "1 failed, 2 unchanged\n")
     assert "It has not changed since" in third.stderr
+    report = llm_api(place, "rag", "report", "--local")
+    assert report.returncode == 0, report.stderr
+    assert report.stdout.startswith("default: 2 documents, 2 chunks, ")
+    assert "failed: 1\n  docs/bad.pdf: " in report.stdout
     assert (place / "data" / "vectors").is_dir()
 
 
