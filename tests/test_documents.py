@@ -142,11 +142,11 @@ def test_env_example_uncommented_is_accepted_and_changes_nothing(
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.chdir(tmp_path)
-    text = re.sub(r"^# ([A-Z_]+=)", r"\1", env_example(), flags=re.MULTILINE)
+    text = re.sub(r"^# ([A-Z0-9_]+=)", r"\1", env_example(), flags=re.MULTILINE)
     Path(".env").write_text(text, encoding="utf-8")
     settings = load_settings()
     assert {name.upper() for name in Settings.model_fields} == set(
-        re.findall(r"^([A-Z_]+)=", text, re.MULTILINE)
+        re.findall(r"^([A-Z0-9_]+)=", text, re.MULTILINE)
     )
     assert settings.model_dump() == {
         name: field.default for name, field in Settings.model_fields.items()
