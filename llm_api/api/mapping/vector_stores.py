@@ -64,7 +64,7 @@ def _check_keys(given: dict[str, Any], wanted: set[str], path: str) -> None:
 
 def to_search_options(id: str, body: wire.SearchVectorStore) -> SearchOptions:
     """Raises InvalidRequestError."""
-    ranking = body.ranking_options or wire.RankingOptions()
+    ranking = body.ranking_options or wire.StoreRanking()
     return SearchOptions(
         id,
         body.max_num_results,

@@ -124,7 +124,7 @@ class CreateFileBatch(RequestModel):
     )
 
 
-class RankingOptions(RequestModel):
+class StoreRanking(RequestModel):
     """How results are chosen and ordered."""
 
     ranker: Literal["auto", "default-2024-11-15", "none"] | None = Field(
@@ -150,7 +150,7 @@ class SearchVectorStore(RequestModel):
     )
     max_num_results: int = Field(default=10, ge=1, le=MAX_RESULTS)
     filters: FilterObject | None = None
-    ranking_options: RankingOptions | None = None
+    ranking_options: StoreRanking | None = None
     rewrite_query: bool | None = Field(
         default=None,
         description="Accepted: a question without a conversation is searched as it is.",
