@@ -111,7 +111,7 @@ class _Teller:
                     raise UnreadableFileError(f"Its path is longer than {_MAX_ID} characters.")
                 found[id] = file.digest
             except UnreadableFileError as error:
-                self._failed(id, error.message)
+                self._failed(id, error.message.removeprefix(f"{file.name}: "))
             self._progress.advance(self._task)
         return found
 

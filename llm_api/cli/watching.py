@@ -33,9 +33,11 @@ async def watch(paths: Sequence[Path], find: Find, library: Library, choices: Ch
         yield_on_timeout=True,
         watch_filter=None,
     )
+    is_first = True  # what has changed before the watching began is not told
     async for changed in changes:
-        if changed or rounds.is_behind:
+        if changed or rounds.is_behind or is_first:
             await rounds.run()
+        is_first = False
 
 
 class _Rounds:

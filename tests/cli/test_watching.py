@@ -79,7 +79,6 @@ async def test_what_changes_is_stored_and_what_is_gone_deleted(
     )
     try:
         await until(library, {"docs/a.md"})
-        await asyncio.sleep(0.3)  # until the folder is watched
         (folder / "deep").mkdir()
         (folder / "deep" / "b.md").write_text("more words")
         await until(library, {"docs/a.md", "docs/deep/b.md"})
