@@ -84,7 +84,7 @@ class RetrievalSettings(BaseModel):
     rag_url_allowed_hosts: Names = Field(
         default=(),
         description="Hosts that pages are fetched from, whatever their address, separated by"
-        " commas, such as `wiki.local:8080,*.example.com`. Unset: none.",
+        " commas, such as `wiki.local:8080,*.example.com`; without a port, at any. Unset: none.",
     )
 
     @model_validator(mode="after")

@@ -24,22 +24,27 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A host and its port, as a URL names them."""
+    """A host, as the resolver takes it, and its port."""
 
     scheme: str
     host: str
     port: int
 
     @property
+    def written(self) -> str:
+        """The host as URLs have it."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
     def name(self) -> str:
-        return self.host if self.port == _PORTS[self.scheme] else f"{self.host}:{self.port}"
+        return self.written if self.port == _PORTS[self.scheme] else f"{self.written}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class HostRules:
     """`allowed` are names such as `wiki.local`, `wiki.local:8080` or `*.example.com`.
 
-    They may have private addresses. With `allows_public`, so are all others whose addresses are all
+    Without a port, any is meant. They may have private addresses. With `allows_public`, so are all others whose addresses are all
     public, at the usual ports.
     """
 
@@ -70,13 +75,12 @@ class HostRules:
             )
 
     def _is_named(self, site: Site) -> bool:
-        names = {site.name, f"{site.host}:{site.port}"}
-        for name in self.allowed:
-            if name in names:
-                return True
-            if name.startswith("*.") and site.name.endswith(name[1:]):
-                return True
-        return False
+        names = (site.written, f"{site.written}:{site.port}")
+        return any(
+            allowed in names
+            or (allowed.startswith("*.") and any(name.endswith(allowed[1:]) for name in names))
+            for allowed in self.allowed
+        )
 
 
 def may_be_asked(address: str, *, is_named: bool) -> bool:

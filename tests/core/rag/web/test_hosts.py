@@ -65,22 +65,24 @@ def passes(rules: HostRules, url: str) -> bool:
 
 
 def test_hosts_are_named_with_their_ports_or_by_what_they_end_in() -> None:
-    rules = HostRules(("wiki.local", "docs.local:8080", "*.example.com"))
+    rules = HostRules(("wiki.local", "docs.local:8080", "*.example.com", "[::1]:81"))
     for url in (
         "http://wiki.local/a",
         "https://WIKI.local",
         "http://wiki.local./a",
+        "http://wiki.local:8080/a",
         "http://docs.local:8080/",
         "https://a.b.example.com/",
+        "https://a.example.com:8443/",
+        "http://[::1]:81/",
     ):
         assert passes(rules, url), url
     for url in (
-        "http://wiki.local:8080/",
         "http://docs.local/",
+        "http://[::1]/",
         "https://example.com/",
         "https://example.com.evil.org/",
         "https://evilexample.com/",
-        "http://a.example.com:22/",
         "http://127.0.0.1/",
     ):
         assert not passes(rules, url), url
