@@ -44,8 +44,8 @@ class Site:
 class HostRules:
     """`allowed` are names such as `wiki.local`, `wiki.local:8080` or `*.example.com`.
 
-    Without a port, any is meant. They may have private addresses. With `allows_public`, so are all others whose addresses are all
-    public, at the usual ports.
+    Without a port, any is meant. They may have private addresses. With `allows_public`, all hosts
+    are allowed as well whose addresses are all public, at the usual ports.
     """
 
     allowed: tuple[str, ...] = ()
