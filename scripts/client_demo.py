@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 COLLECTION = "client-demo"
+FILE = "client-demo.txt"
 JOB_SECONDS = 60
 NOBODY, GIVEN = "no-such-model", "client-demo-model"
 QUESTION = "Name three rivers."
@@ -508,6 +509,78 @@ def mcp(server: Server) -> str:
     response = server.call("POST", "/mcp", json=asked, headers=accept)
     lines = [line.removeprefix("data: ") for line in response.text.splitlines() if "{" in line]
     return f"{len(json.loads(lines[-1])['result']['tools'])} tools"
+
+
+@tries("POST /v1/files")
+def store_file(server: Server) -> str:
+    return f"{_file(server)['bytes']} bytes"
+
+
+@tries("GET /v1/files")
+def list_files(server: Server) -> str:
+    return f"{len(server.get('/v1/files', limit=100)['data'])} files"
+
+
+@tries("GET /v1/files/{file_id}")
+def describe_file(server: Server) -> str:
+    given = _file(server)
+    expect(server.get(f"/v1/files/{given['id']}") == given, "the file is another")
+    return str(given["filename"])
+
+
+@tries("GET /v1/files/{file_id}/content")
+def read_file(server: Server) -> str:
+    content = server.call("GET", f"/v1/files/{_file(server)['id']}/content").text
+    expect(content == QUESTION, f"answered {content!r}")
+    return repr(content)
+
+
+@tries("DELETE /v1/files/{file_id}")
+def delete_file(server: Server) -> str:
+    own = [one["id"] for one in server.get("/v1/files")["data"] if one["filename"] == FILE]
+    for id in own:
+        _deleted(server.call("DELETE", f"/v1/files/{id}").json())
+    return f"{len(own)} deleted"
+
+
+@tries("POST /v1/uploads")
+def begin_upload(server: Server) -> str:
+    return str(_upload(server)["status"])
+
+
+@tries("POST /v1/uploads/{upload_id}/parts")
+def add_part(server: Server) -> str:
+    return str(_part(server, _upload(server)["id"])["object"])
+
+
+@tries("POST /v1/uploads/{upload_id}/complete")
+def complete_upload(server: Server) -> str:
+    id = _upload(server)["id"]
+    parts = {"part_ids": [_part(server, id)["id"]]}
+    file = server.post(f"/v1/uploads/{id}/complete", parts)["file"]
+    server.call("DELETE", f"/v1/files/{file['id']}")
+    return f"{file['bytes']} bytes"
+
+
+@tries("POST /v1/uploads/{upload_id}/cancel")
+def cancel_upload(server: Server) -> str:
+    return str(server.post(f"/v1/uploads/{_upload(server)['id']}/cancel", None)["status"])
+
+
+def _file(server: Server) -> Any:
+    return server.call(
+        "POST", "/v1/files", files={"file": (FILE, QUESTION)}, data={"purpose": "user_data"}
+    ).json()
+
+
+def _upload(server: Server) -> Any:
+    new = {"bytes": len(QUESTION), "filename": FILE, "mime_type": "text/plain"}
+    return server.post("/v1/uploads", {**new, "purpose": "user_data"})
+
+
+def _part(server: Server, id: str) -> Any:
+    given = {"data": ("part", QUESTION)}
+    return server.call("POST", f"/v1/uploads/{id}/parts", files=given).json()
 
 
 @tries("POST /v1/rag/collections")

@@ -238,7 +238,7 @@ class FakeServices:
 
     @cached_property
     def files(self) -> FileService:
-        return new_files(FileOptions(self.models_dir / "files"), self.state)
+        return new_files(FileOptions(self.state._options.folder / "files"), self.state)
 
     @cached_property
     def administration(self) -> ModelAdministration:

@@ -10,8 +10,10 @@ import pytest
 from openai import OpenAI
 
 from llm_api.api import stored_inputs
+from llm_api.api.policy import Access
 from llm_api.core.files import uploads as core_uploads
 from llm_api.core.llm.types import ChatPrompt
+from tests.api.keyed import BEARER, keyed_app, talking_to
 from tests.fakes import MODEL_ID, FakeBackend, FakeServices
 
 MULTIPART = "multipart/form-data; boundary=x"
@@ -177,21 +179,21 @@ async def test_part_beyond_its_bound_is_told_as_too_large(
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "file_too_large")
 
 
-async def test_endless_body_ends_at_the_bound_of_bodies(
-    client: httpx2.AsyncClient, services: FakeServices
-) -> None:
+async def test_endless_body_ends_at_the_bound_of_bodies(services: FakeServices) -> None:
     taken = 0
 
     async def endless() -> AsyncGenerator[bytes, None]:
         nonlocal taken
         yield b'--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'
         while True:
-            taken += 1_000_000
-            yield b"x" * 1_000_000
+            taken += 100_000
+            yield b"x" * 100_000
 
-    answer = await client.post("/v1/files", content=endless(), headers={"content-type": MULTIPART})
+    app = keyed_app(services, access=Access(allowed_hosts=None, max_upload_bytes=2_000_000))
+    async with talking_to(app, **BEARER, content_type=MULTIPART) as client:
+        answer = await client.post("/v1/files", content=endless())
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
-    assert taken < 210_000_000
+    assert taken <= 2_200_000
     assert not services.files.folder.exists()
 
 

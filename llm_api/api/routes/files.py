@@ -1,5 +1,6 @@
 """Files that are kept as they are: `/v1/files`."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -73,7 +74,7 @@ async def create_file(request: Request, services: Services) -> FileObject:
         return to_wire(await files.create(new, pieces_of(upload)))
 
 
-@router.get("/files", summary="List files")
+@router.get("/files", summary="List files", response_model=FileList)
 async def list_files(
     services: Services,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = MAX_PAGE,
@@ -82,10 +83,13 @@ async def list_files(
         str | None, Query(max_length=256, description="The id of the file before.")
     ] = None,
     purpose: Annotated[str | None, Query(max_length=64)] = None,
-) -> FileList:
+) -> Response:
     """By default the newest first."""
     chosen = None if purpose is None else known_purpose(purpose)
-    return to_list(await services.files().list(PageRequest(limit, order, after), chosen))
+    page = await services.files().list(PageRequest(limit, order, after), chosen)
+    # In a thread: 10,000 files take a tenth of a second.
+    text = await asyncio.to_thread(lambda: to_list(page).to_json())
+    return Response(text, media_type="application/json")
 
 
 @router.get("/files/{file_id}", summary="Describe a file")
