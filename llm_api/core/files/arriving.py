@@ -50,7 +50,8 @@ async def arriving(
         if not writing.bytes:
             raise InvalidRequestError("The file is empty.", param="file")
         with disk_errors():
-            yield await to_the_end(asyncio.to_thread(writing.finish))
+            arrived = await to_the_end(asyncio.to_thread(writing.finish))
+        yield arrived
     finally:
         writing.close()
 

@@ -70,12 +70,12 @@ def _move(file: Path, place: Path) -> None:
     is_new = not place.parent.exists()
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     file.replace(place)
-    flush_folder(place.parent)
+    _flush(place.parent)
     if is_new:
-        flush_folder(place.parent.parent)
+        _flush(place.parent.parent)
 
 
-def flush_folder(folder: Path) -> None:
+def _flush(folder: Path) -> None:
     """Let the disk hold what was moved into a folder. Blocks."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
