@@ -107,13 +107,13 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api": {
         "wiring": "deps docs draining errors mcp_on_demand metrics middleware policy responding"
         " routes sse",
-        "routes": "answers deps disconnect docs doors draining json_body mapping messaging models"
-        " origin request_facts responding stream_forms text_stream uploads",
-        "messaging": "answers deps disconnect file_search mapping models origin request_facts"
-        " stored_inputs stream_forms",
-        "responding": "answers deps disconnect draining file_search mapping models origin"
-        " request_facts sse stored_inputs",
-        "stored_inputs": "",
+        "routes": "answers deps disconnect docs doors draining given_files json_body mapping"
+        " messaging models origin request_facts responding stream_forms text_stream uploads",
+        "messaging": "answers deps disconnect file_search given_files mapping models origin"
+        " request_facts stream_forms",
+        "responding": "answers deps disconnect draining file_search given_files mapping models"
+        " origin request_facts sse",
+        "given_files": "",
         "text_stream": "answers errors",
         "draining": "doors errors request_facts stream_forms",
         "answers": "deps disconnect errors mapping models origin request_facts stream_forms",

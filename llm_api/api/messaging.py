@@ -16,6 +16,7 @@ from llm_api.api.answers import Generation, failure_in_mid_stream, noted_events,
 from llm_api.api.deps import CallerServices
 from llm_api.api.disconnect import until_disconnect
 from llm_api.api.file_search import OpenedSearch, open_search
+from llm_api.api.given_files import GivenFiles
 from llm_api.api.mapping.anthropic.fold import MessageFold, MessageWriting
 from llm_api.api.mapping.anthropic.generation import (
     check_parameters,
@@ -33,7 +34,6 @@ from llm_api.api.models.anthropic.parameters import CreateMessage, PromptParamet
 from llm_api.api.models.anthropic.tools import SearchTool
 from llm_api.api.origin import AnswerOrigin, origin, unenforced
 from llm_api.api.request_facts import facts_of
-from llm_api.api.stored_inputs import StoredInputs
 from llm_api.api.stream_forms import MESSAGE_EVENTS
 from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.errors import InvalidRequestError, UnreadableFileError
@@ -46,7 +46,6 @@ from llm_api.core.llm.types import ChatPrompt, Finished, Started
 from llm_api.core.rag.answering.citations import CitationMode
 from llm_api.core.rag.answering.citing import CitingBackend
 from llm_api.core.rag.answering.given import GivenSource, given_pages
-from llm_api.core.rag.loaders.file_loader import FileLoader
 
 IGNORED_TOOLS_HEADER: Final = "x-ignored-tools"
 _LARGE_CHARACTERS: Final = 50_000
@@ -88,7 +87,7 @@ async def asked_prompt(
         functions = (*functions, search.function)
     tools = to_message_tools(body, functions)
     signatures = Signatures(services.shared.sealer, services.owner)
-    files = await _read_files(body, services.shared.loader, StoredInputs(services.files))
+    files = await _read_files(body, GivenFiles(services.shared.loader, services.files))
     reader = TurnReader(signatures, files)
     read = partial(reader.read, body.system, body.messages)
     messages = await asyncio.to_thread(read) if await _is_large(request) else read()
@@ -211,9 +210,7 @@ def _written(events: Sequence[MessageEvent]) -> bytes:
     return b"".join(map(MESSAGE_EVENTS.frame, events))
 
 
-async def _read_files(
-    body: PromptParameters, loader: FileLoader, stored: StoredInputs
-) -> dict[str, GivenSource]:
+async def _read_files(body: PromptParameters, given: GivenFiles) -> dict[str, GivenSource]:
     """The texts of the documents that are files, by the paths of their blocks.
 
     Raises InvalidRequestError, UnreadableFileError, StoredFileNotFoundError with the path.
@@ -221,12 +218,12 @@ async def _read_files(
     read: dict[str, GivenSource] = {}
     for path, block, source in file_documents(body.messages):
         if isinstance(source, FileSource):
-            file, data = await stored.read(source.file_id, f"{path}.source.file_id")
+            file, data = await given.read(source.file_id, f"{path}.source.file_id")
             name, charset, title = file.filename, file.charset, file.filename
         else:
             data, name, charset, title = _decoded(source, path), "document.pdf", "", ""
         try:
-            loaded = await loader.load(data, name, charset)
+            loaded = await given.loader.load(data, name, charset)
         except UnreadableFileError as error:
             error.param = path
             raise

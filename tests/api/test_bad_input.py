@@ -244,7 +244,11 @@ CHAT_TABLE: list[tuple[dict[str, object], str, str]] = [
      "messages[0].content[1].type", "unsupported_parameter"),
     (user([{"type": "input_audio", "input_audio": {}}]), "messages[0].content[0].type",
      "unsupported_parameter"),
-    (user([{"type": "file", "file": {}}]), "messages[0].content[0].type", "unsupported_parameter"),
+    (user([{"type": "file"}]), "messages[0].content[0].file", "missing_required_parameter"),
+    (user([{"type": "file", "file": {}}]), "messages[0].content[0].file.file_data",
+     "missing_required_parameter"),
+    (user([{"type": "file", "file": {"file_data": "!"}}]),
+     "messages[0].content[0].file.file_data", "invalid_request"),
     (messages({"role": "assistant", "tool_calls": [{"id": "c", "type": "custom"}]}),
      "messages[0].tool_calls[0].type", "unsupported_parameter"),
 ]  # fmt: skip

@@ -9,7 +9,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from llm_api.api import stored_inputs
+from llm_api.api import given_files
 from llm_api.api.policy import Access
 from llm_api.core.files import uploads as core_uploads
 from llm_api.core.llm.types import ChatPrompt
@@ -197,7 +197,7 @@ async def test_endless_body_ends_at_the_bound_of_bodies(services: FakeServices) 
     assert not services.files.folder.exists()
 
 
-async def test_file_is_read_into_a_response_and_into_a_message(
+async def test_file_is_read_into_a_response_a_message_and_a_chat(
     client: httpx2.AsyncClient, backend: FakeBackend
 ) -> None:
     id = (await stored(client, "Flüsse: die Donau.".encode("latin-1")))["id"]
@@ -208,6 +208,10 @@ async def test_file_is_read_into_a_response_and_into_a_message(
     message = {"role": "user", "content": [block, {"type": "text", "text": "What?"}]}
     told = {"model": MODEL_ID, "max_tokens": 9, "messages": [message]}
     assert (await client.post("/v1/messages", json=told)).is_success
+    parts = [{"type": "file", "file": {"file_id": id}}, {"type": "text", "text": "What?"}]
+    said = {"model": MODEL_ID, "messages": [{"role": "user", "content": parts}]}
+    assert (await client.post("/v1/chat/completions", json=said)).is_success
+    assert len(backend.requests) == 3
     for request in backend.requests:
         assert isinstance(request.prompt, ChatPrompt)
         assert "die Donau." in request.prompt.messages[-1].content
@@ -216,6 +220,15 @@ async def test_file_is_read_into_a_response_and_into_a_message(
 @pytest.mark.parametrize(
     ("path", "body", "param"),
     [
+        (
+            "/v1/chat/completions",
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "file", "file": {"file_id": "file-x"}}]}
+                ]
+            },
+            "messages[0].content[0].file.file_id",
+        ),
         (
             "/v1/responses",
             {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-x"}]}]},
@@ -249,7 +262,7 @@ async def test_file_that_is_not_there_is_refused_where_it_is_named(
 async def test_files_of_one_request_are_bounded_together(
     client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored_inputs, "MAX_INPUT_BYTES", 9)
+    monkeypatch.setattr(given_files, "MAX_NAMED_BYTES", 9)
     part = {"type": "input_file", "file_id": (await stored(client))["id"]}
     asked = {"model": MODEL_ID, "input": [{"role": "user", "content": [part, part]}]}
     answer = await client.post("/v1/responses", json=asked)

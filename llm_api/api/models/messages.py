@@ -10,6 +10,18 @@ from llm_api.api.models.generation import NotAvailable
 from llm_api.api.models.tools import MAX_CALLS, PastFunctionCall, PastToolCall
 
 
+class FilePart(RequestModel):
+    """A file whose text is read, in chat completions; other doors refuse it."""
+
+    file_id: Annotated[str, StringConstraints(max_length=256)] | None = Field(
+        default=None, description="A file of `/v1/files`, instead of `file_data`."
+    )
+    file_data: str | None = Field(default=None, description="In base64, or as a `data:` URL.")
+    filename: Annotated[str, StringConstraints(max_length=1024)] | None = Field(
+        default=None, description="Its extension says what it is."
+    )
+
+
 class ContentPart(RequestModel):
     """A part of a message. Only text can be read by this server's models, refusals included."""
 
@@ -19,7 +31,7 @@ class ContentPart(RequestModel):
     text: str | None = Field(default=None, description="Required in a text part.")
     image_url: NotAvailable = None
     input_audio: NotAvailable = None
-    file: NotAvailable = None
+    file: FilePart | None = None
     refusal: str | None = Field(
         default=None, description="Required in a refusal part, which only the assistant writes."
     )

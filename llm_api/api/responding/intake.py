@@ -1,13 +1,11 @@
 """What a request for a response brings together: its items, those before it, the texts of files."""
 
-import base64
-import binascii
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from llm_api.api.mapping.generation import refuse, required
+from llm_api.api.given_files import GivenFiles
+from llm_api.api.mapping.generation import refuse
 from llm_api.api.mapping.responses.generation import conversation_id
 from llm_api.api.mapping.responses.stored import from_stored_items
 from llm_api.api.mapping.responses.turns import PlacedItem, placed
@@ -19,15 +17,11 @@ from llm_api.api.models.responses.items import (
     MessageItem,
 )
 from llm_api.api.models.responses.parameters import PromptParameters
-from llm_api.api.stored_inputs import StoredInputs
-from llm_api.core.errors import InvalidRequestError, UnreadableFileError
-from llm_api.core.rag.loaders.file_loader import FileLoader
+from llm_api.core.errors import InvalidRequestError
 from llm_api.core.state.records import StoredItem
 
 if TYPE_CHECKING:
     from llm_api.core.state.opened import OwnedState
-
-_DATA_URL: Final = "data:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +98,17 @@ def _own_items(request: PromptParameters) -> Sequence[InputItem]:
     return request.input
 
 
-async def read_files(
-    items: Sequence[PlacedItem], loader: FileLoader, stored: StoredInputs
-) -> dict[str, str]:
+async def read_files(items: Sequence[PlacedItem], given: GivenFiles) -> dict[str, str]:
     """The texts of the files among the items, by the paths of their parts.
 
-    Raises InvalidRequestError, UnreadableFileError, StoredFileNotFoundError with the path.
+    Raises as `GivenFiles.text`, and UnsupportedParameterError for a file that lies elsewhere.
     """
-    return {path: await _read_file(part, path, loader, stored) for part, path in _files(items)}
+    texts = {}
+    for part, path in _files(items):
+        if part.file_url is not None:
+            refuse(f"{path}.file_url", "is not available: send the file itself as 'file_data'.")
+        texts[path] = await given.text(part, path)
+    return texts
 
 
 def _files(items: Sequence[PlacedItem]) -> Iterator[tuple[InputPart, str]]:
@@ -126,33 +123,3 @@ def _files(items: Sequence[PlacedItem]) -> Iterator[tuple[InputPart, str]]:
         for index, part in enumerate(parts):
             if part.type == "input_file":
                 yield part, f"{path}[{index}]"
-
-
-async def _read_file(part: InputPart, path: str, loader: FileLoader, stored: StoredInputs) -> str:
-    if part.file_url is not None:
-        refuse(f"{path}.file_url", "is not available: send the file itself as 'file_data'.")
-    if part.file_id is not None:
-        if part.file_data is not None:
-            refuse(f"{path}.file_data", "excludes 'file_id'.")
-        file, data = await stored.read(part.file_id, f"{path}.file_id")
-        name, charset = part.filename or file.filename, file.charset
-    else:
-        data = _decoded(required(part.file_data, f"{path}.file_data"), f"{path}.file_data")
-        name, charset = part.filename or "file.txt", ""
-    try:
-        loaded = await loader.load(data, name, charset)
-    except UnreadableFileError as error:
-        error.param = path
-        raise
-    return f"<file name={json.dumps(name, ensure_ascii=False)}>\n{loaded.text}\n</file>"
-
-
-def _decoded(data: str, path: str) -> bytes:
-    if data.startswith(_DATA_URL):
-        head, _, data = data.partition(",")
-        if not head.endswith(";base64"):
-            raise InvalidRequestError(f"'{path}' is a data URL without base64.", param=path)
-    try:
-        return base64.b64decode(data, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequestError(f"'{path}' is no base64.", param=path) from error

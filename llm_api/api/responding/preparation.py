@@ -13,6 +13,7 @@ from fastapi import Request
 from llm_api.api.answers import Generation
 from llm_api.api.deps import CallerServices
 from llm_api.api.file_search import OpenedSearch, open_search
+from llm_api.api.given_files import GivenFiles
 from llm_api.api.mapping.responses.fold import ResponseFold, Writing
 from llm_api.api.mapping.responses.generation import (
     SEALED_REASONING,
@@ -43,7 +44,6 @@ from llm_api.api.responding.foreground import Responding
 from llm_api.api.responding.intake import GivenItems, needs_state, read_files, take_in
 from llm_api.api.responding.keeping import Keeping
 from llm_api.api.responding.mcp_tools import ConnectedBackend, list_tools
-from llm_api.api.stored_inputs import StoredInputs
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.function_loop import ApprovedCalls, FunctionLoop
 from llm_api.core.functions.types import Function
@@ -183,7 +183,8 @@ def _bounded(
 async def _conversed(
     body: PromptParameters, intake: GivenItems, services: CallerServices
 ) -> Conversed:
-    files = await read_files(intake.items, services.shared.loader, StoredInputs(services.files))
+    given = GivenFiles(services.shared.loader, services.files)
+    files = await read_files(intake.items, given)
     reader = ItemReader(flat_name, partial(_unsealed, services), files)
     said = reader.read(intake.items)
     return Conversed(with_instructions(body, said.turns), said.approved)

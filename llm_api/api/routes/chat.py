@@ -5,12 +5,15 @@ from fastapi import APIRouter, Request, Response
 from llm_api.api.answers import Generation, answer, new_head
 from llm_api.api.deps import Services
 from llm_api.api.docs import streamable
+from llm_api.api.given_files import GivenFiles
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.chat import to_chat_requests
 from llm_api.api.mapping.chat_answers import ChatAnswerWriter
+from llm_api.api.mapping.generation import required
 from llm_api.api.mapping.rag.chat import to_rag_options
 from llm_api.api.mapping.tools import to_server_functions
 from llm_api.api.models.chat import ChatCompletion, ChatCompletionRequest
+from llm_api.api.models.messages import ContentPart
 from llm_api.core.function_loop import FunctionLoop
 from llm_api.core.rag.answering.answer import RagBackend
 
@@ -32,6 +35,7 @@ async def create_chat_completion(
     """
     if body.server_tools:
         services.caller.require("functions")
+    body = await with_texts(body, GivenFiles(services.shared.loader, services.files))
     defaults = services.models.card(body.model).defaults
     own = services.functions
     functions = to_server_functions(body.server_tools, own.catalog)
@@ -54,3 +58,23 @@ async def create_chat_completion(
         return ChatAnswerWriter(new_head("chatcmpl", model, request.app.version), body)
 
     return await answer(request, generation, writer)
+
+
+async def with_texts(body: ChatCompletionRequest, given: GivenFiles) -> ChatCompletionRequest:
+    """The request with the texts of its files in their places. Raises as `GivenFiles.text`."""
+    messages = list(body.messages)
+    for at, message in enumerate(messages):
+        if isinstance(message.content, list):
+            parts = [
+                await _with_text(part, given, f"messages[{at}].content[{index}]")
+                for index, part in enumerate(message.content)
+            ]
+            messages[at] = message.model_copy(update={"content": parts})
+    return body.model_copy(update={"messages": messages})
+
+
+async def _with_text(part: ContentPart, given: GivenFiles, path: str) -> ContentPart:
+    if part.type != "file":
+        return part
+    file = required(part.file, f"{path}.file")
+    return ContentPart(type="text", text=await given.text(file, f"{path}.file"))
