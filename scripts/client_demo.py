@@ -512,7 +512,7 @@ def mcp(server: Server) -> str:
 
 
 @tries("POST /v1/files")
-def store_file(server: Server) -> str:
+def keep_file(server: Server) -> str:
     return f"{_file(server)['bytes']} bytes"
 
 
