@@ -33,6 +33,7 @@ WINDOW_DOCUMENTS = 256
 WINDOW_CHARACTERS = 200_000
 FIRST_SHARE = 4
 """How many times smaller the first window is; each after it is twice as large, up to the whole."""
+_LAST_DOCUMENTS = WINDOW_DOCUMENTS // 8
 
 
 class Ingester:
@@ -98,6 +99,9 @@ async def _windows(documents: AsyncIterable[Document]) -> AsyncGenerator[list[Do
         if len(window) * share >= WINDOW_DOCUMENTS or characters * share >= WINDOW_CHARACTERS:
             yield window
             window, characters, share = [], 0, max(1, share // 2)
+    if len(window) > WINDOW_DOCUMENTS // 2:  # the last write, which nothing is beside, is short
+        yield window[:-_LAST_DOCUMENTS]
+        window = window[-_LAST_DOCUMENTS:]
     if window:
         yield window
 

@@ -152,10 +152,10 @@ async def test_cancelled_job_does_not_run_on(library: Library) -> None:
     library.embedder = HangingEmbedder()
     async with library.process() as jobs:
         created = await submit(jobs, *documents(4 * WINDOW))
-        await until(jobs, created.id, lambda job: job.done == 2 * WINDOW)
+        await until(jobs, created.id, lambda job: job.done >= WINDOW)
         job = await jobs.cancel(OWNER, created.id)
-        assert (job.state, job.done) == ("cancelled", 2 * WINDOW)
-        assert len(library.store.documents()) == 2 * WINDOW
+        assert job.state == "cancelled"
+        assert WINDOW <= job.done == len(library.store.documents()) <= 2 * WINDOW
 
 
 async def test_cancelling_a_job_that_waits_or_is_over_is_no_error(library: Library) -> None:
