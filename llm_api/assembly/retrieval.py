@@ -40,7 +40,8 @@ class VectorStoreOptions:
     """Where documents are kept.
 
     A server if `url` is set; else in memory, or in `folder`. A store that does not answer within
-    the timeout counts as unavailable. The rest is about the server.
+    the timeout counts as unavailable. The rest is about the server; `further_urls` are those of
+    other nodes of its cluster.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class VectorStoreOptions:
     timeout_seconds: float = 10.0
     shard_number: int | None = None
     replication_factor: int | None = None
+    further_urls: tuple[str, ...] = ()
 
 
 @asynccontextmanager
@@ -107,6 +109,7 @@ def vector_store_options(settings: Settings) -> VectorStoreOptions:
         timeout_seconds=settings.qdrant_timeout_seconds,
         shard_number=settings.qdrant_shard_number,
         replication_factor=settings.qdrant_replication_factor,
+        further_urls=tuple(map(str, settings.qdrant_further_urls)),
     )
 
 
@@ -168,7 +171,7 @@ async def _open_server(options: VectorStoreOptions, url: str) -> AsyncGenerator[
     from llm_api.core.rag.stores.server import open_server  # noqa: PLC0415
 
     server = ServerOptions(
-        url,
+        (url, *options.further_urls),
         options.api_key,
         options.timeout_seconds,
         options.shard_number,

@@ -261,6 +261,14 @@ def test_a_server_of_vectors_is_named_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert refusal() == "QDRANT_URL: must be unset when QDRANT_HOST is set, or the reverse"
 
 
+def test_further_nodes_are_those_of_a_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QDRANT_FURTHER_URLS", "http://a:1, http://b:2")
+    assert refusal().startswith("QDRANT_FURTHER_URLS: needs QDRANT_URL or QDRANT_HOST")
+    monkeypatch.setenv("QDRANT_HOST", "qdrant")
+    further = load_settings().qdrant_further_urls
+    assert further == (AnyHttpUrl("http://a:1"), AnyHttpUrl("http://b:2"))
+
+
 def test_repository_and_file_name_go_together() -> None:
     settings = load_settings(model_repo_id="a/b", model_filename="m.gguf")
     assert (settings.model_repo_id, settings.model_filename) == ("a/b", "m.gguf")

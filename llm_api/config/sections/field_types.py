@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AnyHttpUrl, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import NoDecode
 
 
@@ -37,6 +37,7 @@ def expand_home(path: Path) -> Path:
 Text = Annotated[str, Field(min_length=1)]
 HomePath = Annotated[Path, AfterValidator(expand_home)]
 Names = Annotated[tuple[Text, ...], NoDecode, BeforeValidator(split)]
+URLs = Annotated[tuple[AnyHttpUrl, ...], NoDecode, BeforeValidator(split)]
 
 
 class Section(BaseModel):

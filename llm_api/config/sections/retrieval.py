@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AnyHttpUrl, BaseModel, BeforeValidator, Field, SecretStr, model_validator
 
-from llm_api.config.sections.field_types import HomePath, Names, Text, lower
+from llm_api.config.sections.field_types import HomePath, Names, Text, URLs, lower
 
 UrlHosts = Annotated[Literal["allowed", "public"], BeforeValidator(lower)]
 
@@ -19,6 +19,11 @@ class RetrievalSettings(BaseModel):
     qdrant_url: AnyHttpUrl | None = Field(
         default=None,
         description="A Qdrant server that keeps the documents, such as `https://qdrant:6333`.",
+    )
+    qdrant_further_urls: URLs = Field(
+        default=(),
+        description="Further nodes of its cluster, separated by commas: asked when one does not"
+        " answer.",
     )
     qdrant_host: Text | None = Field(
         default=None, description="Its host, instead of `QDRANT_URL`; without TLS."
@@ -91,6 +96,8 @@ class RetrievalSettings(BaseModel):
     def _check_retrieval(self) -> "RetrievalSettings":
         if self.qdrant_url is not None and self.qdrant_host is not None:
             raise ValueError("QDRANT_URL: must be unset when QDRANT_HOST is set, or the reverse")
+        if self.qdrant_further_urls and not (self.qdrant_url or self.qdrant_host):
+            raise ValueError("QDRANT_FURTHER_URLS: needs QDRANT_URL or QDRANT_HOST, the first node")
         if self.rag_chunk_overlap >= self.rag_chunk_tokens:
             raise ValueError("RAG_CHUNK_OVERLAP: must be less than RAG_CHUNK_TOKENS")
         return self

@@ -7,7 +7,7 @@ tells in a separate point by what it was made.
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TypeVar
 from uuid import UUID
 
@@ -39,7 +39,6 @@ class ServerEngine:
 
     def __init__(self, server: QdrantRequests) -> None:
         self._server = server
-        self._client = server.client
 
     async def names(self) -> tuple[str, ...]:
         return tuple(await self._aliases())
@@ -48,7 +47,7 @@ class ServerEngine:
         records: list[models.Record] = []
         with suppress(CollectionNotFoundError):  # which does not say of what name
             records = await self._server.ask(
-                lambda: self._client.retrieve(name, [_RECIPE_ID], with_payload=True)
+                lambda client: client.retrieve(name, [_RECIPE_ID], with_payload=True)
             )
         payload = records[0].payload if records else None
         if not payload:
@@ -73,7 +72,7 @@ class ServerEngine:
             "words": recipe.words,
         }
         point = models.PointStruct(id=_RECIPE_ID, vector={}, payload=payload)
-        await self._server.ask(lambda: self._client.upsert(real_name, [point], wait=True))
+        await self._server.ask(lambda client: client.upsert(real_name, [point], wait=True))
         await self._change_aliases([_alias(name, real_name)])
 
     async def _claim(self, name: str, embedding: EmbeddingModel) -> str | None:
@@ -81,7 +80,7 @@ class ServerEngine:
 
         Of several that create a collection at once, the server lets one make that real name.
         """
-        existing = await self._server.ask(self._client.get_collections)
+        existing = await self._server.ask(lambda client: client.get_collections())
         taken = {one.name for one in existing.collections}
         number = next(n for n in range(len(taken) + 1) if _real_name(name, n) not in taken)
         latest = _real_name(name, number - 1)
@@ -92,7 +91,7 @@ class ServerEngine:
         options = self._server.options
         try:
             await self._server.ask(
-                lambda: self._client.create_collection(
+                lambda client: client.create_collection(
                     real_name,
                     vectors_config={
                         DENSE: models.VectorParams(
@@ -126,12 +125,12 @@ class ServerEngine:
             type=models.KeywordIndexType.KEYWORD, enable_hnsw=key == "tags"
         )
         await self._server.ask(
-            lambda: self._client.create_payload_index(real_name, key, schema, wait=True)
+            lambda client: client.create_payload_index(real_name, key, schema, wait=True)
         )
 
     async def drop(self, name: str) -> None:
         real_name = await self._real(name)
-        await self._server.ask(lambda: self._client.delete_collection(real_name))
+        await self._server.ask(lambda client: client.delete_collection(real_name))
 
     async def rename(self, name: str, new_name: str) -> None:
         aliases = await self._aliases()
@@ -143,14 +142,14 @@ class ServerEngine:
             changes.insert(0, _no_alias(new_name))
         await self._change_aliases(changes)
         if old is not None:
-            await self._server.ask(lambda: self._client.delete_collection(old))
+            await self._server.ask(lambda client: client.delete_collection(old))
 
     def points(self, name: str) -> ServerPoints:
         return ServerPoints(self._server, name)
 
     async def _aliases(self) -> dict[str, str]:
         """Real names by name, of the collections that are ours."""
-        found = await self._server.ask(self._client.get_aliases)
+        found = await self._server.ask(lambda client: client.get_aliases())
         return {
             one.alias_name: one.collection_name
             for one in found.aliases
@@ -164,23 +163,27 @@ class ServerEngine:
         return aliases[name]
 
     async def _change_aliases(self, changes: Sequence[models.AliasOperations]) -> None:
-        await self._server.ask(lambda: self._client.update_collection_aliases(changes))
+        await self._server.ask(lambda client: client.update_collection_aliases(changes))
 
 
 @asynccontextmanager
 async def open_server(options: ServerOptions) -> AsyncGenerator[ServerEngine, None]:
     """The collections of a server, which need not answer yet."""
-    client = AsyncQdrantClient(
-        url=options.url,
+    async with AsyncExitStack() as stack:
+        clients = [_client(url, options) for url in options.urls]
+        for client in clients:
+            stack.push_async_callback(client.close)
+        yield ServerEngine(QdrantRequests(clients, options))
+
+
+def _client(url: str, options: ServerOptions) -> AsyncQdrantClient:
+    return AsyncQdrantClient(
+        url=url,
         port=None,
         api_key=options.api_key,
         timeout=math.ceil(options.timeout_seconds),
         check_compatibility=False,  # it would ask the server, which may be down
     )
-    try:
-        yield ServerEngine(QdrantRequests(client, options))
-    finally:
-        await client.close()
 
 
 def _real_name(name: str, number: int) -> str:

@@ -29,7 +29,6 @@ class ServerPoints:
 
     def __init__(self, server: QdrantRequests, name: str) -> None:
         self._server = server
-        self._client = server.client
         self._name = name
 
     async def upsert(self, points: Sequence[Point]) -> None:
@@ -38,16 +37,16 @@ class ServerPoints:
             await self._put(batch)
 
     async def _put(self, batch: list[models.PointStruct]) -> None:
-        await self._server.ask(lambda: self._client.upsert(self._name, batch, wait=True))
+        await self._server.ask(lambda client: client.upsert(self._name, batch, wait=True))
 
     async def delete(self, ids: Sequence[str]) -> None:
         selector = models.PointIdsList(points=list(ids))
-        await self._server.ask(lambda: self._client.delete(self._name, selector, wait=True))
+        await self._server.ask(lambda client: client.delete(self._name, selector, wait=True))
 
     async def set_payload(self, ids: Sequence[str], payload: Payload) -> None:
         selector = models.PointIdsList(points=list(ids))
         await self._server.ask(
-            lambda: self._client.set_payload(self._name, dict(payload), selector, wait=True)
+            lambda client: client.set_payload(self._name, dict(payload), selector, wait=True)
         )
 
     async def flush(self) -> None:
@@ -59,7 +58,7 @@ class ServerPoints:
         if not ids:
             return {}
         records = await self._server.ask(
-            lambda: self._client.retrieve(
+            lambda client: client.retrieve(
                 self._name,
                 list(ids),
                 with_payload=True,
@@ -72,7 +71,7 @@ class ServerPoints:
         self, where: Condition, limit: int, start: str | None = None
     ) -> tuple[dict[str, StoredPoint], str | None]:
         records, following = await self._server.ask(
-            lambda: self._client.scroll(
+            lambda client: client.scroll(
                 self._name, values.filter_of(where), limit=limit, offset=start, with_payload=True
             )
         )
@@ -83,7 +82,7 @@ class ServerPoints:
 
     async def count(self, where: Condition) -> int:
         found = await self._server.ask(
-            lambda: self._client.count(self._name, values.filter_of(where), exact=True)
+            lambda client: client.count(self._name, values.filter_of(where), exact=True)
         )
         return found.count
 
@@ -91,7 +90,7 @@ class ServerPoints:
         self, query: Vector | SparseVector, limit: int, where: Condition
     ) -> dict[str, float]:
         found = await self._server.ask(
-            lambda: self._client.query_points(
+            lambda client: client.query_points(
                 self._name,
                 values.query(query),
                 using=SPARSE if isinstance(query, SparseVector) else DENSE,
@@ -105,7 +104,7 @@ class ServerPoints:
 
     async def index_numbers(self, keys: Iterable[str]) -> None:
         known = (
-            await self._server.ask(lambda: self._client.get_collection(self._name))
+            await self._server.ask(lambda client: client.get_collection(self._name))
         ).payload_schema
         room = MAX_NUMBER_INDEXES + len(KEYWORDS) - len(known)
         for key in islice((key for key in keys if key not in known), max(0, room)):
@@ -114,5 +113,5 @@ class ServerPoints:
     async def _index_number(self, key: str) -> None:
         schema = models.PayloadSchemaType.FLOAT
         await self._server.ask(
-            lambda: self._client.create_payload_index(self._name, key, schema, wait=True)
+            lambda client: client.create_payload_index(self._name, key, schema, wait=True)
         )

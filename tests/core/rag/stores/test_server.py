@@ -45,7 +45,7 @@ async def store(running: QdrantServer, tmp_path: Path) -> AsyncGenerator[VectorS
 
 @pytest.fixture
 async def engine(qdrant: QdrantServer) -> AsyncGenerator[ServerEngine, None]:
-    options = ServerOptions(qdrant.url, None, TIMEOUT_SECONDS, None, None)
+    options = ServerOptions((qdrant.url,), None, TIMEOUT_SECONDS, None, None)
     async with open_server(options) as engine:
         yield engine
 
@@ -150,7 +150,7 @@ async def test_wrong_key_is_no_reason_to_wait(running: QdrantServer, tmp_path: P
 
 
 async def test_new_collection_is_spread_as_was_said(qdrant: QdrantServer) -> None:
-    options = ServerOptions(qdrant.url, None, TIMEOUT_SECONDS, 3, 1)
+    options = ServerOptions((qdrant.url,), None, TIMEOUT_SECONDS, 3, 1)
     async with open_server(options) as engine:
         await put(DocumentStore(engine), "spread", *(new_document(f"d{n}", "x") for n in range(9)))
         assert len(await find(DocumentStore(engine), "spread")) == 9
