@@ -8,12 +8,14 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from fastapi import FastAPI
 
+import llm_api.api.deps
 from llm_api.api.deps import set_services
 from llm_api.api.policy import Access
 from llm_api.api.wiring import create_api
@@ -34,6 +36,7 @@ from tests.core.rag.fakes import IN_MEMORY, FakeEmbedder, retrieval_over
 from tests.fakes import MODEL_ID, FakeBackend, FakeModels, FakeServices, Step, spoken
 from tests.live import PATIENCE_SECONDS, live_server
 
+API = Path(llm_api.api.deps.__file__).parent
 numbers = count(1)
 QUESTION = "Which river rose?"
 TALK = [{"role": "user", "content": QUESTION}]
@@ -278,6 +281,13 @@ def test_no_route_shows_a_key_the_words_of_another(
         assert other.everything() == before
     everybody = teams[0].words | teams[1].words
     assert [word for word in everybody if word in caplog.text] == []
+
+
+def test_routes_have_no_other_way_to_documents() -> None:
+    """Than `CallerServices.retrieval()`; metrics count, and need no right."""
+    way = re.compile(r"services\.retrieval\b(?!\()")
+    whole = {path.name for path in API.rglob("*.py") if way.search(path.read_text())}
+    assert whole == {"deps.py", "exposition.py"}
 
 
 def test_who_may_see_the_words_sees_them_by_the_same_requests(

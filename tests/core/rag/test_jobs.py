@@ -17,11 +17,13 @@ from llm_api.core.errors import (
 from llm_api.core.rag import ingest as ingest_module
 from llm_api.core.rag import job_runner
 from llm_api.core.rag.files import FileToIngest
+from llm_api.core.rag.filters import parse_filter
 from llm_api.core.rag.ingest import each
 from llm_api.core.rag.job_runner import RetrievalOf, running_jobs
 from llm_api.core.rag.jobs import MAX_WAITING, IngestJobs, Job, file_input, text_input
 from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.rag.retrieval import Retrieval
+from llm_api.core.rag.rights import EVERY_DOCUMENT, DocumentRights
 from llm_api.core.rag.types import Document
 from llm_api.core.state.options import StateOptions
 from llm_api.core.state.records import JobInput
@@ -52,7 +54,11 @@ class Library:
 
     @asynccontextmanager
     async def process(
-        self, retrieval_of: RetrievalOf | None = None, *, runs: bool = True
+        self,
+        retrieval_of: RetrievalOf | None = None,
+        *,
+        runs: bool = True,
+        rights: DocumentRights = EVERY_DOCUMENT,
     ) -> AsyncGenerator[IngestJobs, None]:
         """What one process does with the jobs, until it stops."""
         ids, ticks = count(1), count(7)
@@ -63,7 +69,7 @@ class Library:
             retrieval = retrieval_over(self.store, self.embedder, loader, state)
             if runs:
                 await stack.enter_async_context(
-                    running_jobs(state, retrieval_of or (lambda _: retrieval))
+                    running_jobs(state, retrieval_of or (lambda _: retrieval.within(rights)))
                 )
             yield IngestJobs(
                 state, clock=lambda: float(next(ticks)), new_id=lambda: f"job_{next(ids)}"
@@ -221,6 +227,25 @@ async def test_job_of_a_key_that_is_gone_fails(library: Library) -> None:
         created = await submit(jobs, *documents(1))
         job = await ended(jobs, created.id)
         assert (job.state, job.error) == ("failed", "The key is gone.")
+
+
+@pytest.mark.parametrize(
+    ("rights", "reason"),
+    [
+        (DocumentRights({"default": "read"}), "This API key may not write to"),
+        (DocumentRights({"other": "write"}), "This API key may not write to"),
+        (DocumentRights(filter=parse_filter({"n": 7})), "This API key may store only documents"),
+    ],
+)
+async def test_job_has_the_rights_that_its_key_has_when_it_runs(
+    library: Library, rights: DocumentRights, reason: str
+) -> None:
+    async with library.process(runs=False) as jobs:
+        created = await submit(jobs, *documents(1))
+    async with library.process(rights=rights) as jobs:
+        job = await ended(jobs, created.id)
+    assert (job.state, job.error.startswith(reason)) == ("failed", True)
+    assert library.store.collections.get("default", (None, {}))[1] == {}
 
 
 async def test_only_so_many_may_wait(library: Library) -> None:

@@ -2,11 +2,13 @@
 
 import pytest
 
+from llm_api.core.access.keys import ApiKey
 from llm_api.core.errors import CollectionNotFoundError, PermissionDeniedError
 from llm_api.core.rag.filters import parse_filter
 from llm_api.core.rag.rights import EVERY_DOCUMENT, DocumentRights
 from llm_api.core.rag.types import Document, Metadata
 
+TEAM = {"team": "red"}
 RED = DocumentRights({"red-*": "write", "shared": "read", "shared-*": "read"})
 
 
@@ -84,6 +86,13 @@ def test_metadata_that_do_not_fulfil_the_filter_are_refused(
 ) -> None:
     with pytest.raises(PermissionDeniedError, match="whose metadata fulfil its filter"):
         filtered(filter).marked(given)
+
+
+def test_what_is_kept_for_a_key_is_shared_under_the_same_rights_alone() -> None:
+    assert ApiKey("alice", "").sharing_scope == "alice"
+    scopes = {ApiKey("alice", "", documents=one).sharing_scope for one in (RED, filtered(TEAM))}
+    assert len(scopes | {"alice"}) == 3
+    assert ApiKey("bob", "", documents=RED).sharing_scope not in scopes
 
 
 def test_the_digest_stands_for_the_rights() -> None:
