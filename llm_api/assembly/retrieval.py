@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from llm_api.config.settings import Settings
 from llm_api.core.embeddings.embedder import Embedder
@@ -114,25 +114,38 @@ def vector_store_options(settings: Settings) -> VectorStoreOptions:
 
 
 async def tell_unreachable_store(settings: Settings, seconds: float = 3.0) -> None:
-    """Log where documents are to be kept by a server that does not take a connection now."""
-    url = vector_store_options(settings).url
-    if url is None:
+    """Log where documents are to be kept by a server of which no node takes a connection now."""
+    options = vector_store_options(settings)
+    if options.url is None:
         return
-    parts = urlsplit(url)
-    port = parts.port or {"https": 443}.get(parts.scheme, 80)
-    try:
-        async with asyncio.timeout(seconds):
-            _, writer = await asyncio.open_connection(parts.hostname, port)
-            writer.close()
-            await writer.wait_closed()
-    except OSError as error:  # TimeoutError is one
+    parts = urlsplit(options.url)
+    urls = (options.url, *options.further_urls)
+    reasons = await asyncio.gather(*(_why_unreachable(url, seconds) for url in urls))
+    if None not in reasons:
         log.warning(
             "Qdrant at %s:%d does not answer (%s): documents are answered 503 until it does; see"
             " QDRANT_URL, QDRANT_HOST and QDRANT_PORT",
             parts.hostname,
-            port,
-            str(error) or "nothing came",
+            _port(parts),
+            reasons[0],
         )
+
+
+async def _why_unreachable(url: str, seconds: float) -> str | None:
+    """Why nothing takes a connection there; None where something does."""
+    parts = urlsplit(url)
+    try:
+        async with asyncio.timeout(seconds):
+            _, writer = await asyncio.open_connection(parts.hostname, _port(parts))
+            writer.close()
+            await writer.wait_closed()
+    except OSError as error:  # TimeoutError is one
+        return str(error) or "nothing came"
+    return None
+
+
+def _port(url: SplitResult) -> int:
+    return url.port or {"https": 443}.get(url.scheme, 80)
 
 
 def _server_url(settings: Settings) -> str | None:

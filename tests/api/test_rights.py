@@ -27,9 +27,11 @@ from llm_api.core.llm.types import ChatPrompt, GenerationRequest
 from llm_api.core.rag.filters import parse_filter
 from llm_api.core.rag.job_runner import running_jobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
+from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.rights import DocumentRights
 from llm_api.core.state.options import StateOptions
 from llm_api.core.state.state import State
+from llm_api.core.vector_stores.bringing_in import bringing_files_in
 from tests.api.walk import Ask, every_ask
 from tests.core.embeddings.fake_encoder import EMBEDDING_ID, FakeEncoder, fake_embedder
 from tests.core.rag.fakes import IN_MEMORY, FakeEmbedder, retrieval_over
@@ -42,6 +44,8 @@ QUESTION = "Which river rose?"
 TALK = [{"role": "user", "content": QUESTION}]
 MCP = {"accept": "application/json, text/event-stream"}
 SHOWING = {
+    "GET /v1/files",
+    "GET /v1/files/{file_id}/content",
     "GET /v1/rag/documents",
     "GET /v1/rag/documents/{document_id}",
     "GET /v1/responses/{response_id}",
@@ -51,6 +55,7 @@ SHOWING = {
     "POST /v1/functions/{name}",
     "POST /v1/rag/chat",
     "POST /v1/rag/search",
+    "POST /v1/responses",
     "PATCH /v1/rag/documents/{document_id}",
     "GET /v1/vector_stores/{vector_store_id}/files/{file_id}",
     "GET /v1/vector_stores/{vector_store_id}/files/{file_id}/content",
@@ -113,6 +118,18 @@ class Team:
             named = {"files": (f"{me}file.txt", f"A river and {me}text.".encode())}
             self.post("/v1/rag/files", files=named, data={"collection": collection})
         self.ids["document_id"] = f"document-of-{me}-{self.shared}"
+        sent = {"files": {"file": (f"{me}file.txt", f"{me}text".encode())}}
+        file = self.post("/v1/files", **sent, data={"purpose": "assistants"})
+        upload = self.post(
+            "/v1/uploads",
+            filename=f"{me}file.txt",
+            purpose="assistants",
+            bytes=10,
+            mime_type="text/plain",
+        )
+        self.ids |= {"file_id": file["id"], "upload_id": upload["id"]}
+        batch = self.post(f"/v1/vector_stores/{self.shared}/file_batches", file_ids=[file["id"]])
+        self.ids["batch_id"] = batch["id"]
         item = {"type": "message", "role": "user", "content": f"{me}talk"}
         conversation = self.post("/v1/conversations", items=[item])["id"]
         response = self.post(
@@ -128,15 +145,25 @@ class Team:
 
     def _wait_for_jobs(self) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while any(job["state"] != "done" for job in self.http.get("/v1/rag/jobs").json()["data"]):
+        while not self._has_settled():
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+    def _has_settled(self) -> bool:
+        jobs = self.http.get("/v1/rag/jobs").json()["data"]
+        files = self.http.get(f"/v1/vector_stores/{self.shared}/files").json()["data"]
+        return {one["state"] for one in jobs} == {"done"} and {one["status"] for one in files} == {
+            "completed"
+        }
 
     def everything(self) -> list[str]:
         paths = [f"/v1/rag/documents?collection={name}" for name in (self.collection, self.shared)]
         paths += [
             "/v1/rag/collections",
             "/v1/rag/jobs",
+            "/v1/files",
+            f"/v1/vector_stores/{self.shared}/files",
+            f"/v1/files/{self.ids['file_id']}/content",
             f"/v1/responses/{self.ids['response_id']}",
             f"/v1/conversations/{self.ids['conversation_id']}/items",
         ]
@@ -145,8 +172,9 @@ class Team:
         return [answer.text for answer in answers]
 
 
-def asks(openapi: dict[str, Any], collection: str, ids: dict[str, str]) -> Iterator[Ask]:
-    """Every route, with these names in it."""
+def asks(openapi: dict[str, Any], collection: str, named: Team) -> Iterator[Ask]:
+    """Every route, with the names in it of what a team has stored."""
+    ids = named.ids
     arguments = {"query": QUESTION, "collection": collection}
     given = {
         **ids,
@@ -159,7 +187,7 @@ def asks(openapi: dict[str, Any], collection: str, ids: dict[str, str]) -> Itera
         "max_tokens": 64,
         "collection": collection,
         "?collection": collection,
-        "?filter": '{"note": {"ne": "x"}}',
+        "?filter": json.dumps({"note": f"{named.name}meta"}),
         "rag": {"collection": collection},
         "arguments": arguments,
         "/v1/rag/collections/name": collection,
@@ -167,6 +195,9 @@ def asks(openapi: dict[str, Any], collection: str, ids: dict[str, str]) -> Itera
         "/v1/models/model": "no-model",
         "vector_store_id": collection,
         f"/v1/vector_stores/{collection}/files/file_id": ids["document_id"],
+        "file_ids": [ids["file_id"]],
+        "url": "http://127.0.0.1:9/",
+        "urls": ["http://127.0.0.1:9/"],
         "metadata": {},
     }
     document_id = ids["document_id"]
@@ -178,10 +209,28 @@ def asks(openapi: dict[str, Any], collection: str, ids: dict[str, str]) -> Itera
             "collection": collection,
             "queries": [{"query": QUESTION, "relevant": [document_id]}],
         },
+        "POST /v1/rag/sync": {
+            "source": "own",
+            "collection": collection,
+            "files": [{"path": f"own/{document_id}", "sha256": "0" * 64}],
+            "is_complete": True,
+        },
+        "POST /v1/responses": {"model": MODEL_ID, "input": QUESTION},
+        "POST /v1/rerank": {"query": QUESTION, "documents": ["A river."], "mode": "embedding"},
         "POST /v1/embeddings": {"model": EMBEDDING_ID, "input": QUESTION},
         "POST /v1/models/pull": {"model": "nobody/nothing", "file": "nothing.gguf"},
     }
     yield from every_ask(openapi, given, bodies)
+    part = {"type": "input_file", "file_id": ids["file_id"]}
+    said = [{"role": "user", "content": [{"type": "input_text", "text": QUESTION}, part]}]
+    search = {"type": "file_search", "vector_store_ids": [collection]}
+    for body in (
+        {"input": said},
+        {"input": QUESTION, "tools": [search], "include": ["file_search_call.results"]},
+    ):
+        for more in ({}, {"stream": True}):
+            asked = {"model": MODEL_ID, **body, **more}
+            yield Ask("POST", "/v1/responses", "/v1/responses", json=asked)
     for method, params in (
         ("tools/list", {}),
         ("tools/call", {"name": "search_documents", "arguments": arguments}),
@@ -225,8 +274,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             )
             services.may_pull = False
             set_services(app, services)
-            async with running_jobs(
-                state, lambda owner: documents_of(access.caller(owner), retrieval)
+
+            def retrieval_of(owner: str) -> Retrieval:
+                return documents_of(access.caller(owner), retrieval)
+
+            async with (
+                running_jobs(state, retrieval_of),
+                bringing_files_in(state, services.files, retrieval, retrieval_of),
             ):
                 yield
 
@@ -263,14 +317,14 @@ def test_no_route_shows_a_key_the_words_of_another(
         before = other.everything()
         routes, seen = set(), []
         for collection in (other.collection, me.shared, me.collection):
-            for ids, secrets in (
-                (other.ids, other.words),  # an answer may repeat an id that was sent
-                (me.ids, other.words | other.seen | {other.collection}),
+            for named, secrets in (
+                (other, other.words),  # an answer may repeat an id that was sent
+                (me, other.words | other.seen | {other.collection}),
             ):
-                if ids is me.ids and collection == other.collection:
+                if named is me and collection == other.collection:
                     continue
-                for ask in asks(openapi, collection, ids):
-                    if ask.method == "DELETE" and ids is me.ids:
+                for ask in asks(openapi, collection, named):
+                    if ask.method == "DELETE" and named is me:
                         continue
                     answer = ask.send(me.http)
                     routes.add(ask.route)
@@ -296,7 +350,7 @@ def test_who_may_see_the_words_sees_them_by_the_same_requests(
     me, _ = teams
     showing = {
         ask.route
-        for ask in asks(openapi, me.shared, me.ids)
+        for ask in asks(openapi, me.shared, me)
         if ask.method != "DELETE" and leaks(ask.send(me.http), me.words)
     }
     assert showing >= SHOWING, SHOWING - showing
@@ -308,12 +362,12 @@ def test_nothing_of_another_key_is_named_by_lists_counts_and_pages(
     ruby, _ = teams
     listed = ruby.http.get("/v1/rag/collections").json()["data"]
     counts = {one["name"]: one["documents"] for one in listed}
-    assert counts == {ruby.collection: 3, ruby.shared: 3}
-    asked: dict[str, str | int] = {"collection": ruby.shared, "limit": 2}
+    assert counts == {ruby.collection: 3, ruby.shared: 4}
+    asked: dict[str, str | int] = {"collection": ruby.shared, "limit": 3}
     page = ruby.http.get("/v1/rag/documents", params=asked).json()
     asked["cursor"] = page["next_cursor"]
     last = ruby.http.get("/v1/rag/documents", params=asked).json()
-    assert (len(page["data"]), len(last["data"]), last["has_more"]) == (2, 1, False)
+    assert (len(page["data"]), len(last["data"]), last["has_more"]) == (3, 1, False)
 
 
 def test_a_change_can_neither_hide_a_document_nor_take_one_over(teams: tuple[Team, Team]) -> None:

@@ -68,15 +68,21 @@ def _of_operation(
         return
     [(kind, media)] = list(content.items())[:1]
     if kind != "application/json":
-        form = {"purpose": "assistants", "collection": given["collection"]}
-        form = {name: form[name] for name in form if name in str(media)}
-        name = "files" if "'files'" in str(media) else "file"
-        yield Ask(method, path, str(url), data=form, files={name: ("own.txt", b"A river.")})
+        yield Ask(method, path, str(url), **_form(document, media["schema"], given))
         return
     body = bodies.get(route) or example(document, media["schema"], given)
     yield Ask(method, path, str(url), json=body)
     if isinstance(body, dict) and "stream" in _properties(document, media["schema"]):
         yield Ask(method, path, str(url), json={**body, "stream": True})
+
+
+def _form(document: Schema, schema: Schema, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Its fields as in `example`, and a small file."""
+    properties = _properties(document, schema)
+    [file] = [name for name, one in properties.items() if "binary" in str(one)]
+    fields = example(document, schema, given)
+    data = {name: value for name, value in fields.items() if name != file and value != {}}
+    return {"data": data, "files": {file: ("own.txt", b"A river.")}}
 
 
 def _filled(path: str, operation: Schema, given: Mapping[str, Any]) -> str:

@@ -164,6 +164,10 @@ async def test_a_store_that_does_not_answer_is_told_with_its_address(
         port = listening.getsockname()[1]
         settings = load_settings(qdrant_url=f"http://name:secret@127.0.0.1:{port}")
         await tell_unreachable_store(settings)
+        further = load_settings(
+            qdrant_url="http://127.0.0.1:1", qdrant_further_urls=f"http://127.0.0.1:{port}"
+        )
+        await tell_unreachable_store(further)  # one node is enough
         assert caplog.messages == []
     await tell_unreachable_store(settings)
     [message] = caplog.messages
