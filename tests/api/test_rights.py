@@ -53,10 +53,12 @@ SHOWING = {
     "POST /mcp",
     "POST /v1/chat/completions",
     "POST /v1/functions/{name}",
+    "POST /v1/messages",
     "POST /v1/rag/chat",
     "POST /v1/rag/search",
     "POST /v1/responses",
     "PATCH /v1/rag/documents/{document_id}",
+    "GET /v1/vector_stores/{vector_store_id}/files",
     "GET /v1/vector_stores/{vector_store_id}/files/{file_id}",
     "GET /v1/vector_stores/{vector_store_id}/files/{file_id}/content",
     "POST /v1/vector_stores/{vector_store_id}/search",
@@ -187,7 +189,7 @@ def asks(openapi: dict[str, Any], collection: str, named: Team) -> Iterator[Ask]
         "max_tokens": 64,
         "collection": collection,
         "?collection": collection,
-        "?filter": json.dumps({"note": f"{named.name}meta"}),
+        "/v1/rag/documents?filter": json.dumps({"team": named.name}),
         "rag": {"collection": collection},
         "arguments": arguments,
         "/v1/rag/collections/name": collection,
@@ -201,13 +203,15 @@ def asks(openapi: dict[str, Any], collection: str, named: Team) -> Iterator[Ask]
         "metadata": {},
     }
     document_id = ids["document_id"]
+    talk = {"model": MODEL_ID, "messages": TALK, "max_tokens": 64}
+    searched = {"vector_store_ids": [collection]}
     bodies = {
         "POST /v1/rag/documents": {"texts": ["A river of its own."], "collection": collection},
         "POST /v1/rag/collections": {"name": collection},
         "POST /v1/rag/chat": {"model": MODEL_ID, "query": QUESTION, "collection": collection},
         "POST /v1/rag/evals": {
             "collection": collection,
-            "queries": [{"query": QUESTION, "relevant": [document_id]}],
+            "questions": [{"query": QUESTION, "relevant": [document_id]}],
         },
         "POST /v1/rag/sync": {
             "source": "own",
@@ -216,6 +220,8 @@ def asks(openapi: dict[str, Any], collection: str, named: Team) -> Iterator[Ask]
             "is_complete": True,
         },
         "POST /v1/responses": {"model": MODEL_ID, "input": QUESTION},
+        "POST /v1/messages": {**talk, "tools": [{"type": "file_search", **searched}]},
+        "POST /v1/messages/count_tokens": talk,
         "POST /v1/rerank": {"query": QUESTION, "documents": ["A river."], "mode": "embedding"},
         "POST /v1/embeddings": {"model": EMBEDDING_ID, "input": QUESTION},
         "POST /v1/models/pull": {"model": "nobody/nothing", "file": "nothing.gguf"},
@@ -223,7 +229,7 @@ def asks(openapi: dict[str, Any], collection: str, named: Team) -> Iterator[Ask]
     yield from every_ask(openapi, given, bodies)
     part = {"type": "input_file", "file_id": ids["file_id"]}
     said = [{"role": "user", "content": [{"type": "input_text", "text": QUESTION}, part]}]
-    search = {"type": "file_search", "vector_store_ids": [collection]}
+    search = {"type": "file_search", **searched}
     for body in (
         {"input": said},
         {"input": QUESTION, "tools": [search], "include": ["file_search_call.results"]},
@@ -271,6 +277,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                 retrieval=retrieval,
                 state=state,
                 loader=loader,
+                models_dir=tmp_path_factory.mktemp("files"),
             )
             services.may_pull = False
             set_services(app, services)

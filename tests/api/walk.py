@@ -39,9 +39,9 @@ def every_ask(
 ) -> Iterator[Ask]:
     """A request for each route; what deletes comes last.
 
-    `given` has values by the names of properties and of holes in paths, and `?name` of what follows
-    them; `bodies` whole ones by route (`POST /chat`). With `stream` among its properties a body is
-    sent once more, streamed.
+    `given` has values by the names of properties and of holes in paths, and `?name` or
+    `/path?name` of queries; `bodies` whole ones by route (`POST /chat`). With `stream` among its
+    properties a body is sent once more, streamed.
     """
     asks = [
         ask
@@ -85,15 +85,15 @@ def _form(document: Schema, schema: Schema, given: Mapping[str, Any]) -> dict[st
     return {"data": data, "files": {file: ("own.txt", b"A river.")}}
 
 
-def _filled(path: str, operation: Schema, given: Mapping[str, Any]) -> str:
-    query = {}
+def _filled(template: str, operation: Schema, given: Mapping[str, Any]) -> str:
+    path, query = template, {}
     for parameter in operation.get("parameters", ()):
         name = parameter["name"]
         if parameter["in"] == "path":
             place = f"{path.split('{', maxsplit=1)[0]}{name}"  # what a name is of, the path says
             path = path.replace(f"{{{name}}}", str(given.get(place, given.get(name, "none"))))
-        elif parameter["in"] == "query" and f"?{name}" in given:
-            query[name] = given[f"?{name}"]
+        elif (value := given.get(f"{template}?{name}", given.get(f"?{name}"))) is not None:
+            query[name] = value
     return str(httpx2.URL(path, params=query)) if query else path
 
 
