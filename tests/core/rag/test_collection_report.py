@@ -1,6 +1,7 @@
 """What a report makes of records and notes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -53,7 +54,7 @@ async def counted(
 def test_origin_is_what_the_metadata_tells(
     id: str, metadata: Mapping[str, MetadataValue], origin: tuple[str, str]
 ) -> None:
-    assert origin_of(record(id, **metadata)) == origin
+    assert origin_of(replace(record(id), metadata=metadata)) == origin
 
 
 async def test_documents_are_counted_by_source_and_by_kind() -> None:
