@@ -224,7 +224,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "web": "files identity loaders reports types vector_store",
         "sources": "files",
         "confined": "filters matching rights types vector_store",
-        "rights": "filters matching types",
+        "rights": "filters matching metadata types",
         "matching": "filters metadata types",
         "ingest": "embed_documents prepare reports types vector_store",
         "evaluation": "retrieve vector_store",

@@ -12,8 +12,8 @@ only by who sees all of it. A document cannot be changed so that it leaves what 
 a document has which is not seen is refused, and not overwritten.
 
 Does not cover: that this refusal tells that an id is taken; that the scores of words (BM25) follow
-how rare these are in the whole collection; how long an answer takes. Teams that must not learn even
-that have a collection each.
+how rare these are in the whole collection; how long an answer takes; a document that two servers
+of one Qdrant change at the same moment. Teams that must not learn even that have a collection each.
 """
 
 from collections.abc import Mapping, Sequence

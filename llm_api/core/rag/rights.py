@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 from llm_api.core.errors import CollectionNotFoundError, PermissionDeniedError
 from llm_api.core.rag.filters import EVERYTHING, Filter
 from llm_api.core.rag.matching import equalities, matches
+from llm_api.core.rag.metadata import scalars, tag
 from llm_api.core.rag.types import Document, Metadata
 from llm_api.core.utils.wildcards import fits
 
@@ -82,18 +83,20 @@ class DocumentRights:
     def marked(self, metadata: Metadata) -> Metadata:
         """The metadata, and what the filter asks for by equality and they do not say.
 
-        Raises PermissionDeniedError for metadata that say something else: who writes a document
-        has to see it afterwards.
+        Raises PermissionDeniedError for metadata that say something else, or something more: who
+        writes a document has to see it afterwards, and puts it before nobody else by that field.
         """
         if not self.are_filtered:
             return metadata
-        added = {
-            name: value
-            for name, value in equalities(self.filter).items()
-            if metadata.get(name) is None
-        }
-        whole = {**metadata, **added}
-        if not matches(self.filter, whole):
+        wanted = equalities(self.filter)
+        missing = {name: wanted[name] for name in wanted if metadata.get(name) is None}
+        whole = {**metadata, **missing}
+        says_more = any(
+            tag(name, one) != tag(name, value)
+            for name, value in wanted.items()
+            for one in scalars(whole[name])
+        )
+        if says_more or not matches(self.filter, whole):
             raise PermissionDeniedError(
                 "This API key may store only documents whose metadata fulfil its filter.",
                 param="metadata",
