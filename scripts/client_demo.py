@@ -704,6 +704,31 @@ def evals(server: Server) -> str:
     return f"best is {body['best']}"
 
 
+@tries("GET /v1/rag/evals/{eval_id}")
+def drafted_evals(server: Server) -> str:
+    body = server.get(f"/v1/rag/evals/{_drafted(server)}")
+    return f"{body['done']} of {body['total']} steps are done"
+
+
+@tries("POST /v1/rag/evals/{eval_id}/cancel")
+def cancel_evals(server: Server) -> str:
+    return str(server.post(f"/v1/rag/evals/{_drafted(server)}/cancel", None)["state"])
+
+
+def _drafted(server: Server) -> str:
+    """The id of evals whose questions are drafted."""
+    asked = {"collection": _collection(server), "draft": 10}
+    return str(server.post("/v1/rag/evals", asked)["id"])
+
+
+@tries("DELETE /v1/rag/collections/{name}/tuning")
+def delete_tuning(server: Server) -> str:
+    name = _collection(server)
+    body = server.call("DELETE", f"/v1/rag/collections/{name}/tuning").json()
+    expect(body["tuned"] is None, "the collection is still tuned")
+    return "searched by the defaults"
+
+
 @tries("DELETE /v1/rag/documents/{document_id}")
 def delete_document(server: Server) -> str:
     where = {"collection": _collection(server)}

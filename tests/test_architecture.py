@@ -219,23 +219,28 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "reindex": "reports retrieval types vector_store",
         "collection_report": "files jobs retrieval sources types vector_store web",
         "sync": "files retrieval sources types vector_store",
-        "retrieval": "chunking confined files ingest jobs loaders prepare reports retrieve rights"
-        " sources types vector_store web",
+        "retrieval": "chunking confined eval_jobs files ingest jobs loaders prepare reports"
+        " retrieve rights sources types vector_store web",
         "web": "files identity loaders reports types vector_store",
         "sources": "files",
         "confined": "filters matching rights types vector_store",
         "rights": "filters matching metadata types",
         "matching": "filters metadata types",
         "ingest": "embed_documents prepare reports types vector_store",
-        "evaluation": "retrieve vector_store",
+        "eval_runner": "eval_jobs evals job_loop job_runner prepare retrieval types",
+        "eval_jobs": "evals vector_store",
+        "evals": "evaluation retrieve tuning vector_store",
+        "tuning": "evaluation fusion retrieve vector_store",
+        "evaluation": "vector_store",
         "answering": "retrieve sentences types vector_store words",
         "embed_documents": "prepare reports vector_store",
         "retrieve": "filters reports vector_store",
         "prepare": "identity metadata reports types vector_store",
-        "job_runner": "files jobs reports retrieval types",
+        "job_runner": "files job_loop jobs reports retrieval types",
         "jobs": "files reports types web",
         "files": "loaders reports types",
-        "stores": "bm25 filters matching metadata types vector_store",
+        "stores": "bm25 filters fusion matching metadata types vector_store",
+        "fusion": "vector_store",
         "reports": "vector_store",
         "bm25": "vector_store words",
         "chunking": "sentences types",
@@ -246,6 +251,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "identity": "types",
         "filters": "types",
         "beir": "types",
+        "job_loop": "",
         "words": "",
         "types": "",
     },
@@ -283,7 +289,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.mapping.rag": {
         "annotations": "chat search",
-        "chat": "search",
+        "chat evals": "search",
         "documents report search sync": "",
     },
     "llm_api.api.mapping.responses": {
@@ -333,7 +339,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "administration answers listing options": "",
     },
     "llm_api.api.models.rag": {
-        "search documents chat sync urls": "fields",
+        "search documents chat evals sync urls": "fields",
         "fields report": "",
     },
     "llm_api.api.models.responses": {
@@ -366,7 +372,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.routes.rag": {
         "files documents urls": "ingests",
-        "chat collections ingests report search sync": "",
+        "chat collections evals ingests report search sync": "",
     },
     "llm_api.config.sections": {
         "server retrieval models gateway functions files embeddings access": "field_types",
@@ -515,7 +521,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "manner": "citations quotes",
         "quotes": "citations overlap support",
         "rewrite": "follow_up",
-        "answer_sentences citations conversation follow_up overlap prompt": "",
+        "answer_sentences citations conversation drafting expansion follow_up overlap prompt": "",
     },
     "llm_api.core.rag.loaders": {
         "file_loader": "kinds loaded worker",

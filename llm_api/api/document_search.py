@@ -24,7 +24,7 @@ from llm_api.core.functions.types import Origin
 from llm_api.core.rag.answering.prompt import source_name
 from llm_api.core.rag.filters import EVERYTHING, parse_filter
 from llm_api.core.rag.retrieval import Retrieval
-from llm_api.core.rag.retrieve import SearchOptions
+from llm_api.core.rag.retrieve import HOW, SearchOptions
 from llm_api.core.rag.vector_store import Hit
 
 MAX_PASSAGES: Final = 20
@@ -63,7 +63,9 @@ class DocumentSearch:
         """
         try:
             conditions = EVERYTHING if filter is None else parse_filter(filter)
-            options = SearchOptions(collection, top_k, filter=conditions, truncates=True)
+            options = SearchOptions(
+                collection, top_k, filter=conditions, truncates=True, unsaid=HOW
+            )
             hits = await self.retrieval.retriever.search(query, options)
         except InvalidRequestError as error:
             raise InvalidArgumentsError(error.message, param=error.param) from error

@@ -56,6 +56,7 @@ from llm_api.api.routes.rag import chat as rag_chat
 from llm_api.api.routes.rag import (
     collections,
     documents,
+    evals,
     ingests,
     report,
     search,
@@ -76,6 +77,7 @@ _DOCUMENT_RESOURCES = (
     collections,
     report,
     search,
+    evals,
     rag_chat,
 )
 _RESOURCES = (  # in the order in which a path is looked for

@@ -13,6 +13,7 @@ from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.embeddings.reranker import Reranker
 from llm_api.core.errors import LLMAPIError
 from llm_api.core.rag.chunking import ChunkSettings
+from llm_api.core.rag.eval_jobs import EvalJobs
 from llm_api.core.rag.jobs import IngestJobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.rag.loaders.loaded import FileLimits
@@ -73,6 +74,7 @@ async def open_retrieval(
             top_k=settings.rag_top_k,
             sources=SourceMemory(state),
             web=Web(host_rules(settings)),
+            evals=EvalJobs(state),
         )
 
 

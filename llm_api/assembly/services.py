@@ -20,18 +20,24 @@ from llm_api.assembly.reranker import open_reranker
 from llm_api.assembly.retrieval import file_limits, has_own_store, open_retrieval
 from llm_api.assembly.state import new_state
 from llm_api.config.settings import Settings
+from llm_api.core.access.caller import Caller
 from llm_api.core.access.documents import documents_of
+from llm_api.core.access.metered import MeteredBackend
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.reranker import Reranker
+from llm_api.core.errors import ModelForbiddenError
 from llm_api.core.files.files import FileService
 from llm_api.core.files.opened import open_files
 from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.administration.administration import ModelAdministration
 from llm_api.core.llm.administration.book import ModelBook
+from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.prompt.volatile import VolatileLine, volatile_lines
 from llm_api.core.llm.residency.model_registry import ModelRegistry
-from llm_api.core.llm.types import JSON
+from llm_api.core.llm.types import JSON, RequestContext
+from llm_api.core.rag.answering.drafting import draft_question
+from llm_api.core.rag.eval_runner import Draft, running_evals
 from llm_api.core.rag.job_runner import running_jobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.rag.retrieval import Retrieval
@@ -103,6 +109,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
         open_embedders(settings, compute) as embedders,
         open_reranker(settings, compute) as reranker,
         _open_retrieval(settings, embedders, reranker, state, stored_files, access) as retrieval,
+        _running_evals(state, retrieval, access, models),
         open_functions(planned.functions) as functions,
     ):
         for problem in functions.catalog.problems():
@@ -186,3 +193,33 @@ async def _open_retrieval(
             expiring_stores(state, retrieval),
         ):
             yield retrieval
+
+
+@asynccontextmanager
+async def _running_evals(
+    state: State, retrieval: Retrieval | None, access: Access, models: ModelRegistry
+) -> AsyncGenerator[None, None]:
+    """Inside, evals whose questions are drafted are run, if there are documents."""
+    if (library := retrieval) is None:
+        yield
+        return
+
+    def retrieval_of(owner: str) -> Retrieval:
+        caller = access.caller(owner)
+        caller.require("rag")
+        return documents_of(caller, library)
+
+    def draft_of(owner: str, model: str) -> Draft:
+        return partial(draft_question, _backend_of(access.caller(owner), models, model))
+
+    async with running_evals(state, retrieval_of, draft_of):
+        yield
+
+
+def _backend_of(caller: Caller, models: ModelRegistry, model: str) -> Backend:
+    """A model as this caller may use it now. Raises ModelForbiddenError, PermissionDeniedError."""
+    caller.require("generate")
+    backend = models.resolve(model)
+    if not caller.may_use((backend.card.id, *backend.card.aliases)):
+        raise ModelForbiddenError(f"This API key has no access to `{model}` any more.")
+    return MeteredBackend(backend, caller, RequestContext(caller.key.sharing_scope, is_whole=True))

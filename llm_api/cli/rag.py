@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +16,9 @@ from llm_api.cli.terminal import harmless, notes, output
 
 if TYPE_CHECKING:
     from llm_api.config.settings import Settings
-    from llm_api.core.rag.evaluation import ModeComparison
+    from llm_api.core.rag.evals import SearchEvals
     from llm_api.core.rag.reports import DocumentOutcome
+    from llm_api.core.rag.tuning import Tuning
 
 rag = typer.Typer(
     help="See what is in a collection, measure retrieval, and embed a collection anew.",
@@ -35,44 +38,94 @@ def evaluate_folder(
     ],
     cutoff: Annotated[int, typer.Option(min=1, max=20, help="Documents that count.")] = 10,
     split: Annotated[str, typer.Option(help="Which judgements: qrels/SPLIT.tsv.")] = "test",
+    collection: Annotated[
+        str | None,
+        typer.Option(help="Ask this collection, whose documents the judgements name."),
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Search that collection as was found best.")
+    ] = False,
 ) -> None:
-    """Say which way to search is best for a collection: dense, sparse or hybrid.
+    """Say which way to search is best: dense, sparse or hybrid, and with what weights.
 
-    Embeds the corpus into memory, asks every question in each mode, and shows recall, MRR and nDCG.
-    Your own documents are left alone.
+    Embeds the corpus into memory and asks every question; shows recall, MRR and nDCG of each mode,
+    and what tuning would bring. With `--collection`, asks what is stored instead, where `--apply`
+    keeps it; documents under DATA_DIR belong to one process, so stop the server first, or use
+    `POST /v1/rag/evals`.
     """
     from llm_api.config.settings import load_settings
 
+    if apply and collection is None:
+        raise typer.BadParameter("--apply needs --collection.")
     logging.basicConfig(level="ERROR")  # what goes wrong is raised, and said once
-    settings = load_settings(qdrant_use_memory=True)
-    comparison = asyncio.run(_compare(settings, folder, split, cutoff))
+    settings = load_settings() if collection else load_settings(qdrant_use_memory=True)
+    evaluation = _Evaluation(folder, split, cutoff, collection, apply)
+    evals, is_applied = asyncio.run(_evaluate(settings, evaluation))
     table = Table(box=None, pad_edge=False)
     for column in ("mode", f"nDCG@{cutoff}", f"recall@{cutoff}", f"MRR@{cutoff}"):
         table.add_column(column)
-    for mode, quality in comparison.qualities.items():
+    for mode, quality in evals.comparison.qualities.items():
         figures = (quality.ndcg, quality.recall, quality.mrr)
         table.add_row(mode, *(f"{figure:.4f}" for figure in figures))
     output().print(table)
-    output().print(f"Best here: {comparison.best}.")
+    output().print(f"Best here: {evals.comparison.best}.")
+    if evals.tuning is not None:
+        output().print(_told(evals.tuning), soft_wrap=True)
+    if apply:
+        usual = "is searched as any other"
+        output().print(f"{collection} {'is searched so from now on' if is_applied else usual}.")
 
 
-async def _compare(settings: "Settings", folder: Path, split: str, cutoff: int) -> "ModeComparison":
+@dataclass(frozen=True, slots=True)
+class _Evaluation:
+    """Whose questions, and whom they are put to: the folder's own corpus without a collection."""
+
+    folder: Path
+    split: str
+    cutoff: int
+    collection: str | None
+    applies: bool
+
+
+def _told(tuning: "Tuning") -> str:
+    choice = tuning.choice
+    threshold = choice.score_threshold
+    return (
+        f"Tuned: {choice.mode}, embedding {choice.weights.embedding:g} to text"
+        f" {choice.weights.text:g}, neighbours {choice.neighbours}, diversity"
+        f" {choice.diversity:g}, top_k {choice.top_k},"
+        f" threshold {'none' if threshold is None else f'{threshold:g}'}. For questions that it was"
+        f" not chosen on {tuning.ndcg:.4f}, before {tuning.before:.4f}:"
+        f" {tuning.gain:+.4f} \u00b1 {tuning.error:.4f},"
+        f" {'surely better' if tuning.is_better else 'not surely better'}."
+    )
+
+
+async def _evaluate(settings: "Settings", asked: _Evaluation) -> tuple["SearchEvals", bool]:
     from llm_api.cli.local_library import local_retrieval
     from llm_api.core.errors import InvalidRequestError
     from llm_api.core.rag.beir import read_corpus, read_judgements, read_queries
-    from llm_api.core.rag.evaluation import compare_modes
+    from llm_api.core.rag.evals import apply, evaluate_search
     from llm_api.core.rag.ingest import each
 
-    judgements, queries = read_judgements(folder, split), read_queries(folder)
-    asked = {name: text for name, text in queries.items() if name in judgements and text.strip()}
-    if not any(grade > 0 for name in asked for grade in judgements[name].values()):
+    folder = asked.folder
+    judgements, queries = read_judgements(folder, asked.split), read_queries(folder)
+    questions = {
+        name: text for name, text in queries.items() if name in judgements and text.strip()
+    }
+    if not any(grade > 0 for name in questions for grade in judgements[name].values()):
         raise InvalidRequestError(f"No question of {folder.name} has a relevant document.")
-    corpus = list(read_corpus(folder))
+    corpus = [] if asked.collection else list(read_corpus(folder))
+    collection = asked.collection or "eval"
     async with local_retrieval(settings) as retrieval:
-        await retrieval.ingest(
-            "eval", each(track(corpus, "embedding", console=notes())), _say_failure
+        if corpus:
+            documents = each(track(corpus, "embedding", console=notes()))
+            await retrieval.ingest(collection, documents, _say_failure)
+        evals = await evaluate_search(
+            retrieval.retriever, collection, questions, judgements, asked.cutoff
         )
-        return await compare_modes(retrieval.retriever, "eval", asked, judgements, cutoff)
+        is_applied = asked.applies and await apply(retrieval.store, collection, evals, time.time())
+    return evals, is_applied
 
 
 @rag.command("reindex")

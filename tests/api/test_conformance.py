@@ -37,4 +37,4 @@ def test_answers_are_what_the_documentation_says(tmp_path: Path) -> None:
             check=False,
         )
     assert finished.returncode == 0, finished.stdout[-8000:] + finished.stderr
-    assert "102 passed" in finished.stdout
+    assert "105 passed" in finished.stdout

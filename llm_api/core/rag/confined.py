@@ -37,6 +37,7 @@ from llm_api.core.rag.vector_store import (
     Hit,
     NewDocument,
     SearchQuery,
+    TunedSearch,
     VectorStore,
     Written,
 )
@@ -67,6 +68,20 @@ class ConfinedStore:
             with suppress(CollectionNotFoundError):  # deleted meanwhile
                 described.append(await self.describe_collection(one.name))
         return tuple(described)
+
+    async def read_tuning(self, collection: str) -> TunedSearch | None:
+        self._rights.require_read(collection)
+        return await self._store.read_tuning(collection)
+
+    async def write_tuning(self, collection: str, tuned: TunedSearch | None) -> None:
+        self._require_change(collection)
+        if self._rights.are_filtered:
+            raise PermissionDeniedError(
+                "This API key has a filter, and may not say how a collection is searched that may"
+                " hold documents of others.",
+                param="collection",
+            )
+        await self._store.write_tuning(collection, tuned)
 
     async def delete_collection(self, name: str) -> None:
         self._require_whole(name)

@@ -5,13 +5,11 @@ gain; one of 0 or below, like none at all, makes it irrelevant. A document that 
 counts where it stands first.
 """
 
-import asyncio
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from llm_api.core.rag.retrieve import NO_THRESHOLD, Retriever, SearchOptions
 from llm_api.core.rag.vector_store import SearchMode
 
 Ranking: TypeAlias = Sequence[str]
@@ -24,11 +22,6 @@ Judgements: TypeAlias = Mapping[str, Grades]
 """Id of a question to the grade of each document that was judged for it."""
 
 CHEAPEST_FIRST: Final[tuple[SearchMode, ...]] = ("sparse", "dense", "hybrid")
-CHUNKS_PER_DOCUMENT = 5
-"""How many chunks are searched for each document that is ranked: one may have many of the best."""
-
-AT_ONCE = 8
-"""Searches under way, so that the embedder has batches to form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,43 +43,12 @@ class ModeComparison:
     best: SearchMode
 
 
-async def compare_modes(
-    retriever: Retriever,
-    collection: str,
-    questions: Mapping[str, str],
-    judgements: Judgements,
-    cutoff: int = 10,
+def compare(
+    rankings: Mapping[SearchMode, Mapping[str, Ranking]], judgements: Judgements, cutoff: int
 ) -> ModeComparison:
-    """Asks every question (by its id) in every mode. No score is too low here.
-
-    Raises ValueError where no question has a relevant document, and what the search raises.
-    """
-    qualities: dict[SearchMode, Quality] = {}
-    for mode in CHEAPEST_FIRST:
-        options = SearchOptions(
-            collection,
-            top_k=cutoff * CHUNKS_PER_DOCUMENT,
-            mode=mode,
-            score_threshold=NO_THRESHOLD,
-            truncates=True,
-        )
-        rankings = await _rankings(retriever, questions, options)
-        qualities[mode] = evaluate(rankings, judgements, cutoff)
+    """`rankings` by mode and question. Raises as `evaluate`."""
+    qualities = {mode: evaluate(rankings[mode], judgements, cutoff) for mode in CHEAPEST_FIRST}
     return ModeComparison(qualities, max(CHEAPEST_FIRST, key=lambda mode: qualities[mode].ndcg))
-
-
-async def _rankings(
-    retriever: Retriever, questions: Mapping[str, str], options: SearchOptions
-) -> dict[str, list[str]]:
-    room = asyncio.Semaphore(AT_ONCE)
-
-    async def rank(question: str) -> list[str]:
-        async with room:
-            found = await retriever.search(question, options)
-        return [hit.chunk.document_id for hit in found]
-
-    ranked = await asyncio.gather(*map(rank, questions.values()))
-    return dict(zip(questions, ranked, strict=True))
 
 
 def evaluate(rankings: Mapping[str, Ranking], judgements: Judgements, cutoff: int) -> Quality:

@@ -83,7 +83,7 @@ class IngestJobs:
     async def get(self, owner: str, job_id: str) -> Job:
         """Raises JobNotFoundError for one that this owner did not make, or that ended long ago."""
         own = await self._state.of(owner)
-        stored = await own.jobs.get(job_id)
+        stored = await own.jobs.get(job_id, KIND)
         return _to_job(stored, (await own.jobs.remarks([job_id])).get(job_id, ()))
 
     async def all(self, owner: str) -> list[Job]:
@@ -109,6 +109,7 @@ class IngestJobs:
         Raises JobNotFoundError.
         """
         own = await self._state.of(owner)
+        await own.jobs.get(job_id, KIND)
         stored = await own.jobs.request_cancel(job_id)
         looks = int(CANCEL_SECONDS / _LOOK_SECONDS)
         while not stored.has_ended and (looks := looks - 1):

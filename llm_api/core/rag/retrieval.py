@@ -8,6 +8,7 @@ from functools import partial
 from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.rag.chunking import MAX_BYTES_PER_TOKEN, ChunkSettings, split_document
 from llm_api.core.rag.confined import ConfinedStore
+from llm_api.core.rag.eval_jobs import EvalJobs
 from llm_api.core.rag.files import FileReading, FileToIngest
 from llm_api.core.rag.ingest import Ingester
 from llm_api.core.rag.jobs import IngestJobs
@@ -42,6 +43,7 @@ class Retrieval:
     retriever: Retriever
     chunks: ChunkSettings
     top_k: int
+    evals: EvalJobs = field(kw_only=True)
     sources: SourceMemory = field(kw_only=True)
     web: Web = field(default_factory=Web, kw_only=True)
     turns: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -63,6 +65,10 @@ class Retrieval:
         """Of all searches and ingests."""
         return self.retriever.times
 
+    async def chunking(self) -> Chunking:
+        """How documents are cut here."""
+        return await chunking_for(self.embedder, self.chunks, self.turns)
+
     async def ingest(
         self, collection: str, documents: AsyncIterable[Document], report: Report
     ) -> None:
@@ -72,8 +78,7 @@ class Retrieval:
             self.times.documents[outcome.what] += 1
             report(outcome)
 
-        chunking = await chunking_for(self.embedder, self.chunks, self.turns)
-        ingester = Ingester(self.store, self.embedder, chunking, self.times)
+        ingester = Ingester(self.store, self.embedder, await self.chunking(), self.times)
         await ingester.ingest(collection, self._admitted(documents), counted)
 
     async def _admitted(self, documents: AsyncIterable[Document]) -> AsyncGenerator[Document, None]:

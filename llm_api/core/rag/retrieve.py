@@ -1,10 +1,11 @@
 """A question to the chunks that may answer it: embed, search, judge again, drop repetitions."""
 
+import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -14,10 +15,14 @@ from llm_api.core.errors import ContextLengthExceededError, UnsupportedParameter
 from llm_api.core.rag.filters import EVERYTHING, Filter
 from llm_api.core.rag.reports import StageTimes
 from llm_api.core.rag.vector_store import (
+    NEIGHBOURS,
+    USUAL_WEIGHTS,
     Hit,
+    HybridWeights,
     QueryVector,
     SearchMode,
     SearchQuery,
+    TunedSearch,
     Vector,
     VectorStore,
 )
@@ -36,12 +41,25 @@ With both collections in each other's place: 0.3 % lost, 86 % refused.
 """
 
 
+Expansion: TypeAlias = Literal["wordings", "answer", "parts"]
+"""What a model makes of a question, to be searched for beside it."""
+
+Tunable: TypeAlias = Literal["mode", "score_threshold", "top_k", "diversity"]
+"""What a collection may be tuned to; weights and neighbours go with the mode."""
+
+HOW: Final[frozenset[Tunable]] = frozenset({"mode", "score_threshold", "diversity"})
+"""What is `unsaid` where a request says how many it wants, and nothing of how to search."""
+
+
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
     """How to search. `score_threshold` None is the default: see `Retriever`.
 
+    `weights` are for mode `hybrid`; None is USUAL_WEIGHTS. `unsaid` names what is the collection's
+    choice where it has been tuned.
     `rerank` has the hits judged by a cross-encoder. `diversity` from 0 to 1 is how much hits lose
-    by what they repeat of better ones. `truncates` cuts a question that is too long for the
+    by what they repeat of better ones. `neighbours` is how many of the chunks most like it say
+    something of a chunk, in mode `hybrid`. `truncates` cuts a question that is too long for the
     embedder, instead of refusing it.
     """
 
@@ -53,6 +71,10 @@ class SearchOptions:
     rerank: bool = False
     diversity: float = 0.0
     truncates: bool = False
+    weights: HybridWeights | None = None
+    neighbours: int = NEIGHBOURS
+    unsaid: frozenset[Tunable] = frozenset()
+    expansion: Expansion | None = None
 
 
 class Retriever:
@@ -84,12 +106,58 @@ class Retriever:
         """The same search of another store."""
         return Retriever(store, self._embedder, self._reranker, self._score_threshold, self.times)
 
+    @property
+    def default_threshold(self) -> float | None:
+        """That of the cosine where a request names none; None keeps everything."""
+        if self._score_threshold is not None:
+            return self._score_threshold
+        return MEASURED.get(self._embedder.card.id)
+
+    async def resolved(self, options: SearchOptions) -> SearchOptions:
+        """The options with what the collection is tuned to, where the request has not said it."""
+        if not options.unsaid:
+            return options
+        return tuned_options(options, await self._store.read_tuning(options.collection))
+
+    async def candidates(self, question: str, options: SearchOptions) -> list[Hit]:
+        """What stands high by meaning or by words, with both scores and the vector of each."""
+        vector = await self._vector(question, replace(options, mode="hybrid"))
+        query = SearchQuery(
+            "hybrid",
+            options.top_k,
+            question,
+            vector,
+            options.filter,
+            with_vectors=True,
+            takes_all=True,
+        )
+        return list(await self._store.search(options.collection, query))
+
+    async def search_all(
+        self, question: str, also: Sequence[str], options: SearchOptions
+    ) -> list[Hit]:
+        """The best chunks for the question and what was made of it, best first.
+
+        Parts of a question are answered by different chunks: each counts by the part that it
+        answers best. Otherwise a chunk counts for the question as much as for all else together.
+        Raises as `search`.
+        """
+        options = await self.resolved(options)
+        deep = replace(options, top_k=max(CANDIDATES, options.top_k))
+        asked = [question, *also]
+        found = await asyncio.gather(*(self.search(one, deep) for one in asked))
+        weights = None
+        if options.expansion != "parts" and also:
+            weights = [0.5, *[0.5 / len(also)] * len(also)]
+        return merged(found, weights)[: options.top_k]
+
     async def search(self, question: str, options: SearchOptions) -> list[Hit]:
         """The best chunks for the question, best first.
 
         Raises UnsupportedParameterError for `rerank` without a reranker, and what embedder and
         store raise.
         """
+        options = await self.resolved(options)
         if options.rerank and self._reranker is None:
             raise UnsupportedParameterError(
                 "This server has no reranking model; set RERANK_MODEL.", param="rerank"
@@ -103,6 +171,8 @@ class Retriever:
             filter=options.filter,
             score_threshold=self._threshold(options),
             with_vectors=options.diversity > 0,
+            weights=options.weights or USUAL_WEIGHTS,
+            neighbours=options.neighbours,
         )
         with self.times.search["search"].timed():
             hits = list(await self._store.search(options.collection, query))
@@ -132,10 +202,48 @@ class Retriever:
     def _threshold(self, options: SearchOptions) -> float | None:
         threshold = options.score_threshold
         if threshold is None and options.mode != "sparse":
-            threshold = self._score_threshold
-            if threshold is None:
-                threshold = MEASURED.get(self._embedder.card.id)
+            threshold = self.default_threshold
         return None if threshold == NO_THRESHOLD else threshold
+
+
+def merged(found: Sequence[Sequence[Hit]], weights: Sequence[float] | None) -> list[Hit]:
+    """Hits of several searches, each once, by scores relative to the best of each search. Pure.
+
+    Scores are added by the weights; without, a hit has its highest. It is shown as it was found
+    first.
+    """
+    hits: dict[str, Hit] = {}
+    scores: dict[str, float] = {}
+    for number, one in enumerate(found):
+        best = max((hit.score for hit in one), default=0.0)
+        for hit in one:
+            id = hit.chunk.id
+            hits.setdefault(id, hit)
+            relative = hit.score / best if best > 0 else 0.0
+            if weights is None:
+                scores[id] = max(scores.get(id, 0.0), relative)
+            else:
+                scores[id] = scores.get(id, 0.0) + weights[number] * relative
+    ordered = sorted(hits, key=lambda id: scores[id], reverse=True)
+    return [replace(hits[id], score=scores[id]) for id in ordered]
+
+
+def tuned_options(options: SearchOptions, tuned: TunedSearch | None) -> SearchOptions:
+    """Pure. A threshold is a cosine: mode `sparse`, where it is said, has none of it."""
+    unsaid, options = options.unsaid, replace(options, unsaid=frozenset())
+    if tuned is None:
+        return options
+    if "mode" in unsaid:
+        options = replace(
+            options, mode=tuned.mode, weights=tuned.weights, neighbours=tuned.neighbours
+        )
+    if "score_threshold" in unsaid and options.mode != "sparse":
+        options = replace(options, score_threshold=tuned.score_threshold)
+    if "top_k" in unsaid:
+        options = replace(options, top_k=tuned.top_k)
+    if "diversity" in unsaid:
+        options = replace(options, diversity=tuned.diversity)
+    return options
 
 
 async def _reranked(reranker: Reranker, question: str, hits: Sequence[Hit]) -> list[Hit]:

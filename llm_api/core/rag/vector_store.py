@@ -44,6 +44,46 @@ class EmbeddingModel:
 
 
 @dataclass(frozen=True, slots=True)
+class HybridWeights:
+    """What each ranking counts in mode `hybrid`: at least 0, not both 0. Only the ratio matters."""
+
+    embedding: float
+    text: float
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Of the embedding and of the text; together 1."""
+        total = self.embedding + self.text
+        return self.embedding / total, self.text / total
+
+
+USUAL_WEIGHTS: Final = HybridWeights(0.6, 0.4)
+"""From 0.5 to 0.7 for the embedding all collections of docs/figures.md are found alike."""
+NEIGHBOURS: Final = 6
+"""How many of the chunks most like it say something of a chunk, in mode `hybrid`: see `fusion`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TunedSearch:
+    """How a collection is searched where a request does not say: as its evals found best.
+
+    `score_threshold` None is that of the embedding model. The rest says what that stands on: nDCG
+    of as many questions, each measured with what was chosen without it, and before.
+    """
+
+    mode: SearchMode
+    weights: HybridWeights
+    score_threshold: float | None
+    top_k: int
+    diversity: float
+    neighbours: int
+    questions: int
+    ndcg: float
+    ndcg_before: float
+    tuned_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """`word_rule` is how its words are cut: that of documents and questions alike.
 
@@ -56,6 +96,7 @@ class Collection:
     chunks: int | None
     word_rule: int = NEWEST_RULE
     damage: str | None = None
+    tuned: TunedSearch | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,9 +152,10 @@ class QueryVector:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchQuery:
-    """`sparse` needs `text`, `dense` needs `vector`, `hybrid` both.
+    """`sparse` needs `text`, `dense` needs `vector`, `hybrid` both, and is ranked by `weights`.
 
-    `score_threshold` bounds the cosine similarity; in mode `sparse`, the BM25 score.
+    `score_threshold` bounds the cosine similarity; in mode `sparse`, the BM25 score. `takes_all`
+    gives in mode `hybrid` whatever stands high in either ranking, instead of `top_k`.
     """
 
     mode: SearchMode
@@ -123,6 +165,9 @@ class SearchQuery:
     filter: Filter = EVERYTHING
     score_threshold: float | None = None
     with_vectors: bool = False
+    weights: HybridWeights = USUAL_WEIGHTS
+    takes_all: bool = False
+    neighbours: int = NEIGHBOURS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,6 +212,12 @@ class VectorStore(Protocol):
         """All collections, by name."""
 
     async def delete_collection(self, name: str) -> None: ...
+
+    async def read_tuning(self, collection: str) -> TunedSearch | None:
+        """How it is to be searched where a request does not say; None: as any other."""
+
+    async def write_tuning(self, collection: str, tuned: TunedSearch | None) -> None:
+        """Keep that as long as the collection has these vectors; None forgets it."""
 
     async def rename_collection(self, name: str, new_name: str) -> None:
         """Give a collection another name, in one step that no search notices.

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, true, update
 from sqlalchemy.engine import Connection
 
 from llm_api.core.errors import JobNotFoundError, OverloadedError
@@ -58,9 +58,9 @@ class Jobs:
         self._shared.jobs_changed.set()
         return job
 
-    async def get(self, id: str) -> StoredJob:
-        """Raises JobNotFoundError."""
-        return await self._shared.read(lambda on: self._get(on, id))
+    async def get(self, id: str, kind: str | None = None) -> StoredJob:
+        """Raises JobNotFoundError, also for a job of another kind than is asked for."""
+        return await self._shared.read(lambda on: self._get(on, id, kind))
 
     async def latest(self, kind: str, limit: int = 100) -> Sequence[StoredJob]:
         """The newest first."""
@@ -119,8 +119,10 @@ class Jobs:
     def _is(self, id: str) -> tuple[ColumnElement[bool], ...]:
         return jobs.c.id == id, jobs.c.owner == self.owner
 
-    def _get(self, on: Connection, id: str) -> StoredJob:
-        row = on.execute(select(jobs).where(*self._is(id), jobs.c.state != ARRIVING)).first()
+    def _get(self, on: Connection, id: str, kind: str | None = None) -> StoredJob:
+        of_kind = true() if kind is None else jobs.c.kind == kind
+        query = select(jobs).where(*self._is(id), jobs.c.state != ARRIVING, of_kind)
+        row = on.execute(query).first()
         if row is None:
             raise JobNotFoundError(
                 f"There is no job {id!r}; those that ended long ago are forgotten.", param="job_id"

@@ -14,7 +14,7 @@ from llm_api.api.wiring import create_api
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from tests.core.rag.fakes import FakeEmbedder, open_retrieval
 from tests.core.rag.web.sites import Sites
-from tests.fakes import FakeBackend, FakeModels, FakeServices
+from tests.fakes import FakeBackend, FakeModels, FakeServices, hello
 from tests.live import live_server
 
 numbers = count(1)
@@ -60,7 +60,7 @@ def served() -> Iterator[Served]:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        async with open_retrieval(embedder=embedder, web=sites.web()) as retrieval:
+        async with open_retrieval(embedder=embedder, web=sites.web(), backend=backend) as retrieval:
             set_services(
                 app,
                 FakeServices(FakeModels([backend]), EmbedderRegistry([]), retrieval=retrieval),
@@ -74,6 +74,7 @@ def served() -> Iterator[Served]:
 @pytest.fixture
 def desk(served: Served) -> Iterator[Desk]:
     served.backend.requests.clear()
+    served.backend.script = hello
     served.embedder.seconds = 0
     with httpx2.Client(base_url=served.url, timeout=30) as http:
         yield Desk(http, served.backend, served.embedder)

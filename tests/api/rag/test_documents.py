@@ -239,6 +239,7 @@ def test_collection_is_made_described_listed_and_deleted(desk: Desk) -> None:
         "status": "ready",
         "damage": None,
         "chunks": 0,
+        "tuned": None,
     }
     assert made in desk.http.get("/v1/rag/collections").json()["data"]
     place = f"/v1/rag/collections/{desk.collection}"

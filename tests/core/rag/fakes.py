@@ -4,8 +4,9 @@ import asyncio
 import re
 import zlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,7 +26,11 @@ from llm_api.core.errors import (
     DocumentNotFoundError,
     EmbeddingMismatchError,
 )
+from llm_api.core.llm.backend import Backend
+from llm_api.core.rag.answering.drafting import draft_question
 from llm_api.core.rag.chunking import ChunkSettings
+from llm_api.core.rag.eval_jobs import EvalJobs
+from llm_api.core.rag.eval_runner import running_evals
 from llm_api.core.rag.filters import EVERYTHING, Filter
 from llm_api.core.rag.job_runner import running_jobs
 from llm_api.core.rag.jobs import IngestJobs
@@ -43,6 +48,7 @@ from llm_api.core.rag.vector_store import (
     Hit,
     NewDocument,
     SearchQuery,
+    TunedSearch,
     VectorStore,
     Written,
 )
@@ -119,6 +125,7 @@ class FakeStore:
     seconds: float = 0.0
     calls: list[str] = field(default_factory=list)
     queries: list[SearchQuery] = field(default_factory=list)
+    tuned: dict[str, TunedSearch] = field(default_factory=dict)
 
     def documents(self, collection: str = "default") -> dict[str, NewDocument]:
         if collection not in self.collections:
@@ -139,6 +146,14 @@ class FakeStore:
 
     async def delete_collection(self, name: str) -> None:
         del self.collections[name]
+
+    async def read_tuning(self, collection: str) -> TunedSearch | None:
+        return self.tuned.get(collection)
+
+    async def write_tuning(self, collection: str, tuned: TunedSearch | None) -> None:
+        self.tuned.pop(collection, None)
+        if tuned is not None:
+            self.tuned[collection] = tuned
 
     async def rename_collection(self, name: str, new_name: str) -> None:
         self.collections[new_name] = self.collections.pop(name)
@@ -248,15 +263,23 @@ async def open_retrieval(
     options: VectorStoreOptions = IN_MEMORY,
     embedder: FakeEmbedder | None = None,
     web: Web | None = None,
+    backend: Backend | None = None,
 ) -> AsyncGenerator[Retrieval, None]:
-    """Retrieval over a real store."""
+    """Retrieval over a real store. With a backend, evals are run, whose questions it drafts."""
     embedder = embedder or FakeEmbedder()
     async with open_vector_store(options) as store, FileLoader() as loader:
         with TemporaryDirectory() as folder:
             async with aclosing(State(StateOptions(Path(folder)))) as state:
                 retrieval = retrieval_over(store, embedder, loader, state)
                 retrieval = replace(retrieval, web=web or Web())
-                async with running_jobs(state, lambda _: retrieval):
+                async with AsyncExitStack() as jobs:
+                    ingests = running_jobs(state, lambda _: retrieval)
+                    await jobs.enter_async_context(ingests)
+                    if (drafting := backend) is not None:
+                        evals = running_evals(
+                            state, lambda _: retrieval, lambda *_: partial(draft_question, drafting)
+                        )
+                        await jobs.enter_async_context(evals)
                     yield retrieval
 
 
@@ -274,4 +297,5 @@ def retrieval_over(
         ChunkSettings(),
         top_k=3,
         sources=SourceMemory(state),
+        evals=EvalJobs(state),
     )

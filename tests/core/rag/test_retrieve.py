@@ -12,12 +12,15 @@ from llm_api.core.rag.ingest import Ingester, each
 from llm_api.core.rag.retrieve import (
     CANDIDATES,
     NO_THRESHOLD,
+    Expansion,
     Retriever,
     SearchOptions,
+    Tunable,
     choose_diverse,
+    merged,
 )
-from llm_api.core.rag.types import Document
-from llm_api.core.rag.vector_store import Vector
+from llm_api.core.rag.types import Chunk, Document, Span
+from llm_api.core.rag.vector_store import USUAL_WEIGHTS, Hit, HybridWeights, TunedSearch, Vector
 from tests.core.rag.fakes import DIMENSION, MODEL, FakeEmbedder, FakeStore, by_lines
 
 DOCUMENTS = [
@@ -87,6 +90,15 @@ async def test_filter_mode_and_model_reach_the_store() -> None:
     assert query.vector.model == MODEL
 
 
+async def test_weights_reach_the_store_and_are_the_usual_ones_where_none_are_given() -> None:
+    store, weights = await filled(), HybridWeights(3, 1)
+    retriever = Retriever(store, FakeEmbedder())
+    for given in (None, weights):
+        await retriever.search("cat", replace(OPTIONS, mode="hybrid", weights=given))
+    assert [query.weights for query in store.queries] == [USUAL_WEIGHTS, weights]
+    assert weights.shares == (0.75, 0.25)
+
+
 @pytest.mark.parametrize(
     ("model", "setting", "options", "expected"),
     [
@@ -110,6 +122,54 @@ async def test_threshold_is_the_requests_the_settings_or_the_measured_one(
     embedder = FakeEmbedder(EmbedderCard(model, 0, "tests", dimension=DIMENSION))
     await Retriever(store, embedder, score_threshold=setting).search("cat", options)
     assert store.queries[0].score_threshold == expected
+
+
+TUNED = TunedSearch("hybrid", HybridWeights(3, 1), 0.15, 7, 0.2, 3, 40, 0.6, 0.5, tuned_at=0.0)
+ALL: frozenset[Tunable] = frozenset({"mode", "score_threshold", "top_k", "diversity"})
+
+
+@pytest.mark.parametrize(
+    ("options", "searched"),
+    [
+        (OPTIONS, OPTIONS),
+        (
+            replace(OPTIONS, unsaid=ALL),
+            SearchOptions(
+                "default",
+                7,
+                "hybrid",
+                score_threshold=0.15,
+                diversity=0.2,
+                weights=HybridWeights(3, 1),
+                neighbours=3,
+            ),
+        ),
+        (replace(OPTIONS, unsaid=frozenset({"top_k"})), replace(OPTIONS, top_k=7)),
+        (
+            replace(OPTIONS, mode="sparse", unsaid=frozenset({"score_threshold"})),
+            replace(OPTIONS, mode="sparse"),
+        ),
+    ],
+)
+async def test_collection_is_searched_as_it_is_tuned_where_nothing_is_said(
+    options: SearchOptions, searched: SearchOptions
+) -> None:
+    store = await filled()
+    retriever = Retriever(store, FakeEmbedder())
+    assert await retriever.resolved(options) == replace(options, unsaid=frozenset())
+    await store.write_tuning("default", TUNED)
+    assert await retriever.resolved(options) == searched
+    await retriever.search("cat", options)
+    assert store.queries[-1].mode == searched.mode
+    assert store.queries[-1].with_vectors == (searched.diversity > 0)
+
+
+async def test_candidates_are_all_of_both_rankings_with_their_vectors() -> None:
+    store = await filled()
+    found = await Retriever(store, FakeEmbedder(), score_threshold=0.9).candidates("cat", OPTIONS)
+    (query,) = store.queries
+    assert (query.mode, query.takes_all, query.score_threshold) == ("hybrid", True, None)
+    assert all(hit.vector is not None for hit in found)
 
 
 async def test_reranker_has_the_last_word_over_more_candidates_than_are_asked_for() -> None:
@@ -187,3 +247,35 @@ def test_nothing_is_chosen_of_nothing() -> None:
 
 def test_no_more_is_chosen_than_there_is() -> None:
     assert sorted(choose_diverse([1, 2, 3], TWINS_AND_ANOTHER, 0.5, 10)) == [0, 1, 2]
+
+
+def hit(id: str, score: float) -> Hit:
+    return Hit(Chunk(id, id, 0, id, Span(0, 1)), id, {}, score, score, None)
+
+
+def test_hits_of_several_searches_are_added_by_their_weights() -> None:
+    found = [[hit("a", 0.8), hit("b", 0.4)], [hit("b", 8.0), hit("c", 2.0)], []]
+    by_weights = merged(found, [0.5, 0.25, 0.25])
+    assert [(one.chunk.id, one.score) for one in by_weights] == [
+        ("a", 0.5),
+        ("b", 0.5 * 0.5 + 0.25),
+        ("c", 0.25 * 0.25),
+    ]
+    assert [one.dense_score for one in by_weights] == [0.8, 0.4, 2.0]
+
+
+def test_part_of_a_question_has_its_best_hit_first() -> None:
+    found = [[hit("a", 0.8), hit("b", 0.6)], [hit("c", 0.3), hit("d", 0.1)]]
+    assert [one.chunk.id for one in merged(found, None)] == ["a", "c", "b", "d"]
+    assert merged([[], []], None) == []
+
+
+@pytest.mark.parametrize("expansion", ["wordings", "answer", "parts"])
+async def test_question_and_what_was_made_of_it_are_searched(expansion: Expansion) -> None:
+    store = await filled()
+    options = replace(OPTIONS, top_k=2, expansion=expansion)
+    found = await Retriever(store, FakeEmbedder()).search_all("cat", ["income", "barks"], options)
+    assert [query.text for query in store.queries] == ["cat", "income", "barks"]
+    assert len(found) == 2
+    ids = {one.chunk.document_id for one in found}
+    assert ("tax" in ids) == (expansion == "parts")

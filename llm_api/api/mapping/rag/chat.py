@@ -1,7 +1,7 @@
 """Answers from documents, wire to domain and back: whole, and as typed events. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llm_api.api.mapping.chat import to_messages
 from llm_api.api.mapping.generation import (
@@ -46,6 +46,8 @@ def to_rag_options(given: wire.RagParameters, default_top_k: int, path: str = ""
             param=f"{path}citations",
         )
     search = to_search_options(given, default_top_k, path)
+    if isinstance(given, wire.RagChatRequest) and given.num_context_docs is not None:
+        search = replace(search, unsaid=search.unsaid - {"top_k"})
     return RagOptions(search, bool(given.verify), given.citations, bool(given.quote))
 
 

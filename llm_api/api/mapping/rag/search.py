@@ -1,16 +1,27 @@
-"""Search and evals, wire to domain and back. Pure."""
+"""Search, wire to domain and back. Pure."""
 
 from collections.abc import Sequence
 from typing import Final
 
-from llm_api.api.models.rag.fields import Hit, Scores, SearchParameters, Span
-from llm_api.api.models.rag.search import EvalAnswer, EvalRequest, Quality, SearchAnswer
+from llm_api.api.models.rag.fields import (
+    Hit,
+    HybridSearch,
+    Scores,
+    SearchParameters,
+    SearchWeights,
+    Span,
+    TunedSearch,
+)
+from llm_api.api.models.rag.search import (
+    SearchAnswer,
+)
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.rag.evaluation import ModeComparison
 from llm_api.core.rag.filters import EVERYTHING, parse_filter
-from llm_api.core.rag.retrieve import SearchOptions
+from llm_api.core.rag.retrieve import SearchOptions, Tunable
 from llm_api.core.rag.types import Span as DomainSpan
+from llm_api.core.rag.vector_store import NEIGHBOURS, HybridWeights, SearchMode
 from llm_api.core.rag.vector_store import Hit as DomainHit
+from llm_api.core.rag.vector_store import TunedSearch as DomainTunedSearch
 
 LEAST_SCORE: Final = 0.0001
 """What is shown of a hit whose fused score is 0: it was found, and is the last in both rankings."""
@@ -26,7 +37,39 @@ def to_search_options(given: SearchParameters, default_top_k: int, path: str = "
         given.score_threshold,
         rerank=bool(given.rerank),
         diversity=given.diversity or 0.0,
+        weights=to_weights(given.hybrid_search, given.mode, path),
+        neighbours=NEIGHBOURS if given.neighbours is None else given.neighbours,
+        unsaid=_unsaid(given),
     )
+
+
+def _unsaid(given: SearchParameters) -> frozenset[Tunable]:
+    """What the collection may choose. Weights and neighbours say that the mode is `hybrid`."""
+    said: dict[Tunable, bool] = {
+        "mode": any(one is not None for one in (given.mode, given.hybrid_search, given.neighbours)),
+        "score_threshold": given.score_threshold is not None,
+        "top_k": given.top_k is not None,
+        "diversity": given.diversity is not None,
+    }
+    return frozenset(name for name, is_said in said.items() if not is_said)
+
+
+def to_weights(
+    given: HybridSearch | None, mode: SearchMode | None = None, path: str = ""
+) -> HybridWeights | None:
+    """`path` is where the weights' parent stands. Raises InvalidRequestError."""
+    if given is None:
+        return None
+    if mode not in (None, "hybrid"):
+        raise InvalidRequestError(
+            f"Weights are for mode 'hybrid'; with {mode!r} leave them out.",
+            param=f"{path}hybrid_search",
+        )
+    if given.embedding_weight + given.text_weight <= 0:
+        raise InvalidRequestError(
+            "One of the two weights is above 0.", param=f"{path}hybrid_search"
+        )
+    return HybridWeights(given.embedding_weight, given.text_weight)
 
 
 def to_span(span: DomainSpan) -> Span:
@@ -49,41 +92,29 @@ def to_hit(hit: DomainHit) -> Hit:
     )
 
 
-def to_search_answer(options: SearchOptions, hits: Sequence[DomainHit]) -> SearchAnswer:
-    return SearchAnswer(
+def to_search_answer(
+    options: SearchOptions, hits: Sequence[DomainHit], also: Sequence[str] = ()
+) -> SearchAnswer:
+    """`also` is what was searched for beside the question."""
+    answer = SearchAnswer(
         object="list",
         collection=options.collection,
         mode=options.mode,
         data=[to_hit(hit) for hit in hits],
     )
+    if options.expansion is not None:
+        answer.searched = list(also)
+    return answer
 
 
-def to_questions(request: EvalRequest) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
-    """Questions, and the grades of documents, by the number of the question.
-
-    Raises InvalidRequestError where no question has a relevant document.
-    """
-    questions, judgements = {}, {}
-    for number, asked in enumerate(request.questions):
-        relevant = asked.relevant
-        grades = relevant if isinstance(relevant, dict) else dict.fromkeys(relevant, 1)
-        questions[str(number)] = asked.query
-        judgements[str(number)] = grades
-    if not any(grade > 0 for grades in judgements.values() for grade in grades.values()):
-        raise InvalidRequestError("No question has a relevant document.", param="questions")
-    return questions, judgements
-
-
-def to_eval_answer(request: EvalRequest, comparison: ModeComparison) -> EvalAnswer:
-    qualities = comparison.qualities
-    return EvalAnswer(
-        object="rag.eval",
-        collection=request.collection,
-        cutoff=request.cutoff,
-        questions=qualities[comparison.best].questions,
-        modes={
-            mode: Quality(recall=one.recall, mrr=one.mrr, ndcg=one.ndcg)
-            for mode, one in qualities.items()
-        },
-        best=comparison.best,
+def to_tuned_search(tuned: DomainTunedSearch) -> TunedSearch:
+    return TunedSearch(
+        mode=tuned.mode,
+        hybrid_search=SearchWeights(
+            embedding_weight=tuned.weights.embedding, text_weight=tuned.weights.text
+        ),
+        score_threshold=tuned.score_threshold,
+        top_k=tuned.top_k,
+        diversity=tuned.diversity,
+        neighbours=tuned.neighbours,
     )

@@ -10,6 +10,7 @@ from llm_api.api.models.rag.fields import (
     CollectionName,
     Metadata,
     NewDocumentId,
+    TunedSearch,
 )
 from llm_api.core.rag.reports import What
 
@@ -158,6 +159,15 @@ class NewCollection(RequestModel):
     name: CollectionName = Field(examples=["manuals"])
 
 
+class CollectionTuning(TunedSearch):
+    """With the figures that it stands on, of questions that it was not chosen on."""
+
+    questions: int
+    ndcg: float
+    ndcg_before: float
+    tuned_at: int
+
+
 class Collection(AnswerModel):
     """A collection, and whose vectors it holds.
 
@@ -175,6 +185,9 @@ class Collection(AnswerModel):
     damage: str | None
     documents: int | None
     chunks: int | None
+    tuned: CollectionTuning | None = Field(
+        description="How it is searched where a request does not say: see `POST /v1/rag/evals`."
+    )
 
 
 class CollectionList(AnswerModel):

@@ -6,7 +6,9 @@ from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from llm_api.api.models.base import AnswerModel, RequestModel, at_most, at_most_nested
+from llm_api.core.rag.fusion import MAX_NEIGHBOURS
 from llm_api.core.rag.identity import is_carried
+from llm_api.core.rag.vector_store import NEIGHBOURS
 
 
 def _carried(document_id: str) -> str:
@@ -54,6 +56,16 @@ class Span(AnswerModel):
     end: int
 
 
+Weight = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+class HybridSearch(RequestModel):
+    """What meaning and words count in mode `hybrid`; only their ratio matters. As OpenAI's."""
+
+    embedding_weight: Weight
+    text_weight: Weight
+
+
 class SearchParameters(RequestModel):
     """How documents are searched. Null means the default."""
 
@@ -64,6 +76,16 @@ class SearchParameters(RequestModel):
     mode: Literal["dense", "sparse", "hybrid"] | None = Field(
         default=None,
         description="By meaning, by words (BM25), or by both, the default.",
+    )
+    hybrid_search: HybridSearch | None = Field(
+        default=None, description="For mode `hybrid`. Default: 0.6 and 0.4."
+    )
+    neighbours: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_NEIGHBOURS,
+        description="For mode `hybrid`: how many of the chunks most like it raise or lower a chunk"
+        f" by how they stand themselves. Default {NEIGHBOURS}; 0 is none.",
     )
     filter: Filter | None = None
     score_threshold: float | None = Field(
@@ -80,6 +102,22 @@ class SearchParameters(RequestModel):
         le=1,
         description="How much a chunk loses by what it repeats of better ones (MMR). Default 0.",
     )
+
+
+class SearchWeights(AnswerModel):
+    embedding_weight: float
+    text_weight: float
+
+
+class TunedSearch(AnswerModel):
+    """How a collection is searched where a request does not say."""
+
+    mode: Literal["dense", "sparse", "hybrid"]
+    hybrid_search: SearchWeights
+    score_threshold: float | None
+    top_k: int
+    diversity: float
+    neighbours: int
 
 
 class Scores(AnswerModel):

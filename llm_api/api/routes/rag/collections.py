@@ -7,9 +7,11 @@ from fastapi import APIRouter, Path
 from llm_api.api.deps import DocumentService, Services
 from llm_api.api.docs import ERROR_RESPONSES
 from llm_api.api.json_body import JSONBodyRoute
+from llm_api.api.mapping.rag.search import to_tuned_search
 from llm_api.api.models.rag.documents import (
     Collection,
     CollectionList,
+    CollectionTuning,
     DeletedCollection,
     NewCollection,
 )
@@ -52,6 +54,13 @@ async def delete_collection(
     return DeletedCollection(name=name, object="rag.collection.deleted", deleted=True)
 
 
+@router.delete("/collections/{name}/tuning", summary="Forget how a collection is tuned")
+async def delete_tuning(name: Name, retrieval: DocumentService) -> Collection:
+    """It is searched by the server's defaults again."""
+    await retrieval.store.write_tuning(name, None)
+    return _wire(await retrieval.store.describe_collection(name))
+
+
 def _wire(collection: vector_store.Collection) -> Collection:
     return Collection(
         name=collection.name,
@@ -63,6 +72,17 @@ def _wire(collection: vector_store.Collection) -> Collection:
         damage=collection.damage,
         documents=collection.documents,
         chunks=collection.chunks,
+        tuned=None if collection.tuned is None else _tuning(collection.tuned),
+    )
+
+
+def _tuning(tuned: vector_store.TunedSearch) -> CollectionTuning:
+    return CollectionTuning(
+        **dict(to_tuned_search(tuned)),
+        questions=tuned.questions,
+        ndcg=tuned.ndcg,
+        ndcg_before=tuned.ndcg_before,
+        tuned_at=int(tuned.tuned_at),
     )
 
 

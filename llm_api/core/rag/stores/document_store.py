@@ -38,6 +38,7 @@ from llm_api.core.rag.vector_store import (
     Hit,
     NewDocument,
     SearchQuery,
+    TunedSearch,
     Written,
 )
 
@@ -90,7 +91,20 @@ class DocumentStore:
         where = await self._condition(name, within)
         documents = await points.count(AllOf((layout.DOCUMENTS, where)))
         chunks = await points.count(AllOf((layout.CHUNKS, where)))
-        return Collection(name, recipe.embedding, documents, chunks, recipe.words)
+        tuned = await reading.read_tuning(points)
+        return Collection(name, recipe.embedding, documents, chunks, recipe.words, tuned=tuned)
+
+    async def read_tuning(self, collection: str) -> TunedSearch | None:
+        return await reading.read_tuning(await self._points(collection))
+
+    async def write_tuning(self, collection: str, tuned: TunedSearch | None) -> None:
+        async with self._turns[collection]:
+            points = await self._points(collection)
+            if tuned is None:
+                await points.delete([layout.TUNING_ID])
+            else:
+                await points.upsert([layout.tuning_point(tuned)])
+            await points.flush()
 
     async def list_collections(self) -> tuple[Collection, ...]:
         names = sorted(await self._engine.names())
@@ -228,7 +242,16 @@ class DocumentStore:
     def _question(self, query: SearchQuery, rule: int) -> Question:
         dense = None if query.vector is None else query.vector.values
         sparse = None if query.mode == "dense" else self._bm25(rule).query(query.text)
-        return Question(query.mode, dense, sparse, query.top_k, query.score_threshold)
+        return Question(
+            query.mode,
+            dense,
+            sparse,
+            query.top_k,
+            query.score_threshold,
+            query.weights,
+            query.takes_all,
+            query.neighbours,
+        )
 
     async def _condition(self, collection: str, filter: Filter) -> Condition:
         """Raises InvalidRequestError where the collection does not know what fields there are."""

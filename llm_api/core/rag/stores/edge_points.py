@@ -156,6 +156,11 @@ class EdgePoints:
         records = self._shard.retrieve(list(ids), True, [DENSE] if with_vectors else False)
         return {str(record.id): values.stored(record) for record in records}
 
+    async def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
+        records = self._shard.retrieve(list(ids), False, [DENSE])
+        found = {str(record.id): values.stored(record).dense for record in records}
+        return {id_: vector for id_, vector in found.items() if vector is not None}
+
     async def scroll(
         self, where: Condition, limit: int, start: str | None = None
     ) -> tuple[dict[str, StoredPoint], str | None]:

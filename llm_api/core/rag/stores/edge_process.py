@@ -26,6 +26,7 @@ from llm_api.core.rag.vector_store import (
     Hit,
     NewDocument,
     SearchQuery,
+    TunedSearch,
     VectorStore,
     Written,
 )
@@ -47,6 +48,7 @@ _READS = frozenset(
         "get_documents",
         "read_document",
         "list_documents",
+        "read_tuning",
         "search",
     }
 )
@@ -240,6 +242,12 @@ class EdgeProcess:
 
     async def delete_collection(self, name: str) -> None:
         await self._call(VectorStore.delete_collection, name)
+
+    async def read_tuning(self, collection: str) -> TunedSearch | None:
+        return await self._call(VectorStore.read_tuning, collection)
+
+    async def write_tuning(self, collection: str, tuned: TunedSearch | None) -> None:
+        await self._call(VectorStore.write_tuning, collection, tuned)
 
     async def rename_collection(self, name: str, new_name: str) -> None:
         await self._call(VectorStore.rename_collection, name, new_name)

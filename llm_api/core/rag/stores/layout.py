@@ -1,10 +1,11 @@
 """How documents lie in a collection, the same in every engine. Pure.
 
-Four kinds of points, told apart by `kind`; only chunks have vectors:
+Five kinds of points, told apart by `kind`; only chunks have vectors:
 
     document  what is known of a document, and which version of its chunks is the valid one
     content   a part of a document's text and sections as JSON: parts 0, 1, 2 ... put together
     chunk     what is found
+    tuning    how the collection is searched where a request does not say: one point, or none
     intent    versions that somebody is about to write or to delete: what to clean up after a crash
 
 A chunk is valid only if its `version` is that of its document's record. So the upsert of that one
@@ -33,7 +34,7 @@ from llm_api.core.rag.stores.points import (
     Range,
 )
 from llm_api.core.rag.types import Chunk, Document, Metadata, MetadataValue, Span, TextSection
-from llm_api.core.rag.vector_store import DocumentRecord, NewDocument
+from llm_api.core.rag.vector_store import DocumentRecord, NewDocument, TunedSearch
 
 KEYWORDS = ("kind", "document_id", "version", "tags")
 """The fields that are indexed from the start."""
@@ -131,6 +132,7 @@ class Intent:
         return Point(_uuid("intent", self.document_id, *names), payload)
 
 
+_TUNING = TypeAdapter(TunedSearch)
 _DOCUMENT = TypeAdapter(StoredDocument)
 _CHUNK = TypeAdapter(StoredChunk)
 _INTENT = TypeAdapter(Intent)
@@ -147,6 +149,15 @@ def read_chunk(payload: Payload) -> StoredChunk:
 
 def read_intent(payload: Payload) -> Intent:
     return _INTENT.validate_python(payload)
+
+
+def read_tuning(payload: Payload) -> TunedSearch:
+    """Raises ValueError for one of another version."""
+    return _TUNING.validate_python(payload["tuned"])
+
+
+def tuning_point(tuned: TunedSearch) -> Point:
+    return Point(TUNING_ID, {"kind": "tuning", "tuned": asdict(tuned)})
 
 
 def read_content(parts: Sequence[Payload]) -> tuple[str, tuple[TextSection, ...]]:
@@ -265,3 +276,6 @@ def _uuid(*parts: str) -> str:
         data = part.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "big") + data)
     return str(UUID(bytes=digest.digest()))
+
+
+TUNING_ID = _uuid("tuning")

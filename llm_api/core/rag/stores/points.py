@@ -44,7 +44,9 @@ class StoredPoint:
 def stored_point(payload: Payload | None, vectors: object) -> StoredPoint:
     """A point out of what either engine gives: its vectors by name, if any were asked for."""
     dense = vectors.get(DENSE) if isinstance(vectors, dict) else None
-    return StoredPoint(payload or {}, None if dense is None else np.asarray(dense, np.float32))
+    return StoredPoint(
+        payload or {}, None if dense is None else np.fromiter(dense, np.float32, len(dense))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,9 @@ class Points(Protocol):
         self, ids: Sequence[str], *, with_vectors: bool = False
     ) -> dict[str, StoredPoint]:
         """Points by id, those that are there."""
+
+    async def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
+        """Dense vectors by id, of those that are there."""
 
     async def scroll(
         self, where: Condition, limit: int, start: str | None = None

@@ -1,5 +1,6 @@
 """What is valid among the points of a collection: records, contents, chunks of a ranking."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from llm_api.core.errors import DocumentNotFoundError, VectorStoreError
@@ -7,10 +8,22 @@ from llm_api.core.rag.stores import layout
 from llm_api.core.rag.stores.points import AllOf, Condition, Match, Not, Points, StoredPoint
 from llm_api.core.rag.stores.ranking import Question, Ranked, rank
 from llm_api.core.rag.types import Document
-from llm_api.core.rag.vector_store import Hit
+from llm_api.core.rag.vector_store import Hit, TunedSearch
+
+log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 20
 """At something that others replace at the same time, again and again."""
+
+
+async def read_tuning(points: Points) -> TunedSearch | None:
+    """How the collection is searched by default; that of another version is not understood."""
+    point = (await points.retrieve([layout.TUNING_ID])).get(layout.TUNING_ID)
+    try:
+        return None if point is None else layout.read_tuning(point.payload)
+    except (ValueError, KeyError):
+        log.warning("what a collection was tuned to cannot be read: run the evals again")
+        return None
 
 
 async def read_records(points: Points, ids: Iterable[str]) -> dict[str, layout.StoredDocument]:

@@ -67,6 +67,17 @@ class ServerPoints:
         )
         return {str(record.id): values.stored(record) for record in records}
 
+    async def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
+        if not ids:
+            return {}
+        records = await self._server.ask(
+            lambda: self._client.retrieve(
+                self._name, list(ids), with_payload=False, with_vectors=[DENSE]
+            )
+        )
+        found = {str(record.id): values.stored(record).dense for record in records}
+        return {id_: vector for id_, vector in found.items() if vector is not None}
+
     async def scroll(
         self, where: Condition, limit: int, start: str | None = None
     ) -> tuple[dict[str, StoredPoint], str | None]:

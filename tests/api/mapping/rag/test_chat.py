@@ -1,6 +1,7 @@
 """Answers from documents, wire to domain and back: tables."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -106,7 +107,14 @@ def sent(model: AnswerModel | None) -> tuple[str | None, dict[str, object]]:
     ],
 )
 def test_options_are_what_is_said(given: dict[str, object], wanted: RagOptions) -> None:
-    assert to_rag_options(RagParameters.model_validate(given), 4) == wanted
+    found = to_rag_options(RagParameters.model_validate(given), 4)
+    assert replace(found, search=replace(found.search, unsaid=frozenset())) == wanted
+
+
+@pytest.mark.parametrize("name", ["top_k", "num_context_docs"])
+def test_number_of_chunks_that_is_said_is_not_the_collections_choice(name: str) -> None:
+    options = to_rag_options(asked(query="when?", **{name: 3}), 3)
+    assert options.search.unsaid == {"mode", "score_threshold", "diversity"}
 
 
 @pytest.mark.parametrize("mode", ["alignment", "none"])

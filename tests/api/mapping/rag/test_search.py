@@ -1,23 +1,21 @@
 """Search and evals, wire to domain and back: tables."""
 
+from dataclasses import replace
+
 import pytest
 
 from llm_api.api.mapping.rag.search import (
-    to_eval_answer,
     to_hit,
-    to_questions,
     to_search_answer,
     to_search_options,
     to_span,
 )
 from llm_api.api.models.rag.fields import SearchParameters
-from llm_api.api.models.rag.search import EvalRequest
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.rag.evaluation import ModeComparison, Quality
 from llm_api.core.rag.filters import parse_filter
 from llm_api.core.rag.retrieve import SearchOptions
 from llm_api.core.rag.types import Span
-from llm_api.core.rag.vector_store import SearchMode
+from llm_api.core.rag.vector_store import HybridWeights
 from tests.api.mapping.rag.values import WIRE_CATS, cats, dogs
 
 FILTER = {"year": {"gte": 2020}}
@@ -38,13 +36,48 @@ def options(path: str = "", /, **given: object) -> SearchOptions:
             {"rerank": True, "diversity": 0.5},
             SearchOptions("default", 4, rerank=True, diversity=0.5),
         ),
+        (
+            {"hybrid_search": {"embedding_weight": 3, "text_weight": 0}},
+            SearchOptions("default", 4, weights=HybridWeights(3, 0)),
+        ),
         ({"rerank": None, "diversity": None, "top_k": None}, SearchOptions("default", 4)),
     ],
 )
 def test_options_are_what_is_said_and_else_the_defaults(
     given: dict[str, object], wanted: SearchOptions
 ) -> None:
-    assert options(**given) == wanted
+    assert replace(options(**given), unsaid=frozenset()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "unsaid"),
+    [
+        ({}, {"mode", "score_threshold", "top_k", "diversity"}),
+        ({"mode": "hybrid", "diversity": 0.0}, {"score_threshold", "top_k"}),
+        (
+            {"hybrid_search": {"embedding_weight": 1, "text_weight": 1}, "top_k": 4},
+            {"score_threshold", "diversity"},
+        ),
+        ({"score_threshold": -1.0}, {"mode", "top_k", "diversity"}),
+    ],
+)
+def test_what_is_not_said_is_left_to_the_collection(
+    given: dict[str, object], unsaid: set[str]
+) -> None:
+    assert options(**given).unsaid == unsaid
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"mode": "dense", "hybrid_search": {"embedding_weight": 1, "text_weight": 1}}, "'dense'"),
+        ({"hybrid_search": {"embedding_weight": 0, "text_weight": 0}}, "above 0"),
+    ],
+)
+def test_weights_that_say_nothing_are_refused(given: dict[str, object], words: str) -> None:
+    with pytest.raises(InvalidRequestError, match=words) as caught:
+        options("rag.", **given)
+    assert caught.value.param == "rag.hybrid_search"
 
 
 @pytest.mark.parametrize(("path", "param"), [("", "filter.year"), ("rag.", "rag.filter.year")])
@@ -69,40 +102,3 @@ def test_search_answer_keeps_the_order() -> None:
     answer = to_search_answer(SearchOptions("c", 4, "sparse"), [dogs(), cats()])
     assert (answer.object, answer.collection, answer.mode) == ("list", "c", "sparse")
     assert [hit.chunk_id for hit in answer.data] == ["d-1", "c-1"]
-
-
-def evals(*relevant: object) -> EvalRequest:
-    questions = [{"query": f"q{n}", "relevant": one} for n, one in enumerate(relevant)]
-    return EvalRequest.model_validate({"questions": questions, "cutoff": 3})
-
-
-def test_relevant_documents_have_the_grade_1_or_their_own() -> None:
-    questions, judgements = to_questions(evals(["a", "b"], {"c": 2, "d": -1}, []))
-    assert questions == {"0": "q0", "1": "q1", "2": "q2"}
-    assert judgements == {"0": {"a": 1, "b": 1}, "1": {"c": 2, "d": -1}, "2": {}}
-
-
-@pytest.mark.parametrize("relevant", [[], {"a": 0, "b": -1}])
-def test_questions_without_a_relevant_document_are_refused(relevant: object) -> None:
-    with pytest.raises(InvalidRequestError) as caught:
-        to_questions(evals(relevant))
-    assert caught.value.param == "questions"
-
-
-def test_eval_answer_has_each_mode_and_the_best() -> None:
-    qualities: dict[SearchMode, Quality] = {
-        "sparse": Quality(3, 2, recall=0.25, mrr=0.5, ndcg=0.75),
-        "hybrid": Quality(3, 2, recall=0.5, mrr=0.75, ndcg=1.0),
-    }
-    answer = to_eval_answer(evals(["a"], ["b"]), ModeComparison(qualities, "hybrid"))
-    assert answer.model_dump() == {
-        "object": "rag.eval",
-        "collection": "default",
-        "cutoff": 3,
-        "questions": 2,
-        "modes": {
-            "sparse": {"recall": 0.25, "mrr": 0.5, "ndcg": 0.75},
-            "hybrid": {"recall": 0.5, "mrr": 0.75, "ndcg": 1.0},
-        },
-        "best": "hybrid",
-    }

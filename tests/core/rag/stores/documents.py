@@ -6,9 +6,11 @@ from llm_api.core.rag.filters import EVERYTHING, parse_filter
 from llm_api.core.rag.matching import matches
 from llm_api.core.rag.types import Chunk, Document, Metadata, Span, TextSection
 from llm_api.core.rag.vector_store import (
+    USUAL_WEIGHTS,
     EmbeddedChunk,
     EmbeddingModel,
     Hit,
+    HybridWeights,
     NewDocument,
     QueryVector,
     SearchMode,
@@ -64,11 +66,13 @@ async def find(
     top_k: int = 10,
     where: object = None,
     threshold: float | None = None,
+    weights: HybridWeights = USUAL_WEIGHTS,
 ) -> tuple[Hit, ...]:
     """What a search finds. `where` is a filter in JSON."""
     wanted = parse_filter(where or {})
     vector = QueryVector(MODEL.model, near)
-    return await store.search(name, SearchQuery(mode, top_k, text, vector, wanted, threshold))
+    query = SearchQuery(mode, top_k, text, vector, wanted, threshold, weights=weights)
+    return await store.search(name, query)
 
 
 async def found_ids(store: VectorStore, name: str, where: object) -> set[str]:

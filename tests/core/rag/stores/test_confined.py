@@ -13,7 +13,7 @@ from llm_api.core.errors import (
 from llm_api.core.rag.confined import ConfinedStore
 from llm_api.core.rag.filters import EVERYTHING, parse_filter
 from llm_api.core.rag.rights import DocumentRights
-from llm_api.core.rag.vector_store import VectorStore
+from llm_api.core.rag.vector_store import USUAL_WEIGHTS, TunedSearch, VectorStore
 from tests.core.rag.stores.documents import MODEL, find, new_document, put
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -61,6 +61,25 @@ async def test_what_does_not_match_the_filter_is_not_there(
     for read in (reds.get_document, reds.read_document):
         said = [await refused(read(name, id), DocumentNotFoundError) for id in ("b", "n", "x")]
         assert said == [f"There is no document {id!r}." for id in ("b", "n", "x")]
+
+
+async def test_tuning_of_a_collection_is_read_and_changed_by_who_may_do_that_to_all_of_it(
+    store: VectorStore, reds: VectorStore, name: str
+) -> None:
+    await filled(store, name)
+    tuned = TunedSearch("dense", USUAL_WEIGHTS, 0.2, 6, 0.1, 6, 40, 0.61, 0.55, tuned_at=9.0)
+    await store.write_tuning(name, tuned)
+    assert await reds.read_tuning(name) == tuned
+    assert "has a filter" in await refused(reds.write_tuning(name, None), PermissionDeniedError)
+    reader = ConfinedStore(store, DocumentRights({name: "read"}))
+    assert await reader.read_tuning(name) == tuned
+    await refused(reader.write_tuning(name, None), PermissionDeniedError)
+    stranger = ConfinedStore(store, DocumentRights({"other": "write"}))
+    await refused(stranger.read_tuning(name), CollectionNotFoundError)
+    await refused(stranger.write_tuning(name, None), CollectionNotFoundError)
+    assert await store.read_tuning(name) == tuned
+    await ConfinedStore(store, DocumentRights({name: "write"})).write_tuning(name, None)
+    assert await store.read_tuning(name) is None
 
 
 async def test_what_does_not_match_the_filter_is_not_changed(

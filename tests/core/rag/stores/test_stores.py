@@ -1,6 +1,7 @@
 """What every shape of the store does alike."""
 
 import asyncio
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -17,10 +18,12 @@ from llm_api.core.rag.types import Metadata, Span, TextSection
 from llm_api.core.rag.vector_store import (
     Collection,
     EmbeddingModel,
+    HybridWeights,
     NewDocument,
     QueryVector,
     SearchMode,
     SearchQuery,
+    TunedSearch,
     VectorStore,
 )
 from tests.core.rag.stores.documents import (
@@ -44,6 +47,37 @@ async def test_collection_remembers_its_embedding_and_counts(store: VectorStore,
     await put(store, name, new_document("a", "one", "two"), new_document("b", "three"))
     assert await store.describe_collection(name) == Collection(name, MODEL, 2, 3)
     assert name in [collection.name for collection in await store.list_collections()]
+
+
+TUNED = TunedSearch("hybrid", HybridWeights(0.7, 0.3), 0.2, 6, 0.1, 6, 40, 0.61, 0.55, tuned_at=9.0)
+
+
+async def test_tuning_stays_with_its_collection_until_it_is_forgotten(
+    store: VectorStore, name: str
+) -> None:
+    await put(store, name, new_document("a", "one"))
+    assert await store.read_tuning(name) is None
+    await store.write_tuning(name, replace(TUNED, top_k=3))
+    await store.write_tuning(name, TUNED)
+    await store.rename_collection(name, f"{name}-new")
+    assert await store.read_tuning(f"{name}-new") == TUNED
+    described = await store.describe_collection(f"{name}-new")
+    assert described == Collection(f"{name}-new", MODEL, 1, 1, tuned=TUNED)
+    assert len((await store.list_documents(f"{name}-new", EVERYTHING, None, 10)).documents) == 1
+    await store.write_tuning(f"{name}-new", None)
+    assert await store.read_tuning(f"{name}-new") is None
+
+
+async def test_tuning_goes_with_its_collection(store: VectorStore, name: str) -> None:
+    await put(store, name, new_document("a", "one"))
+    await store.write_tuning(name, TUNED)
+    await store.delete_collection(name)
+    with pytest.raises(CollectionNotFoundError):
+        await store.read_tuning(name)
+    with pytest.raises(CollectionNotFoundError):
+        await store.write_tuning(name, TUNED)
+    await store.create_collection(name, MODEL)
+    assert await store.read_tuning(name) is None
 
 
 async def test_creating_a_collection_again_changes_nothing(store: VectorStore, name: str) -> None:
@@ -346,7 +380,8 @@ async def test_hybrid_search_fuses_both_rankings_and_tells_both_scores(
     store: VectorStore, name: str
 ) -> None:
     await put(store, name, *FRUIT)
-    hits = await find(store, name, "cherry", near=NORTH, mode="hybrid")
+    equal = HybridWeights(1, 1)
+    hits = await find(store, name, "cherry", near=NORTH, mode="hybrid", weights=equal)
     by_text = {hit.chunk.text: hit for hit in hits}
     dense = {hit.chunk.text: hit.score for hit in await find(store, name, near=NORTH)}
     sparse = {hit.chunk.text: hit.score for hit in await find(store, name, "cherry", mode="sparse")}
@@ -356,6 +391,18 @@ async def test_hybrid_search_fuses_both_rankings_and_tells_both_scores(
     )
     assert {hit.chunk.text for hit in hits[:2]} == {"green apples", "apples and cherries"}
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+async def test_weights_say_which_ranking_leads(store: VectorStore, name: str) -> None:
+    await put(store, name, *FRUIT)
+
+    async def first(embedding: float, text: float) -> list[str]:
+        weights = HybridWeights(embedding, text)
+        hits = await find(store, name, "cherry", near=NORTH, mode="hybrid", weights=weights)
+        return [hit.chunk.text for hit in hits][:1]
+
+    assert await first(9, 1) == await first(1, 0) == ["green apples"]
+    assert await first(0.1, 0.9) == await first(0, 5) == ["apples and cherries"]
 
 
 @pytest.mark.parametrize("question", ["", "the of and", "zebra"])
