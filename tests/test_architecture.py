@@ -277,8 +277,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "ollama": "generation tools",
         "tokens": "chat generation",
         "completions": "generation options",
-        "tools file_search plain infill reasoning options rerank": "generation",
-        "administration embeddings files functions generation models": "",
+        "tools plain infill reasoning options rerank": "generation",
+        "administration embeddings file_search files functions generation models": "",
     },
     "llm_api.api.mapping.anthropic": {
         "turns": "signatures",

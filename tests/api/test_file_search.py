@@ -24,6 +24,7 @@ from llm_api.core.rag.answering.searching import spoken_grammar
 from llm_api.core.rag.filters import And, Comparison
 from llm_api.core.rag.ingest import Ingester, each
 from llm_api.core.rag.types import Document
+from llm_api.core.rag.vector_store import HybridWeights
 from tests.api.keyed import BEARER, api_key, keyed_app, talking_to
 from tests.api.openai_schemas import check, check_event
 from tests.api.test_responses import PATH, events_of, refusal, response, without_ids
@@ -267,12 +268,14 @@ async def test_options_of_the_search_are_kept(
     client: httpx2.AsyncClient, backend: FakeBackend, store: FakeStore
 ) -> None:
     filters = {"type": "and", "filters": [{"type": "gte", "key": "year", "value": 2020}]}
-    ranking = {"ranker": "auto", "score_threshold": 0.4}
+    weights = {"embedding_weight": 3, "text_weight": 1}
+    ranking = {"ranker": "auto", "score_threshold": 0.4, "hybrid_search": weights}
     tool = {**SEARCH, "max_num_results": 1, "filters": filters, "ranking_options": ranking}
     in_turn(backend, spoken("Yes."))
     whole = await post(client, asked(tools=[tool]))
     (query,) = store.queries
     assert (query.top_k, query.score_threshold) == (1, 0.4)
+    assert query.weights == HybridWeights(3, 1)
     assert query.filter == And((Comparison("year", "gte", (2020,)),))
     assert whole["tools"] == [tool]
 
@@ -282,6 +285,10 @@ async def test_options_of_the_search_are_kept(
     [
         ({"vector_store_ids": []}, "tools[0].vector_store_ids"),
         ({"max_num_results": 51}, "tools[0].max_num_results"),
+        (
+            {"ranking_options": {"hybrid_search": {"embedding_weight": 0, "text_weight": 0}}},
+            "tools[0].ranking_options.hybrid_search",
+        ),
         ({"filters": {"type": "like", "key": "a", "value": 1}}, "tools[0].filters.a"),
         ({"filters": {"type": "or", "filters": [1]}}, "tools[0].filters.filters[0]"),
     ],

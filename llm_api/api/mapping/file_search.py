@@ -4,26 +4,32 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from llm_api.api.mapping.generation import refuse
 from llm_api.api.models.file_search import FileSearchTool
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.rag.answering.prompt import source_name
 from llm_api.core.rag.filters import EVERYTHING, MAX_DEPTH, Filter, parse_filter
 from llm_api.core.rag.retrieve import SearchOptions
-from llm_api.core.rag.vector_store import Hit
+from llm_api.core.rag.vector_store import Hit, HybridWeights
 
 
 def to_search_options(tool: FileSearchTool, default_top_k: int, path: str) -> SearchOptions:
     """How each of the tool's stores is searched. Raises InvalidRequestError."""
     ranking = tool.ranking_options
-    if ranking is not None and ranking.hybrid_search is not None:
-        refuse(f"{path}.ranking_options.hybrid_search", "is not available: both count the same.")
+    weights = None
+    if ranking is not None and (given := ranking.hybrid_search) is not None:
+        if given.embedding_weight + given.text_weight <= 0:
+            raise InvalidRequestError(
+                "One of the two weights is above 0.", param=f"{path}.ranking_options.hybrid_search"
+            )
+        weights = HybridWeights(given.embedding_weight, given.text_weight)
     return SearchOptions(
         collection="",
         top_k=tool.max_num_results or default_top_k,
         filter=EVERYTHING if tool.filters is None else to_filter(tool.filters, f"{path}.filters"),
         score_threshold=None if ranking is None else ranking.score_threshold,
         truncates=True,
+        weights=weights,
+        unsaid=frozenset({"mode", "diversity"} if weights is None else {"diversity"}),
     )
 
 

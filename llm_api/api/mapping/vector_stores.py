@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
-from llm_api.api.mapping.rag.search import to_span
+from llm_api.api.mapping.rag.search import to_span, to_weights
 from llm_api.api.models import vector_stores as wire
 from llm_api.api.models.rag.fields import Scores
 from llm_api.core.errors import InvalidRequestError, MissingParameterError
@@ -65,12 +65,15 @@ def _check_keys(given: dict[str, Any], wanted: set[str], path: str) -> None:
 def to_search_options(id: str, body: wire.SearchVectorStore) -> SearchOptions:
     """Raises InvalidRequestError."""
     ranking = body.ranking_options or wire.StoreRanking()
+    weights = to_weights(ranking.hybrid_search, path="ranking_options.")
     return SearchOptions(
         id,
         body.max_num_results,
         filter=EVERYTHING if body.filters is None else to_filter(body.filters),
         score_threshold=ranking.score_threshold or NO_THRESHOLD,
         truncates=True,
+        weights=weights,
+        unsaid=frozenset({"mode", "diversity"} if weights is None else {"diversity"}),
     )
 
 

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, JsonValue, StringConstraints
 
 from llm_api.api.models.base import AnswerModel, RequestModel, at_most, at_most_nested
 from llm_api.api.models.chat import MetadataKey, MetadataValue
-from llm_api.api.models.rag.fields import Question, Scores, Span
+from llm_api.api.models.rag.fields import HybridSearch, Question, Scores, Span
 
 MAX_FILES = 2_000
 """Of one request, as OpenAI has it."""
@@ -135,6 +135,9 @@ class StoreRanking(RequestModel):
         ge=0,
         le=1,
         description="Cosine similarity that a result must have. Default: 0, any.",
+    )
+    hybrid_search: HybridSearch | None = Field(
+        default=None, description="Default: 0.6 and 0.4, or what the store is tuned to."
     )
 
 

@@ -113,6 +113,13 @@ def test_chunks_have_bounds(shelf: Shelf, change: dict[str, int]) -> None:
         ({"query": "x", "filters": {"type": "gt", "key": "a", "value": "b"}}, "filters"),
         ({"query": "x", "ranking_options": {"ranker": "mine"}}, "ranking_options"),
         ({"query": "x", "ranking_options": {"score_threshold": 2}}, "ranking_options"),
+        (
+            {
+                "query": "x",
+                "ranking_options": {"hybrid_search": {"embedding_weight": 0, "text_weight": 0}},
+            },
+            "ranking_options.hybrid_search",
+        ),
     ],
 )
 def test_search_that_makes_no_sense_is_refused(
