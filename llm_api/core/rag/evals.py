@@ -67,8 +67,11 @@ async def evaluate_search(
                 return await asyncio.to_thread(_judge, hits, judgements[name], cutoff)
 
     asked = [name for name in questions if any(grade > 0 for grade in judgements[name].values())]
-    async with asyncio.TaskGroup() as group:
-        tasks = {name: group.create_task(ask(name)) for name in asked}
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = {name: group.create_task(ask(name)) for name in asked}
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
     judged = {name: task.result() for name, task in tasks.items()}
     rankings = {mode: {name: one.rankings[mode] for name, one in judged.items()} for mode in MODES}
     comparison = compare(rankings, judgements, cutoff)

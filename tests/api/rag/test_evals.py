@@ -37,6 +37,11 @@ def test_eval_without_a_relevant_document_is_refused(full: Desk) -> None:
     assert error_of(answer) == (400, "invalid_request", "questions")
 
 
+def test_eval_of_a_collection_that_is_not_there_says_so(desk: Desk) -> None:
+    answer = desk.post("/v1/rag/evals", questions=[{"query": "cats", "relevant": ["cats"]}])
+    assert error_of(answer) == (404, "collection_not_found", "collection")
+
+
 def question_of(number: int) -> dict[str, object]:
     """Its words are those of one document, its meaning (to this embedder) as well."""
     return {"query": f"where does the {ANIMALS[number]} live", "relevant": [ANIMALS[number]]}
