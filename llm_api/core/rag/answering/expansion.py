@@ -1,7 +1,7 @@
 """A question made several, by a model: other wordings, an answer as it may stand, or its parts.
 
-Off unless a request asks for it: it costs an answer of the model before the search begins, and
-docs/figures.md says what it brings.
+Off unless a request asks for it: it costs an answer of the model before the search begins, and what
+it brings depends on the model.
 """
 
 import logging
