@@ -18,6 +18,7 @@ from llm_api.core.state.records import bytes_of
 from llm_api.core.state.shared import SharedState
 from llm_api.core.state.store_records import FileBatch, StoreFile
 from llm_api.core.state.tables import file_batches, store_files
+from llm_api.core.state.vector_stores import note_active
 
 _c = store_files.c
 _FIELDS = StoreFile.__slots__
@@ -30,13 +31,15 @@ class StoreFileRows:
     async def attach(self, files: Sequence[StoreFile], batch: FileBatch | None = None) -> None:
         """Have these files of one store brought in, all or none. What was known of them goes.
 
-        One that is under way already is brought in again, as it is said now.
+        One that is under way already is brought in again, as it is said now. The store is active.
         """
         size = sum(map(_size, files))
 
         def work(on: Connection) -> None:
             for one in files:
                 _attach(on, one)
+            for id, moment in {one.store_id: one.created_at for one in files}.items():
+                note_active(on, id, moment)
             if batch is not None:
                 on.execute(insert(file_batches), _batch_row(batch))
 

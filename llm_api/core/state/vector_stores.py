@@ -60,8 +60,7 @@ class VectorStoreRows:
 
         def work(on: Connection) -> None:
             for id, moment in moments.items():
-                is_later = _c.id == id, _c.last_active_at < moment, _c.expired_at.is_(None)
-                on.execute(update(vector_stores).where(*is_later).values(last_active_at=moment))
+                note_active(on, id, moment)
 
         if moments:
             await self._shared.write(work)
@@ -99,6 +98,12 @@ class VectorStoreRows:
             on.execute(delete(file_batches).where(file_batches.c.store_id == id))
 
         await self._shared.write(work)
+
+
+def note_active(on: Connection, id: str, moment: float) -> None:
+    """A store was active at that moment, unless it has expired."""
+    is_later = _c.id == id, _c.last_active_at < moment, _c.expired_at.is_(None)
+    on.execute(update(vector_stores).where(*is_later).values(last_active_at=moment))
 
 
 def _facts(row: Row[Any]) -> StoreFacts:

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from llm_api.core.errors import (
@@ -49,17 +49,12 @@ class StoreAccess:
             raise not_found(id) from error
 
     async def facts(self, id: str) -> StoreFacts | None:
-        """What is known of a store, with the searches of this process."""
-        return self.with_searches(await (await self.rows()).stores.get(id))
-
-    def with_searches(self, facts: StoreFacts | None) -> StoreFacts | None:
+        """What is known of a store, the last search in this process included."""
+        facts = await (await self.rows()).stores.get(id)
         if facts is None or facts.expired_at is not None:
             return facts
-        searched_at = self.retrieval.times.searched.get(facts.id, 0.0)
-        moment = max(facts.last_active_at, searched_at)
-        return StoreFacts(
-            facts.id, facts.created_at, moment, facts.body, facts.expires_days, facts.expired_at
-        )
+        searched_at = self.retrieval.times.searched.get(id, 0.0)
+        return replace(facts, last_active_at=max(facts.last_active_at, searched_at))
 
     def is_expired(self, facts: StoreFacts | None) -> bool:
         if facts is None:

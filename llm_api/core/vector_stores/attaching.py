@@ -16,7 +16,7 @@ async def check_files(access: StoreAccess, files: Sequence[NewStoreFile]) -> Non
 
 async def attach(
     access: StoreAccess, id: str, files: Sequence[NewStoreFile], batch: FileBatch | None = None
-) -> None:
+) -> Sequence[StoreFile]:
     """Have these files brought into the store. One that stands twice counts as it stands last.
 
     Raises VectorStoreNotFoundError, VectorStoreExpiredError, PermissionDeniedError,
@@ -45,6 +45,5 @@ async def attach(
                 existed=file.id in there,
             )
         )
-    rows = await access.rows()
-    await rows.files.attach(new, batch)
-    await rows.stores.note_activity({id: now})
+    await (await access.rows()).files.attach(new, batch)
+    return new

@@ -40,8 +40,8 @@ class StoreFiles:
 
     async def attach(self, id: str, file: NewStoreFile) -> StoreFileView:
         """Raises as `attaching.attach`."""
-        await attach(self.access, id, [file])
-        return await self.get(id, file.file_id)
+        (attached,) = await attach(self.access, id, [file])
+        return _unsettled(self.access, attached)
 
     async def get(self, id: str, file_id: str) -> StoreFileView:
         collection = await self.access.collection(id)
@@ -138,13 +138,17 @@ def _view(
         return None if record is None else _completed(access, collection, row, record)
     if record is None and not access.may_see(row):
         return None
+    return _unsettled(access, row, 0 if record is None else vector_bytes(collection, record.chunks))
+
+
+def _unsettled(access: StoreAccess, row: StoreFile, usage_bytes: int = 0) -> StoreFileView:
     return StoreFileView(
         id=row.file_id,
         store_id=row.store_id,
         filename=row.filename,
         status=row.status,
         created_at=row.created_at,
-        usage_bytes=0 if record is None else vector_bytes(collection, record.chunks),
+        usage_bytes=usage_bytes,
         attributes=json.loads(row.attributes),
         chunks=chunks_from_json(row.chunking) or access.retrieval.chunks,
         error_code=row.error_code,

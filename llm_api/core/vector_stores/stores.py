@@ -69,7 +69,7 @@ class VectorStores:
         self.access.require_whole(id)
         now = self.access.now()
         facts = await self.access.facts(id)
-        facts = facts or StoreFacts(id, now, now, StoreDescription().to_json())
+        facts = facts or StoreFacts(id, now, now, StoreDescription(name=id).to_json())
         told = StoreDescription.from_json(facts.body)
         if change.name is not None:
             told = replace(told, name=change.name)

@@ -46,6 +46,9 @@ def test_documents_are_files_of_a_store_that_nobody_made(shelf: Shelf) -> None:
     kept = documents(shelf, name)["docs/lens.md"]["metadata"]
     assert kept == {"tags": ["light", "glass"], "year": 1823}
     assert stores.search(name, query="lighthouse").data[0].filename == "The lens"
+    changed = stores.update(name, metadata={"a": "b"})
+    assert (changed.name, changed.metadata) == (name, {"a": "b"})
+    assert changed.created_at > 0
     assert stores.files.delete("plain", vector_store_id=name).deleted
     assert documents(shelf, name).keys() == {"docs/lens.md"}
 

@@ -148,11 +148,9 @@ def test_cursor_that_no_page_gave_is_refused(shelf: Shelf) -> None:
 def test_files_that_cannot_be_read_fail_and_say_why(shelf: Shelf) -> None:
     stores = shelf.sdk.vector_stores
     store = shelf.store()
-    png = shelf.sdk.files.create(
-        file=("a.png", b"\x89PNG\r\n\x1a\n" + bytes(64)), purpose="assistants"
-    )
+    program = shelf.sdk.files.create(file=("a.bin", b"\x7fELF" + bytes(64)), purpose="assistants")
     blank = shelf.upload(" \n ", "blank.txt")
-    for file, code in ((png.id, "unsupported_file"), (blank, "invalid_file")):
+    for file, code in ((program.id, "unsupported_file"), (blank, "invalid_file")):
         ended = stores.files.create_and_poll(file, vector_store_id=store)
         assert ended.status == "failed"
         assert ended.last_error is not None
@@ -161,5 +159,5 @@ def test_files_that_cannot_be_read_fail_and_say_why(shelf: Shelf) -> None:
     counts = stores.retrieve(store).file_counts
     assert (counts.failed, counts.completed, counts.total) == (2, 0, 2)
     assert len(list(stores.files.list(store, filter="failed"))) == 2
-    assert stores.files.delete(png.id, vector_store_id=store).deleted
+    assert stores.files.delete(program.id, vector_store_id=store).deleted
     assert stores.retrieve(store).file_counts.total == 1

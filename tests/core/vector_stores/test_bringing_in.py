@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from llm_api.core.embeddings.embedder import EmbeddingRequest, Embeddings
 from llm_api.core.errors import (
     EmbeddingError,
     FileNotInStoreError,
@@ -18,13 +19,27 @@ from llm_api.core.errors import (
 from llm_api.core.rag.chunking import ChunkSettings
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.retrieve import SearchOptions
+from llm_api.core.state.store_file_queue import GROUP
 from llm_api.core.vector_stores.views import FileCounts, NewStoreFile
 from tests.core.rag.fakes import FakeEmbedder
 from tests.core.vector_stores.shelf import Desk, process, until
 from tests.live import PATIENCE_SECONDS
 
-LARGE = 60_000
-"""Characters of files of which four are embedded together, and about 17 claimed."""
+LARGE = 8_000
+"""Characters of files of which a few are embedded together."""
+
+
+class GatedEmbedder(FakeEmbedder):
+    """Embeds once, and then not before its gate is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        if self.requests:
+            await self.gate.wait()
+        return await super().embed(request)
 
 
 @pytest.fixture
@@ -45,9 +60,9 @@ async def test_files_of_a_batch_end_whatever_becomes_of_each(
     async with process(tmp_path, embedder, runs=False) as desk:
         store = await desk.store()
         good, gone = await desk.upload("A good page."), await desk.upload("Soon gone.")
-        png = await desk.upload(b"\x89PNG\r\n\x1a\n", "a.png")
+        program = await desk.upload(b"\x7fELF", "a.bin")
         blank, bad = await desk.upload(" "), await desk.upload("An unbearable page.")
-        files = [NewStoreFile(id) for id in (good, gone, png, blank, bad)]
+        files = [NewStoreFile(id) for id in (good, gone, program, blank, bad)]
         batch = await desk.batches.create(store, files)
         assert batch.counts == FileCounts(in_progress=5)
         await desk.access.files.delete(gone)
@@ -100,33 +115,31 @@ async def test_key_that_is_gone_brings_nothing_in(tmp_path: Path, embedder: Fake
         assert (view.status, view.error) == ("failed", "The key of alice is gone.")
 
 
-async def test_cancelled_batch_ends_with_what_was_in_by_then(
-    desk: Desk, embedder: FakeEmbedder
-) -> None:
-    embedder.seconds = 0.05
-    store = await desk.store()
-    files = await desk.uploads(40, LARGE)
-    batch = await desk.batches.create(store, files)
+async def test_cancelled_batch_ends_with_what_was_in_by_then(tmp_path: Path) -> None:
+    embedder = GatedEmbedder()
+    async with process(tmp_path, embedder) as desk:
+        store = await desk.store()
+        files = await desk.uploads(GROUP + 10, LARGE)
+        batch = await desk.batches.create(store, files)
 
-    async def has_begun() -> bool:
-        return (await desk.stores.get(store)).counts.completed > 0
+        async def has_begun() -> bool:
+            return (await desk.stores.get(store)).counts.completed > 0
 
-    await until(has_begun)
-    cancelled = await desk.batches.cancel(store, batch.id)
-    assert (cancelled.status, cancelled.counts.total) == ("cancelled", 40)
-    await desk.ended(store)
-    counts = (await desk.stores.get(store)).counts
-    assert counts.completed > 0
-    assert counts.cancelled > 0
-    assert counts.total == 40
-    assert (await desk.batches.get(store, batch.id)).counts == counts
-    collection = await desk.access.collection(store)
-    assert collection.documents == counts.completed
-    # What was cancelled can be brought in after all.
-    embedder.seconds = 0
-    await desk.batches.create(store, files)
-    await desk.ended(store)
-    assert (await desk.stores.get(store)).counts == FileCounts(completed=40)
+        await until(has_begun)
+        cancelled = await desk.batches.cancel(store, batch.id)
+        assert (cancelled.status, cancelled.counts.total) == ("cancelled", GROUP + 10)
+        embedder.gate.set()
+        await desk.ended(store)
+        counts = (await desk.stores.get(store)).counts
+        assert counts.completed > 0
+        assert counts.cancelled >= 10
+        assert counts.total == GROUP + 10
+        assert (await desk.batches.get(store, batch.id)).counts == counts
+        assert (await desk.access.collection(store)).documents == counts.completed
+        # What was cancelled can be brought in after all.
+        await desk.batches.create(store, files)
+        await desk.ended(store)
+        assert (await desk.stores.get(store)).counts == FileCounts(completed=GROUP + 10)
 
 
 async def test_file_taken_out_while_it_comes_in_leaves_nothing(
@@ -198,17 +211,15 @@ async def test_file_attached_again_is_cut_anew(desk: Desk) -> None:
     assert sizes[1] > 8
 
 
-async def test_stopped_process_leaves_its_files_to_the_next(
-    tmp_path: Path, embedder: FakeEmbedder
-) -> None:
-    embedder.seconds = 0.05
+async def test_stopped_process_leaves_its_files_to_the_next(tmp_path: Path) -> None:
+    embedder = GatedEmbedder()
     async with process(tmp_path, embedder) as desk:
         store = await desk.store()
         files = await desk.uploads(20, LARGE)
         await desk.batches.create(store, files)
         await until(lambda: _has_begun(embedder))
-    embedder.seconds = 0
-    async with process(tmp_path, embedder) as desk:
+    assert len(embedder.requests) == 1
+    async with process(tmp_path, FakeEmbedder()) as desk:
         await desk.ended(store)
         assert await desk.statuses(store, files) == ["completed"] * 20
         assert (await desk.stores.get(store)).counts == FileCounts(completed=20)
