@@ -32,9 +32,9 @@ from llm_api.core.rag.vector_store import (
 
 Figures: TypeAlias = npt.NDArray[np.float64]
 
-SHARES: Final = tuple(step / 10 for step in range(11))
+SHARES: Final = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
 """Of the embedding: 0 is mode `sparse`, 1 is `dense`."""
-DIVERSITIES: Final = (0.0, 0.1, 0.2, 0.3)
+DIVERSITIES: Final = (0.0, 0.1, 0.3)
 THRESHOLDS: Final = (-1.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 """Of the cosine: -1 keeps all."""
 COUNTS: Final = (0, NEIGHBOURS)
@@ -51,7 +51,7 @@ LEAST_QUESTIONS: Final = 10
 WAYS: Final = len(SHARES), len(COUNTS), len(DIVERSITIES), len(THRESHOLDS)
 """How many there are of each, which is how figures of all ways to search are laid out."""
 
-LOSS: Final = 0.01
+LOSS: Final = 0.002
 """What a threshold may take of the nDCG."""
 FOUND: Final = 0.95
 """What `top_k` chunks have to find of all that MAX_TOP_K find."""
@@ -102,8 +102,10 @@ class SearchCandidates:
             [hit.vector for hit in hits if hit.vector is not None],
         )
 
-    def ranked(self, share: float, neighbours: int, diversity: float) -> list[int]:
-        """Their positions, best first."""
+    def ranked(
+        self, share: float, neighbours: int, diversity: float, count: int = DIVERSIFIED
+    ) -> list[int]:
+        """Their positions, best first, of which `count` are chosen for their diversity."""
         scores = fuse(self.dense, self.sparse, (share, 1 - share))
         order = _descending(scores)
         if neighbours and 0 < share < 1:
@@ -116,8 +118,9 @@ class SearchCandidates:
             return order
         first = order[:DIVERSIFIED]
         vectors = [self.vectors[one] for one in first]
-        chosen = choose_diverse(scores[first].tolist(), vectors, diversity, len(first))
-        return [first[one] for one in chosen] + order[DIVERSIFIED:]
+        chosen = choose_diverse(scores[first].tolist(), vectors, diversity, count)
+        diverse = [first[one] for one in chosen]
+        return list(dict.fromkeys([*diverse, *order]))
 
     def _vectors(self, positions: Sequence[int]) -> npt.NDArray[np.float32]:
         return np.stack([self.vectors[one] for one in positions] or [np.zeros(1, np.float32)])
@@ -140,12 +143,12 @@ class SearchTrial:
 
 
 def try_all(candidates: SearchCandidates, grades: Grades, cutoff: int) -> SearchTrial:
-    """A few milliseconds. Documents rank where their best chunk does."""
+    """Some ten milliseconds. Documents rank where their best chunk does."""
     scores = np.zeros(WAYS)
     found = np.zeros((*WAYS[:2], MAX_TOP_K))
     for way in np.ndindex(WAYS[:3]):
         share, count, diversity = SHARES[way[0]], COUNTS[way[1]], DIVERSITIES[way[2]]
-        order = candidates.ranked(share, count, diversity)
+        order = candidates.ranked(share, count, diversity, cutoff)
         if diversity == 0:
             found[way[:2]] = _found([candidates.documents[one] for one in order], grades)
         for layer, threshold in enumerate(THRESHOLDS):
