@@ -277,8 +277,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "ollama": "generation tools",
         "tokens": "chat generation",
         "completions": "generation options",
+        "file_search": "vector_stores",
         "tools plain infill reasoning options rerank": "generation",
-        "administration embeddings file_search files functions generation models": "",
+        "administration embeddings files functions generation models": "",
     },
     "llm_api.api.mapping.anthropic": {
         "turns": "signatures",

@@ -14,10 +14,11 @@ from llm_api.api.mapping.file_search import to_search_options
 from llm_api.api.models.file_search import FileSearchTool
 from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.errors import (
-    CollectionNotFoundError,
     FunctionFailedError,
     InvalidArgumentsError,
     LLMAPIError,
+    VectorStoreExpiredError,
+    VectorStoreNotFoundError,
 )
 from llm_api.core.function_loop import FunctionLoop
 from llm_api.core.functions.runner import Functions
@@ -32,7 +33,7 @@ from llm_api.core.rag.answering.searches import (
     read_queries,
 )
 from llm_api.core.rag.answering.searching import TOOL, SearchingBackend, SpokenBackend
-from llm_api.core.rag.retrieval import Retrieval
+from llm_api.core.vector_stores.access import StoreAccess
 
 _ORIGIN: Final = Origin("built_in", "documents")
 _NAMED: Final = 20
@@ -104,25 +105,28 @@ class OpenedSearch:
 async def open_search(tool: FileSearchTool, path: str, services: CallerServices) -> OpenedSearch:
     """The search that the tool at `path` asks for.
 
-    Raises InvalidRequestError; CollectionNotFoundError that names the parameter, and the stores
-    that there are; PermissionDeniedError, ModelNotFoundError.
+    Raises InvalidRequestError; VectorStoreNotFoundError that names the parameter, and the stores
+    that there are; VectorStoreExpiredError, PermissionDeniedError, ModelNotFoundError.
     """
     services.caller.require("rag")
     retrieval = services.retrieval()
     options = to_search_options(tool, retrieval.top_k, path)
     for index, name in enumerate(tool.vector_store_ids):
-        await _check_store(retrieval, name, f"{path}.vector_store_ids[{index}]")
+        await _check_store(services.vector_stores(), name, f"{path}.vector_store_ids[{index}]")
     searches = DocumentSearches(retrieval.retriever, tool.vector_store_ids, options)
     manner = Manner(tool.citations or "both")
     return OpenedSearch(searches, FileSearchFunction(searches), retrieval.embedder, manner)
 
 
-async def _check_store(retrieval: Retrieval, name: str, param: str) -> None:
+async def _check_store(stores: StoreAccess, name: str, param: str) -> None:
     try:
-        await retrieval.store.describe_collection(name)
-    except CollectionNotFoundError as error:
-        known = [one.name for one in await retrieval.store.list_collections()]
+        await stores.check([name])
+    except VectorStoreNotFoundError as error:
+        known = [one.name for one in await stores.retrieval.store.list_collections()]
         listed = ", ".join(f"'{one}'" for one in known[:_NAMED]) or "none yet"
-        raise CollectionNotFoundError(
+        raise VectorStoreNotFoundError(
             f"There is no vector store '{name}'; there are: {listed}.", param=param
         ) from error
+    except VectorStoreExpiredError as error:
+        error.param = param
+        raise

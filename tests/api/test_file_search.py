@@ -33,7 +33,7 @@ from tests.fakes import CARD, MODEL_ID, FakeBackend, FakeServices, Step, spoken
 from tests.live import PATIENCE_SECONDS, wait_until
 
 DOCUMENTS = [
-    Document("file-cats", "cats sleep long", "Cats", {"filename": "cats.md", "year": 2020}),
+    Document("file-cats", "cats sleep long", "cats.md", {"filename": "cats.md", "year": 2020}),
     Document("file-dogs", "dogs bark loud", "Dogs"),
 ]
 SEARCH: dict[str, Any] = {"type": "file_search", "vector_store_ids": ["pets"]}
@@ -102,7 +102,7 @@ async def test_user_s_question_is_searched_for_before_the_model_begins(
     (request,) = backend.requests
     system, user = turns(request)
     assert (system.role, user) == ("system", Message("user", "Do cats sleep?"))
-    assert '<source number="1" name="Cats">\ncats sleep long\n</source>' in system.content
+    assert '<source number="1" name="cats.md">\ncats sleep long\n</source>' in system.content
     assert request.callable_tools == ()
     assert request.output_format == GrammarFormat(spoken_grammar(1))
 
@@ -121,7 +121,7 @@ async def test_model_of_another_server_may_search_on(
     assert message["content"][0]["annotations"][0]["file_id"] == "file-dogs"
     *_, user, call, result = turns(backend.requests[0])
     assert (user.role, call.tool_calls[0].name, result.role) == ("user", "file_search", "tool")
-    assert '<source number="1" name="Cats">\ncats sleep long\n</source>' in result.content
+    assert '<source number="1" name="cats.md">\ncats sleep long\n</source>' in result.content
     in_turn(backend, looking("Do cats sleep?"), spoken("Yes."))
     whole = await post(client, asked())
     assert [item["type"] for item in whole["output"]] == ["file_search_call", "message"]
@@ -142,7 +142,7 @@ async def test_model_searches_by_itself_in_several_rounds(
         ("file-dogs", 1),
     ]
     cats = second["results"][0]
-    assert cats["attributes"] == {"filename": "cats.md", "year": 2020}
+    assert cats["attributes"] == {"year": 2020}
     assert (cats["text"], cats["span"], cats["score"] > 0) == (
         "cats sleep long",
         {"start": 0, "end": 15},
@@ -291,6 +291,7 @@ async def test_options_of_the_search_are_kept(
         ),
         ({"filters": {"type": "like", "key": "a", "value": 1}}, "tools[0].filters.a"),
         ({"filters": {"type": "or", "filters": [1]}}, "tools[0].filters.filters[0]"),
+        ({"filters": {"year": {"like": 1}}}, "tools[0].filters.year"),
     ],
 )
 async def test_wrong_tool_is_refused_by_name(
@@ -306,7 +307,7 @@ async def test_unknown_store_is_refused_by_its_place_with_those_that_there_are(
 ) -> None:
     tool = {**SEARCH, "vector_store_ids": ["pets", "vs_none"]}
     answer = await client.post(PATH, json=asked(tools=[tool]))
-    assert refusal(answer) == (404, "tools[0].vector_store_ids[1]", "collection_not_found")
+    assert refusal(answer) == (404, "tools[0].vector_store_ids[1]", "vector_store_not_found")
     assert "'pets'" in answer.json()["error"]["message"]
 
 
@@ -406,7 +407,7 @@ async def test_stored_documents_are_searched_and_cited_by_their_characters(
         {"queries": ["Do cats sleep?"]},
     )
     assert result["tool_use_id"] == use["id"]
-    assert result["content"][0]["text"] == '<source name="Cats">\ncats sleep long\n</source>'
+    assert result["content"][0]["text"] == '<source name="cats.md">\ncats sleep long\n</source>'
     assert "".join(block["text"] for block in texts) == "Cats sleep long. So."
     (citation,) = [one for block in texts for one in block.get("citations", [])]
     assert citation == {

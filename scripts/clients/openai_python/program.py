@@ -25,7 +25,7 @@ WEATHER: FunctionToolParam = {
 
 SEARCH: FileSearchToolParam = {
     "type": "file_search",
-    "vector_store_ids": ["lighthouses"],
+    "vector_store_ids": [],
     "max_num_results": 3,
     "filters": {"type": "eq", "key": "lang", "value": "en"},
 }
@@ -93,13 +93,19 @@ def a_conversation(client: OpenAI) -> None:
 
 
 def a_search(client: OpenAI) -> None:
-    document = {"id": "keeper", "text": KEEPER, "title": "Keepers", "metadata": {"lang": "en"}}
-    body = {"collection": "lighthouses", "documents": [document]}
-    client.post("/rag/documents", body=body, cast_to=object)
+    store = client.vector_stores.create(name="lighthouses")
+    file = client.vector_stores.files.upload_and_poll(
+        vector_store_id=store.id,
+        file=("keeper.txt", KEEPER.encode()),
+        attributes={"lang": "en"},
+        poll_interval_ms=50,
+    )
+    assert file.status == "completed", file.last_error
+    search: FileSearchToolParam = {**SEARCH, "vector_store_ids": [store.id]}
     with client.responses.stream(
         model=MODEL,
         input="Look up the keeper of the lighthouse.",
-        tools=[SEARCH],
+        tools=[search],
         tool_choice={"type": "file_search"},
         include=["file_search_call.results"],
     ) as stream:
@@ -107,21 +113,21 @@ def a_search(client: OpenAI) -> None:
         final = stream.get_final_response()
     assert "response.file_search_call.searching" in kinds
     assert "response.output_text.annotation.added" in kinds
-    check_search(final)
+    check_search(final, file.id)
     whole = client.responses.create(
         model=MODEL,
         input="Who keeps the lighthouse?",
-        tools=[SEARCH],
+        tools=[search],
         include=["file_search_call.results"],
     )
-    check_search(whole)
+    check_search(whole, file.id)
     again = client.responses.create(
         model=MODEL, input="Name a river.", previous_response_id=whole.id, store=False
     )
     assert "user: Name a river." in again.output_text, again.output_text
 
 
-def check_search(response: Response) -> None:
+def check_search(response: Response, file_id: str) -> None:
     [search] = [item for item in response.output if item.type == "file_search_call"]
     assert [one.text for one in search.results or []] == [KEEPER], search
     assert response.output_text == "Its keeper is Tobias Lund.", response.output_text
@@ -130,7 +136,7 @@ def check_search(response: Response) -> None:
     assert part.type == "output_text"
     [citation] = part.annotations
     assert citation.type == "file_citation"
-    assert citation.file_id == "keeper", citation
+    assert (citation.file_id, citation.filename) == (file_id, "keeper.txt"), citation
 
 
 def in_the_background(client: OpenAI) -> None:

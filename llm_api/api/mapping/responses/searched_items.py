@@ -10,6 +10,7 @@ from llm_api.api.models.responses.output import (
     FileSearchResult,
 )
 from llm_api.core.rag.answering.searches import FoundCitation, FoundPassage, Searched
+from llm_api.core.vector_stores.views import attributes_of
 
 SEARCH_RESULTS: Final = "file_search_call.results"
 
@@ -56,13 +57,8 @@ def to_file_citation(citation: FoundCitation, index: int) -> FileCitation:
 
 def _result(passage: FoundPassage) -> FileSearchResult:
     hit = passage.hit
-    scalars = {
-        name: value
-        for name, value in hit.metadata.items()
-        if isinstance(value, str | int | float | bool)
-    }
     return FileSearchResult(
-        attributes=scalars,
+        attributes=dict(attributes_of(hit.metadata, hit.title)),
         file_id=hit.chunk.document_id,
         filename=file_name(hit),
         score=hit.score,
