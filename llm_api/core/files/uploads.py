@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llm_api.core.errors import FileTooLargeError, InvalidRequestError
 from llm_api.core.files.arriving import Arrived, arriving
@@ -15,7 +15,9 @@ from llm_api.core.state.file_records import (
     PartRecord,
     UploadRecord,
 )
-from llm_api.core.state.uploads import Uploads
+
+if TYPE_CHECKING:
+    from llm_api.core.state.uploads import Uploads
 
 MAX_PART_BYTES: Final = 64 * 1024 * 1024
 
@@ -89,7 +91,7 @@ class OwnedUploads:
         await self.service.remove_going()
         return cancelled
 
-    async def _store(self) -> Uploads:
+    async def _store(self) -> "Uploads":
         return (await self.service.state.of(self.owner)).uploads
 
     async def _joined(self, parts: Sequence[PartRecord]) -> AsyncGenerator[bytes, None]:
@@ -98,7 +100,7 @@ class OwnedUploads:
                 async for piece in pieces:
                     yield piece
 
-    async def _keep(self, store: Uploads, id: str, file: NewFile, arrived: Arrived) -> FileRecord:
+    async def _keep(self, store: "Uploads", id: str, file: NewFile, arrived: Arrived) -> FileRecord:
         def add(key: str | None) -> Awaitable[FileRecord | None]:
             return store.complete(id, file, arrived.content, key)
 

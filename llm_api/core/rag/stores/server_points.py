@@ -71,7 +71,7 @@ class ServerPoints:
         if not ids:
             return {}
         records = await self._server.ask(
-            lambda: self._client.retrieve(
+            lambda client: client.retrieve(
                 self._name, list(ids), with_payload=False, with_vectors=[DENSE]
             )
         )
