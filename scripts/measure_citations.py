@@ -166,12 +166,12 @@ def _support(pages: Mapping[str, Page], name: str) -> Cited | None:
 
 
 async def judge(
-    kept: Mapping[str, Any], support: Sequence[Cited | None], embedder: Embedder | None
+    page: Page, kept: Mapping[str, Any], support: Sequence[Cited | None], embedder: Embedder | None
 ) -> list[Judged]:
     """The sentences of one answer."""
     answer, chunks = kept["answer"], [_chunk(source) for source in kept["sources"]]
     sentences = divided(answer)
-    citer = Citer(chunks, embedder)
+    citer = Citer(chunks, embedder, question=page.question)
     citer.add(answer)
     citer.end()
     citations = [citation for one in await citer.all() for citation in one.citations]
@@ -264,7 +264,8 @@ def scan(judged: Sequence[Judged]) -> None:
 
 async def measure(*, scans: bool) -> None:
     kept = json.loads((FOLDER / "answers.json").read_text(encoding="utf-8"))
-    support = read_support(read_pages())
+    pages = read_pages()
+    support = read_support(pages)
     with ThreadPoolExecutor(max_workers=1) as thread:
         run = partial(asyncio.get_running_loop().run_in_executor, thread)
         found = find_embedders(Settings(), run).default()
@@ -272,7 +273,9 @@ async def measure(*, scans: bool) -> None:
             ("words and meaning", found, COMBINED_THRESHOLD),
             ("words alone", None, LEXICAL_THRESHOLD),
         ):
-            answers = [await judge(kept[id_], support[id_], embedder) for id_ in kept]
+            answers = [
+                await judge(page, kept[page.id], support[page.id], embedder) for page in pages
+            ]
             print(f"{name}, threshold {threshold}")
             for part, those in (("chosen with", answers[::2]), ("unseen", answers[1::2])):
                 judged = [one for each in those for one in each]

@@ -7,7 +7,9 @@ import httpx2
 import pytest
 from openai import OpenAI
 
+from llm_api.core.rag.answering.answer_sentences import divided
 from llm_api.core.rag.answering.citations import NOT_COVERED
+from llm_api.core.rag.answering.quotes import NOTHING_SAID
 from tests.served.conftest import MODEL
 
 TEXTS = [
@@ -85,6 +87,49 @@ def test_every_marker_in_an_answer_is_a_source_that_was_given(
         for one in answer["citations"]:
             text = TEXTS[["lens", "bread", "river"].index(one["document_id"])]
             assert text[one["span"]["start"] : one["span"]["end"]] == one["quote"]
+
+
+def test_model_that_is_held_to_quotes_says_nothing_that_is_not_in_a_document(
+    http: httpx2.Client, collection: str
+) -> None:
+    """Whatever is drawn, as above."""
+    cited = []
+    for seed in range(12):
+        if cited:
+            break
+        body = {
+            "query": "How long is the Danube, and who built a lens?",
+            "collection": collection,
+            "quote": True,
+            "max_tokens": 200,
+            "temperature": 1.5,
+            "seed": seed,
+            "score_threshold": -1,
+        }
+        answer = http.post("/v1/rag/chat", json=body).json()
+        rest = answer["answer"]
+        for one in answer["citations"]:
+            text = TEXTS[["lens", "bread", "river"].index(one["document_id"])]
+            assert text[one["span"]["start"] : one["span"]["end"]] == one["quote"]
+            rest = rest.replace(f'"{one["quote"]}" [{one["number"]}]', "", 1)
+        assert rest.strip() in ("", NOTHING_SAID)
+        cited += answer["citations"]
+    assert cited
+
+
+def test_model_that_has_to_cite_each_sentence_does(http: httpx2.Client, collection: str) -> None:
+    body = {
+        "query": "How long is the Danube?",
+        "collection": collection,
+        "citations": "required",
+        "max_tokens": 100,
+        "temperature": 0,
+    }
+    answer = http.post("/v1/rag/chat", json=body).json()
+    cited = {one["sentence"]["start"] for one in answer["citations"] if one["by"] == "model"}
+    whole = divided(answer["answer"])[: None if answer["finish_reason"] == "stop" else -1]
+    assert whole
+    assert {one.place.start for one in whole} <= cited
 
 
 def test_stream_begins_with_the_sources_and_ends_with_the_usage(

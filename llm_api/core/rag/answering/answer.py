@@ -35,6 +35,9 @@ from llm_api.core.rag.answering.rewrite import rewrite
 from llm_api.core.rag.retrieve import Retriever, SearchOptions
 from llm_api.core.rag.vector_store import Hit, VectorStore
 
+MOST_NAMED = 20
+"""Collections that are named where there is nothing to find in the one that was asked for."""
+
 MAX_EARLIER = 8
 """Questions of a conversation whose sources are kept: the engine has no room for more anyway."""
 
@@ -54,15 +57,11 @@ class RagOptions:
     quotes: bool = False
 
 
-MOST_NAMED = 20
-"""Collections that are named where there is nothing to find in the one that was asked for."""
-
-
 class RagBackend(BorrowingBackend):
     """A backend whose model answers conversations from the documents that `retriever` finds.
 
-    The answer has markers, unless the request asks for a format of its own. Usage is that of all
-    that the model did for it. `store` is the one that `retriever` searches.
+    The answer is cited as the options say. Usage is that of all that the model did for it. `store`
+    is the one that `retriever` searches.
     """
 
     def __init__(
@@ -101,8 +100,10 @@ class RagBackend(BorrowingBackend):
         async with aclosing(admitted.events):
             yield admitted.started
             yield Annotation(Sources(question, admitted.given, admitted.omitted))
-            async for event in self._annotated(admitted, manner, spent):
-                yield event
+            annotated = self._annotated(admitted, manner, question, spent)
+            async with aclosing(annotated) as events:
+                async for event in events:
+                    yield event
 
     async def _standalone(
         self, conversation: RagConversation, request: GenerationRequest
@@ -154,7 +155,7 @@ class RagBackend(BorrowingBackend):
         return in_order(turns)
 
     async def _annotated(
-        self, admitted: Admitted, manner: Manner, spent: Sequence[Finished]
+        self, admitted: Admitted, manner: Manner, question: str, spent: Sequence[Finished]
     ) -> AsyncGenerator[Event, None]:
         """The events, with a `Citation` for each sentence, and `Supported` before the end."""
         sources = [hit.chunk for hit in admitted.given]
@@ -164,7 +165,9 @@ class RagBackend(BorrowingBackend):
             citer = QuoteReader(sources)
             cited = quoted_events(admitted.events, citer)
         else:
-            citer = Citer(sources, self._embedder, manner.mode, verifies=verifies)
+            citer = Citer(
+                sources, self._embedder, manner.mode, verifies=verifies, question=question
+            )
             cited = cited_events(admitted.events, citer)
         async with aclosing(cited) as events:
             async for event in events:

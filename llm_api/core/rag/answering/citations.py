@@ -9,6 +9,9 @@ CitationMode: TypeAlias = Literal["model", "alignment", "both", "none", "require
 """Where citations come from: the model's markers, a comparison of each sentence with the sources,
 or both. `required` holds the model to a marker for each sentence."""
 
+MOST_MARKERS: Final = 3
+"""Of a sentence, where each must have one: a small model goes on with them for ever."""
+
 _ELLIPSIS: Final = "\u2026"
 
 NOT_COVERED: Final = "The documents do not cover this question."
@@ -52,7 +55,7 @@ def required_grammar(sources: int) -> str:
     before a letter or digit ends none, and those of titles and initials do not.
     """
     stop = ".!?\u2026\u3002\uff01\uff1f"
-    marker = rf"( ?\[({_numbers(sources)})\])+"
+    marker = rf"( ?\[({_numbers(sources)})\]){{1,{MOST_MARKERS}}}"
     inner = rf"([^\[\]\n{stop}]|[.{_ELLIPSIS}]+[0-9A-Za-z_\/\-]|(Dr|Mr|Mrs|Ms|Prof|St|[A-Z])\. )+"
     sentence = f"{inner}({marker}[{stop}]?|[{stop}]+{marker})"
     return (

@@ -31,7 +31,8 @@ class Citer:
     """Cites one answer that comes in pieces; `[1]` is the first source.
 
     It compares in tasks, so taking a piece waits for nothing. With `verifies`, `support` has each
-    sentence with words that was given out. Make it on the event loop, and close it.
+    sentence with words that was given out. A marker without any word, as in the answer "[1]",
+    quotes what is most like the `question`. Make it on the event loop, and close it.
     """
 
     def __init__(
@@ -41,13 +42,16 @@ class Citer:
         mode: CitationMode = "both",
         *,
         verifies: bool = False,
+        question: str = "",
     ) -> None:
         self._sources = sources
         self._mode = mode
         self._verifies = verifies
+        self._question = question
         self._sentences = AnswerSentences()
-        is_needed = bool(sources) and (mode != "none" or verifies)
-        self._check = SupportCheck(sources, embedder) if is_needed else None
+        self._embedder = embedder
+        self._is_needed = bool(sources) and (mode != "none" or verifies)
+        self._check: SupportCheck | None = None
         self._waiting: deque[asyncio.Task[CitedSentence]] = deque()
         self._last: AnswerSentence | None = None
         self.support: list[Support] = []
@@ -62,7 +66,13 @@ class Citer:
         return self._mode in _WITH_MARKERS and marker.number <= len(self._sources)
 
     def add(self, piece: str) -> None:
-        """Take a piece, and begin to cite the sentences that it completes."""
+        """Take a piece, and begin to cite the sentences that it completes.
+
+        With the first one the sources are embedded: earlier that would delay it, where model and
+        embedder share processors.
+        """
+        if self._is_needed and self._check is None:
+            self._check = SupportCheck(self._sources, self._embedder)
         self._begin(self._sentences.add(piece))
 
     def end(self) -> None:
@@ -102,14 +112,15 @@ class Citer:
         has_words = bool(terms(sentence.claim))
         is_judged = has_words and (self._verifies or self._mode in _WITH_ALIGNMENT)
         compared = None
-        if self._check is not None and (is_judged or (markers and has_words)):
-            compared = await self._check.compare(sentence.claim)
+        if self._check is not None and (is_judged or markers):
+            claim = sentence.claim if has_words else self._question
+            compared = await self._check.compare(claim) if claim else None
         cited = [self._of_marker(sentence, marker, compared) for marker in markers]
         if before is not None and not any(map(self.is_cited, before.markers)):
             cited = [await self._meant(citation, before) for citation in cited]
         return CitedSentence(
             sentence,
-            (*cited, *self._aligned(sentence, cited, compared)),
+            (*cited, *(self._aligned(sentence, cited, compared) if has_words else ())),
             self._support(sentence, compared) if self._verifies and has_words else None,
         )
 

@@ -1,8 +1,9 @@
 """Answers that are nothing but sentences of the sources: the grammar, and where each one stands.
 
 `"A sentence. The next." [1]`, an empty line, `"Another." [3]`. Whole sentences, so that no "not" is
-cut off; those that are long by lines. Covers that each word of a quote stands in its source. Does
-not cover whether it answers the question.
+cut off; those that are long by lines. None twice, and in the order of the sources: so a model that
+repeats itself comes to an end. Covers that each word of a quote stands in its source. Does not
+cover whether it answers the question.
 """
 
 import json
@@ -12,53 +13,51 @@ from typing import Final
 
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.types import Annotation, Event, TextDelta
-from llm_api.core.rag.answering.citations import NOT_COVERED, Citation
+from llm_api.core.rag.answering.citations import Citation
 from llm_api.core.rag.answering.overlap import quotable
 from llm_api.core.rag.answering.support import Support
 from llm_api.core.rag.types import Chunk, Span
 
-MOST_QUOTES: Final = 8
+NOTHING_SAID: Final = "Nothing in the documents answers this question."
+"""What the model says instead. It does not begin as an answer would, so that none ends up there."""
 
-MOST_CHARACTERS: Final = 48_000
-"""Of a grammar with all sources in it."""
+MOST_SENTENCES: Final = 400
+MOST_CHARACTERS: Final = 60_000
+"""Of a grammar with all sources in it, each sentence twice: an engine takes little more."""
 
 _END: Final = re.compile(r'" \[([1-9][0-9]{0,3})\]')
 
 
 def quote_grammar(sources: Sequence[str]) -> str:
-    """Up to `MOST_QUOTES` quotes, each whole sentences in a row of one source, or `NOT_COVERED`.
+    """Quotes of whole sentences in a row of one source, in ascending order, or `NOTHING_SAID`.
 
-    In llguidance's Lark. Raises InvalidRequestError for more text than a grammar can hold.
+    In llguidance's Lark: `from_7` is a quote that begins with sentence 7 or later, `then_7` what
+    may follow sentence 7 within its quote. Raises InvalidRequestError for more text than a grammar
+    can hold.
     """
-    numbers = range(1, len(sources) + 1)
-    lines = [
-        f'start: "{NOT_COVERED}" | quote ("\\n\\n" quote){{0,{MOST_QUOTES - 1}}}',
-        "quote: " + " | ".join(f"q{number}" for number in numbers),
-    ]
-    for number, text in zip(numbers, sources, strict=True):
-        chunks = json.dumps({"substring_chunks": list(_chunks(text))}, ensure_ascii=False)
-        lines += [
-            f'q{number}: "\\"" Q{number} "\\" [{number}]"',
-            rf"Q{number}: /\S(?s:.*)\S/ & %regex {chunks}",
-        ]
+    places = [(n, span) for n, text in enumerate(sources) for span in quotable(text)]
+    lines = [f"start: {json.dumps(NOTHING_SAID)} | from_0"]
+    for at, (n, span) in enumerate(places):
+        following = places[at + 1] if at + 1 < len(places) else None
+        later = f" | from_{at + 1}" if following else ""
+        end = f'"\\" [{n + 1}]"' + (f' ("\\n\\n" from_{at + 1})?' if following else "")
+        if following and following[0] == n:
+            on = _literal(sources[n][span.end : following[1].end])
+            end = f"{on} then_{at + 1} | {end}"
+        sentence = _literal(sources[n][span.start : span.end])
+        lines += [f'from_{at}: "\\"" {sentence} then_{at}{later}', f"then_{at}: {end}"]
     grammar = "\n".join(lines) + "\n"
-    if len(grammar) > MOST_CHARACTERS:
+    if len(places) > MOST_SENTENCES or len(grammar) > MOST_CHARACTERS:
         raise InvalidRequestError(
-            f"'quote': the sources have about {len(grammar)} characters, and at most"
-            f" {MOST_CHARACTERS} can be quoted from; lower 'top_k'.",
+            f"'quote': the sources have {len(places)} sentences in {sum(map(len, sources))}"
+            " characters, which is more than a grammar holds; lower 'top_k'.",
             param="quote",
         )
     return grammar
 
 
-def _chunks(text: str) -> Iterator[str]:
-    """Sentences, and what stands between them: all of the text."""
-    position = 0
-    for span in quotable(text):
-        if span.start > position:
-            yield text[position : span.start]
-        yield text[span.start : span.end]
-        position = span.end
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 class QuoteReader:

@@ -1,13 +1,17 @@
 import random
+from collections.abc import Iterator
 
 import pytest
 
+from llm_api.core.rag.answering import answer_sentences as module
 from llm_api.core.rag.answering.answer_sentences import (
     LONGEST,
     AnswerSentence,
     AnswerSentences,
     divided,
 )
+from llm_api.core.rag.sentences import sentences
+from llm_api.core.rag.types import Span
 
 
 def shown(answer: str) -> list[tuple[str, list[int]]]:
@@ -73,6 +77,23 @@ def test_sentence_is_complete_when_another_word_follows() -> None:
     assert [marker.number for marker in sentence.markers] == [1]
     assert [one.claim for one in reader.rest()] == ["Next"]
     assert reader.rest() == []
+
+
+def test_long_answer_costs_no_more_for_each_piece_than_a_short_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = 0
+
+    def sentences_and_note(text: str) -> Iterator[Span]:
+        nonlocal read
+        read += len(text)
+        return sentences(text)
+
+    monkeypatch.setattr(module, "sentences", sentences_and_note)
+    reader = AnswerSentences()
+    found = [one for _ in range(2000) for one in reader.add("It is so [1]. ")]
+    assert len(found) == 1999
+    assert read < 2000 * 4 * len("It is so [1]. ")
 
 
 def test_text_without_an_end_is_cut() -> None:

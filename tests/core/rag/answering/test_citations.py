@@ -63,7 +63,15 @@ def test_answers_with_a_marker_for_each_sentence_are_possible(answer: str) -> No
 
 
 @pytest.mark.parametrize(
-    "answer", ["It is so. And", "It is so\nAnd", "It is so [4].", "So [1]. And so. But", "[1]"]
+    "answer",
+    [
+        "It is so. And",
+        "It is so\nAnd",
+        "It is so [4].",
+        "So [1]. And so. But",
+        "[1]",
+        "So [1][1][1][1]",
+    ],
 )
 def test_sentence_without_a_marker_is_impossible(answer: str) -> None:
     assert not Grammar(required_grammar(3)).begins(answer)

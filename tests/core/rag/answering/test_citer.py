@@ -95,6 +95,16 @@ async def test_marker_of_a_remark_is_for_the_sentence_before_it() -> None:
     assert marked.supported
 
 
+async def test_marker_without_any_word_quotes_what_is_like_the_question() -> None:
+    citer = Citer(SOURCES, None, question="What are images?")
+    citer.add("[1]")
+    citer.end()
+    [one] = await citer.all()
+    await citer.aclose()
+    [citation] = one.citations
+    assert (citation.quote, citation.marker) == ("Images are layers.", Span(0, 3))
+
+
 @pytest.mark.parametrize(
     ("mode", "kinds"),
     [
