@@ -641,6 +641,28 @@ def files(server: Server) -> str:
     return f"stored {', '.join(body['ids'])}"
 
 
+@tries("POST /v1/rag/sync")
+def sync(server: Server) -> str:
+    path = f"{COLLECTION}/guide.md"
+    listed = {"source": COLLECTION, "files": [{"path": path, "sha256": "0" * 64}]}
+    body = server.post("/v1/rag/sync", {**listed, "collection": _collection(server)})
+    expect(body["new"] == [path], f"new are {body['new']}")
+    return "1 file is new"
+
+
+@tries("POST /v1/rag/urls")
+def pages(server: Server) -> str:
+    """That none is fetched of where no server may ask."""
+    asked = {"urls": ["http://169.254.169.254/"], "collection": _collection(server)}
+    return server.refusal("POST", "/v1/rag/urls", 400, asked)
+
+
+@tries("GET /v1/rag/collections/{name}/report")
+def report(server: Server) -> str:
+    body = server.get(f"/v1/rag/collections/{_collection(server)}/report")
+    return f"{body['documents']} documents of {len(body['sources'])} sources"
+
+
 @tries("GET /v1/rag/jobs/{job_id}")
 def job(server: Server) -> str:
     _embedder(server)

@@ -134,10 +134,15 @@ def examples_of(operation: dict[str, Any], schema: dict[str, Any]) -> list[Any]:
     return list(component.get("examples", []))
 
 
+OF_STORES = ("", "/search", "/files", "/files/{file_id}", "/file_batches")
+"""What is asked of stores, and of files, that there have to be."""
+
 NOT_HERE = {
     *("/api/pull", "/v1/models/pull"),  # from the hub
     *("/api/copy", "/api/delete", "/v1/models/load", "/v1/models/unload"),  # for administrators
     "/infill",  # for models with fill-in tokens
+    "/v1/rag/urls",  # of hosts that nobody has allowed
+    *(f"/v1/vector_stores/{{vector_store_id}}{rest}" for rest in OF_STORES),
 }
 
 

@@ -93,7 +93,7 @@ def test_model_that_is_held_to_quotes_says_nothing_that_is_not_in_a_document(
     http: httpx2.Client, collection: str
 ) -> None:
     """Whatever is drawn, as above."""
-    cited: list[str] = []
+    cited: list[dict[str, object]] = []
     for seed in range(12):
         if cited:
             break

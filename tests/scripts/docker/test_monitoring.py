@@ -94,9 +94,9 @@ async def scrape(
     services.models.observations = [(MODEL_ID, status), (MODEL_ID, replica)]
     times = StageTimes()
     times.documents["created"] = 1
-    services.retrieval = cast(
-        "Retrieval", SimpleNamespace(times=times, embedder=None, through=lambda _: None)
-    )
+    retrieval = SimpleNamespace(times=times, embedder=None, through=lambda _: None)
+    retrieval.within = lambda _: retrieval
+    services.retrieval = cast("Retrieval", retrieval)
     backend.script = lambda _: [Started(1, ServedBy("stub", "other")), *spoken("x")[1:]]
     assert (await client.post("/v1/chat/completions", json=chat(stream=True))).is_success
     return Scrape((await client.get("/metrics")).text)
