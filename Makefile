@@ -31,7 +31,11 @@ run: setup ## Set up, then serve on http://127.0.0.1:8000
 embeddings: $(VENV)/.embeddings ## Add PyTorch: embedding models of any kind, rerankers, transformers
 
 test: $(VENV)/.dev ## Set up what tests need, run every test, several at a time
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	@# Several at a time disturb each other: what fails then is judged by itself, and both are shown.
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder || { \
+		status=$$?; [ $$status -eq 1 ] || exit $$status; \
+		echo "==> what failed beside other tests, once more by itself"; \
+		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
 
 lint: $(VENV)/.dev ## Check style and formatting, the Dockerfile, the compose files, the workflow
 	$(BIN)/ruff check
