@@ -5,12 +5,12 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from llm_api.api.mapping.rag.search import to_weights
 from llm_api.api.mapping.vector_stores import to_filter
 from llm_api.api.models.file_search import FileSearchTool
-from llm_api.core.errors import InvalidRequestError
 from llm_api.core.rag.filters import EVERYTHING, Filter, parse_filter
 from llm_api.core.rag.retrieve import SearchOptions
-from llm_api.core.rag.vector_store import Hit, HybridWeights
+from llm_api.core.rag.vector_store import Hit
 from llm_api.core.vector_stores.views import filename_of
 
 _OPENAI: Final = frozenset({"key", "filters"})
@@ -19,13 +19,8 @@ _OPENAI: Final = frozenset({"key", "filters"})
 def to_search_options(tool: FileSearchTool, default_top_k: int, path: str) -> SearchOptions:
     """How each of the tool's stores is searched. Raises InvalidRequestError."""
     ranking = tool.ranking_options
-    weights = None
-    if ranking is not None and (given := ranking.hybrid_search) is not None:
-        if given.embedding_weight + given.text_weight <= 0:
-            raise InvalidRequestError(
-                "One of the two weights is above 0.", param=f"{path}.ranking_options.hybrid_search"
-            )
-        weights = HybridWeights(given.embedding_weight, given.text_weight)
+    given = None if ranking is None else ranking.hybrid_search
+    weights = to_weights(given, path=f"{path}.ranking_options.")
     return SearchOptions(
         collection="",
         top_k=tool.max_num_results or default_top_k,

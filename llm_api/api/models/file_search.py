@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, StringConstraints
 
 from llm_api.api.models.base import RequestModel, at_most_nested
+from llm_api.api.models.rag.fields import HybridSearch
 
 StoreName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
-class HybridWeights(RequestModel):
+class HybridWeights(HybridSearch):
     """How much meaning and words count beside each other."""
 
     embedding_weight: float = Field(ge=0, le=1000)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
+from email.message import Message
 from hashlib import sha256
 from pathlib import PurePosixPath
 
@@ -51,6 +52,13 @@ def document_id(name: str) -> str:
     printable = "".join(character for character in name if character.isprintable())
     parts = PurePosixPath(printable.replace("\\", "/")).parts
     return "/".join(part for part in parts if part not in ("/", "..", ".")) or "file"
+
+
+def declared_charset(content_type: str) -> str:
+    """The charset of a header such as `text/csv; charset=windows-1252`; "" for none. Pure."""
+    header = Message()
+    header["content-type"] = content_type
+    return header.get_content_charset("")
 
 
 class FileReading:

@@ -10,7 +10,6 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from email.message import Message
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from llm_api.core.errors import (
@@ -21,6 +20,7 @@ from llm_api.core.errors import (
     UnreadableFileError,
 )
 from llm_api.core.files.files import FileService, OwnedFiles
+from llm_api.core.rag.files import declared_charset
 from llm_api.core.rag.loaders.kinds import binary_kind
 from llm_api.core.rag.loaders.loaded import FileLimits
 from llm_api.core.rag.reports import DocumentOutcome
@@ -167,7 +167,7 @@ class _Group:
         try:
             record = await files.get(file.file_id)
             data = await files.content(record, MAX_BYTES)
-            loaded = await loader.load(data, file.filename, _charset(record.content_type))
+            loaded = await loader.load(data, file.filename, declared_charset(record.content_type))
         except (UnreadableFileError, FileTooLargeError, StoredFileNotFoundError) as error:
             self._fail(file, _fault_of(data, file.filename), error)
             return None
@@ -229,9 +229,3 @@ def _fault_of(data: bytes, filename: str) -> Fault:
     except UnreadableFileError:
         return "unsupported_file"
     return "invalid_file"
-
-
-def _charset(content_type: str) -> str:
-    message = Message()
-    message["content-type"] = content_type
-    return message.get_content_charset("")

@@ -1,7 +1,6 @@
 """Files as documents: `POST /v1/rag/files`."""
 
 from collections.abc import AsyncGenerator
-from email.message import Message
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData, UploadFile
@@ -13,7 +12,7 @@ from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
 from llm_api.api.routes.rag.ingests import INGEST_RESPONSES, Intake, ingest, is_large
 from llm_api.api.uploads import read_form
 from llm_api.core.errors import InvalidRequestError, MissingParameterError
-from llm_api.core.rag.files import FileToIngest, document_id
+from llm_api.core.rag.files import FileToIngest, declared_charset, document_id
 from llm_api.core.rag.jobs import file_input
 from llm_api.core.rag.metadata import check_metadata
 from llm_api.core.rag.reports import Report
@@ -87,7 +86,12 @@ def _to_intake(form: FormData, retrieval: Retrieval, owner: str) -> Intake:
     uploads = _uploads(form)
     metadata = _metadata(_text(form, "metadata"))
     files = [
-        FileToIngest(document_id(one.filename or ""), one.read, metadata, _charset(one))
+        FileToIngest(
+            document_id(one.filename or ""),
+            one.read,
+            metadata,
+            declared_charset(one.content_type or ""),
+        )
         for one in uploads
     ]
     _check_distinct(files)
@@ -121,13 +125,6 @@ def _uploads(form: FormData) -> list[UploadFile]:
             "Send at least one file in the field 'files', with a name.", param="files"
         )
     return uploads
-
-
-def _charset(upload: UploadFile) -> str:
-    """What the part's own header declares, as `text/csv; charset=windows-1252`."""
-    header = Message()
-    header["content-type"] = upload.content_type or ""
-    return header.get_content_charset("")
 
 
 def _check_distinct(files: list[FileToIngest]) -> None:

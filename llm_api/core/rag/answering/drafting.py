@@ -1,15 +1,10 @@
 """A question that a passage answers, written by a model."""
 
-import logging
 from typing import Final
 
-from llm_api.core.errors import LLMAPIError
 from llm_api.core.llm.backend import Backend
-from llm_api.core.llm.choices import fan_out
-from llm_api.core.llm.collect import collect
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest, Message, Sampling
-
-log = logging.getLogger(__name__)
+from llm_api.core.rag.answering.asking import ask, in_one_line
 
 MAX_TOKENS: Final = 48
 
@@ -24,11 +19,9 @@ async def draft_question(backend: Backend, passage: str) -> str | None:
     """None where the model writes no whole question."""
     prompt = ChatPrompt((Message("system", _TASK), Message("user", passage)))
     request = GenerationRequest(prompt, MAX_TOKENS, Sampling(temperature=0), stop=("\n",))
-    try:
-        (completion,) = await collect(fan_out(backend, [request]), choices=1)
-    except LLMAPIError as error:
-        log.warning("a question could not be drafted: %s", error.message)
+    completion = await ask(backend, request, "a question could not be drafted")
+    if completion is None:
         return None
-    question = " ".join(completion.text.split()).strip("\"' ")
+    question = in_one_line(completion.text)
     is_whole = completion.finished.reason == "stop" and len(question.split()) > 2
     return question if is_whole else None

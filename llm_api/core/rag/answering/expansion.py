@@ -4,19 +4,14 @@ Off unless a request asks for it: it costs an answer of the model before the sea
 it brings depends on the model.
 """
 
-import logging
 import re
 from collections.abc import Mapping
 from typing import Final
 
-from llm_api.core.errors import LLMAPIError
 from llm_api.core.llm.backend import Backend
-from llm_api.core.llm.choices import fan_out
-from llm_api.core.llm.collect import collect
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest, Message, Sampling
+from llm_api.core.rag.answering.asking import ask
 from llm_api.core.rag.retrieve import Expansion
-
-log = logging.getLogger(__name__)
 
 MAX_TOKENS: Final = 96
 MAX_QUERIES: Final = 4
@@ -47,12 +42,8 @@ async def expand(backend: Backend, question: str, expansion: Expansion) -> list[
         (Message("system", _TASKS[expansion]), Message("user", question[:MAX_CHARACTERS]))
     )
     request = GenerationRequest(prompt, MAX_TOKENS, Sampling(temperature=0))
-    try:
-        (completion,) = await collect(fan_out(backend, [request]), choices=1)
-    except LLMAPIError as error:
-        log.warning("a question is searched for as it stands: %s", error.message)
-        return []
-    return written(completion.text, question, expansion)
+    completion = await ask(backend, request, "a question is searched for as it stands")
+    return [] if completion is None else written(completion.text, question, expansion)
 
 
 def written(text: str, question: str, expansion: Expansion) -> list[str]:

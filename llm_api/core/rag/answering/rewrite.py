@@ -1,13 +1,9 @@
 """A follow-up made a question that can be searched for, by the model that will answer it."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from llm_api.core.errors import LLMAPIError
 from llm_api.core.llm.backend import Backend
-from llm_api.core.llm.choices import fan_out
-from llm_api.core.llm.collect import collect
 from llm_api.core.llm.types import (
     ChatPrompt,
     Finished,
@@ -15,9 +11,8 @@ from llm_api.core.llm.types import (
     Message,
     Sampling,
 )
+from llm_api.core.rag.answering.asking import ask, in_one_line
 from llm_api.core.rag.answering.follow_up import is_faithful
-
-log = logging.getLogger(__name__)
 
 MAX_TOKENS = 64
 MAX_TURNS = 4
@@ -40,12 +35,10 @@ async def rewrite(
     """
     said = [turn for turn in history if turn.role in ("user", "assistant") and turn.content]
     request = _request(said[-MAX_TURNS:], question, like)
-    try:
-        (completion,) = await collect(fan_out(backend, [request]), choices=1)
-    except LLMAPIError as error:
-        log.warning("a question is searched for as it stands: %s", error.message)
+    completion = await ask(backend, request, "a question is searched for as it stands")
+    if completion is None:
         return question, None
-    rewritten = " ".join(completion.text.split()).strip("\"' ")
+    rewritten = in_one_line(completion.text)
     is_whole = completion.finished.reason == "stop"
     is_taken = is_whole and is_faithful(rewritten, question, [turn.content for turn in said])
     return (rewritten if is_taken else question), completion.finished
