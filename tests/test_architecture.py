@@ -448,10 +448,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "memory_answers recorded redis_answers": "",
     },
     "llm_api.core.llm.gateway.routing": {
-        "routed": "deadlines health replica",
-        "health fallback": "replica",
+        "routed": "beginning choice deadlines health replica",
+        "choice health fallback": "replica",
         "replica": "breaker",
-        "breaker deadlines": "",
+        "beginning breaker deadlines": "",
     },
     "llm_api.core.llm.output": {
         "enforce": "checking dialect format_size reader schemas",

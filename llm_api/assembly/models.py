@@ -163,7 +163,7 @@ def _routed(model: ChosenModel, card: ModelCard, replicas: list[Replica]) -> Rou
         model.backend.total_seconds,
         model.settings.upstream_check_seconds,
     )
-    return RoutedBackend(card, replicas, limits)
+    return RoutedBackend(card, replicas, limits, routing=model.backend.routing)
 
 
 def _card(model: ChosenModel) -> ModelCard:

@@ -7,6 +7,7 @@ from typing import Final
 from pydantic import AnyHttpUrl, SecretStr
 
 from llm_api.config.model_entry import ModelEntry, check_keys
+from llm_api.config.sections.gateway import Routing
 from llm_api.config.sections.models import BackendName
 from llm_api.config.settings import ConfigurationError, Settings, revealed
 
@@ -31,6 +32,7 @@ class ChosenBackend:
     kind: BackendName
     model: str | None = None
     replicas: tuple[ChosenReplica, ...] = ()
+    routing: Routing = "prefix"
     fallbacks: tuple[str, ...] = ()
     first_token_seconds: float | None = None
     total_seconds: float | None = None
@@ -107,6 +109,7 @@ def backend_of_entry(entry: ModelEntry, place: str, settings: Settings) -> Chose
         kind,
         entry.model or entry.name,
         () if server is None or is_here else _replicas(entry, place, server, settings),
+        entry.routing or "prefix",
         entry.fallbacks,
         first_token or (None if is_here else settings.upstream_first_token_seconds),
         total or (None if is_here else settings.upstream_total_seconds),

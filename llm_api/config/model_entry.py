@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from llm_api.config.sections.field_types import HomePath, Section, Text
-from llm_api.config.sections.gateway import HuggingFaceMode
+from llm_api.config.sections.gateway import HuggingFaceMode, Routing
 from llm_api.config.sections.models import BackendName, KvCacheType
 from llm_api.config.settings import ConfigurationError
 
@@ -62,6 +62,7 @@ class ModelEntry(Section):
     url: AnyHttpUrl | None = None
     api_key: SecretStr | None = None
     replicas: tuple[ReplicaEntry, ...] = Field(default=(), min_length=1)
+    routing: Routing | None = None
     fallbacks: tuple[Text, ...] = Field(default=(), min_length=1)
     first_token_seconds: StrictFloat | None = Field(default=None, ge=0.1, allow_inf_nan=False)
     total_seconds: StrictFloat | None = Field(default=None, ge=0.1, allow_inf_nan=False)
@@ -102,7 +103,7 @@ _EVERYWHERE: Final = frozenset(
     }
 )
 
-_SERVER: Final = frozenset({"model", "url", "api_key", "replicas"})
+_SERVER: Final = frozenset({"model", "url", "api_key", "replicas", "routing"})
 _LLAMA: Final = frozenset(ModelEntry.model_fields) - _EVERYWHERE - _SERVER - {"mode"}
 _OWN_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "llama": _LLAMA,

@@ -103,7 +103,8 @@ def _make_peer_environment(wanted: str) -> None:
 
 
 def _make_litellm_environment() -> None:
-    _make_environment(LITELLM_PROGRAM, [f"litellm[proxy]=={LITELLM_VERSION}"])
+    python = LITELLM_PROGRAM.with_name("python")
+    _make_environment(python, [f"litellm[proxy]=={LITELLM_VERSION}"])
 
 
 def _make_environment(python: Path, packages: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from pydantic import AnyHttpUrl, BaseModel, BeforeValidator, ByteSize, Field, Se
 from llm_api.config.sections.field_types import HomePath, Text, lower
 
 HuggingFaceMode = Annotated[Literal["local", "cloud"], BeforeValidator(lower)]
+Routing = Annotated[Literal["prefix", "least_busy"], BeforeValidator(lower)]
 
 
 class GatewaySettings(BaseModel):

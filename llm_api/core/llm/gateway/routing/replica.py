@@ -1,7 +1,7 @@
 """One of several equal backends of a model: how busy it is, and whether it is well."""
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -70,17 +70,3 @@ class Replica:
         pause = self.breaker.seconds_left(clock())
         if pause > before:
             log.warning("%s is left alone for %.0f s: %s", self.name, pause, reason)
-
-
-def least_busy(candidates: Sequence[Replica], all_replicas: Collection[Replica]) -> Replica:
-    """The candidate with the fewest running requests for its weight. Mutates every `turn`.
-
-    The equally busy take turns, each as often as its weight says. A replica that had no turn for a
-    while, because it was ill, does not make up for it.
-    """
-    chosen = min(candidates, key=lambda replica: (replica.running / replica.weight, replica.turn))
-    floor = min(replica.turn for replica in candidates)
-    for replica in all_replicas:
-        replica.turn = max(replica.turn, floor)
-    chosen.turn += 1 / chosen.weight
-    return chosen

@@ -5,14 +5,17 @@ import time
 from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from llm_api.core.errors import UnavailableError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.capabilities import common
 from llm_api.core.llm.collect import used_after
+from llm_api.core.llm.gateway.routing.beginning import beginning_of
+from llm_api.core.llm.gateway.routing.choice import least_busy, nearest
 from llm_api.core.llm.gateway.routing.deadlines import opening, within
 from llm_api.core.llm.gateway.routing.health import watch_health
-from llm_api.core.llm.gateway.routing.replica import PASSED_ON, Clock, Replica, least_busy
+from llm_api.core.llm.gateway.routing.replica import PASSED_ON, Clock, Replica
 from llm_api.core.llm.observation import Observation, ReplicaStatus
 from llm_api.core.llm.types import (
     ChatPrompt,
@@ -25,6 +28,9 @@ from llm_api.core.llm.types import (
     Tokenized,
 )
 from llm_api.core.utils.tokens import TokenMeter
+
+Routing: TypeAlias = Literal["prefix", "least_busy"]
+"""By what a replica is chosen: what it has likely read before, or how busy it is alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,8 @@ class RoutedBackend:
         replicas: Sequence[Replica],
         limits: RoutingLimits | None = None,
         clock: Clock = time.monotonic,
+        *,
+        routing: Routing = "prefix",
     ) -> None:
         cards = [one.backend.card for one in replicas]
         self._card = replace(
@@ -62,6 +70,7 @@ class RoutedBackend:
         self._replicas = tuple(replicas)
         self._limits = limits or RoutingLimits()
         self._clock = clock
+        self._routing = routing
         # A single replica has nobody to give way to: its own requests tell how it is.
         self._watch = (
             asyncio.create_task(watch_health(replicas, self._limits.check_seconds, clock))
@@ -106,7 +115,8 @@ class RoutedBackend:
         """Each replica is tried once at most."""
         tried: list[Replica] = []
         failure: Exception | None = None
-        while (replica := self._choose(tried)) is not None:
+        beginning = self._beginning(request)
+        while (replica := self._choose(tried, beginning)) is not None:
             tried.append(replica)
             has_begun = False
             answer = self._ask(replica, request)
@@ -124,14 +134,23 @@ class RoutedBackend:
                 failure = error
         raise failure or self._all_ill()
 
-    def _choose(self, tried: Collection[Replica]) -> Replica | None:
+    def _beginning(self, request: GenerationRequest) -> bytes | None:
+        """What leads the request to a replica; None where only its load counts."""
+        has_choice = self._routing == "prefix" and len(self._replicas) > 1
+        return beginning_of(request.prompt) if has_choice else None
+
+    def _choose(self, tried: Collection[Replica], beginning: bytes | None) -> Replica | None:
         now = self._clock()
         candidates = [
             replica
             for replica in self._replicas
             if replica not in tried and replica.breaker.admits(now)
         ]
-        return least_busy(candidates, self._replicas) if candidates else None
+        if not candidates:
+            return None
+        if beginning is None:
+            return least_busy(candidates, self._replicas)
+        return nearest(candidates, beginning)
 
     async def _ask(
         self, replica: Replica, request: GenerationRequest

@@ -16,15 +16,19 @@ from llm_api.core.errors import (
 )
 from llm_api.core.llm.capabilities import Capabilities
 from llm_api.core.llm.gateway.routing.replica import Replica
-from llm_api.core.llm.gateway.routing.routed import RoutedBackend, RoutingLimits
+from llm_api.core.llm.gateway.routing.routed import RoutedBackend, Routing, RoutingLimits
 from llm_api.core.llm.observation import EngineStatus, ReplicaStatus
 from llm_api.core.llm.types import (
+    ChatPrompt,
     Event,
     Finished,
+    GenerationRequest,
+    Message,
     RequestContext,
     ServedBy,
     Started,
     TextDelta,
+    TextPrompt,
     Usage,
 )
 from llm_api.core.utils.distribution import Distribution
@@ -52,6 +56,37 @@ async def routed(
     async with aclosing(RoutedBackend(CARD, replicas, limits, clock or FakeClock())) as backend:
         yield backend
     assert [one.running for one in replicas] == [0] * len(replicas)
+
+
+async def test_the_turns_of_conversations_go_each_to_one_replica_unless_only_load_counts() -> None:
+    """Twenty conversations of three turns, one after another."""
+    expected: dict[Routing, int] = {"prefix": 0, "least_busy": 20}
+    for routing, most_movers in expected.items():
+        both = [replica(plan("a")), replica(plan("b"))]
+        movers = 0
+        async with aclosing(
+            RoutedBackend(CARD, both, clock=FakeClock(), routing=routing)
+        ) as backend:
+            for number in range(20):
+                turns = [Message("user", f"question {number}")]
+                answered = set()
+                for _ in range(3):
+                    events = await events_of(
+                        backend, GenerationRequest(ChatPrompt(tuple(turns)), 5)
+                    )
+                    assert isinstance(events[0], Started)
+                    answered.add(events[0].served_by)
+                    turns += [Message("assistant", text_of(events)), Message("user", "and then?")]
+                movers += len(answered) > 1
+        assert movers == most_movers
+
+
+async def test_a_conversation_whose_replica_fails_goes_on_elsewhere() -> None:
+    for number in range(8):
+        request = GenerationRequest(TextPrompt(f"text {number}"), 5)
+        ill, well = plan("a", [BROKEN]), plan("b")
+        async with routed([replica(ill), replica(well)]) as backend:
+            assert text_of(await events_of(backend, request)) == "Hello world!"
 
 
 async def test_started_says_which_kind_of_backend_answers() -> None:

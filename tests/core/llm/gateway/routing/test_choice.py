@@ -2,7 +2,8 @@ from collections import Counter
 
 import pytest
 
-from llm_api.core.llm.gateway.routing.replica import Replica, least_busy
+from llm_api.core.llm.gateway.routing.choice import SPREAD, least_busy, nearest
+from llm_api.core.llm.gateway.routing.replica import Replica
 from tests.core.llm.gateway.routing.fakes import plan, replica
 
 
@@ -40,3 +41,32 @@ def test_who_comes_back_does_not_make_up_for_missed_turns() -> None:
         least_busy(everyone[:1], everyone)
     counts = Counter(least_busy(everyone, everyone).name for _ in range(10))
     assert max(counts.values()) <= 6
+
+
+BEGINNINGS = [index.to_bytes(8) for index in range(2000)]
+
+
+def test_a_beginning_leads_to_the_same_replica_again_and_beginnings_to_all_by_their_weights() -> (
+    None
+):
+    everyone = replicas(1, 3)
+    led = [nearest(everyone, one).name for one in BEGINNINGS]
+    assert led == [nearest(replicas(1, 3)[::-1], one).name for one in BEGINNINGS]
+    assert 0.22 < led.count("0") / len(led) < 0.28
+
+
+def test_while_a_replica_is_away_only_its_own_beginnings_lead_elsewhere() -> None:
+    everyone = replicas(1, 1, 1)
+    for one in BEGINNINGS:
+        usual = nearest(everyone, one)
+        left = [replica for replica in everyone if replica.name != "1"]
+        assert nearest(left, one) is usual or usual.name == "1"
+
+
+def test_one_beginning_alone_overloads_nobody() -> None:
+    everyone = replicas(1, 1, 2)
+    for asked in range(1, 401):
+        nearest(everyone, b"the same").running += 1
+        for one in everyone:
+            assert one.running < SPREAD * asked * one.weight / 4 + 1
+    assert sum(one.running for one in everyone) == 400
