@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 PACKAGES_HINT := on Debian or Ubuntu: sudo apt-get install -y build-essential python3-venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run embeddings test lint fmt type postman bench bench-peers stress clients docker docker-test clean
+.PHONY: help setup run embeddings test lint fmt type web web-check postman bench bench-peers stress clients docker docker-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ fmt: $(VENV)/.dev ## Format, and fix what can be fixed
 type: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
 
+web: web/node_modules/.installed ## Build the page of web/ into llm_api/api/page; needs Node 20.19 or newer
+	@cd web && npm test && npm run --silent build
+
+web-check: ## Check that the committed page is what web/ builds, byte by byte
+	@scripts/web/check.sh
+
 postman: $(VENV)/.runtime ## Write postman_collection.json anew, out of the OpenAPI schema
 	@$(BIN)/python -m scripts.postman
 
@@ -71,6 +77,11 @@ docker: ## Build the image and serve with Qdrant, on http://127.0.0.1:8000
 
 docker-test: $(VENV)/.dev ## Build what the image holds without a container engine, and check it; 15 minutes
 	@PYTHON=$(abspath $(BIN)/python) TORCH_INDEX_URL=$(TORCH_INDEX_URL) scripts/docker/test.sh
+
+# Exact versions stand in package.json, those of what they need as well; a lock would name a registry.
+web/node_modules/.installed: web/package.json
+	@cd web && npm install --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
 
 clean: ## Remove .venv and caches; downloaded models stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist

@@ -99,6 +99,8 @@ def _app(
         metrics_folder=metrics_folder,
     )
     app.state.ollama_port = settings.ollama_port
+    if not settings.page:
+        app.state.page = None
     return app
 
 

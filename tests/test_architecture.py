@@ -105,14 +105,16 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "terminal": "",
     },
     "llm_api.api": {
-        "wiring": "deps docs draining errors mcp_on_demand metrics middleware policy responding"
-        " routes sse",
-        "routes": "answers deps disconnect docs doors draining given_files json_body mapping"
-        " messaging models origin request_facts responding stream_forms text_stream uploads",
+        "wiring": "built_page deps docs draining errors mcp_on_demand metrics middleware policy"
+        " responding routes sse",
+        "routes": "answers built_page deps disconnect docs doors draining given_files json_body"
+        " mapping messaging models origin request_facts responding stream_forms text_stream"
+        " uploads",
         "messaging": "answers deps disconnect file_search given_files mapping models origin"
         " request_facts stream_forms",
         "responding": "answers deps disconnect draining file_search given_files mapping models"
         " origin request_facts sse",
+        "built_page": "middleware",
         "given_files": "",
         "text_stream": "answers errors",
         "draining": "doors errors request_facts stream_forms",
@@ -360,7 +362,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api.routes": {
         "ollama": "embeddings",
         "administration chat completions conversations embeddings files functions infill messages"
-        " models plain rag rerank responses server_info stored_responses tokens uploads"
+        " models page plain rag rerank responses server_info stored_responses tokens uploads"
         " vector_stores": "",
     },
     "llm_api.api.routes.ollama": {

@@ -118,6 +118,8 @@ def policy_table() -> str:
     for rule in POLICY:
         scopes = " and ".join(f"`{scope}`" for scope in rule.scopes)
         public = "nothing; this path alone" if rule.is_public else "any key"
+        if rule.is_public_below:
+            public = "nothing"
         rows.append(f"| `{rule.path}` | {scopes or public} |")
     return "\n".join(rows)
 

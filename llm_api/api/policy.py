@@ -24,21 +24,24 @@ from llm_api.core.errors import PermissionDeniedError
 class Rule:
     """What it takes to reach `path`: a key with all of `scopes`; without any, some key.
 
-    `is_public` asks for no key at all, and then for this path alone, not for what is below it.
-    With `takes_files`, a body may be as large as a file.
+    `is_public` asks for no key at all, and then for this path alone; for what is below it as well
+    with `is_public_below`. With `takes_files`, a body may be as large as a file.
     """
 
     path: str
     scopes: tuple[Scope, ...] = ()
     is_public: bool = False
+    is_public_below: bool = False
     takes_files: bool = False
 
     def covers(self, path: str) -> bool:
-        return path == self.path or (not self.is_public and path.startswith(f"{self.path}/"))
+        reaches_below = self.is_public_below or not self.is_public
+        return path == self.path or (reaches_below and path.startswith(f"{self.path}/"))
 
 
 POLICY: Final = (
     Rule("/", is_public=True),
+    Rule("/assets", is_public=True, is_public_below=True),  # what the page is made of
     Rule("/health", is_public=True),
     Rule("/health/ready", is_public=True),
     Rule("/v1/chat/completions", ("generate",)),

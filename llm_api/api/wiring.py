@@ -11,6 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_api.api import docs
+from llm_api.api.built_page import BuiltPage
 from llm_api.api.deps import services_for, services_of
 from llm_api.api.draining import Draining, DrainingMiddleware
 from llm_api.api.errors import add_error_handlers
@@ -40,6 +41,7 @@ from llm_api.api.routes import (
     infill,
     messages,
     models,
+    page,
     plain,
     rerank,
     responses,
@@ -127,7 +129,8 @@ def create_api(
 
     Before the first request somebody has to call `set_services`: the `lifespan`, or a test.
     Without `access`, that of a server on loopback holds. Several workers share `metrics_folder`.
-    The state's `ollama_port` is where it says that it is Ollama.
+    The state's `ollama_port` is where it says that it is Ollama; without its `page`, a browser
+    sees none.
     """
     draining = Draining()
     background = BackgroundResponses(draining)
@@ -157,13 +160,14 @@ def create_api(
     )
     app.state.ping_seconds = ping_seconds
     app.state.ollama_port = None
+    app.state.page = BuiltPage(page.BUILT)
     app.state.draining = draining
     app.state.exposition = exposition
     app.state.background = background
     add_error_handlers(app)
     for resource in _RESOURCES:
         app.include_router(resource.router)
-    app.include_router(ollama_listing.root)
+    app.include_router(page.router)
     mcp = MCPOnDemand(lambda request: services_for(request).functions, version=version)
     # Without sessions there is nothing to GET or to DELETE.
     app.router.routes.append(Route(MCP_PATH, mcp, methods=["POST"]))

@@ -29,9 +29,9 @@ def test_every_route_has_a_rule_of_its_own(app: FastAPI) -> None:
     assert set(POLICY) == {rule_of(path) for path in paths}
 
 
-def test_only_what_says_that_the_server_runs_is_public() -> None:
+def test_only_the_page_and_what_says_that_the_server_runs_is_public() -> None:
     public = [rule.path for rule in POLICY if rule.is_public]
-    assert public == ["/", "/health", "/health/ready", "/api/version"]
+    assert public == ["/", "/assets", "/health", "/health/ready", "/api/version"]
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,10 @@ class ServerSettings(BaseModel):
         description="Addresses or networks of proxies that may name that path in"
         " `X-Forwarded-Prefix`, separated by commas.",
     )
+    page: bool = Field(
+        default=True,
+        description="Show a page to browsers at `/`: talk, documents, the engine at work.",
+    )
     max_connections: int = Field(
         default=2048,
         ge=1,

@@ -3,7 +3,6 @@
 from typing import Final
 
 from fastapi import APIRouter, Request
-from starlette.responses import PlainTextResponse
 
 from llm_api.api.deps import Services
 from llm_api.api.docs import OLLAMA_ERRORS
@@ -26,7 +25,6 @@ OLLAMA_VERSION: Final = "0.12.6"
 
 router = APIRouter(prefix="/api", tags=["Ollama"], responses=OLLAMA_ERRORS)
 _bodies = APIRouter(route_class=OllamaRoute)
-root = APIRouter(include_in_schema=False)
 
 
 @router.get("/tags", summary="List the models")
@@ -64,14 +62,6 @@ async def running(services: Services) -> Running:
 async def version(request: Request) -> Version:
     """The version of Ollama whose API this is, and this server's own."""
     return Version(version=OLLAMA_VERSION, server=f"llm_api {request.app.version}")
-
-
-@root.get("/")
-async def is_running(request: Request) -> PlainTextResponse:
-    """What Ollama says there to those who look for it, on the port that is Ollama's."""
-    port = request.app.state.ollama_port
-    is_ollamas = port is not None and request.scope["server"][1] == port
-    return PlainTextResponse(f"{'Ollama' if is_ollamas else 'llm_api'} is running")
 
 
 router.include_router(_bodies)

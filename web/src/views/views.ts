@@ -1,0 +1,18 @@
+// The views of the page: a new one is a folder beside this file and an entry in `VIEWS`.
+
+import type { ComponentType } from 'preact'
+import type { IconName } from '../ui/icon'
+
+export interface View {
+  /** What the address begins with: `#/talk`. */
+  path: string
+  title: string
+  icon: IconName
+  /** Loaded when it is first looked at; its default export is the component. */
+  load: () => Promise<{ default: ComponentType }>
+}
+
+export const VIEWS: View[] = [
+  { path: 'talk', title: 'Talk', icon: 'talk', load: () => import('./talk/view') },
+  { path: 'documents', title: 'Documents', icon: 'documents', load: () => import('./documents/view') },
+]
