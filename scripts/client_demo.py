@@ -132,6 +132,30 @@ def config(server: Server) -> str:
     return f"{len(server.get('/config')['settings'])} settings"
 
 
+@tries("GET /v1/requests")
+def live_requests(server: Server) -> str:
+    return f"{len(server.get('/v1/requests')['data'])} are being answered"
+
+
+@tries("GET /v1/requests/{request_id}")
+def live_request(server: Server) -> str:
+    return server.refusal("GET", "/v1/requests/req_none", 404)
+
+
+@tries("GET /v1/engine")
+def engine(server: Server) -> str:
+    models = server.get("/v1/engine")["models"]
+    slots = [len(one["engine"]["slots"]) for one in models if one["engine"] is not None]
+    return f"{len(models)} models, {sum(slots)} slots"
+
+
+@tries("GET /v1/engine/stream")
+def engine_stream(server: Server) -> str:
+    frames = server.call("GET", "/v1/engine/stream", params={"snapshots": 1}).text.split("\n\n")
+    expect(frames[-2] == "data: [DONE]", "the stream broke off")
+    return f"{len(json.loads(frames[0].removeprefix('data: '))['requests'])} requests"
+
+
 @tries("GET /metrics")
 def metrics(server: Server) -> str:
     lines = server.call("GET", "/metrics").text.splitlines()

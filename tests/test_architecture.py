@@ -49,10 +49,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.core.llm": {
         "administration": "backend files residency",
         "residency": "gateway backend observation types",
-        "gateway": "output prompt backend capabilities collect observation types",
+        "gateway": "output prompt backend capabilities collect observation progress types",
         "backends": "engine output prompt backend capabilities collect observation types",
         "tuning": "engine files",
-        "engine": "output observation types",
+        "engine": "output observation progress types",
         "prompt": "output types",
         "output": "types",
         "files": "",
@@ -62,7 +62,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "backend": "capabilities files observation types",
         "capabilities": "types",
         "observation": "",
-        "types": "",
+        "types": "progress",
+        "progress": "",
     },
     "llm_api.assembly": {
         "services": "administration embedders files functions models plan reranker retrieval state",
@@ -105,11 +106,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "terminal": "",
     },
     "llm_api.api": {
-        "wiring": "built_page deps docs draining errors mcp_on_demand metrics middleware policy"
-        " responding routes sse",
-        "routes": "answers built_page deps disconnect docs doors draining given_files json_body"
-        " mapping messaging models origin request_facts responding stream_forms text_stream"
-        " uploads",
+        "wiring": "built_page deps docs draining engine_watch errors live_requests mcp_on_demand"
+        " metrics middleware policy responding routes sse",
+        "routes": "answers built_page deps disconnect docs doors draining engine_watch given_files"
+        " json_body live_requests mapping messaging models origin request_facts responding"
+        " stream_forms text_stream uploads",
         "messaging": "answers deps disconnect file_search given_files mapping models origin"
         " request_facts stream_forms",
         "responding": "answers deps disconnect draining file_search given_files mapping models"
@@ -126,13 +127,16 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "mcp_server": "json_body",
         "uploads": "errors",
         "sse": "errors models",
-        "middleware": "deps doors errors ignored metrics policy request_facts request_log",
+        "engine_watch": "draining models sse",
+        "live_requests": "request_facts",
+        "middleware": "deps doors errors ignored live_requests metrics policy request_facts"
+        " request_log",
         "json_body": "deps errors ignored request_facts",
         "errors": "disconnect doors models request_facts validation",
         "metrics": "deps request_facts",
         "request_spans": "request_facts",
         "request_log": "request_facts",
-        "mapping": "models",
+        "mapping": "live_requests models",
         "policy": "",
         "validation": "",
         "file_search": "deps mapping models",
@@ -281,7 +285,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "completions": "generation options",
         "file_search": "rag vector_stores",
         "tools plain infill reasoning options rerank": "generation",
-        "administration embeddings files functions generation models": "",
+        "administration embeddings files functions generation live models": "",
     },
     "llm_api.api.mapping.anthropic": {
         "turns": "signatures",
@@ -330,7 +334,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "infill": "base foreign generation",
         "generation": "base foreign",
         "file_search": "base rag",
-        "administration server_info models files functions rerank": "base",
+        "administration server_info live models files functions rerank": "base",
         "foreign": "",
         "base": "",
     },
@@ -361,8 +365,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.routes": {
         "ollama": "embeddings",
-        "administration chat completions conversations embeddings files functions infill messages"
-        " models page plain rag rerank responses server_info stored_responses tokens uploads"
+        "administration chat completions conversations embeddings files functions infill live"
+        " messages models page plain rag rerank responses server_info stored_responses tokens"
+        " uploads"
         " vector_stores": "",
     },
     "llm_api.api.routes.ollama": {
@@ -411,8 +416,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.core.llm.engine": {
         "llama_ranking": "llama_model llama_pooling",
         "llama_pooling": "llama_library llama_model llama_runner plan runner",
-        "scheduler": "drafting fair_queue plan planner sequence slots",
-        "engine": "compute_thread job plan planner runner sequence",
+        "scheduler": "drafting fair_queue outlook plan planner sequence slots",
+        "engine": "compute_thread job outlook pace plan planner runner sequence",
+        "outlook": "job pace sequence slots",
+        "pace": "plan",
         "batch_scheduler": "fair_queue plan planner sequence",
         "llama_runner": "llama_library llama_model plan runner sampling thread_count",
         "grammar": "llama_model runner",

@@ -279,6 +279,11 @@ class CallerServices:
         self.caller.require("admin")
         return self._services.administration
 
+    def all_models(self) -> Models:
+        """Every model, and what it shows of itself. Raises as `administration`."""
+        self.caller.require("admin")
+        return self._services.models
+
     @property
     def models(self) -> KeyedModels:
         serves_unknown = self._services.serves_unknown_models

@@ -87,6 +87,8 @@ POLICY: Final = (
     Rule("/v1/models/unload", ("admin",)),
     Rule("/v1/models/pull", ("admin",)),
     Rule("/v1/models"),  # deleting asks for `admin` in its route
+    Rule("/v1/requests"),
+    Rule("/v1/engine", ("admin",)),
     Rule("/generate", ("generate",)),
     Rule("/chat", ("generate",)),
     Rule("/model-info"),

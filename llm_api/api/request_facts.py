@@ -18,6 +18,7 @@ from llm_api.core.embeddings.embedder import EmbedderCard, EmbeddingInput, Embed
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.choices import ChoiceEvent
 from llm_api.core.llm.collect import Choice, total_usage
+from llm_api.core.llm.progress import Journey
 from llm_api.core.llm.types import (
     Annotation,
     ChatPrompt,
@@ -30,6 +31,7 @@ from llm_api.core.llm.types import (
     ReasoningDelta,
     Started,
     TextDelta,
+    Timings,
     ToolCallDelta,
     ToolCallStarted,
     Usage,
@@ -52,6 +54,7 @@ class RequestFacts:
     choice, if it is streamed, as they are handed on: a client that reads slowly makes them longer.
     `ignored` are the parameters that changed nothing; `unknown_model` is the name that was asked
     for where the default model serves any.
+    `journeys` are those of its answers.
     `prompts` and `answers` stay empty unless `keeps_content`. `report` hands the facts on, once the
     answer has ended; work that goes on after the answer takes the facts over and calls it then.
     """
@@ -73,6 +76,7 @@ class RequestFacts:
     unknown_model: str | None = None
     ignored: IgnoredParameters = field(default_factory=IgnoredParameters)
     usage: Usage | None = None
+    journeys: Sequence[Journey] = ()
     queue_seconds: float | None = None
     first_token_seconds: float | None = None
     token_gaps: list[float] = field(default_factory=list)
@@ -95,6 +99,11 @@ class RequestFacts:
         """Why the choices that have ended did, in their order."""
         return tuple(self._finished[choice].reason for choice in sorted(self._finished))
 
+    @property
+    def timings(self) -> Timings | None:
+        """Those of the first answer that has ended."""
+        return next((one.timings for one in self._finished.values()), None)
+
     def expect(
         self,
         card: ModelCard,
@@ -108,6 +117,7 @@ class RequestFacts:
         self.operation = "chat" if isinstance(requests[0].prompt, ChatPrompt) else "text_completion"
         self.is_streamed = is_streamed
         self._choices, self._choices_per_prompt = len(requests), choices_per_prompt
+        self.journeys = [one.journey for one in requests]
         if self.keeps_content:
             self.prompts = [one.prompt for one in requests[::choices_per_prompt]]
             self.answers = [Choice() for _ in requests]

@@ -14,7 +14,9 @@ from llm_api.api import docs
 from llm_api.api.built_page import BuiltPage
 from llm_api.api.deps import services_for, services_of
 from llm_api.api.draining import Draining, DrainingMiddleware
+from llm_api.api.engine_watch import EngineWatch
 from llm_api.api.errors import add_error_handlers
+from llm_api.api.live_requests import LiveRequests
 from llm_api.api.mcp_on_demand import MCP_PATH, MCPOnDemand
 from llm_api.api.metrics.exposition import Exposition
 from llm_api.api.metrics.requests import RequestMetrics
@@ -39,6 +41,7 @@ from llm_api.api.routes import (
     files,
     functions,
     infill,
+    live,
     messages,
     models,
     page,
@@ -106,6 +109,7 @@ _RESOURCES = (  # in the order in which a path is looked for
     administration,
     models,
     plain,
+    live,
     server_info,
 )
 
@@ -136,6 +140,7 @@ def create_api(
     background = BackgroundResponses(draining)
     access = access or Access()
     metrics = RequestMetrics()
+    live_requests = LiveRequests()
     exposition = Exposition(metrics, lambda: services_of(app), version, metrics_folder)
 
     @asynccontextmanager
@@ -156,12 +161,15 @@ def create_api(
         # A redirect would lose the envelope, and follow whatever Host header was sent.
         redirect_slashes=False,
         lifespan=life,
-        middleware=_middleware(access, draining, metrics, tracer),
+        middleware=_middleware(access, draining, (metrics, live_requests), tracer),
     )
     app.state.ping_seconds = ping_seconds
     app.state.ollama_port = None
     app.state.page = BuiltPage(page.BUILT)
     app.state.draining = draining
+    app.state.live_requests = live_requests
+    app.state.engine_watch = EngineWatch(draining)
+    app.state.worker = None if metrics_folder is None else metrics_folder.worker
     app.state.exposition = exposition
     app.state.background = background
     add_error_handlers(app)
@@ -176,7 +184,10 @@ def create_api(
 
 
 def _middleware(
-    access: Access, draining: Draining, metrics: RequestMetrics, tracer: Tracer | None
+    access: Access,
+    draining: Draining,
+    reported: tuple[RequestMetrics, LiveRequests],
+    tracer: Tracer | None,
 ) -> list[Middleware]:
     """From the outermost on. A preflight request needs no key."""
     cross_origin = Middleware(
@@ -190,7 +201,7 @@ def _middleware(
         Middleware(ServedPathMiddleware, access),
         Middleware(RequestIdMiddleware),
         *([] if tracer is None else [Middleware(TracingMiddleware, tracer)]),
-        Middleware(ReportingMiddleware, metrics),
+        Middleware(ReportingMiddleware, *reported),
         *([cross_origin] if access.cors_origins else []),
         Middleware(LastResortMiddleware),
         Middleware(DrainingMiddleware, draining=draining),

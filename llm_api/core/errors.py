@@ -23,6 +23,7 @@ LLMAPIError
 ├── JobNotFoundError               no job of that id was started, or it ended long ago
 ├── ResponseNotFoundError          no response of that id is stored for this key
 ├── ConversationNotFoundError      no conversation of that id is stored for this key
+├── RequestNotFoundError           no request of that id is being answered for this key
 ├── ItemNotFoundError              no item of that id is in the response or conversation
 ├── EmbeddingMismatchError         a collection was built with another embedding model
 ├── PermissionDeniedError          the caller's key does not permit it
@@ -169,6 +170,10 @@ class ResponseNotFoundError(LLMAPIError):
 
 class ConversationNotFoundError(LLMAPIError):
     code = "conversation_not_found"
+
+
+class RequestNotFoundError(LLMAPIError):
+    code = "request_not_found"
 
 
 class ItemNotFoundError(LLMAPIError):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,18 @@ CHECKS = (
 )
 
 
+ENDLESS = "/v1/engine/stream"
+
+
 @pytest.mark.timeout(300)
-def test_answers_are_what_the_documentation_says(tmp_path: Path) -> None:
+def test_answers_are_what_the_documentation_says(tmp_path: Path, openapi: dict[str, Any]) -> None:
     """Values at the edges of every parameter; by hand with `fuzzing` among the phases."""
+    asked = [
+        one
+        for path, operations in openapi["paths"].items()
+        if path != ENDLESS
+        for one in operations
+    ]
     with live_server(make_app()) as url:
         finished = subprocess.run(  # noqa: S603 - our own server, on this machine
             [
@@ -30,6 +40,7 @@ def test_answers_are_what_the_documentation_says(tmp_path: Path) -> None:
                 *(f"{url}/openapi.json", "--checks", ",".join(CHECKS), "--warnings", "off"),
                 *("--phases", "coverage", "--seed", "1"),
                 *("--continue-on-failure", "--max-response-time", "10"),
+                *("--exclude-path", ENDLESS),
             ],
             cwd=tmp_path,
             capture_output=True,
@@ -37,4 +48,4 @@ def test_answers_are_what_the_documentation_says(tmp_path: Path) -> None:
             check=False,
         )
     assert finished.returncode == 0, finished.stdout[-8000:] + finished.stderr
-    assert "105 passed" in finished.stdout
+    assert f"{len(asked)} passed" in finished.stdout

@@ -195,6 +195,7 @@ def asks(openapi: dict[str, Any], collection: str, named: Team) -> Iterator[Ask]
         "/v1/rag/collections/name": collection,
         "/v1/functions/name": "search_documents",
         "/v1/models/model": "no-model",
+        "/v1/engine/stream?snapshots": 1,
         "vector_store_id": collection,
         f"/v1/vector_stores/{collection}/files/file_id": ids["document_id"],
         "file_ids": [ids["file_id"]],

@@ -24,6 +24,7 @@ class WorkersFolder:
     """One worker's view of the folder. All methods block."""
 
     def __init__(self, folder: Path, worker: str) -> None:
+        self.worker = worker
         self._file = folder / f"{worker}.prom"
 
     def leave(self, own: Iterable[Metric]) -> None:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_api.api.deps import SharedServices, services_of
 from llm_api.api.ignored import IGNORED_HEADER, UNKNOWN_MODEL_HEADER, shown_name
+from llm_api.api.live_requests import LiveRequests
 from llm_api.api.metrics.requests import RequestMetrics
 from llm_api.api.request_facts import RequestFacts
 from llm_api.api.request_log import to_record
@@ -32,9 +33,10 @@ LONGEST_SHOWN: Final = 100
 class ReportingMiddleware:
     """Puts `facts` into the request's state, where the gate puts `key_name`."""
 
-    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics, live: LiveRequests) -> None:
         self.app = app
         self._metrics = metrics
+        self._live = live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -52,6 +54,7 @@ class ReportingMiddleware:
         path = str(scope["path"])
         facts.report = lambda: self._report(facts, services, path)
         scope["state"]["facts"] = facts
+        self._live.begin(facts, scope)
         watch = _Watch(receive, send, facts)
         self._metrics.running += 1
         try:
@@ -66,6 +69,7 @@ class ReportingMiddleware:
 
     def _report(self, facts: RequestFacts, services: SharedServices, path: str) -> None:
         facts.total_seconds = facts.seconds()
+        self._live.end(facts)
         if facts.ignored:
             log.debug("%s ignored parameters: %s", facts.id, facts.ignored)
         if facts.unknown_model is not None:

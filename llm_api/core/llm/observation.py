@@ -1,6 +1,7 @@
 """What a backend shows its owner of itself. Plain values."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from llm_api.core.utils.distribution import Distribution
@@ -16,11 +17,57 @@ class KVTokens:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotStatus:
+    """What one slot holds, in tokens. `sequence` is the number of its owner; None: it is idle.
+
+    Of the owner's prompt: those it found `shared`, those it has computed itself, and the `unread`.
+    In an idle slot they are kept for reuse.
+    """
+
+    index: int
+    sequence: int | None
+    shared: int
+    prompt: int
+    answer: int
+    unread: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSecond:
+    """What an engine did in one second. `sequences` were computed in its steps, one after another.
+
+    So `sequences / steps` is how many were computed together.
+    """
+
+    read_tokens: int = 0
+    written_tokens: int = 0
+    steps: int = 0
+    sequences: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDetail:
+    """An engine for somebody who watches it. `seconds` are those of the last minute.
+
+    It may have `capacity` requests, of which `parallel` run. Speeds are in tokens a second, as
+    learnt, while it reads and while it writes; None before it has.
+    """
+
+    parallel: int
+    capacity: int
+    read_speed: float | None
+    write_speed: float | None
+    slots: tuple[SlotStatus, ...]
+    seconds: tuple[EngineSecond, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStatus:
     """How an engine stands, and what it has done since its model was loaded.
 
     The two distributions grow with every step: of the seconds it took, and of the sequences that
-    were computed together in it. Without a KV buffer of cells `kv` is None.
+    were computed together in it. Without a KV buffer of cells `kv` is None. `look` gives the rest,
+    which is gathered then.
     """
 
     running: int
@@ -29,6 +76,7 @@ class EngineStatus:
     batch_sizes: Distribution
     preemptions: int
     kv: KVTokens | None
+    look: Callable[[], EngineDetail] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias, Union
 
+from llm_api.core.llm.progress import Journey
 from llm_api.core.utils.tokens import TokenMeter
 
 JSON: TypeAlias = Union[bool, int, float, str, list["JSON"], dict[str, "JSON"], None]
@@ -277,7 +278,7 @@ class GenerationRequest:
     `is_prose` is for an answer to results of functions: words for a reader, without the notation of
     results, and where no tool may be called, of calls. Held by backends that follow grammars.
     `MeteredBackend` sets `context`. `meter` is told of tokens whose events are held back, or never
-    shown.
+    shown; `journey` tells how far the request is.
     """
 
     prompt: Prompt
@@ -293,6 +294,7 @@ class GenerationRequest:
     is_prose: bool = False
     context: RequestContext = RequestContext()
     meter: TokenMeter = field(default_factory=TokenMeter, compare=False)
+    journey: Journey = field(default_factory=Journey, compare=False)
 
     @property
     def callable_tools(self) -> tuple[ToolSpec, ...]:

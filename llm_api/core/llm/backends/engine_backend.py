@@ -293,6 +293,7 @@ class EngineBackend:
             end_tokens=self._end_tokens(request),
             scope="" if self._shares_prefixes_publicly else request.context.scope,
             adapters=adapter_scales(request.adapters, self._card.adapters),
+            journey=request.journey,
         )
 
     def _limit(self, request: GenerationRequest, length: int) -> int:

@@ -12,6 +12,7 @@ from llm_api.core.llm.engine.fair_queue import FairQueue
 from llm_api.core.llm.engine.plan import StepPlan, TokenSpan
 from llm_api.core.llm.engine.planner import Occupancy, StepOutcome
 from llm_api.core.llm.engine.sequence import Sequence
+from llm_api.core.llm.observation import SlotStatus
 
 
 class BatchScheduler:
@@ -73,6 +74,15 @@ class BatchScheduler:
     def occupancy(self) -> Occupancy:
         return Occupancy(len(self._running))
 
+    def waiting(self) -> list[Sequence]:
+        return list(self._waiting.in_order({}))
+
+    def running(self) -> list[Sequence]:
+        return list(self._running.values())
+
+    def slots(self) -> list[SlotStatus]:
+        return [_slot(row, sequence) for row, sequence in enumerate(self.running())]
+
     def _begin_batch(self) -> None:
         for sequence in list(islice(self._waiting.in_order({}), self._rows)):
             self._waiting.remove(sequence)
@@ -82,6 +92,12 @@ class BatchScheduler:
 def _span(sequence: Sequence, row: int) -> TokenSpan:
     tokens = tuple(sequence.tokens[sequence.computed :])
     return TokenSpan(sequence.id, row, sequence.computed, tokens, samples=True)
+
+
+def _slot(row: int, sequence: Sequence) -> SlotStatus:
+    read = min(sequence.computed, sequence.prompt_length)
+    unread = sequence.prompt_length - read
+    return SlotStatus(row, sequence.id, 0, read, sequence.output_length, unread)
 
 
 def _outcome(sequence: Sequence, token: int) -> StepOutcome:

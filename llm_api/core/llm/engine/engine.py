@@ -27,11 +27,14 @@ from llm_api.core.errors import (
 )
 from llm_api.core.llm.engine.compute_thread import CLOSING_SECONDS, ComputeThread
 from llm_api.core.llm.engine.job import Delivery, TokenEvent, TokenJob, TokenRequest, deliver
+from llm_api.core.llm.engine.outlook import Outlook
+from llm_api.core.llm.engine.pace import Pace
 from llm_api.core.llm.engine.plan import StepPlan
 from llm_api.core.llm.engine.planner import Planner, StepOutcome
 from llm_api.core.llm.engine.runner import Drawn, NoRoomError, Runner
 from llm_api.core.llm.engine.sequence import Sequence
-from llm_api.core.llm.observation import EngineStatus
+from llm_api.core.llm.observation import EngineDetail, EngineStatus
+from llm_api.core.llm.progress import Progress
 from llm_api.core.utils.distribution import Distribution
 
 log = logging.getLogger(__name__)
@@ -73,11 +76,12 @@ class Engine:
         self._has_turn = False
         self._step_seconds = Distribution(STEP_SECONDS)
         self._batch_sizes = Distribution(BATCH_SIZES)
+        self._pace = Pace()
         # The event loop's:
         self._loop = asyncio.get_running_loop()
         self._open_requests = 0
         self._next_id = 0
-        self._mean_seconds = 1.0
+        self._outlook = Outlook(self._pace, parallel)
         self._is_closed = False
         self._idle_check: asyncio.TimerHandle | None = None
 
@@ -103,13 +107,14 @@ class Engine:
         the engine is closed.
         """
         job = self._submit(request)
+        request.journey.follow(partial(self._progress, job))
         try:
             yield job.events()
         finally:
             self._open_requests -= 1
+            request.journey.leave()
             if job.has_ended:
-                seconds = self._clock() - job.submitted
-                self._mean_seconds += 0.1 * (seconds - self._mean_seconds)
+                self._pace.served(self._clock() - (job.admitted or job.submitted))
             else:
                 self._post(partial(self._abort, job))
             self._expect_idleness()
@@ -124,7 +129,24 @@ class Engine:
             batch_sizes=self._batch_sizes,
             preemptions=occupancy.preemptions,
             kv=occupancy.kv,
+            look=self._detail,
         )
+
+    def _detail(self) -> EngineDetail:
+        return EngineDetail(
+            parallel=self._parallel,
+            capacity=self._capacity,
+            read_speed=self._pace.read_speed,
+            write_speed=self._pace.write_speed,
+            slots=tuple(self._scheduler.slots()),
+            seconds=self._pace.minute(self._clock()),
+        )
+
+    def _progress(self, job: TokenJob) -> Progress:
+        """How far a request is. On any thread."""
+        planner = self._scheduler
+        now = self._clock()
+        return self._outlook.progress(job, planner.waiting(), planner.running(), now)
 
     def _submit(self, request: TokenRequest) -> TokenJob:
         if self._is_closed:
@@ -132,7 +154,9 @@ class Engine:
         if self._open_requests >= self._capacity:
             raise OverloadedError(
                 f"All {self._capacity} places of the queue are taken; try again later.",
-                retry_after_seconds=self._mean_seconds * self._capacity / self._parallel,
+                retry_after_seconds=self._outlook.wait_seconds(
+                    1 + max(0, self._open_requests - self._parallel), self._parallel
+                ),
             )
         sequence = Sequence(
             id=self._next_id,
@@ -260,6 +284,7 @@ class Engine:
             self._scheduler.learn_speed(plan, now - began)
             self._step_seconds.add(now - began)
             self._batch_sizes.add(len(plan.spans))
+            self._pace.take(plan, len(outcomes), began, now)
             self._deliver([self._event(outcome, drawn, now) for outcome in outcomes])
             self._fail_constrained([key for key, several in tokens.items() if not several])
 

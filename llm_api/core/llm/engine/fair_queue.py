@@ -32,7 +32,8 @@ class FairQueue:
     def in_order(self, running_per_scope: Mapping[str, int]) -> Iterator[Sequence]:
         """Every waiting sequence, in the order of admission if each were admitted in turn. Pure."""
         counts = dict(running_per_scope)
-        rest = {scope: iter(tuple(waiting)) for scope, waiting in self._by_scope.items()}
+        # Copied in calls that nothing interrupts: other threads may look.
+        rest = {scope: iter(tuple(waiting)) for scope, waiting in list(self._by_scope.items())}
         while rest:
             scope = min(rest, key=lambda name: counts.get(name, 0))
             sequence = next(rest[scope], None)

@@ -9,6 +9,7 @@ from llm_api.core.errors import LLMAPIError
 from llm_api.core.llm.engine.plan import AdapterScales
 from llm_api.core.llm.engine.runner import DrawingRules, Drawn
 from llm_api.core.llm.engine.sequence import Sequence
+from llm_api.core.llm.progress import Journey
 from llm_api.core.llm.types import FinishReason, Timings
 
 
@@ -22,6 +23,7 @@ class TokenRequest:
     end_tokens: frozenset[int]
     scope: str
     adapters: AdapterScales = ()
+    journey: Journey = field(default_factory=Journey, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from llm_api.core.llm.engine.plan import StepPlan
 from llm_api.core.llm.engine.sequence import Sequence
-from llm_api.core.llm.observation import KVTokens
+from llm_api.core.llm.observation import KVTokens, SlotStatus
 from llm_api.core.llm.types import FinishReason
 
 
@@ -29,7 +29,7 @@ class Occupancy:
 
 
 class Planner(Protocol):
-    """Data in, data out. The compute thread alone calls it, but for `occupancy`."""
+    """Data in, data out. The compute thread alone calls it, but for what only reads."""
 
     @property
     def has_work(self) -> bool: ...
@@ -68,4 +68,16 @@ class Planner(Protocol):
 
     def occupancy(self) -> Occupancy:
         """Only reads, on any thread: numbers of a step in progress need not fit together."""
+        ...
+
+    def waiting(self) -> list[Sequence]:
+        """Those that wait, in the order of admission. Only reads, on any thread."""
+        ...
+
+    def running(self) -> list[Sequence]:
+        """Those that were admitted, in that order. Only reads, on any thread."""
+        ...
+
+    def slots(self) -> list[SlotStatus]:
+        """What stands where. Only reads, on any thread."""
         ...

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 
 from llm_api.core.llm.engine.drafting import PromptLookup
 from llm_api.core.llm.engine.fair_queue import FairQueue
+from llm_api.core.llm.engine.outlook import slot_status
 from llm_api.core.llm.engine.plan import (
     AdapterScales,
     CopyPrefix,
@@ -33,6 +34,7 @@ from llm_api.core.llm.engine.plan import (
 from llm_api.core.llm.engine.planner import Occupancy, StepOutcome
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import PrefixMatch, Slot, SlotTable, common_prefix_length
+from llm_api.core.llm.observation import SlotStatus
 
 DRAFTING_STEP_TOKENS = 32
 """Rows of a step up to which drafts are added: beyond, a row costs more than it may save."""
@@ -183,6 +185,16 @@ class Scheduler:
     def occupancy(self) -> Occupancy:
         """As `Planner.occupancy`. Takes as long as it takes to count the cells: 1 ms for 65,536."""
         return Occupancy(len(self._running), self.preemption_count, self._slots.kv_tokens())
+
+    def waiting(self) -> list[Sequence]:
+        return list(self._waiting.in_order(Counter(one.scope for one in self.running())))
+
+    def running(self) -> list[Sequence]:
+        return list(self._running.values())
+
+    def slots(self) -> list[SlotStatus]:
+        owners = {one.slot: one for one in self.running()}
+        return [slot_status(slot, owners.get(slot.index)) for slot in self._slots]
 
     # Admission
 

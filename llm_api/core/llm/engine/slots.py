@@ -52,6 +52,9 @@ class SlotTable:
     def __getitem__(self, index: int) -> Slot:
         return self._slots[index]
 
+    def __iter__(self) -> Iterator[Slot]:
+        return iter(self._slots)
+
     @property
     def free_cell_count(self) -> int:
         return len(self._free_cells)

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from hashlib import sha256
 from typing import Any, Final
 
+from llm_api.core.llm.progress import Journey
 from llm_api.core.llm.types import (
     Event,
     Finished,
@@ -50,7 +51,7 @@ def key_of(request: GenerationRequest, model: str, version: str) -> str:
     Whether the answer is streamed does not count: that decides no word of it.
     """
     context = replace(request.context, is_whole=False)
-    asked = replace(request, context=context, meter=TokenMeter())
+    asked = replace(request, context=context, meter=TokenMeter(), journey=Journey())
     return sha256(_json([version, model, asked]).encode()).hexdigest()
 
 
