@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol, TypeAlias, assert_never
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from llm_api.api.mapping.generation import AnswerHead, fingerprint
 from llm_api.api.models.base import AnswerModel
 from llm_api.api.origin import AnswerOrigin, origin, unenforced
 from llm_api.api.request_facts import facts_of
-from llm_api.api.stream_forms import SSE, StreamForm
+from llm_api.api.stream_forms import SSE, StreamForm, TextFrames
 from llm_api.core.errors import LLMAPIError
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.choices import ChoiceEvent, fan_out
@@ -43,8 +44,13 @@ logger = logging.getLogger(__name__)
 
 
 class AnswerWriter(Protocol):
-    """The wire form of one answer: the only thing in which the resources differ."""
+    """The wire form of one answer: the only thing in which the resources differ.
 
+    `has_steady_text`: whether deltas of text without log-probabilities differ in the text alone.
+    """
+
+    @property
+    def has_steady_text(self) -> bool: ...
     def whole(self, completions: Sequence[Completion]) -> AnswerModel: ...
     def opening(self, index: int) -> AnswerModel | None: ...
     def delta(self, index: int, delta: Addition) -> AnswerModel | None: ...
@@ -209,6 +215,7 @@ class StreamedAnswer:
     writer: AnswerWriter
     form: StreamForm
     finished: dict[int, Finished] = field(default_factory=dict)
+    _texts: dict[int, TextFrames] = field(default_factory=dict)
 
     def frames(self, choice_event: ChoiceEvent) -> bytes:
         """The frame of this event, or nothing. Mutates `finished`."""
@@ -217,6 +224,8 @@ class StreamedAnswer:
         match choice_event.event:
             case Started():
                 chunk = self.writer.opening(index)
+            case TextDelta(text, ()) if self.writer.has_steady_text:
+                return self._text_frame(index, text) if text else b""
             case TextDelta(text, logprobs) as delta:
                 chunk = self.writer.delta(index, delta) if text or logprobs else None
             case (
@@ -232,6 +241,15 @@ class StreamedAnswer:
                 chunk = self.writer.closing(index, finished)
             case other:
                 assert_never(other)
+        return b"" if chunk is None else self.form.frame(chunk)
+
+    def _text_frame(self, index: int, text: str) -> bytes:
+        if index not in self._texts:
+            self._texts[index] = TextFrames(partial(self._made, index))
+        return self._texts[index].with_text(text)
+
+    def _made(self, index: int, text: str) -> bytes:
+        chunk = self.writer.delta(index, TextDelta(text))
         return b"" if chunk is None else self.form.frame(chunk)
 
     def ending(self) -> bytes:

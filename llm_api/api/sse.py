@@ -61,6 +61,20 @@ class EventStream(EventSourceResponse):
         self._frames = frames
         self._source = source
 
+    async def _stream_response(self, send: Send) -> None:
+        """Send the frames. The library's own, without what it does for other frames than ours.
+
+        Ours are bytes, wait for a slow client without a limit of their own, and are closed in
+        `__call__`: so no frame needs a cancel scope, which took a sixth of the time of one.
+        """
+        start = {"type": "http.response.start", "status": self.status_code}
+        await send({**start, "headers": self.raw_headers})
+        async for frame in self._frames:
+            await send({"type": "http.response.body", "body": frame, "more_body": True})
+        async with self._send_lock:
+            self.active = False
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
     @staticmethod
     def ping() -> ServerSentEvent:
         """What keeps a silent connection open."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic_core import to_json
 from sse_starlette import ServerSentEvent
 
 from llm_api.api.doors import Door
@@ -20,6 +21,22 @@ class StreamForm:
     error: Callable[[Failure], bytes]
     ending: bytes
     response: type[EventStream]
+
+
+class TextFrames:
+    """Frames that differ in one text alone: made once, and filled in again and again.
+
+    `make` gives the frame with a text; it is asked for one, which stands in no other place.
+    """
+
+    _MARK: Final = "\ufdd0 text \ufdd1"
+
+    def __init__(self, make: Callable[[str], bytes]) -> None:
+        self._before, self._behind = make(self._MARK).split(to_json(self._MARK))
+
+    def with_text(self, text: str) -> bytes:
+        """As `make` with this text."""
+        return self._before + to_json(text) + self._behind
 
 
 class LineStream(EventStream):

@@ -127,7 +127,8 @@ class _Batch:
 def main(arguments: list[str]) -> None:
     """`python -m scripts.bench.bare_loop MODEL THREADS CONTEXT PARALLEL`, jobs on stdin."""
     model, *numbers = arguments
-    loop = BareLoop(Conditions(Path(model), *map(int, numbers)))
+    threads, context, parallel = map(int, numbers)
+    loop = BareLoop(Conditions(Path(model), threads, context, parallel, upstream_port=0))
     for line in sys.stdin:
         job = json.loads(line)
         began = time.perf_counter()

@@ -15,9 +15,9 @@ from llm_api.api.draining import draining_of
 from llm_api.api.mapping.chat import to_chat_requests
 from llm_api.api.mapping.chat_answers import ChatAnswerWriter
 from llm_api.api.models.chat import ChatCompletionRequest
-from llm_api.api.stream_forms import NDJSON
+from llm_api.api.stream_forms import NDJSON, SSE, TextFrames
 from llm_api.core.errors import GenerationError
-from llm_api.core.llm.types import RequestContext
+from llm_api.core.llm.types import RequestContext, TextDelta
 from tests.api.bodies import chat
 from tests.fakes import FakeBackend, endless, spoken
 from tests.live import PATIENCE_SECONDS, live_server, stoppable_server, wait_until
@@ -41,6 +41,28 @@ def lines_app(app: FastAPI) -> FastAPI:
 
     app.include_router(router)
     return app
+
+
+@pytest.mark.parametrize(
+    "text", ["a", 'say "hi"\n', "é ∑ 😀", "\u0000\u007f\ufdd0 text", "</script>"]
+)
+@pytest.mark.parametrize("fields", [{}, {"stream_options": {"include_usage": True}}])
+def test_a_frame_that_is_filled_in_is_the_one_that_would_be_made(
+    text: str, fields: dict[str, object]
+) -> None:
+    body = ChatCompletionRequest.model_validate(chat(stream=True, **fields))
+    writer = ChatAnswerWriter(new_head("line", body.model, "0"), body)
+
+    def make(said: str) -> bytes:
+        return SSE.frame(writer.delta(0, TextDelta(said)))
+
+    assert writer.has_steady_text
+    assert TextFrames(make).with_text(text) == make(text)
+
+
+def test_a_text_with_log_probabilities_is_not_filled_in() -> None:
+    body = ChatCompletionRequest.model_validate(chat(stream=True, logprobs=True))
+    assert not ChatAnswerWriter(new_head("line", body.model, "0"), body).has_steady_text
 
 
 def read(url: str) -> list[dict[str, object]]:

@@ -64,6 +64,11 @@ class ChatAnswerWriter:
             answer.service_tier = "default"
         return answer
 
+    @property
+    def has_steady_text(self) -> bool:
+        """Log-probabilities were not asked for."""
+        return not self.request.logprobs
+
     def opening(self, index: int) -> ChatCompletionChunk:
         """The first chunk of a choice: who speaks."""
         return self._chunk([self._chunk_choice(index, Delta(role="assistant", content=""))])

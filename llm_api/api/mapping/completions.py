@@ -149,6 +149,11 @@ class CompletionAnswerWriter:
         answer.usage = wire_usage(total_usage(finished, self.request.choices_per_prompt))
         return answer
 
+    @property
+    def has_steady_text(self) -> bool:
+        """Log-probabilities were not asked for."""
+        return _logprobs(self.request) is None
+
     def opening(self, index: int) -> wire.Completion | None:
         """The echoed prompt, if it was asked for."""
         return self._chunk([self._choice(index, self._echo(index))]) if self.request.echo else None

@@ -61,6 +61,11 @@ class InfillWriter:
         answer = self._end(completion.text, completion.finished)
         return answer if self.response_fields is None else chosen(answer, self.response_fields)
 
+    @property
+    def has_steady_text(self) -> bool:
+        """Nothing else is told of a piece of text."""
+        return True
+
     def opening(self, index: int) -> None:
         """Nothing is shown before the text."""
 

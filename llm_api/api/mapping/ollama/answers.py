@@ -93,6 +93,11 @@ class OllamaAnswerWriter:
         said = Said(one.text, one.reasoning, one.tool_calls, is_last=True)
         return self._ended(self._line(said, one.logprobs), one.finished, one.finished.usage)
 
+    @property
+    def has_steady_text(self) -> bool:
+        """Each line says when it was written."""
+        return False
+
     def opening(self, index: int) -> None:
         """Nothing: the first line says something."""
 

@@ -108,6 +108,11 @@ class RagAnswerWriter:
             answer.reasoning = completion.reasoning
         return answer
 
+    @property
+    def has_steady_text(self) -> bool:
+        """Nothing else is told of a piece of text."""
+        return True
+
     def opening(self, _: int) -> None:
         """The sources are what comes first."""
 

@@ -370,8 +370,9 @@ class _Answer:
     def _count(self, deltas: Sequence[AnswerDelta]) -> None:
         """Take note of one token, and what it showed."""
         self._completion_tokens += 1
-        self._reasoning_tokens += any(isinstance(delta, ReasoningDelta) for delta in deltas)
-        self._has_calls |= any(isinstance(delta, ToolCallStarted) for delta in deltas)
+        kinds = {type(delta) for delta in deltas}
+        self._reasoning_tokens += ReasoningDelta in kinds
+        self._has_calls |= ToolCallStarted in kinds
 
     def _finished(self, reason: FinishReason, last: TokenEvent) -> Finished:
         usage = Usage(

@@ -1,6 +1,7 @@
 """One request under way: what is asked of the engine, what comes back, and the mailbox for it."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -39,6 +40,26 @@ class TokenEvent:
     timings: Timings
 
 
+class Mailbox:
+    """What was delivered for one request, in order, and its one reader. For the event loop."""
+
+    def __init__(self) -> None:
+        self._delivered: deque[TokenEvent | LLMAPIError] = deque()
+        self._reader: asyncio.Future[None] | None = None
+
+    def put(self, delivered: TokenEvent | LLMAPIError) -> None:
+        self._delivered.append(delivered)
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    async def get(self) -> TokenEvent | LLMAPIError:
+        """The next one, once it is there."""
+        while not self._delivered:
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+        return self._delivered.popleft()
+
+
 @dataclass(slots=True, eq=False)
 class TokenJob:
     """A sequence, and when it reached each stage, in seconds of the engine's clock.
@@ -49,7 +70,7 @@ class TokenJob:
     sequence: Sequence
     rules: DrawingRules
     submitted: float
-    mailbox: asyncio.Queue[TokenEvent | LLMAPIError] = field(default_factory=asyncio.Queue)
+    mailbox: Mailbox = field(default_factory=Mailbox)
     admitted: float = 0.0
     first_token: float = 0.0
     has_ended: bool = False
@@ -78,4 +99,4 @@ Delivery: TypeAlias = tuple[TokenJob, TokenEvent | LLMAPIError]
 def deliver(deliveries: list[Delivery]) -> None:
     """Put each into the mailbox of its job. For the event loop."""
     for job, delivered in deliveries:
-        job.mailbox.put_nowait(delivered)
+        job.mailbox.put(delivered)

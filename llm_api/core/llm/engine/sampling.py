@@ -1,8 +1,12 @@
 """Sampling in C: one llama.cpp sampler chain per sequence, and log-probabilities from the logits.
 
-The order of the chain is llama-server's: bias, penalties, DRY, filters, XTC, temperature, draw.
-What is off has no stage. Log-probabilities are those of the model itself, before any of that, as
-OpenAI reports them.
+The order is llama-server's: bias, penalties, DRY, filters, XTC, temperature, draw. The bias is
+added to the logits for as long as the draw takes, all else are stages of the chain; what is off has
+no stage. Log-probabilities are those of the model itself, before any of that, as OpenAI reports
+them.
+
+The chain looks at every token of the vocabulary several times. It is not asked where the likeliest
+token is all that is wanted, and not about tokens that a low temperature leaves no chance.
 
 Every token of the answer is accepted by the chain exactly once, in order, whether it was drawn, was
 drafted and then drawn, or was forced by a grammar; so what depends on tokens said, or on random
@@ -13,7 +17,8 @@ import ctypes
 import math
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -32,6 +37,13 @@ BANNED_BIAS = -100.0
 
 _NEARLY_BANNED = -1e6
 """Under a constraint: worse than any other token, yet there if the grammar allows nothing else."""
+
+NEGLIGIBLE = 40.0
+"""A token whose logit lies so much below the highest, in units of the temperature, is never drawn:
+150,000 of them together have a chance of 1e-12."""
+
+_CHILLY = 0.5
+"""Temperatures up to which that leaves few tokens; above, to look for them saves nothing."""
 
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """The layout of `llama_token_data`."""
@@ -60,6 +72,27 @@ class Candidates:
         )
         self._library.llama_sampler_apply(chain, ctypes.byref(array))
         return int(array.data[array.selected].id)
+
+
+class Bias:
+    """What is added to the logits of single tokens."""
+
+    def __init__(self, bias: Mapping[int, float]) -> None:
+        self._tokens = np.fromiter(bias.keys(), np.intp, len(bias))
+        self._values = np.fromiter(bias.values(), np.float32, len(bias))
+
+    @contextmanager
+    def added_to(self, logits: NDArray[np.float32]) -> Iterator[None]:
+        """Change the logits meanwhile: they are the model's own again behind it."""
+        if not len(self._tokens):
+            yield
+            return
+        own = logits[self._tokens]
+        logits[self._tokens] = own + self._values
+        try:
+            yield
+        finally:
+            logits[self._tokens] = own
 
 
 class Repetitions:
@@ -138,15 +171,15 @@ class Sampler:
         self._library = load_library()
         self._constraint = rules.constraint
         self._candidates = candidates
+        self._bias = Bias(find_bias(rules))
         size = candidates.vocabulary_size
         params = self._library.llama_sampler_chain_default_params()
         self._chain = self._library.llama_sampler_chain_init(params)
-        for stage in (
-            *_bias(self._library, rules, size),
-            *repetitions.stages(rules.sampling, prompt),
-            *_choice(self._library, rules.sampling, size),
-        ):
+        looking_back = list(repetitions.stages(rules.sampling, prompt))
+        for stage in (*looking_back, *_choice(self._library, rules.sampling, size)):
             self._library.llama_sampler_chain_add(self._chain, stage)
+        self._is_greedy = not looking_back and rules.sampling.temperature == 0
+        self._reach = math.inf if looking_back else _reach(rules.sampling)
 
     @property
     def stage_count(self) -> int:
@@ -158,31 +191,46 @@ class Sampler:
 
         Raises ConstraintError.
         """
+        logits = logits_view(self._library, context, row, self._candidates.vocabulary_size)
         if self._constraint is not None:
-            logits = logits_view(self._library, context, row, self._candidates.vocabulary_size)
             return self.choose(logits, self._constraint.allowed())
-        token: int = self._library.llama_sampler_sample(self._chain, context, row)
-        return token
+        with self._bias.added_to(logits):
+            if self._is_greedy:
+                return int(logits.argmax())
+            if self._reach < math.inf:
+                return self._drawn(logits, np.flatnonzero(logits >= logits.max() - self._reach))
+            token: int = self._library.llama_sampler_sample(self._chain, context, row)
+            return token
 
     def choose(self, logits: NDArray[np.float32], allowed: NDArray[np.int32]) -> int:
         """Choose one of the allowed tokens, and remember it."""
-        token = self._candidates.draw(self._chain, logits, allowed)
-        self.remember(token)
-        return token
+        with self._bias.added_to(logits):
+            if self._is_greedy:
+                return int(allowed[logits[allowed].argmax()])
+            if self._reach < math.inf:
+                among = logits[allowed]
+                allowed = allowed[among >= among.max() - self._reach]
+            return self._drawn(logits, allowed)
 
     def remember(self, token: int) -> None:
         """Take note of a token that was not drawn, but must follow."""
         self._library.llama_sampler_accept(self._chain, token)
 
+    def _drawn(self, logits: NDArray[np.float32], allowed: NDArray[Any]) -> int:
+        token = self._candidates.draw(self._chain, logits, allowed)
+        self.remember(token)
+        return token
+
     def close(self) -> None:
         self._library.llama_sampler_free(self._chain)
 
 
-def _bias(library: Any, rules: DrawingRules, vocabulary_size: int) -> list[Any]:
-    if not (bias := find_bias(rules)):
-        return []
-    array = (library.llama_logit_bias * len(bias))(*bias.items())
-    return [library.llama_sampler_init_logit_bias(vocabulary_size, len(bias), array)]
+def _reach(sampling: Sampling) -> float:
+    """How far below the highest logit a token may lie that is drawn; infinite where any may be."""
+    is_plain = not sampling.mirostat and not sampling.dynatemp_range
+    if is_plain and 0 < sampling.temperature <= _CHILLY:
+        return NEGLIGIBLE * sampling.temperature
+    return math.inf
 
 
 def _choice(library: Any, sampling: Sampling, vocabulary_size: int) -> list[Any]:

@@ -21,6 +21,8 @@ class StopStrings:
 
     def feed(self, text: str) -> tuple[str, bool]:
         """Text that is safe to show, and whether a stop string was found right behind it."""
+        if not self._stops:
+            return text, False
         self._held += text
         # The stop string that is complete first ends the text, however the text was cut into
         # pieces; of two that end together, the one that begins first.

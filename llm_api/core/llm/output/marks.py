@@ -38,6 +38,11 @@ class MarkFinder(Generic[Meaning]):
         self._anywhere = tuple(anywhere)
         firsts = "".join(re.escape(mark.pattern.first) for mark in anywhere)
         self._spots = re.compile(rf"[ \t\r\n]{{0,32}}(?:[{firsts}]|\Z)" if anywhere else r"\Z")
+        self._hint = re.compile(rf"[{firsts}]|[ \t\r\n]\Z" if anywhere else r"(?!)")
+
+    def may_begin_in(self, text: str) -> bool:
+        """Whether a mark, or the white space before one, may begin in this text. Pure."""
+        return self._hint.search(text) is not None
 
     def search(
         self,

@@ -97,8 +97,16 @@ class OutputReader:
 
     def feed(self, text: str) -> list[Piece]:
         """More of the answer."""
+        if self._is_amid_text and not self._held and not self._openings.may_begin_in(text):
+            start, self._offset = self._offset, self._offset + len(text)
+            return [Visible(start, text)] if text else []
         self._held += text
         return list(self._read(is_final=False))
+
+    @property
+    def _is_amid_text(self) -> bool:
+        """Whether nothing but a mark that may stand anywhere can be more than text."""
+        return self._place is _Place.MIDDLE and self._state == self._read_text
 
     def flush(self) -> list[Piece]:
         """What there is, now that the answer has ended or was cut."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,13 @@ class Bench:
     def sampler(self, sampling: Sampling, prompt: Sequence[int] = ()) -> closing[Sampler]:
         rules = DrawingRules(sampling)
         return closing(Sampler(rules, prompt, self._candidates, self.repetitions))
+
+    def biased(self, sampling: Sampling, logits: Logits) -> int:
+        """The token drawn, where the model's own logits are as they were."""
+        own = logits.copy()
+        [token] = self.draws(sampling, logits)
+        assert np.array_equal(logits, own)
+        return token
 
     def draws(
         self, sampling: Sampling, logits: Logits, count: int = 1, prompt: Sequence[int] = ()
@@ -149,6 +157,30 @@ def test_a_dynamic_temperature_is_low_where_the_model_is_sure(bench: Bench) -> N
 def test_a_temperature_of_zero_stays_greedy(bench: Bench) -> None:
     sampling = Sampling(temperature=0, xtc_probability=1.0, dynatemp_range=0.5)
     assert set(bench.draws(sampling, CLOSE, 20)) == {A}
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.2, 0.5])
+@pytest.mark.parametrize("filters", [{}, {"top_k": 40, "top_p": 0.9}, {"min_p": 0.02}])
+def test_tokens_without_a_chance_are_left_out_and_nothing_else_changes(
+    bench: Bench, temperature: float, filters: dict[str, float]
+) -> None:
+    logits = np.random.default_rng(1).normal(0, 4, VOCABULARY).astype(np.float32)
+    short = Sampling(temperature=temperature, seed=9, **filters)  # type: ignore[arg-type]
+    whole = replace(short, frequency_penalty=1e-9)  # which looks at every token
+    drawn = bench.draws(short, logits, 300)
+    assert drawn == bench.draws(whole, logits, 300)
+    assert temperature < 0.5 or len(set(drawn)) > 1
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.2, 1.0])
+def test_a_bias_holds_for_the_draw_alone(bench: Bench, temperature: float) -> None:
+    sampling = Sampling(temperature=temperature, logit_bias=((A, -100.0), (C, 50.0)))
+    assert bench.biased(sampling, CLOSE) == C
+    assert bench.biased(replace(sampling, logit_bias=((A, -100.0),)), CLOSE) == B
+
+
+def test_the_first_of_the_likeliest_tokens_is_the_greedy_one(bench: Bench) -> None:
+    assert bench.draws(GREEDY, row({B: 0.5, D: 0.5})) == [B]
 
 
 @pytest.mark.parametrize(
