@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from filelock import FileLock, Timeout
+
 from llm_api.config.settings import Settings
 from llm_api.core.embeddings.embedder import Embedder
 from llm_api.core.embeddings.reranker import Reranker
-from llm_api.core.errors import LLMAPIError
+from llm_api.core.errors import LLMAPIError, VectorStoreLockedError
 from llm_api.core.rag.chunking import ChunkSettings
 from llm_api.core.rag.eval_jobs import EvalJobs
 from llm_api.core.rag.jobs import IngestJobs
@@ -31,6 +33,12 @@ _OCR_MARGIN_SECONDS = 120.0
 """For the page that is under way when the time is over, and all that is no recognition."""
 _OCR_MEMORY_BYTES = 3 << 30
 """1.9 GB of address space are reserved for a page of 200 dots to the inch."""
+
+_LOCK_SECONDS = 1.0
+"""A process that was just killed needs a moment to be gone."""
+
+LOCK_NAME = "lock"
+"""As `core/rag/stores/edge.py` has it."""
 
 RECOVERY_SECONDS = 3600.0
 """How often a server is cleaned of writes that broke off: no write takes so long."""
@@ -98,6 +106,21 @@ def host_rules(settings: Settings) -> HostRules:
 def has_own_store(settings: Settings) -> bool:
     """Whether documents are kept by this very process, out of reach of any other."""
     return settings.qdrant_use_memory or _server_url(settings) is None
+
+
+def require_unlocked(settings: Settings) -> None:
+    """Raises VectorStoreLockedError where a process has the folder of the documents open."""
+    folder = vector_store_options(settings).folder
+    if not has_own_store(settings) or settings.qdrant_use_memory or not folder.exists():
+        return
+    try:
+        with FileLock(folder / LOCK_NAME, timeout=_LOCK_SECONDS):
+            pass
+    except Timeout:
+        raise VectorStoreLockedError(
+            f"A server has the documents in {str(folder)!r} open, and they belong to one process:"
+            " stop it first, or ask it: leave out --local."
+        ) from None
 
 
 def vector_store_options(settings: Settings) -> VectorStoreOptions:

@@ -20,15 +20,7 @@ if TYPE_CHECKING:
     from llm_api.core.functions.runner import Functions
     from llm_api.core.functions.types import FunctionResult
 
-functions = typer.Typer(
-    help="See and run the functions that models can call. Needs no server.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    epilog="Run one: **llm-api functions call get_weekday date=2026-02-14**",
-)
 
-
-@functions.command("list")
 def list_functions() -> None:
     """Show the functions: built in, from `FUNCTIONS_DIR`, from packages, from MCP servers.
 
@@ -53,7 +45,6 @@ def list_functions() -> None:
         notes().print(f"Not loaded: {harmless(str(problem))}", markup=False, soft_wrap=True)
 
 
-@functions.command()
 def call(
     name: Annotated[str, typer.Argument(help="The name that `functions list` shows.")],
     arguments: Annotated[

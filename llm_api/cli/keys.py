@@ -1,4 +1,4 @@
-"""`llm-api keys`: make, list and revoke the API keys of a file. Needs no server."""
+"""`llm-api keys`: make, list and delete the API keys of a file. Needs no server."""
 
 import json
 from datetime import UTC, datetime
@@ -14,18 +14,10 @@ from llm_api.cli.terminal import harmless, notes, output
 if TYPE_CHECKING:
     from llm_api.config.keys_file import KeyEntry
 
-keys = typer.Typer(
-    help="Make, list and revoke API keys. A running server notices at once.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    epilog="Make one: **llm-api keys create alice --file keys.yaml**",
-)
-
 FileOption = Annotated[Path | None, typer.Option("--file", help="The file [API_KEYS_FILE].")]
 Amount = Annotated[int | None, typer.Option(min=1)]
 
 
-@keys.command()
 def create(  # noqa: PLR0913, PLR0917 - the options of a command
     name: Annotated[str, typer.Argument(help="Who gets it: a-z, 0-9, '.', '_' and '-'.")],
     scope: Annotated[
@@ -89,7 +81,6 @@ def create(  # noqa: PLR0913, PLR0917 - the options of a command
     )
 
 
-@keys.command("list")
 def list_keys(file: FileOption = None) -> None:
     """Show the keys: who has them, and what they permit; not the keys themselves.
 
@@ -113,14 +104,13 @@ def list_keys(file: FileOption = None) -> None:
     output().print(table)
 
 
-@keys.command()
-def revoke(
+def delete(
     name: Annotated[str, typer.Argument(help="The name that `keys list` shows.")],
     file: FileOption = None,
 ) -> None:
     """Delete a key. Requests that are being answered go on; the next one is refused.
 
-    Example: `llm-api keys revoke alice --file keys.yaml`
+    Example: `llm-api keys delete alice --file keys.yaml`
     """
     from llm_api.config.keys_file import remove_key
 

@@ -8,47 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from llm_api.cli.app import app
 from llm_api.core.llm.files.installed import DEFAULT_MODEL_FILENAME
 from tests.cli.command import environment, llm_api
 from tests.core.llm.tiny_gguf import gguf_bytes, write_gguf
-
-
-@pytest.mark.parametrize(
-    ("arguments", "teaches"),
-    [
-        ([], "llm-api serve"),
-        (["serve"], "--model-path ~/models/qwen.gguf"),
-        (["chat"], "llm-api chat"),
-        (["models"], "llm-api models pull"),
-        (["models", "list"], "llm-api models list"),
-        (["models", "pull"], "HF_TOKEN"),
-        (["models", "remove"], "owner--name/model.gguf"),
-        (["models", "optimize"], "--types q4_0 --keep q4_0"),
-        (["functions"], "llm-api functions call get_weekday date=2026-02-14"),
-        (["functions", "list"], "FUNCTIONS_DIR=my_functions llm-api functions list"),
-        (["functions", "call"], "llm-api functions call add_to_date date=2026-01-31 months=1"),
-        (["keys"], "llm-api keys create alice --file keys.yaml"),
-        (["keys", "create"], "llm-api keys create alice --scope generate --tokens-per-day 100000"),
-        (["keys", "list"], "API_KEYS_FILE=keys.yaml llm-api keys list"),
-        (["keys", "revoke"], "llm-api keys revoke alice --file keys.yaml"),
-        (["embed"], "--input-type document < passages.txt"),
-        (["ingest"], "llm-api ingest manuals/ --collection manuals"),
-        (["rag"], "llm-api ingest"),
-        (["rag", "eval"], "corpus.jsonl, queries.jsonl"),
-        (["rag", "reindex"], "stop the server first"),
-        (["doctor"], "CONTEXT_LENGTH=8192 llm-api doctor"),
-    ],
-)
-@pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_every_command_explains_itself_with_an_example(
-    arguments: list[str], teaches: str, flag: str
-) -> None:
-    result = CliRunner().invoke(app, [*arguments, flag], env={"COLUMNS": "120"})
-    assert result.exit_code == 0
-    assert teaches in result.output
 
 
 def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
@@ -56,7 +19,7 @@ def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"llm-api {version('llm_api')}\n")
 
 
-@pytest.mark.parametrize("arguments", [[], ["serve"], ["chat", "hello"], ["models", "list"]])
+@pytest.mark.parametrize("arguments", [["serve"], ["chat", "hello"], ["models", "list"]])
 def test_a_bad_setting_ends_any_command_with_one_line_that_names_it(
     tmp_path: Path, arguments: list[str]
 ) -> None:
@@ -154,36 +117,6 @@ def test_a_dimension_that_the_embedding_model_has_not_ends_the_start_in_one_line
 
 
 HEAVY = "fastapi huggingface_hub llama_cpp mcp numpy qdrant_client sqlalchemy torch uvicorn"
-
-
-def test_no_help_imports_what_takes_long(tmp_path: Path) -> None:
-    program = f"""
-import sys
-from click.testing import CliRunner
-from typer.main import get_command
-from llm_api.cli.app import app
-
-def walk(command, path):
-    result = CliRunner().invoke(command, [*path, "--help"], standalone_mode=False)
-    assert result.exit_code == 0, (path, result.output)
-    sub = command
-    for name in path:
-        sub = sub.commands[name]
-    return 1 + sum(walk(command, [*path, name]) for name in getattr(sub, "commands", ()))
-
-print(walk(get_command(app), []), sorted(set({HEAVY.split()}) & sys.modules.keys()))
-"""
-    done = subprocess.run(  # noqa: S603 - our own interpreter
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    count, _, heavy = done.stdout.partition(" ")
-    assert int(count) > 20
-    assert heavy.strip() == "[]"
 
 
 @pytest.mark.parametrize(

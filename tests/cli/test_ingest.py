@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from llm_api.cli import ingesting
-from llm_api.cli.files import FoundFile, find_files, find_sources
-from llm_api.cli.server_library import TOGETHER_FILES, server_library
+from llm_api.cli.rag import ingesting
+from llm_api.cli.rag.files import FoundFile, find_files, find_sources
+from llm_api.cli.rag.server_library import TOGETHER_FILES, server_library
+from llm_api.config.settings import load_settings
 from llm_api.core.errors import InvalidRequestError, UnavailableError, UnreadableFileError
 from llm_api.core.rag.reports import DocumentOutcome
 from llm_api.core.rag.sync import Deletion, SourceListing
@@ -28,7 +29,6 @@ def folder(tmp_path: Path) -> Path:
         ".hidden": "secret",
         ".git/config": "secret",
         "node_modules/x.js": "code of others",
-        "empty.txt": "",
     }.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -40,16 +40,16 @@ def names(paths: Sequence[Path]) -> list[str]:
     return [file.name for file in find_files(paths)]
 
 
-def test_folders_are_walked_and_hidden_and_empty_files_left_out(folder: Path) -> None:
+def test_folders_are_walked_and_hidden_files_left_out(folder: Path) -> None:
     assert names([folder]) == ["docs/deep/notes.txt", "docs/guide.md"]
 
 
 def test_file_that_is_named_is_taken_whatever_it_is(folder: Path) -> None:
-    assert names([folder / ".hidden", folder / "empty.txt"]) == ["docs/.hidden", "docs/empty.txt"]
+    assert names([folder / ".hidden"]) == ["docs/.hidden"]
 
 
 def test_same_file_twice_is_one(folder: Path) -> None:
-    assert names([folder, folder]) == ["docs/deep/notes.txt", "docs/guide.md"]
+    assert names([folder, folder]) == names([folder])
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def store(
 
     async def run() -> list[DocumentOutcome]:
         outcomes: list[DocumentOutcome] = []
-        async with server_library(url, None, collection) as library:
+        async with server_library(load_settings(), url, None, collection) as library:
             for found in find_sources(paths, source):
                 hashes = {id: file.digest for id, file in found.files.items()}
                 listing = SourceListing(collection, found.name, found.root, hashes)
@@ -244,7 +244,7 @@ def test_more_files_than_one_sync_takes_are_listed_in_ranges(
     choices = ingesting.Choices(collection, Deletion(max_share=0.5))
 
     async def run() -> dict[str, int]:
-        async with server_library(served.url, None, collection) as library:
+        async with server_library(load_settings(), served.url, None, collection) as library:
             counts = await ingesting.ingest_sources(find_sources([folder]), library, choices)
         return {what: count for what, count in counts.items() if count}
 
@@ -263,7 +263,7 @@ def test_file_that_cannot_be_opened_counts_as_there(served: Served, folder: Path
     files = {**found.files, unreadable.id: unreadable}
 
     async def run() -> dict[str, int]:
-        async with server_library(served.url, None, collection) as library:
+        async with server_library(load_settings(), served.url, None, collection) as library:
             choices = ingesting.Choices(collection, Deletion(is_confirmed=True))
             counts = await ingesting.ingest_sources([replace(found, files=files)], library, choices)
         return {what: count for what, count in counts.items() if count}

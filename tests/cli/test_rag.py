@@ -57,6 +57,9 @@ def test_reindex_gives_a_collection_the_vectors_of_another_model(tmp_path: Path)
     assert "llm-api rag reindex" in refused.stderr
     done = llm_api(tmp_path, "rag", "reindex", EMBEDDING_MODEL_NAME=model)
     assert (done.returncode, done.stdout) == (0, "1 documents of default are embedded anew\n")
+    again = llm_api(tmp_path, "rag", "reindex", EMBEDDING_MODEL_NAME=model)
+    assert again.returncode == 0
+    assert again.stdout.startswith("default is embedded by this model already: nothing needs doing")
     stored = llm_api(tmp_path, "ingest", "b.txt", "--local", EMBEDDING_MODEL_NAME=model)
     assert (stored.returncode, stored.stdout) == (0, "1 created\n")
 

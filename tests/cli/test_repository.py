@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from llm_api.cli import repository
-from llm_api.cli.files import FoundSource, find_files
-from llm_api.cli.repository import is_repository_url, tracked_files
+from llm_api.cli.rag import repository
+from llm_api.cli.rag.files import FoundSource, find_files
+from llm_api.cli.rag.repository import is_repository_url, tracked_files
 from llm_api.core.errors import UnreadableFileError
 
 
@@ -53,17 +53,20 @@ def test_tracked_files_are_those_of_the_commit(tree: Path) -> None:
     with tracked_files(str(tree)) as found:
         assert texts(found) == {
             "handbook/docs/guide.md": "new words",
+            "handbook/empty.md": "",
             "handbook/über uns.md": "words of us",
         }
         assert (found.name, found.is_complete) == ("handbook", True)
-        (file, _) = found.files.values()
+        file = found.files["handbook/docs/guide.md"]
+        assert [one.unfit() for one in found.files.values()] == [None, "empty", None]
+        assert not file.is_picture()
         assert file.metadata == {
             "source_root": found.root,
             "git_commit": git(tree, "rev-parse", "HEAD"),
         }
         assert file.size == len("new words")
     with tracked_files(str(tree), "v1", "book") as found:
-        assert texts(found) == {"book/docs/guide.md": "old words"}
+        assert texts(found) == {"book/docs/guide.md": "old words", "book/empty.md": ""}
         assert found.root == "book"
 
 
@@ -75,8 +78,8 @@ def test_repository_of_another_machine_is_fetched_without_its_history(
     options = (*repository._OPTIONS, "-c", "protocol.file.allow=always")
     monkeypatch.setattr(repository, "_OPTIONS", options)
     with tracked_files(f"file://{tree}", "v1") as found:
-        assert texts(found) == {"handbook/docs/guide.md": "old words"}
-        (file,) = found.files.values()
+        assert texts(found) == {"handbook/docs/guide.md": "old words", "handbook/empty.md": ""}
+        file = found.files["handbook/docs/guide.md"]
         assert file.metadata["git_url"] == f"file://{tree}"
         assert file.metadata["git_commit"] == git(tree, "rev-parse", "v1")
         place = file.path.parent.parent

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from llm_api.cli import watching
-from llm_api.cli.files import FoundFile, find_sources
-from llm_api.cli.ingesting import Choices
+from llm_api.cli.rag import watching
+from llm_api.cli.rag.files import FoundFile, find_sources
+from llm_api.cli.rag.fitness import Unfit
+from llm_api.cli.rag.ingesting import Choices
 from llm_api.core.errors import UnavailableError
 from llm_api.core.rag.reports import DocumentOutcome, Report
 from llm_api.core.rag.sync import Deletion, SourceFile, SourceListing, SyncOutcome, compare
@@ -107,17 +108,18 @@ async def test_nothing_is_compared_or_read_where_nothing_has_changed(folder: Pat
     await rounds.run()
     assert library.syncs == 1
     reads: Counter[str] = Counter()
-    read = FoundFile.read
+    unfit = FoundFile.unfit
 
-    def counted(file: FoundFile) -> bytes:
+    def counted(file: FoundFile) -> Unfit | None:
         reads[file.id] += 1
-        return read(file)
+        return unfit(file)
 
     (folder / "b.md").write_text("words")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FoundFile, "read", counted)
+        patch.setattr(FoundFile, "unfit", counted)
         await rounds.run()
-    assert (library.syncs, dict(reads)) == (2, {"docs/b.md": 1})
+    assert library.syncs == 2
+    assert reads == {"docs/a.md": 1, "docs/b.md": 1}
 
 
 def test_ctrl_c_ends_it_without_a_word(served: Served, folder: Path) -> None:

@@ -7,28 +7,70 @@ A copy takes over what was stored since the one before began. A document stored 
 between the last copy and the renaming is lost: a client that writes meanwhile should write again.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Collection
 from contextlib import suppress
 from typing import Final
 
-from llm_api.core.errors import CollectionNotFoundError, DocumentNotFoundError, VectorStoreError
+from llm_api.core.errors import (
+    CollectionNotFoundError,
+    DocumentNotFoundError,
+    LLMAPIError,
+    VectorStoreError,
+)
+from llm_api.core.rag.embed_documents import embedding_of
 from llm_api.core.rag.reports import DocumentOutcome, Report
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.types import Document
-from llm_api.core.rag.vector_store import VectorStore, every_document
+from llm_api.core.rag.vector_store import NEWEST_RULE, VectorStore, every_document
+from llm_api.core.utils.long_work import to_the_end
 
 MAX_COPIES: Final = 10
 
 
-async def reindex(retrieval: Retrieval, collection: str, report: Report) -> None:
+async def is_renewed(retrieval: Retrieval, collection: str) -> bool:
+    """Whether it has the vectors of this embedder already, and its words by the newest rule."""
+    described = await retrieval.store.describe_collection(collection)
+    embedding = await embedding_of(retrieval.embedder)
+    return described.embedding == embedding and described.word_rule == NEWEST_RULE
+
+
+async def reindex(
+    retrieval: Retrieval, collection: str, report: Report, *, keeps_copy: bool = False
+) -> None:
     """Embed every document of the collection with the embedder of `retrieval`.
 
-    A copy that broke off is gone on with. Nothing takes the old one's place where a document could
-    not be embedded. Raises VectorStoreError then, and what ingests and stores raise.
+    A copy that a dead process left is gone on with; cancelled, this one is deleted, unless the
+    caller `keeps_copy`. Nothing takes the old one's place where a document could not be embedded.
+    Raises VectorStoreError then, and what ingests and stores raise.
     """
     store = retrieval.store
     await store.describe_collection(collection)
-    fresh = f"{collection[:60]}-new"
+    fresh = copy_name(collection)
+    try:
+        await _copy(retrieval, collection, fresh, report)
+    except asyncio.CancelledError:
+        await to_the_end(_tidy(store, fresh, only_empty=keeps_copy))
+        raise
+    except LLMAPIError:
+        await _tidy(store, fresh, only_empty=True)
+        raise
+
+
+def copy_name(collection: str) -> str:
+    """The collection that is filled meanwhile."""
+    return f"{collection[:60]}-new"
+
+
+async def _tidy(store: VectorStore, fresh: str, *, only_empty: bool) -> None:
+    """Delete the copy. Where the store itself fails, the next run finds it."""
+    with suppress(LLMAPIError):
+        if not only_empty or (await store.describe_collection(fresh)).documents == 0:
+            await store.delete_collection(fresh)
+
+
+async def _copy(retrieval: Retrieval, collection: str, fresh: str, report: Report) -> None:
+    store = retrieval.store
     failures: list[DocumentOutcome] = []
 
     def note(outcome: DocumentOutcome) -> None:

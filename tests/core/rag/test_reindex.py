@@ -1,5 +1,6 @@
 """A collection embedded anew, over the real store in memory."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from llm_api.core.embeddings.embedder import EmbedderCard, EmbeddingRequest, Embeddings
 from llm_api.core.errors import CollectionNotFoundError, EmbeddingError, VectorStoreError
 from llm_api.core.rag.ingest import each
-from llm_api.core.rag.reindex import reindex
+from llm_api.core.rag.reindex import is_renewed, reindex
 from llm_api.core.rag.reports import DocumentOutcome
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.stores.document_store import DocumentStore
@@ -98,3 +99,40 @@ async def test_old_vectors_stay_where_a_document_cannot_be_embedded(old: Retriev
 async def test_collection_that_is_not_there_is_named(old: Retrieval) -> None:
     with pytest.raises(CollectionNotFoundError):
         await reindex(by(other_model(), old), "nothing", quiet)
+
+
+async def test_collection_of_this_model_needs_nothing(old: Retrieval) -> None:
+    assert await is_renewed(old, "default")
+    assert not await is_renewed(by(other_model(), old), "default")
+
+
+@pytest.mark.parametrize("keeps_copy", [False, True])
+async def test_cancelled_it_leaves_nothing_that_is_not_wanted(
+    old: Retrieval, keeps_copy: bool
+) -> None:
+    async def interrupted(after: int) -> None:
+        working = asyncio.Event()
+
+        class Slow(FakeEmbedder):
+            async def embed(self, request: EmbeddingRequest) -> Embeddings:
+                if len(self.requests) >= after:
+                    working.set()
+                    await asyncio.sleep(60)
+                return await super().embed(request)
+
+        task = asyncio.create_task(
+            reindex(by(Slow(other_model().card), old), "default", quiet, keeps_copy=keeps_copy)
+        )
+        await working.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    await interrupted(0)
+    assert [one.name for one in await old.store.list_collections()] == ["default"]
+    await old.ingest("default", each([Document("x", "a\n" * 300 + "end")]), quiet)
+    await old.ingest("default", each([Document(f"y{n}", "b " * 60_000) for n in range(2)]), quiet)
+    await interrupted(1)
+    names = [one.name for one in await old.store.list_collections()]
+    assert names == (["default", "default-new"] if keeps_copy else ["default"])
+    assert await is_renewed(old, "default")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llm_api.cli.conversation import HINT, Conversation, Talker, talk, typed_lines
+from llm_api.cli.talk.conversation import HINT, Conversation, Talker, talk, typed_lines
 from llm_api.cli.terminal import notes
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _server(
     api_key: str | None,
 ) -> AbstractContextManager[Talker]:
     from llm_api.cli.remote_server import default_url, key_for
-    from llm_api.cli.server_talker import server_talker
+    from llm_api.cli.talk.server_talker import server_talker
 
     key = key_for(settings, url, api_key)
     return server_talker(url or default_url(settings), model, dict(options), key)
@@ -97,7 +97,7 @@ def _server(
 def _local(
     settings: "Settings", model: str | None, options: dict[str, int | float]
 ) -> AbstractContextManager[Talker]:
-    from llm_api.cli.local_talker import local_talker
+    from llm_api.cli.talk.local_talker import local_talker
 
     return local_talker(settings, model, options)
 

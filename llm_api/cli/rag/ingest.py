@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llm_api.cli.options import CollectionOption, JSONOption, KeyOption, URLOption
+from llm_api.cli.terminal import print_json
+
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Sequence
 
-    from llm_api.cli.files import FoundSource
-    from llm_api.cli.ingesting import Choices, Library
+    from llm_api.cli.rag.files import FoundSource
+    from llm_api.cli.rag.ingesting import Choices, Library
     from llm_api.config.settings import Settings
 
 EXAMPLES = """Examples:
@@ -41,16 +45,13 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads the options from the paramet
     paths: Annotated[
         list[str], typer.Argument(help="Files, folders to walk, URLs of Git repositories.")
     ],
-    collection: Annotated[str, typer.Option(help="Where they go.")] = "default",
+    collection: CollectionOption = "default",
     source: Annotated[
         str | None,
         typer.Option(help="What ids of the files begin with. Unless said: their folder's name."),
     ] = None,
-    url: Annotated[str | None, typer.Option(help="The server [http://HOST:PORT].")] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(help="A key of the server. Unless said: API_KEY, for one on this machine."),
-    ] = None,
+    url: URLOption = None,
+    api_key: KeyOption = None,
     local: Annotated[
         bool, typer.Option("--local", help="Store where the settings say, without a server.")
     ] = False,
@@ -74,20 +75,21 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads the options from the paramet
     no_ignore: Annotated[
         bool, typer.Option("--no-ignore", help="Store what .gitignore names as well.")
     ] = False,
+    as_json: JSONOption = False,
 ) -> None:
     """Store files, so that they are found and answered from. Skips what has not changed.
 
     Reads text, Markdown, HTML, PDF, DOCX, PPTX, XLSX, OpenDocument, EPUB, RTF, mail (EML), CSV,
     JSON, notebooks and code. A file's path, from its source on, is its document's id: changed, it
     replaces what was stored of it. What was stored from another folder of the same name is never
-    replaced. A file that cannot be read is named, and tried again when it changes. Ends with 1 if a
-    file could not be stored.
+    replaced. A file that cannot be read is named, and tried again when it changes; empty, binary
+    and too large files and pictures are named and skipped. Ends with 1 if a file could not be
+    stored; interrupted, or without its server, it goes on when it is run again.
 
     Of a folder, hidden files and those that .gitignore names are left out. Of a Git repository, the
     tracked files at one commit are stored; `git` fetches it, and nothing of it is run.
     """
-    from llm_api.cli.ingesting import Choices
-    from llm_api.cli.remote_server import default_url, key_for
+    from llm_api.cli.rag.ingesting import Choices, tell
     from llm_api.config.settings import load_settings
     from llm_api.core.rag.sync import Deletion
 
@@ -99,18 +101,20 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads the options from the paramet
     places = _places(paths, source, ref, ignores=not no_ignore)
     if watch and places.repositories:
         raise typer.BadParameter("--watch is for folders and files, not for repositories.")
-    opening = (
-        _local(settings, collection)
-        if local
-        else _server(url or default_url(settings), key_for(settings, url, api_key), collection)
-    )
+    opening = _local(settings, collection) if local else _server(settings, url, api_key, collection)
     deletion = Deletion(max_deleted_share, confirm) if prune else None
     choices = Choices(collection, deletion, retries_failed=retry_failed)
     logging.basicConfig(level="ERROR")  # what goes wrong is raised, and said once
     if watch:
         with suppress(KeyboardInterrupt):  # which is how it ends
             asyncio.run(_watch(places, opening, choices))
-    elif not asyncio.run(_once(places, opening, choices)):
+        return
+    counts = asyncio.run(_once(places, opening, choices))
+    if as_json:
+        print_json({what: count for what, count in sorted(counts.items()) if count})
+    else:
+        tell(counts)
+    if counts["failed"]:
         sys.exit(1)
 
 
@@ -126,7 +130,7 @@ class _Places:
 
     def find(self) -> "list[FoundSource]":
         """Those of files and folders."""
-        from llm_api.cli.files import find_sources
+        from llm_api.cli.rag.files import find_sources
 
         return find_sources(self.files, self.source, ignores=self.ignores)
 
@@ -134,7 +138,7 @@ class _Places:
 def _places(
     paths: "Sequence[str]", source: str | None, ref: str | None, *, ignores: bool
 ) -> _Places:
-    from llm_api.cli.repository import is_repository_url
+    from llm_api.cli.rag.repository import is_repository_url
 
     repositories = [one for one in paths if is_repository_url(one) or ref is not None]
     files = [Path(one) for one in paths if one not in repositories]
@@ -143,39 +147,37 @@ def _places(
 
 async def _once(
     places: _Places, opening: "AbstractAsyncContextManager[Library]", choices: "Choices"
-) -> bool:
-    """Whether everything could be stored."""
-    from llm_api.cli.ingesting import ingest_sources, tell
-    from llm_api.cli.repository import tracked_files
+) -> "Counter[str]":
+    """How often each thing happened."""
+    from llm_api.cli.rag.ingesting import ingest_sources
+    from llm_api.cli.rag.repository import tracked_files
 
     with ExitStack() as stack:
         sources = places.find()
         for one in places.repositories:
             sources.append(stack.enter_context(tracked_files(one, places.ref, places.source)))
         async with opening as library:
-            counts = await ingest_sources(sources, library, choices)
-    tell(counts)
-    return counts["failed"] == 0
+            return await ingest_sources(sources, library, choices)
 
 
 async def _watch(
     places: _Places, opening: "AbstractAsyncContextManager[Library]", choices: "Choices"
 ) -> None:
-    from llm_api.cli.watching import watch
+    from llm_api.cli.rag.watching import watch
 
     async with opening as library:
         await watch(places.files, places.find, library, choices)
 
 
 def _server(
-    url: str, api_key: str | None, collection: str
+    settings: "Settings", url: str | None, api_key: str | None, collection: str
 ) -> "AbstractAsyncContextManager[Library]":
-    from llm_api.cli.server_library import server_library
+    from llm_api.cli.rag.server_library import server_library
 
-    return server_library(url, api_key, collection)
+    return server_library(settings, url, api_key, collection)
 
 
 def _local(settings: "Settings", collection: str) -> "AbstractAsyncContextManager[Library]":
-    from llm_api.cli.local_library import local_library
+    from llm_api.cli.rag.local_library import local_library
 
     return local_library(settings, collection)

@@ -1,4 +1,4 @@
-"""`llm-api models`: list, pull, remove and optimize model files."""
+"""`llm-api models list|pull|delete`: the model files of this machine."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,24 +7,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from llm_api.cli.optimize import EXAMPLES as OPTIMIZE_EXAMPLES
-from llm_api.cli.optimize import optimize
 from llm_api.cli.terminal import harmless, notes, output
 
 if TYPE_CHECKING:
     from llm_api.config.settings import Settings
     from llm_api.core.llm.files.installed import InstalledModel
 
-models = typer.Typer(
-    help="See, fetch and delete the models on this machine.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    epilog="Fetch one: **llm-api models pull Qwen/Qwen2.5-0.5B-Instruct-GGUF "
-    "qwen2.5-0.5b-instruct-q4_k_m.gguf**",
-)
 
-
-@models.command("list")
 def list_models(
     config: Annotated[
         Path | None, typer.Option(help="A YAML file of several models [CONFIG_FILE].")
@@ -54,7 +43,6 @@ def list_models(
             notes().print(f"In use, elsewhere or not fetched yet: {path}", markup=False)
 
 
-@models.command()
 def pull(
     repository: Annotated[str, typer.Argument(help="Repository on the hub, as owner/name.")],
     file: Annotated[str, typer.Argument(help="A .gguf file in it; of a split model the first.")],
@@ -77,13 +65,12 @@ def pull(
     notes().print(f"Serve it with: llm-api serve --model-path {path}", markup=False, soft_wrap=True)
 
 
-@models.command()
-def remove(
+def delete(
     name: Annotated[str, typer.Argument(help="The name that `models list` shows.")],
 ) -> None:
     """Delete a model file. Only files in the models folder are ever deleted.
 
-    Example: `llm-api models remove owner--name/model.gguf`
+    Example: `llm-api models delete owner--name/model.gguf`
     """
     from llm_api.config.settings import load_settings
     from llm_api.core.llm.files.installed import remove_model
@@ -91,8 +78,6 @@ def remove(
     for path in remove_model(name, load_settings().models_dir):
         output().print(f"Removed {path}", markup=False, soft_wrap=True)
 
-
-models.command(epilog=OPTIMIZE_EXAMPLES)(optimize)
 
 _NUMBERS = {"size", "parameters", "context"}
 

@@ -11,21 +11,23 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from subprocess import DEVNULL, PIPE
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from llm_api.cli.files import FoundFile, FoundSource, is_hidden, mark_of
+from llm_api.cli.rag.files import FoundFile, FoundSource, is_hidden, mark_of
+from llm_api.cli.rag.fitness import HEAD_BYTES, MAX_FILE_BYTES, Unfit, why_unfit
 from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.files import COMMIT_FIELD, document_id
+from llm_api.core.rag.loaders.kinds import Kind, binary_kind
 from llm_api.core.rag.sync import MARK
 from llm_api.core.rag.types import Metadata
 
 FETCH_SECONDS: Final = 600
 READ_SECONDS: Final = 60
-MAX_FILE_BYTES: Final = 50_000_000
 URL_FIELD: Final = "git_url"
 
 _URL: Final = re.compile(r"(?:https?|ssh)://\S+|[\w.-]+@[\w.-]+:\S+")
@@ -62,6 +64,21 @@ class TrackedFile(FoundFile):
 
     def read(self) -> bytes:
         return self.blobs.read(self.blob, self.name)
+
+    @cached_property
+    def digest(self) -> str:
+        return sha256(self.read()).hexdigest()
+
+    def unfit(self) -> Unfit | None:
+        is_known = not 0 < self.length <= MAX_FILE_BYTES
+        return why_unfit(b"" if is_known else self._head, self.length, self.path.name)
+
+    def is_picture(self) -> bool:
+        return binary_kind(self._head, self.path.name) is Kind.IMAGE
+
+    @cached_property
+    def _head(self) -> bytes:
+        return self.read()[:HEAD_BYTES]
 
 
 @contextmanager
@@ -104,7 +121,7 @@ def _opened(
             head, _, path = entry.partition(b"\t")
             mode, _, blob, size = (head.decode().split() or ["", "", "", "0"])[:4]
             name_in = path.decode("utf-8", "replace")
-            if mode not in _FILE_MODES or is_hidden(name_in) or not 0 < int(size) <= MAX_FILE_BYTES:
+            if mode not in _FILE_MODES or is_hidden(name_in):
                 continue
             file = TrackedFile(
                 folder / name_in,

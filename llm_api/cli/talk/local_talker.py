@@ -13,7 +13,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from llm_api.assembly.local_models import find_models
 from llm_api.assembly.models import open_models
-from llm_api.cli.conversation import Answer
+from llm_api.cli.talk.conversation import Answer
 from llm_api.config.chosen_models import choose_models
 from llm_api.config.settings import Settings
 from llm_api.core.llm.backend import Backend

@@ -1,18 +1,16 @@
-"""`llm-api rag`: measure how well documents are found, and embed a collection anew."""
+"""`llm-api rag eval`: how well documents are found, and which way to search is best."""
 
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.progress import track
-from rich.table import Table
 
-from llm_api.cli.rag_report import report_collection
-from llm_api.cli.terminal import harmless, notes, output
+from llm_api.cli.options import JSONOption
+from llm_api.cli.terminal import note, notes, print_json, print_table, say
 
 if TYPE_CHECKING:
     from llm_api.config.settings import Settings
@@ -20,18 +18,14 @@ if TYPE_CHECKING:
     from llm_api.core.rag.reports import DocumentOutcome
     from llm_api.core.rag.tuning import Tuning
 
-rag = typer.Typer(
-    help="See what is in a collection, measure retrieval, and embed a collection anew.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    epilog="See also **llm-api ingest**.",
-)
+EXAMPLES: Final = """Examples:
+
+- `llm-api rag eval cranfield/`
+
+- `llm-api rag eval questions/ --collection manuals --apply`
+"""
 
 
-rag.command("report")(report_collection)
-
-
-@rag.command("eval")
 def evaluate_folder(
     folder: Annotated[
         Path, typer.Argument(help="In BEIR's layout: corpus.jsonl, queries.jsonl, qrels/.")
@@ -45,6 +39,7 @@ def evaluate_folder(
     apply: Annotated[
         bool, typer.Option("--apply", help="Search that collection as was found best.")
     ] = False,
+    as_json: JSONOption = False,
 ) -> None:
     """Say which way to search is best: dense, sparse or hybrid, and with what weights.
 
@@ -61,19 +56,31 @@ def evaluate_folder(
     settings = load_settings() if collection else load_settings(qdrant_use_memory=True)
     evaluation = _Evaluation(folder, split, cutoff, collection, apply)
     evals, is_applied = asyncio.run(_evaluate(settings, evaluation))
-    table = Table(box=None, pad_edge=False)
-    for column in ("mode", f"nDCG@{cutoff}", f"recall@{cutoff}", f"MRR@{cutoff}"):
-        table.add_column(column)
-    for mode, quality in evals.comparison.qualities.items():
-        figures = (quality.ndcg, quality.recall, quality.mrr)
-        table.add_row(mode, *(f"{figure:.4f}" for figure in figures))
-    output().print(table)
-    output().print(f"Best here: {evals.comparison.best}.")
+    if as_json:
+        print_json(_for_programs(evals, is_applied))
+        return
+    columns = ("mode", f"nDCG@{cutoff}", f"recall@{cutoff}", f"MRR@{cutoff}")
+    qualities = evals.comparison.qualities.items()
+    rows = (
+        (mode, *(f"{figure:.4f}" for figure in (one.ndcg, one.recall, one.mrr)))
+        for mode, one in qualities
+    )
+    print_table(columns, rows)
+    say(f"Best here: {evals.comparison.best}.")
     if evals.tuning is not None:
-        output().print(_told(evals.tuning), soft_wrap=True)
+        say(_told(evals.tuning))
     if apply:
         usual = "is searched as any other"
-        output().print(f"{collection} {'is searched so from now on' if is_applied else usual}.")
+        say(f"{collection} {'is searched so from now on' if is_applied else usual}.")
+
+
+def _for_programs(evals: "SearchEvals", is_applied: bool) -> dict[str, Any]:
+    return {
+        "modes": {mode: asdict(one) for mode, one in evals.comparison.qualities.items()},
+        "best": evals.comparison.best,
+        "tuning": None if evals.tuning is None else asdict(evals.tuning),
+        "applied": is_applied,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ def _told(tuning: "Tuning") -> str:
 
 
 async def _evaluate(settings: "Settings", asked: _Evaluation) -> tuple["SearchEvals", bool]:
-    from llm_api.cli.local_library import local_retrieval
+    from llm_api.cli.rag.local_library import local_retrieval
     from llm_api.core.errors import InvalidRequestError
     from llm_api.core.rag.beir import read_corpus, read_judgements, read_queries
     from llm_api.core.rag.evals import apply, evaluate_search
@@ -119,6 +126,8 @@ async def _evaluate(settings: "Settings", asked: _Evaluation) -> tuple["SearchEv
     collection = asked.collection or "eval"
     async with local_retrieval(settings) as retrieval:
         if corpus:
+            from rich.progress import track
+
             documents = each(track(corpus, "embedding", console=notes()))
             await retrieval.ingest(collection, documents, _say_failure)
         evals = await evaluate_search(
@@ -128,41 +137,6 @@ async def _evaluate(settings: "Settings", asked: _Evaluation) -> tuple["SearchEv
     return evals, is_applied
 
 
-@rag.command("reindex")
-def reindex_collection(
-    collection: Annotated[str, typer.Argument(help="The collection to embed anew.")] = "default",
-) -> None:
-    """Embed a collection with the model that the settings name now.
-
-    The old vectors are searched until the new ones are all there and take their place in one step.
-    On a Qdrant server that is without a pause; documents under DATA_DIR belong to one process, so
-    stop the server first.
-    """
-    from llm_api.config.settings import load_settings
-
-    logging.basicConfig(level="ERROR")  # what goes wrong is raised, and said once
-    done = asyncio.run(_reindex(load_settings(), collection))
-    output().print(f"{done} documents of {collection} are embedded anew")
-
-
-async def _reindex(settings: "Settings", collection: str) -> int:
-    from llm_api.cli.local_library import local_retrieval
-    from llm_api.core.rag.reindex import reindex
-
-    done = 0
-
-    def report(outcome: "DocumentOutcome") -> None:
-        nonlocal done
-        done += outcome.what != "failed"
-        _say_failure(outcome)
-
-    with notes().status(f"embedding {collection}"):
-        async with local_retrieval(settings) as retrieval:
-            await reindex(retrieval, collection, report)
-    return done
-
-
 def _say_failure(outcome: "DocumentOutcome") -> None:
     if outcome.what == "failed":
-        line = harmless(f"{outcome.document_id}: {outcome.reason}")
-        notes().print(line, markup=False, soft_wrap=True)
+        note(f"{outcome.document_id}: {outcome.reason}")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from llm_api.assembly.reranker import open_reranker
-from llm_api.assembly.retrieval import open_retrieval
+from llm_api.assembly.retrieval import open_retrieval, require_unlocked
 from llm_api.assembly.services import open_embedders
 from llm_api.assembly.state import new_state
-from llm_api.cli.files import FoundFile
+from llm_api.cli.rag.files import FoundFile
 from llm_api.config.settings import Settings
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.rag.files import FileToIngest
@@ -47,7 +47,11 @@ def _reading(file: FoundFile) -> Callable[[], Awaitable[bytes]]:
 
 @asynccontextmanager
 async def local_retrieval(settings: Settings) -> AsyncGenerator[Retrieval, None]:
-    """Raises ModelNotFoundError without an embedding model."""
+    """Raises ModelNotFoundError without an embedding model.
+
+    Raises VectorStoreLockedError at once where a server has the documents open.
+    """
+    require_unlocked(settings)
     async with (
         aclosing(ComputeThread()) as compute,
         open_embedders(settings, compute) as embedders,

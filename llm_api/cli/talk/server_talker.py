@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx2
 
-from llm_api.cli.conversation import Answer
 from llm_api.cli.remote_server import checked_url, key_headers, refusal
+from llm_api.cli.talk.conversation import Answer
 from llm_api.core.errors import GenerationError, UnavailableError
 from llm_api.core.llm.types import JSON, Message
 from llm_api.core.upstream import LOOPBACK

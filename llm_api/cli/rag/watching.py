@@ -6,8 +6,8 @@ from typing import Final
 
 from watchfiles import awatch
 
-from llm_api.cli.files import FoundFile, FoundSource
-from llm_api.cli.ingesting import Choices, Library, ingest_sources, tell
+from llm_api.cli.rag.files import FoundFile, FoundSource
+from llm_api.cli.rag.ingesting import Choices, Library, ingest_sources, tell
 from llm_api.cli.terminal import fail, notes
 from llm_api.core.errors import GenerationError, LLMAPIError, UnavailableError
 

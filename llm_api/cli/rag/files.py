@@ -11,10 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 
-from llm_api.cli.ignored import Ignored
+from llm_api.cli.rag.fitness import Unfit, head_of, is_picture, why_unfit
+from llm_api.cli.rag.ignored import Ignored
 from llm_api.core.errors import UnreadableFileError
 from llm_api.core.rag.files import ROOT_FIELD, document_id
 from llm_api.core.rag.sync import MARK
@@ -58,12 +59,29 @@ class FoundFile:
         try:
             return self.path.read_bytes()
         except OSError as error:
-            raise UnreadableFileError(f"{self.name}: {error.strerror}.") from error
+            raise self._unopened(error) from error
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of its bytes. Raises UnreadableFileError."""
-        return sha256(self.read()).hexdigest()
+        try:
+            with self.path.open("rb") as stream:
+                return file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise self._unopened(error) from error
+
+    def unfit(self) -> Unfit | None:
+        """Why it cannot be a document. Raises UnreadableFileError where it cannot be opened."""
+        try:
+            return why_unfit(head_of(self.path), self.size, self.path.name)
+        except OSError as error:
+            raise self._unopened(error) from error
+
+    def is_picture(self) -> bool:
+        return is_picture(self.path)
+
+    def _unopened(self, error: OSError) -> UnreadableFileError:
+        return UnreadableFileError(f"{self.name}: {error.strerror}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +122,7 @@ def find_sources(
 def find_files(
     paths: Sequence[Path], source: str | None = None, *, ignores: bool = True
 ) -> list[FoundFile]:
-    """Every file below the paths, by name; hidden and empty ones only where they are named.
+    """Every file below the paths, by name; hidden ones only where they are named.
 
     With `ignores`, those that `.gitignore` names are left out as well. Names begin with `source`,
     or else with the name of the folder. Raises UnreadableFileError for a path that is not there, or
@@ -160,7 +178,7 @@ def _below(path: Path, source: str | None, *, ignores: bool) -> Iterator[FoundFi
                 status = file.stat()
             except OSError:
                 continue  # gone meanwhile, or a link to nothing
-            if stat.S_ISREG(status.st_mode) and status.st_size:
+            if stat.S_ISREG(status.st_mode):
                 relative = str(named / file.relative_to(path))
                 yield FoundFile(file, relative, root, _stamp(status))
 
