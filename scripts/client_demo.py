@@ -229,6 +229,60 @@ def delete_model(server: Server) -> str:
     return server.refusal("DELETE", f"/v1/models/{NOBODY}", 404)
 
 
+@tries("GET /v1/keys")
+def keys(server: Server) -> str:
+    body = server.get("/v1/keys")
+    return f"{len(body['data'])} keys; {body['problem'] or 'they can be changed here'}"
+
+
+@tries("POST /v1/keys")
+def make_key(server: Server) -> str:
+    return server.refusal("POST", "/v1/keys", 400, {"name": "No Name"})
+
+
+@tries("GET /v1/keys/{name}")
+def key(server: Server) -> str:
+    return server.refusal("GET", f"/v1/keys/{NOBODY}", 404)
+
+
+@tries("PATCH /v1/keys/{name}")
+def limit_key(server: Server) -> str:
+    return server.refusal("PATCH", f"/v1/keys/{NOBODY}", 400, {"concurrency": 0})
+
+
+@tries("DELETE /v1/keys/{name}")
+def revoke_key(server: Server) -> str:
+    has_file = server.get("/v1/keys")["problem"] is None
+    return server.refusal("DELETE", f"/v1/keys/{NOBODY}", 404 if has_file else 409)
+
+
+@tries("GET /v1/keys/{name}/usage")
+def key_usage(server: Server) -> str:
+    return server.refusal("GET", f"/v1/keys/{NOBODY}/usage", 404)
+
+
+@tries("GET /v1/usage")
+def own_usage(server: Server) -> str:
+    body = server.get("/v1/usage", days=7)
+    return f"{len(body['data'])} days" if body["is_counted"] else "it is not counted"
+
+
+@tries("GET /v1/organization/usage/completions")
+def generated_by_all(server: Server) -> str:
+    return _buckets(server, "completions")
+
+
+@tries("GET /v1/organization/usage/embeddings")
+def embedded_by_all(server: Server) -> str:
+    return _buckets(server, "embeddings")
+
+
+def _buckets(server: Server, kind: str) -> str:
+    since = int(time.time()) - 86_400
+    page = server.get(f"/v1/organization/usage/{kind}", start_time=since)
+    return f"{len(page['data'])} days"
+
+
 @tries("POST /api/pull")
 def ollama_pull(server: Server) -> str:
     return server.refusal("POST", "/api/pull", 404, {"model": NOBODY})

@@ -13,6 +13,8 @@ from uuid import uuid4
 
 from cryptography.fernet import Fernet
 
+from llm_api.core.access.key_book import KeyAdministration
+from llm_api.core.access.usage import UsageReport
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.reranker import Reranker
 from llm_api.core.errors import InvalidRequestError, ModelNotFoundError
@@ -216,6 +218,7 @@ class FakeServices:
     functions: Functions = field(default_factory=no_functions)
     retrieval: Retrieval | None = None
     state: State = field(default_factory=lambda: State(StateOptions(Path("no-state"))))
+    keys: KeyAdministration = field(default_factory=KeyAdministration)
     reranker: Reranker | None = None
     mcp_allowed_urls: tuple[str, ...] = ()
     loader: FileLoader = field(default_factory=FileLoader)
@@ -235,6 +238,10 @@ class FakeServices:
     is_ready: bool = True
     models_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir(), uuid4().hex))
     may_pull: bool = True
+
+    @cached_property
+    def usage(self) -> UsageReport:
+        return UsageReport(None, self.state)
 
     @cached_property
     def files(self) -> FileService:

@@ -34,7 +34,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core": {
         "function_loop": "functions llm",
-        "access": "embeddings errors llm rag utils",
+        "access": "embeddings errors llm rag state utils",
         "rag": "embeddings errors llm state utils",
         "vector_stores": "errors files rag state utils",
         "files": "errors state utils",
@@ -170,6 +170,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "config_file": "mcp_servers model_entry problems sections settings yaml_text",
         "chosen_backends": "model_entry sections settings",
         "model_entry": "sections settings",
+        "key_book": "keys_file settings",
         "keys_file": "problems sections settings yaml_text",
         "documentation": "settings",
         "settings": "problems sections",
@@ -181,9 +182,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.core.access": {
         "documents": "caller metered",
         "metered": "caller",
-        "caller": "counters keys limiter",
+        "caller": "counters keys limiter usage",
         "redis_counters": "counters",
         "limiter": "counters keys",
+        "key_book": "keys",
+        "usage": "",
         "counters": "",
         "keys": "",
     },
@@ -300,7 +303,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "completions": "generation options",
         "file_search": "rag vector_stores",
         "tools plain infill reasoning options rerank": "generation",
-        "administration embeddings files functions generation live models": "",
+        "administration embeddings files functions generation keys live models": "",
     },
     "llm_api.api.mapping.anthropic": {
         "turns": "signatures",
@@ -349,7 +352,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "infill": "base foreign generation",
         "generation": "base foreign",
         "file_search": "base rag",
-        "administration server_info live models files functions rerank": "base",
+        "administration keys server_info live models files functions rerank": "base",
         "foreign": "",
         "base": "",
     },
@@ -380,10 +383,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.routes": {
         "ollama": "embeddings",
-        "administration chat completions conversations embeddings files functions infill live"
-        " messages models page plain rag rerank responses server_info stored_responses tokens"
-        " uploads"
-        " vector_stores": "",
+        "administration chat completions conversations embeddings files functions infill keys"
+        " live messages models page plain rag rerank responses server_info stored_responses tokens"
+        " uploads vector_stores": "",
     },
     "llm_api.api.routes.ollama": {
         "chat": "door keep_alive",
@@ -602,10 +604,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "calls checked_file edge_index points requests": "",
     },
     "llm_api.core.state": {
-        "state": "blobs job_queue opened options",
+        "state": "blobs job_queue opened options usage",
         "opened": "blobs conversations database files job_queue jobs news options postgresql"
         " liveness responses room schema shared sources sqlite store_file_queue store_files sweep"
-        " uploads vector_stores",
+        " uploads usage vector_stores",
         "sweep": "blobs files job_queue jobs liveness shared store_file_queue tables uploads",
         "store_file_queue": "job_queue shared store_files store_records tables",
         "store_files": "records shared store_records tables vector_stores",
@@ -615,7 +617,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "blobs": "file_records shared tables",
         "job_queue": "jobs records shared tables",
         "responses": "conversation_rows database news pages records response_rows shared tables",
-        "jobs sources": "records shared tables",
+        "jobs sources usage": "records shared tables",
         "conversations": "conversation_rows pages records shared tables",
         "response_rows": "conversation_rows records tables",
         "shared": "database news room",
@@ -630,7 +632,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "env versions": "",
     },
     "llm_api.core.state.migrations.versions": {
-        "r0001_responses r0002_jobs r0003_files r0004_vector_stores r0005_sources": "",
+        "r0001_responses r0002_jobs r0003_files r0004_vector_stores r0005_sources r0006_usage": "",
     },
     "llm_api.core.vector_stores": {
         "batches": "access attaching paging store_files views",
@@ -720,6 +722,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "migrations",
             "migrations.versions.r0001_responses",
             "migrations.versions.r0002_jobs",
+            "migrations.versions.r0006_usage",
             "migrations.versions.r0005_sources",
             "migrations.versions.r0003_files",
             "migrations.versions.r0004_vector_stores",
@@ -736,6 +739,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "sweep",
             "tables",
             "uploads",
+            "usage",
             "vector_stores",
         )
     ),
@@ -748,6 +752,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "migrations.versions.r0005_sources",
             "migrations.versions.r0003_files",
             "migrations.versions.r0004_vector_stores",
+            "migrations.versions.r0006_usage",
             "schema",
         )
     ),

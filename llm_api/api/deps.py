@@ -15,7 +15,9 @@ from llm_api.api.document_search import with_document_search
 from llm_api.api.request_facts import RequestFacts, facts_of
 from llm_api.core.access.caller import Caller
 from llm_api.core.access.documents import documents_of
+from llm_api.core.access.key_book import KeyAdministration
 from llm_api.core.access.metered import MeteredBackend, MeteredEmbedder, MeteredReranker
+from llm_api.core.access.usage import UsageReport
 from llm_api.core.embeddings.embedder import Embedder, EmbedderCard
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.on_demand import EmbedderState
@@ -32,6 +34,7 @@ from llm_api.core.llm.residency.plan import ModelState
 from llm_api.core.llm.types import JSON, RequestContext
 from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.rag.retrieval import Retrieval
+from llm_api.core.state.records import UsageDay
 from llm_api.core.state.state import State
 from llm_api.core.utils.model_names import meant
 from llm_api.core.utils.sealing import Sealer
@@ -170,6 +173,12 @@ class WholeServices(SharedServices, Protocol):
     @property
     def files(self) -> FileService: ...
 
+    @property
+    def keys(self) -> KeyAdministration: ...
+
+    @property
+    def usage(self) -> UsageReport: ...
+
 
 def set_services(app: FastAPI, services: WholeServices) -> None:
     """Give the application what its routes are served from."""
@@ -283,6 +292,25 @@ class CallerServices:
         """Every model, and what it shows of itself. Raises as `administration`."""
         self.caller.require("admin")
         return self._services.models
+
+    def keys(self) -> KeyAdministration:
+        """What may be done to keys. Raises PermissionDeniedError without the scope `admin`."""
+        self.caller.require("admin")
+        return self._services.keys
+
+    def usage(self) -> UsageReport:
+        """What all keys have used. Raises PermissionDeniedError without the scope `admin`."""
+        self.caller.require("admin")
+        return self._services.usage
+
+    async def own_usage(self, days: int) -> Sequence[UsageDay]:
+        """What this key has used in the last days."""
+        return await self._services.usage.of(self.owner, days)
+
+    @property
+    def counts_usage(self) -> bool:
+        """Whether it is counted at all what keys use."""
+        return self._services.usage.is_counted
 
     @property
     def models(self) -> KeyedModels:

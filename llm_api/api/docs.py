@@ -39,6 +39,7 @@ TAGS = [
     {"name": "Vector stores", "description": "The same collections, as OpenAI has them."},
     {"name": "Files", "description": "What is kept as it is, whole or sent in parts."},
     {"name": "Models", "description": "What can be asked for by name."},
+    {"name": "Keys", "description": "Who may do what, and what was used; for administrators."},
     {"name": "Plain", "description": "One prompt in, one text out, as small servers have it."},
     {"name": "Functions", "description": "What this server can run, for models and for you."},
     {"name": "Health", "description": "For people and for load balancers."},

@@ -15,8 +15,10 @@ from typing import Final, TypeAlias
 
 from llm_api.core.access.caller import Caller
 from llm_api.core.access.counters import MemoryCounters
+from llm_api.core.access.key_book import KeyAdministration
 from llm_api.core.access.keys import ApiKey, Keyring, Limits, Scope
 from llm_api.core.access.limiter import Limiter
+from llm_api.core.access.usage import UsageBook
 from llm_api.core.errors import PermissionDeniedError
 
 
@@ -92,6 +94,9 @@ POLICY: Final = (
     Rule("/generate", ("generate",)),
     Rule("/chat", ("generate",)),
     Rule("/model-info"),
+    Rule("/v1/keys", ("admin",)),
+    Rule("/v1/organization/usage", ("admin",)),
+    Rule("/v1/usage"),
     Rule("/config", ("admin",)),
     Rule("/metrics", ("admin",)),
     Rule("/docs"),
@@ -120,6 +125,7 @@ class Access:
     are names as the Host header has them, without port, in lower case; None stands for any.
     `cors_origins` may read answers in a browser, and send what changes something. `root_path` is
     the path below which a proxy serves this server; `trusted_proxies` may name it themselves.
+    `keys` changes what the keyring reads; without `usage`, nobody counts what keys use.
     """
 
     keyring: Keyring | None = None
@@ -131,6 +137,8 @@ class Access:
     max_upload_bytes: int = DEFAULT_UPLOAD_BYTES
     root_path: str = ""
     trusted_proxies: tuple[Network, ...] = LOOPBACK_NETWORKS
+    keys: KeyAdministration = field(default_factory=KeyAdministration)
+    usage: UsageBook | None = None
 
     def caller(self, name: str) -> Caller:
         """Who asked for work that goes on without a request, by the identity of its key.
@@ -142,7 +150,7 @@ class Access:
         key = None if self.keyring is None else self.keyring.named(name)
         if key is None:
             raise PermissionDeniedError("The API key that asked for this is gone.")
-        return Caller(key, self.limiter)
+        return Caller(key, self.limiter, self.usage)
 
     def identify(self, secrets: Iterable[str]) -> ApiKey | None:
         """The key that all secrets are; without a `keyring`, a key without a name; else None.

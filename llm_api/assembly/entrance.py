@@ -11,12 +11,15 @@ from pydantic import SecretStr
 
 from llm_api.api.middleware.served_path import is_prefix
 from llm_api.api.policy import LOOPBACK_HOSTS, Access
+from llm_api.config.key_book import KeysFile
 from llm_api.config.keys_file import WatchedKeys
 from llm_api.config.sections.server import networks_of
 from llm_api.config.settings import ConfigurationError, Settings
 from llm_api.core.access.counters import Counters, MemoryCounters
+from llm_api.core.access.key_book import KeyAdministration
 from llm_api.core.access.keys import ApiKey, Keyring, Limits, digest_of
 from llm_api.core.access.limiter import Limiter
+from llm_api.core.access.usage import UsageBook
 
 if TYPE_CHECKING:
     from llm_api.api.request_spans import RequestTracer
@@ -64,6 +67,8 @@ def open_access(settings: Settings) -> Access:
         cors_origins=settings.cors_origins,
         max_body_bytes=settings.max_body_bytes,
         max_upload_bytes=settings.max_upload_bytes,
+        keys=_administration(settings),
+        usage=UsageBook() if keyring is not None and settings.usage_days > 0 else None,
     )
 
 
@@ -85,15 +90,24 @@ def is_loopback(host: str) -> bool:
 def _keyring(settings: Settings) -> Keyring | None:
     if settings.api_key is None and settings.api_keys_file is None:
         return None
-    limits = _limits(settings)
-    fixed = []
-    if settings.api_key is not None:
-        digest = digest_of(settings.api_key.get_secret_value())
-        # In capitals, as no name in the file is.
-        fixed = [ApiKey(name="API_KEY", digest=digest, limits=limits)]
+    fixed = _fixed_keys(settings)
     if settings.api_keys_file is None:
         return Keyring(fixed)
-    return Keyring(fixed, WatchedKeys(settings.api_keys_file, limits))
+    return Keyring(fixed, WatchedKeys(settings.api_keys_file, _limits(settings)))
+
+
+def _fixed_keys(settings: Settings) -> list[ApiKey]:
+    if settings.api_key is None:
+        return []
+    digest = digest_of(settings.api_key.get_secret_value())
+    # In capitals, as no name in the file is.
+    return [ApiKey(name="API_KEY", digest=digest, limits=_limits(settings))]
+
+
+def _administration(settings: Settings) -> KeyAdministration:
+    file = settings.api_keys_file
+    book = None if file is None else KeysFile(file)
+    return KeyAdministration(book, _fixed_keys(settings), _limits(settings))
 
 
 def _counters(redis_url: SecretStr | None) -> Counters:

@@ -22,7 +22,9 @@ from llm_api.assembly.state import new_state
 from llm_api.config.settings import Settings
 from llm_api.core.access.caller import Caller
 from llm_api.core.access.documents import documents_of
+from llm_api.core.access.key_book import KeyAdministration
 from llm_api.core.access.metered import MeteredBackend
+from llm_api.core.access.usage import UsageReport, keeping_usage
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.embeddings.reranker import Reranker
 from llm_api.core.errors import ModelForbiddenError
@@ -66,6 +68,8 @@ class Services:
     reranker: Reranker | None
     retrieval: Retrieval | None
     state: State
+    keys: KeyAdministration
+    usage: UsageReport
     files: FileService
     loader: FileLoader
     sealer: Sealer
@@ -101,6 +105,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
         aclosing(open_request_log(settings)) as request_log,
         aclosing(ComputeThread()) as compute,
         aclosing(new_state(settings)) as state,
+        keeping_usage(access.usage, state) as usage,
         open_files(file_options(settings), state) as stored_files,
         FileLoader(file_limits(settings), processes=1) as loader,
         open_response_cache(settings) as wrap,
@@ -122,6 +127,8 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
             reranker,
             retrieval,
             state,
+            access.keys,
+            usage,
             stored_files,
             loader,
             open_sealer(settings),

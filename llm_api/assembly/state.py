@@ -12,6 +12,7 @@ def new_state(settings: Settings) -> State:
         folder=settings.data_dir / "state",
         url=None if url is None else url.get_secret_value(),
         days=settings.responses_days,
+        usage_days=settings.usage_days,
         max_bytes=settings.state_max_bytes,
     )
     return State(options)

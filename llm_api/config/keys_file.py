@@ -8,7 +8,7 @@ has put in are lost then.
 import json
 import logging
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -128,21 +128,39 @@ def add_key(path: Path, **values: object) -> None:
     """
     given = {name: value for name, value in values.items() if value is not None}
     entry = _validated(KeyEntry, given)
-    with _locked(path):
-        entries = read_keys(path) if path.exists() else ()
+
+    def added(entries: Sequence[KeyEntry]) -> Sequence[KeyEntry]:
         if any(entry.name == other.name for other in entries):
             raise ConfigurationError(f"{path}: a key {shown(entry.name)} is there already")
-        write_keys(path, (*entries, entry))
+        return (*entries, entry)
+
+    change_keys(path, added)
 
 
 def remove_key(path: Path, name: str) -> None:
     """Remove the entry of that name. Blocks. Raises ConfigurationError."""
-    with _locked(path):
-        entries = read_keys(path)
-        left = tuple(entry for entry in entries if entry.name != name)
-        if len(left) == len(entries):
+
+    def left(entries: Sequence[KeyEntry]) -> Sequence[KeyEntry]:
+        others = tuple(entry for entry in entries if entry.name != name)
+        if len(others) == len(entries):
             raise ConfigurationError(f"{path}: there is no key {shown(name)}")
-        write_keys(path, left)
+        return others
+
+    read_keys(path)  # one that is not there is no file to begin
+    change_keys(path, left)
+
+
+def change_keys(
+    path: Path, change: Callable[[Sequence[KeyEntry]], Sequence[KeyEntry]]
+) -> Sequence[KeyEntry]:
+    """Write what `change` makes of the entries, in one step for all processes. Blocks.
+
+    Raises ConfigurationError, and what `change` raises: then nothing is written.
+    """
+    with _locked(path):
+        entries = change(read_keys(path) if path.exists() else ())
+        write_keys(path, entries)
+    return entries
 
 
 def write_keys(path: Path, entries: Sequence[KeyEntry]) -> None:

@@ -12,6 +12,10 @@ LLMAPIError
 │   └── VectorStoreExpiredError    nobody has asked it for so long that its documents are gone
 ├── ModelNotFoundError             no model of that name is served
 ├── ModelInUseError                a model that cannot be taken away while it is used
+├── KeyNotFoundError               no API key has that name
+├── KeysReadOnlyError              the keys cannot be changed here, or not this one
+│   ├── KeyExistsError             a key of that name is there already
+│   └── LastAdminKeyError          without it nobody could manage keys any more
 ├── FunctionNotFoundError          no function of that name is registered
 ├── CollectionNotFoundError        no collection of that name is in the vector store
 ├── DocumentNotFoundError          no document of that id is in the collection
@@ -122,6 +126,22 @@ class ModelNotFoundError(LLMAPIError):
 
 class ModelInUseError(LLMAPIError):
     code = "model_in_use"
+
+
+class KeyNotFoundError(LLMAPIError):
+    code = "key_not_found"
+
+
+class KeysReadOnlyError(LLMAPIError):
+    code = "keys_read_only"
+
+
+class KeyExistsError(KeysReadOnlyError):
+    code = "key_exists"
+
+
+class LastAdminKeyError(KeysReadOnlyError):
+    code = "last_admin_key"
 
 
 class FunctionNotFoundError(LLMAPIError):

@@ -53,7 +53,7 @@ class GateMiddleware:
         key = _NOBODY if is_public else self._access.identify(_presented(scope))
         if key is None:
             return _UNAUTHENTICATED
-        caller = Caller(key, self._access.limiter)
+        caller = Caller(key, self._access.limiter, self._access.usage)
         scope["state"] |= {"caller": caller, "key_name": key.name or None}
         if rule is None:
             return describe_http(HTTPException(404), scope["method"], scope["path"])

@@ -20,6 +20,13 @@ class StateSettings(BaseModel):
         le=36_500,
         description="Days that a response is kept. `0`: none is stored, whatever requests say.",
     )
+    usage_days: int = Field(
+        default=90,
+        ge=0,
+        le=3_650,
+        description="Days for which it is kept what each key has used, by day and model. `0`: it is"
+        " not counted. Nor is it where no key is asked for.",
+    )
     state_max_bytes: ByteSize = Field(
         default=ByteSize(4 * 1024**3),
         ge=1024**2,

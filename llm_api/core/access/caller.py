@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from llm_api.core.access.counters import CountersUnavailableError
 from llm_api.core.access.keys import ApiKey, Scope
 from llm_api.core.access.limiter import Limiter, Span, Unit, Window
+from llm_api.core.access.usage import UsageBook
 from llm_api.core.errors import PermissionDeniedError
 from llm_api.core.utils.long_work import to_the_end
 
@@ -29,10 +30,14 @@ class Reservation:
 
 
 class Caller:
-    """Lives as long as its HTTP request: `enter`, any number of reservations, `leave`."""
+    """Lives as long as its HTTP request: `enter`, any number of reservations, `leave`.
 
-    def __init__(self, key: ApiKey, limiter: Limiter) -> None:
+    `usage` is where it is written down what was used; None where it is not.
+    """
+
+    def __init__(self, key: ApiKey, limiter: Limiter, usage: UsageBook | None = None) -> None:
         self.key = key
+        self.usage = usage
         self._limiter = limiter
         self._used: dict[tuple[Unit, Span], tuple[Window, int]] = {}
         self._member: str | None = None

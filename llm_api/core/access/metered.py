@@ -30,9 +30,11 @@ from llm_api.core.llm.types import (
     GenerationRequest,
     Prompt,
     RequestContext,
+    Started,
     TextPrompt,
     TokenPrompt,
 )
+from llm_api.core.state.records import UsageKind
 from llm_api.core.utils.tokens import TokenMeter, estimate_tokens
 
 
@@ -44,6 +46,7 @@ class MeteredBackend(BorrowingBackend):
         self._caller = caller
         self._context = context
         self._has_answered = False
+        self._is_counted = False
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`; raises RateLimitedError, too.
@@ -56,15 +59,35 @@ class MeteredBackend(BorrowingBackend):
         request = replace(request, max_tokens=bound, context=self._context, meter=meter)
         most = (bound or 0) + _tokens_of_prompt(request.prompt)
         reservation = await self._caller.reserve(most, is_forced=self._has_answered)
-        used = 0
+        used = read = cached = 0
         try:
             async with aclosing(self._backend.generate(request)) as events:
                 async for event in events:
                     used = used_after(event, used)
-                    self._has_answered |= isinstance(event, Finished)
+                    if isinstance(event, Started):
+                        read = event.prompt_tokens or 0
+                    elif isinstance(event, Finished):
+                        read, cached = event.usage.prompt_tokens, event.usage.cached_tokens
+                        self._has_answered = True
                     yield event
         finally:
-            await self._caller.settle(reservation, max(used, meter.tokens))
+            used = max(used, meter.tokens)
+            self._count(read, used - read, cached)
+            await self._caller.settle(reservation, used)
+
+    def _count(self, read: int, written: int, cached: int) -> None:
+        """Note what was used. The HTTP request is one, however often it asks the model."""
+        if (usage := self._caller.usage) is not None:
+            usage.count(
+                self._caller.key.name,
+                self.card.id,
+                "generate",
+                requests=int(not self._is_counted),
+                prompt_tokens=read,
+                completion_tokens=written,
+                cached_tokens=cached,
+            )
+        self._is_counted = True
 
 
 class MeteredEmbedder:
@@ -74,6 +97,7 @@ class MeteredEmbedder:
         self._embedder = embedder
         self._caller = caller
         self._has_answered = False
+        self._is_counted = False
 
     @property
     def card(self) -> EmbedderCard:
@@ -92,6 +116,8 @@ class MeteredEmbedder:
             embeddings = await self._embedder.embed(request)
             meter.tokens, self._has_answered = embeddings.tokens, True
         finally:
+            _count_reading(self._caller, self.card, "embed", meter, is_first=not self._is_counted)
+            self._is_counted = True
             await self._caller.settle(reservation, meter.tokens)
         return embeddings
 
@@ -120,8 +146,23 @@ class MeteredReranker:
             judgement = await self._reranker.judge(replace(request, meter=meter))
             meter.tokens = judgement.tokens
         finally:
+            _count_reading(self._caller, self.card, "rerank", meter)
             await self._caller.settle(reservation, meter.tokens)
         return judgement
+
+
+def _count_reading(
+    caller: Caller,
+    card: EmbedderCard,
+    kind: UsageKind,
+    meter: TokenMeter,
+    *,
+    is_first: bool = True,
+) -> None:
+    """Note what a model has read for this caller."""
+    if caller.usage is not None:
+        name, requests = caller.key.name, int(is_first)
+        caller.usage.count(name, card.id, kind, requests=requests, prompt_tokens=meter.tokens)
 
 
 def _tokens_of_prompt(prompt: Prompt) -> int:

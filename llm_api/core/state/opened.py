@@ -25,6 +25,7 @@ from llm_api.core.state.store_file_queue import StoreFileQueue
 from llm_api.core.state.store_files import StoreFileRows
 from llm_api.core.state.sweep import Sweeper
 from llm_api.core.state.uploads import Uploads
+from llm_api.core.state.usage import UsageRows
 from llm_api.core.state.vector_stores import VectorStoreRows
 
 
@@ -73,6 +74,9 @@ class OpenState:
     def blobs(self) -> Blobs:
         return Blobs(self._shared)
 
+    def usage(self) -> UsageRows:
+        return UsageRows(self._shared)
+
     def vector_stores(self) -> StoreRows:
         shared = self._shared
         return StoreRows(VectorStoreRows(shared), StoreFileRows(shared), StoreFileQueue(shared))
@@ -91,7 +95,7 @@ async def open_state(options: StateOptions) -> AsyncGenerator[OpenState, None]:
         aclosing(News(lambda ids: database.read(look(ids)))) as news,
     ):
         shared = SharedState(database, worker, news, StateRoom(options.max_bytes), options.now)
-        sweeper = Sweeper(shared, liveness, options.days)
+        sweeper = Sweeper(shared, liveness, options.days, options.usage_days)
         await sweeper.end_lost()
         await sweeper.make_room()
         sweeping = asyncio.create_task(sweeper.run(), name="state-sweep")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Generic, Literal, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
@@ -189,3 +190,20 @@ class StoredJob:
     @property
     def has_ended(self) -> bool:
         return self.state not in ("queued", "running")
+
+
+UsageKind: TypeAlias = Literal["generate", "embed", "rerank"]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageDay:
+    """What a key has used of a model on a day of UTC. `cached_tokens` are among the prompt's."""
+
+    day: date
+    owner: str
+    model: str
+    kind: UsageKind
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llm_api.core.state.blobs import Blobs
     from llm_api.core.state.job_queue import JobQueue
     from llm_api.core.state.opened import OpenState, OwnedState, StoreRows
+    from llm_api.core.state.usage import UsageRows
 
 
 class State:
@@ -52,6 +53,10 @@ class State:
     async def blobs(self) -> "Blobs":
         """Which bytes of files are stored, whose ever they are."""
         return (self._open or await self._opened()).blobs()
+
+    async def usage(self) -> "UsageRows":
+        """What keys use, which belongs to no owner: it is counted of them, not by them."""
+        return (self._open or await self._opened()).usage()
 
     async def vector_stores(self) -> "StoreRows":
         """What is known of vector stores, which are collections and belong to no owner."""

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from itertools import accumulate
 from typing import Final, TypeAlias
@@ -35,6 +36,7 @@ from llm_api.core.state.tables import (
     source_syncs,
     store_files,
     uploads,
+    usage_days,
     vector_stores,
 )
 from llm_api.core.state.uploads import delete_uploads
@@ -69,6 +71,7 @@ STORED: Final = (
     vector_stores,
     store_files,
     file_batches,
+    usage_days,
 )
 """The tables whose rows know their size."""
 _DAY_SECONDS: Final = 86_400.0
@@ -79,11 +82,12 @@ Change: TypeAlias = Callable[[Connection, Sequence[str]], None]
 
 @dataclass(frozen=True, slots=True)
 class Sweeper:
-    """`days` is how long a response is kept."""
+    """`days` is how long a response is kept, `usage_days` what a key has used."""
 
     shared: SharedState
     liveness: Liveness
     days: int
+    usage_days: int
 
     async def end_lost(self) -> None:
         """Fail the responses that dead processes were making; let others run their jobs."""
@@ -112,7 +116,7 @@ class Sweeper:
         self.shared.store_files_changed.set()
 
     async def forget_old(self) -> None:
-        """Delete what is too old: responses, events of those that ended, jobs, files, uploads."""
+        """Delete what is too old: responses, their events, jobs, notes, files, uploads, usage."""
         now = self.shared.now()
         await self._in_batches(_ended_before(now - self.days * _DAY_SECONDS), _delete)
         streamed = _ended_before(now - EVENTS_KEPT_SECONDS).where(
@@ -130,6 +134,9 @@ class Sweeper:
         await self._forget_files(now)
         is_old = file_batches.c.created_at < now - JOBS_KEPT_SECONDS
         await self._in_batches(select(file_batches.c.id).where(is_old), _delete_batches)
+        before_day = datetime.fromtimestamp(now - self.usage_days * _DAY_SECONDS, UTC).date()
+        is_past = usage_days.c.day < before_day.isoformat()
+        await self._in_batches(select(usage_days.c.id).where(is_past), _delete_usage)
         await self.shared.database.give_back()
 
     async def _forget_files(self, now: float) -> None:
@@ -238,6 +245,10 @@ def _delete_syncs(on: Connection, ids: Sequence[str]) -> None:
 def _delete_batches(on: Connection, ids: Sequence[str]) -> None:
     """Their files stay."""
     on.execute(delete(file_batches).where(file_batches.c.id.in_(ids)))
+
+
+def _delete_usage(on: Connection, ids: Sequence[str]) -> None:
+    on.execute(delete(usage_days).where(usage_days.c.id.in_(ids)))
 
 
 def _delete_events(on: Connection, ids: Sequence[str]) -> None:

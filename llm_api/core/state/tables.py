@@ -294,3 +294,19 @@ file_batches: Final = Table(
     Column("is_cancelled", Boolean, nullable=False),
     Column("size", BigInteger, nullable=False),
 )
+
+usage_days: Final = Table(
+    "usage_days",
+    METADATA,
+    Column("id", Text, primary_key=True),  # of what the row counts: day, owner, kind, model
+    Column("day", Text, nullable=False),  # of UTC, as 2026-01-31
+    Column("owner", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+)
+Index("usage_days_by_day", usage_days.c.day, usage_days.c.owner)
