@@ -433,7 +433,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.core.llm.engine": {
         "llama_ranking": "llama_model llama_pooling",
         "llama_pooling": "llama_library llama_model llama_runner plan runner",
-        "scheduler": "drafting fair_queue outlook plan planner sequence slots",
+        "draft_model": "draft_worth guesses llama_library llama_model llama_runner plan sampling"
+        " slots",
+        "scheduler": "drafting fair_queue guesses outlook plan planner sequence slots",
         "engine": "compute_thread job outlook pace plan planner runner sequence",
         "outlook": "job pace sequence slots",
         "pace": "plan",
@@ -445,9 +447,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "fair_queue": "sequence",
         "sampling": "llama_library runner",
         "llama_model": "llama_library",
-        "sequence": "drafting plan",
+        "guesses": "draft_worth sequence",
+        "sequence": "draft_worth drafting plan",
         "runner": "plan",
-        "compute_thread drafting llama_library plan slots thread_count": "",
+        "compute_thread draft_worth drafting llama_library plan slots thread_count": "",
     },
     "llm_api.core.llm.files": {
         "installed": "download gguf parts",

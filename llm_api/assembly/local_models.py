@@ -26,6 +26,7 @@ from llm_api.core.llm.files.memory import (
     need,
     what_fits,
 )
+from llm_api.core.llm.files.parts import read_model
 from llm_api.core.llm.residency.keeper import KeptModel
 from llm_api.core.llm.types import Adapter
 from llm_api.core.utils.machine import format_bytes, gpu_vendors, memory, physical_cores
@@ -83,6 +84,7 @@ def find_pulled_model(
     ConfigurationError where it cannot fit into memory.
     """
     source = {"model_path": path, "model_repo_id": None, "model_filename": None}
+    source |= {"draft_model": None}
     own = settings.model_copy(update={**source, "model_aliases": pulled.aliases})
     chosen = ChosenModel(pulled.id, "", False, own, ChosenBackend("llama"))
     total, free = memory()
@@ -112,7 +114,8 @@ def _find_model(chosen: ChosenModel, total: int, free: int) -> FoundModel:
         if chosen.place:
             raise type(error)(f"{chosen.place}: {error.message}") from error
         raise
-    room = choose_room(file, wishes_of(settings), free)
+    draft = None if settings.draft_model is None else read_model(settings.draft_model)
+    room = choose_room(file, wishes_of(settings), free - (draft.size_bytes if draft else 0))
     card = ModelCard(
         id=chosen.name or path.stem,
         created=int(path.stat().st_mtime),
@@ -126,12 +129,14 @@ def _find_model(chosen: ChosenModel, total: int, free: int) -> FoundModel:
     )
     needed = need(file, room, settings.kv_cache_type)
     loaded = sum(one.path.stat().st_size for one in chosen.adapters)
-    needed = replace(needed, adapters=loaded)
+    drafting = need(draft, room, settings.kv_cache_type).total if draft else 0
+    needed = replace(needed, adapters=loaded, draft=drafting)
     is_on_gpu = settings.gpu_layers != 0 and gpu_vendors()
     if not is_on_gpu and not needed.fits(total, free, uses_mmap=settings.mmap):
         raise ConfigurationError(
             f"{chosen.place or card.id}: needs {in_words(needed, room)}; {format_bytes(free)} are"
-            f" free: set {what_fits(file, wishes_of(settings), free)}, or end other programs"
+            f" free: set {what_fits(file, wishes_of(settings), free - drafting)}, or end other"
+            " programs"
         )
     return FoundModel(
         card, path, _llama_options(chosen, room), room, needed, chosen.loads_at_startup
@@ -154,6 +159,7 @@ def _llama_options(chosen: ChosenModel, room: Room) -> LlamaOptions:
         kv_tokens=room.kv_tokens if room.is_shared else None,
         shares_prefixes_publicly=settings.public_prefixes,
         draft_tokens=settings.draft_tokens,
+        draft_model=settings.draft_model,
         model=replace(model_options(settings), adapters=adapters),
     )
 

@@ -36,7 +36,7 @@ _OVERRIDES = (
 )
 """Keys of an entry that are settings of the same name."""
 
-_EXCLUDED = ("model_path", "model_repo_id", "model_filename", "model_aliases")
+_EXCLUDED = ("model_path", "model_repo_id", "model_filename", "model_aliases", "draft_model")
 """Settings that name a model, as the file does."""
 
 
@@ -176,6 +176,7 @@ def _chosen(entry: ModelEntry, place: str, folder: Path, settings: Settings) -> 
             "model_repo_id": entry.repo_id,
             "model_filename": entry.filename,
             "model_aliases": entry.aliases,
+            "draft_model": None if entry.draft is None else folder / entry.draft.path,
         }
     )
     backend = backend_of_entry(entry, place, settings)
@@ -193,6 +194,8 @@ def _chosen(entry: ModelEntry, place: str, folder: Path, settings: Settings) -> 
     for adapter in adapters:
         if not adapter.path.is_file():
             raise ConfigurationError(f"{place}.lora.{adapter.name}: there is no {adapter.path}")
+    if own.draft_model is not None and not own.draft_model.is_file():
+        raise ConfigurationError(f"{place}.draft: there is no {own.draft_model}")
     return ChosenModel(entry.name, place, entry.load == "startup", own, backend, adapters)
 
 

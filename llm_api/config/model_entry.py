@@ -40,8 +40,14 @@ class AdapterEntry(Section):
     scale: StrictFloat = Field(default=1, ge=-100, le=100, allow_inf_nan=False)
 
 
+class DraftEntry(Section):
+    """A small model in GGUF that guesses ahead for this one."""
+
+    path: HomePath
+
+
 def _as_entry(value: object) -> object:
-    """A path alone stands for an adapter."""
+    """A path alone stands for an adapter, or for a model that drafts."""
     return {"path": value} if isinstance(value, str) else value
 
 
@@ -84,6 +90,7 @@ class ModelEntry(Section):
     kv_cache_type: KvCacheType | None = None
     mmap: StrictBool | None = None
     mlock: StrictBool | None = None
+    draft: Annotated[DraftEntry, BeforeValidator(_as_entry)] | None = None
     lora: Mapping[AdapterName, Annotated[AdapterEntry, BeforeValidator(_as_entry)]] | None = Field(
         default=None, min_length=1, max_length=64
     )

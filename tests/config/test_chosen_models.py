@@ -157,6 +157,16 @@ def test_an_adapter_that_is_not_there_is_an_error_with_its_place() -> None:
         choose_models(settings(ADAPTED))
 
 
+@pytest.mark.parametrize("entry", ["small.gguf", "{path: small.gguf}"])
+def test_a_draft_model_is_a_file_beside_the_file_that_names_it(entry: str) -> None:
+    given = settings(f"models:\n  - {{name: a, default: true, draft: {entry}}}\n")
+    with pytest.raises(ConfigurationError, match=r"\.draft: there is no deep/small\.gguf"):
+        choose_models(given)
+    Path("deep/small.gguf").touch()
+    [model] = choose_models(given).models
+    assert model.settings.draft_model == Path("deep/small.gguf")
+
+
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
@@ -171,6 +181,8 @@ def test_an_adapter_that_is_not_there_is_an_error_with_its_place() -> None:
         ),
         ("{name: a, default: true, lora: {p: {scale: 1.0}}}", "lora.p.path: must be given"),
         ("{name: a, backend: stub, lora: {p: x.gguf}}", "lora: means nothing to the backend stub"),
+        ("{name: a, backend: stub, draft: x.gguf}", "draft: means nothing to the backend stub"),
+        ("{name: a, default: true, draft: {}}", "draft.path: must be given"),
     ],
 )
 def test_adapters_that_mean_nothing_are_refused(entry: str, words: str) -> None:

@@ -114,6 +114,11 @@ class ModelSettings(BaseModel):
         description="Tokens guessed ahead where an answer repeats its context; 0 switches that off."
         " Unset: 8 where the machine is measured to gain by it, often for a single stream only.",
     )
+    draft_model: HomePath | None = Field(
+        default=None,
+        description="A small GGUF model of the same vocabulary that guesses ahead; the model checks"
+        " its guesses, and writes what it would without, faster where that pays.",
+    )
     n_threads: int | None = Field(
         default=None,
         ge=1,

@@ -11,6 +11,7 @@ from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.engine_backend import EngineBackend
 from llm_api.core.llm.capabilities import without
 from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.llm.engine.draft_model import DraftModel, check_vocabularies
 from llm_api.core.llm.engine.engine import Engine
 from llm_api.core.llm.engine.grammar import COMPILER_STACK_BYTES, GrammarCompiler
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
@@ -65,6 +66,7 @@ class LlamaOptions:
     share `kv_tokens` of room, and take turns where it is short; None gives each its own.
     Prefixes are shared within one scope only, unless publicly. Up to `draft_tokens` are drafted
     ahead for an answer that repeats its context; None drafts where it pays on this machine.
+    `draft_model` is the file of a small model that drafts where nothing is repeated.
     `context` and `model` are handed on whole.
     """
 
@@ -75,6 +77,7 @@ class LlamaOptions:
     kv_tokens: int | None = None
     shares_prefixes_publicly: bool = False
     draft_tokens: int | None = None
+    draft_model: Path | None = None
     model: ModelOptions = field(default_factory=ModelOptions)
 
 
@@ -85,10 +88,10 @@ async def open_llama(
 
     Weights are read and the chat template is tried on other threads: streams of other models go on.
     """
-    model = await asyncio.to_thread(_load, path, card, options)
+    model, draft = await asyncio.to_thread(_load_all, path, card, options)
     capacity = options.parallel + options.max_queue
     engine = Engine(compute, capacity=capacity, parallel=options.parallel)
-    await engine.start(partial(_make_runner, model, options))
+    await engine.start(partial(_make_runner, model, draft, options))
     source = model.chat_template or FALLBACK_TEMPLATE
     try:
         template = await asyncio.to_thread(_template, source, model)
@@ -123,6 +126,27 @@ def _drafting(options: LlamaOptions, runner: LlamaRunner) -> tuple[int, int]:
     return (DRAFT_TOKENS if runner.row_cost < DRAFTING_PAYS_ALONE_BELOW else 0), 1
 
 
+def _load_all(
+    path: Path, card: ModelCard, options: LlamaOptions
+) -> tuple[LlamaModel, LlamaModel | None]:
+    """The model, and the one that drafts for it. Raises ModelFileError."""
+    model = _load(path, card, options)
+    if options.draft_model is None:
+        return model, None
+    try:
+        draft = LlamaModel(options.draft_model, replace(options.model, adapters=()))
+    except BaseException:
+        model.close()
+        raise
+    try:
+        check_vocabularies(model, draft)
+    except BaseException:
+        model.close()
+        draft.close()
+        raise
+    return model, draft
+
+
 def _load(path: Path, card: ModelCard, options: LlamaOptions) -> LlamaModel:
     if options.kv_tokens is not None and options.kv_tokens < options.context_length:
         raise ModelFileError(
@@ -142,7 +166,9 @@ def _load(path: Path, card: ModelCard, options: LlamaOptions) -> LlamaModel:
     return model
 
 
-def _make_runner(model: LlamaModel, options: LlamaOptions) -> tuple[Scheduler, LlamaRunner]:
+def _make_runner(
+    model: LlamaModel, draft: LlamaModel | None, options: LlamaOptions
+) -> tuple[Scheduler, LlamaRunner]:
     """Allocate the room for requests and warm up. On the thread that computes."""
     is_unified = options.kv_tokens is not None
     slots = options.parallel + (IDLE_SLOTS if is_unified else 0)
@@ -157,7 +183,10 @@ def _make_runner(model: LlamaModel, options: LlamaOptions) -> tuple[Scheduler, L
         runner = LlamaRunner(model, size, options.context)
     except ModelFileError:
         model.close()
+        if draft is not None:
+            draft.close()
         raise
+    drafter = None if draft is None else _make_drafter(draft, runner, size, options)
     limits = SchedulerLimits(
         options.parallel,
         STEP_TOKENS,
@@ -165,4 +194,17 @@ def _make_runner(model: LlamaModel, options: LlamaOptions) -> tuple[Scheduler, L
         runner.can_trim,
         *_drafting(options, runner),
     )
-    return Scheduler(SlotTable(size.slots, runner.cell_count), limits), runner
+    return Scheduler(SlotTable(size.slots, runner.cell_count), limits, drafter), runner
+
+
+def _make_drafter(
+    draft: LlamaModel, runner: LlamaRunner, size: ContextSize, options: LlamaOptions
+) -> DraftModel:
+    try:
+        drafter = DraftModel(draft, runner, size, options.context)
+    except BaseException:
+        runner.shut_down()
+        raise
+    runner.at_shut_down(drafter.close)
+    log.info("drafts cost: %s", drafter.costs)
+    return drafter

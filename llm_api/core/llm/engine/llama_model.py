@@ -59,7 +59,7 @@ class LlamaModel:
         self.bos_text = self._token_text(self._library.llama_vocab_bos(self.vocabulary))
         self.eos_token: int = self._library.llama_vocab_eos(self.vocabulary)
         self.eos_text = self._token_text(self.eos_token)
-        texts = [self._token_text(token) for token in range(self.vocabulary_size)]
+        texts = self.vocabulary_texts()
         self.longest_token = max(len(text.encode()) for text in texts)
         self.control_tokens = self._find_control_tokens(texts)
         self.fill_in = self._find_fill_in()
@@ -95,6 +95,10 @@ class LlamaModel:
     def token_bytes(self, token: int) -> bytes:
         """As `piece`, but a control token shows its text."""
         return self.piece(token) or self._render(token, special=True)
+
+    def vocabulary_texts(self) -> list[str]:
+        """The text of every token, as its file has it. Takes a tenth of a second."""
+        return [self._token_text(token) for token in range(self.vocabulary_size)]
 
     def close(self) -> None:
         """Free the weights. Contexts made from them are freed before. Idempotent."""

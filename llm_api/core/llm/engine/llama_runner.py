@@ -3,7 +3,7 @@
 import ctypes
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal, TypeAlias
@@ -111,6 +111,7 @@ class LlamaRunner:
         self._candidates = Candidates(model.vocabulary_size)
         self._repetitions = Repetitions(model.vocabulary, model.vocabulary_size, size.kv_tokens)
         self._adapters: AdapterScales = ()
+        self._at_shut_down: list[Callable[[], None]] = []
         self._samplers: dict[int, tuple[Sampler, DrawingRules]] = {}
         self.can_trim = self._can_trim()
         self._keeper_offset = size.slots if self.can_trim and self._needs_keepers() else 0
@@ -131,8 +132,7 @@ class LlamaRunner:
         if plan.adapters != self._adapters:
             self._use(plan.adapters)
         first_rows = self._batch.fill(plan.spans)
-        count = self._threads.count_for(self._batch.struct.n_tokens)
-        self._library.llama_set_n_threads(self._context, count, count)
+        self.set_threads(self._context, self._batch.struct.n_tokens)
         with self._threads.watch():
             result = self._library.llama_decode(self._context, self._batch.struct)
         if result == _NO_KV_SLOT:
@@ -145,9 +145,20 @@ class LlamaRunner:
             if span.samples
         }
 
+    def set_threads(self, context: Any, rows: int) -> None:
+        """Let the next step of a context, of so many rows, have as many threads as it should."""
+        count = self._threads.count_for(rows)
+        self._library.llama_set_n_threads(context, count, count)
+
+    def at_shut_down(self, call: Callable[[], None]) -> None:
+        """Have `call` free what was made for this runner, before the runner itself is freed."""
+        self._at_shut_down.append(call)
+
     def shut_down(self) -> None:
         for sequence_id in list(self._samplers):
             self.close(sequence_id)
+        while self._at_shut_down:
+            self._at_shut_down.pop()()
         if self._context:
             self._repetitions.close()
             self._threads.close()
@@ -169,27 +180,11 @@ class LlamaRunner:
         self._adapters = adapters
 
     def _params(self, size: ContextSize, options: ContextOptions) -> Any:
-        params = self._library.llama_context_default_params()
-        params.n_ctx = size.kv_tokens
-        params.n_batch = size.step_tokens
-        params.n_ubatch = size.step_tokens
-        params.n_seq_max = size.slots * (2 if self._needs_keepers() else 1)
-        params.n_outputs_max = max(size.outputs, params.n_seq_max)  # llama.cpp asserts it
-        params.n_threads = options.threads
-        params.n_threads_batch = options.threads
-        params.flash_attn_type = {
-            "auto": self._library.LLAMA_FLASH_ATTN_TYPE_AUTO,
-            "on": self._library.LLAMA_FLASH_ATTN_TYPE_ENABLED,
-            "off": self._library.LLAMA_FLASH_ATTN_TYPE_DISABLED,
-        }[options.flash_attention]
-        params.type_k = params.type_v = {
-            "f16": self._library.GGML_TYPE_F16,
-            "q8_0": self._library.GGML_TYPE_Q8_0,
-            "q4_0": self._library.GGML_TYPE_Q4_0,
-        }[options.kv_cache_type]
+        params = context_params(self._library, size, options)
         params.kv_unified = self._is_unified
-        params.swa_full = True  # a prefix of a sliding-window model can be cut only in a full one
-        params.no_perf = True
+        if self._needs_keepers():
+            params.n_seq_max = 2 * size.slots
+            params.n_outputs_max = max(size.outputs, params.n_seq_max)
         return params
 
     def _can_trim(self) -> bool:
@@ -211,11 +206,11 @@ class LlamaRunner:
         more = min(DRAFT_ROWS, self._size.outputs - 1)
         if not more:
             return math.inf
-        ratios = [self._time(1 + more) / self._time(1) for _ in range(3)]
+        ratios = [self.step_seconds(1 + more) / self.step_seconds(1) for _ in range(3)]
         return (median(ratios) - 1) / more
 
-    def _time(self, rows: int) -> float:
-        """Seconds that a step of so many rows takes."""
+    def step_seconds(self, rows: int) -> float:
+        """How long a step of so many rows takes. Only before the first plan."""
         began = time.perf_counter()
         self._decode_for_nothing(rows)
         seconds = time.perf_counter() - began
@@ -287,6 +282,32 @@ class LlamaRunner:
         for follower in forced:
             sampler.remember(follower)
         return drawn + [Drawn(follower) for follower in forced]
+
+
+def context_params(library: Any, size: ContextSize, options: ContextOptions) -> Any:
+    """A `llama_context_params` for a context of this size."""
+    params = library.llama_context_default_params()
+    params.n_ctx = size.kv_tokens
+    params.n_batch = size.step_tokens
+    params.n_ubatch = size.step_tokens
+    params.n_seq_max = size.slots
+    params.n_outputs_max = max(size.outputs, params.n_seq_max)  # llama.cpp asserts it
+    params.n_threads = options.threads
+    params.n_threads_batch = options.threads
+    params.flash_attn_type = {
+        "auto": library.LLAMA_FLASH_ATTN_TYPE_AUTO,
+        "on": library.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+        "off": library.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    }[options.flash_attention]
+    params.type_k = params.type_v = {
+        "f16": library.GGML_TYPE_F16,
+        "q8_0": library.GGML_TYPE_Q8_0,
+        "q4_0": library.GGML_TYPE_Q4_0,
+    }[options.kv_cache_type]
+    params.kv_unified = size.is_unified
+    params.swa_full = True  # a prefix of a sliding-window model can be cut only in a full one
+    params.no_perf = True
+    return params
 
 
 def _followers(rules: DrawingRules, token: int) -> list[int]:

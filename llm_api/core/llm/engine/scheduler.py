@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 
 from llm_api.core.llm.engine.drafting import PromptLookup
 from llm_api.core.llm.engine.fair_queue import FairQueue
+from llm_api.core.llm.engine.guesses import Drafter, Guesses
 from llm_api.core.llm.engine.outlook import slot_status
 from llm_api.core.llm.engine.plan import (
     AdapterScales,
@@ -55,8 +56,9 @@ class SchedulerLimits:
 
     `step_tokens` bounds its rows. `stall_seconds` bounds the time of those of prompts while other
     sequences decode and wait for them; the speed is learnt from the steps that were taken.
-    `draft_tokens` bounds what is drafted for one sequence, while at most `draft_streams` decode; 0
-    switches drafting off, as does a KV that cannot be cut.
+    `draft_tokens` bounds what prompt lookup drafts for one sequence, while at most `draft_streams`
+    decode; 0 switches that off. `model_tokens` bounds what a draft model does, for as many as pay.
+    A KV that cannot be cut is not drafted for.
     """
 
     parallel: int
@@ -65,14 +67,20 @@ class SchedulerLimits:
     can_trim: bool = True
     draft_tokens: int = 0
     draft_streams: int = 1
+    model_tokens: int = 8
 
 
 class Scheduler:
     """Decides admission, prefix sharing, chunking, eviction and preemption."""
 
-    def __init__(self, slots: SlotTable, limits: SchedulerLimits) -> None:
+    def __init__(
+        self, slots: SlotTable, limits: SchedulerLimits, drafter: Drafter | None = None
+    ) -> None:
         self._slots = slots
         self._limits = limits
+        self._guesses = Guesses(
+            limits.draft_streams, drafter if limits.can_trim else None, limits.model_tokens
+        )
         self._waiting = FairQueue()
         self._running: dict[int, Sequence] = {}
         self._operations: list[KvOperation] = []
@@ -129,10 +137,9 @@ class Scheduler:
             if span.samples and (tokens := drawn[sequence.id]):
                 accepted = common_prefix_length(span.draft, tokens[:-1])
                 self._take_back(sequence, span.drafted - accepted)
-                if sequence.lookup is not None and span.drafted:
-                    sequence.lookup.learn(span.drafted, accepted)
-                    self.drafted_tokens += span.drafted
-                    self.accepted_tokens += accepted
+                self._guesses.learn(sequence, span.drafted, accepted)
+                self.drafted_tokens += span.drafted
+                self.accepted_tokens += accepted
                 outcomes += self._extend(sequence, tokens)
         return outcomes
 
@@ -292,21 +299,18 @@ class Scheduler:
                 prefills, self._chunk_tokens if must_be_short else self._limits.step_tokens
             )
         spans = [_span(sequence, sequence.pending) for sequence in decodes]
-        if not with_drafts or len(decodes) > self._limits.draft_streams:
-            return spans
-        return self._with_drafts(decodes, spans)
+        return self._with_drafts(decodes, spans) if with_drafts else spans
 
     def _with_drafts(self, decodes: list[Sequence], spans: list[TokenSpan]) -> list[TokenSpan]:
         """Add what each sequence has drafted, within a step that stays small."""
         room = DRAFTING_STEP_TOKENS - sum(len(span.tokens) for span in spans)
-        extended = []
-        for sequence, span in zip(decodes, spans, strict=True):
-            left = sequence.limit - len(sequence.tokens) - 1
-            wanted = max(min(room, left), 0)
-            draft = sequence.lookup.draft(wanted) if sequence.lookup is not None else ()
-            room -= len(draft)
-            extended.append(replace(span, tokens=span.tokens + draft, drafted=len(draft)))
-        return extended
+        is_alone = len(self._running) == 1
+        read_rows = self._limits.step_tokens if is_alone else self._chunk_tokens
+        drafts = self._guesses.make(decodes, max(room, 0), read_rows)
+        return [
+            replace(span, tokens=span.tokens + draft, drafted=len(draft)) if draft else span
+            for span, draft in zip(spans, drafts, strict=True)
+        ]
 
     def _take_back(self, sequence: Sequence, rejected: int) -> None:
         """Drop the KV of drafted tokens that were not drawn."""

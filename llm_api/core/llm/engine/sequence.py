@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from llm_api.core.llm.engine.draft_worth import Worth
 from llm_api.core.llm.engine.drafting import PromptLookup
 from llm_api.core.llm.engine.plan import AdapterScales
 
@@ -32,6 +33,7 @@ class Sequence:
     cached: int = 0
     was_admitted: bool = False
     lookup: PromptLookup | None = None
+    worth: Worth | None = None
     forced: int = 0
 
     @property

@@ -54,10 +54,11 @@ class Need:
     kv: int
     step: int
     adapters: int = 0
+    draft: int = 0
 
     @property
     def total(self) -> int:
-        return self.weights + self.kv + self.step + self.adapters
+        return self.weights + self.kv + self.step + self.adapters + self.draft
 
     def fits(self, total: int, free: int, *, uses_mmap: bool) -> bool:
         """Whether a machine can bear it. Mapped weights may leave memory, and come back."""
@@ -100,6 +101,7 @@ def in_words(needed: Need, room: Room) -> str:
         f" {room.kv_tokens} KV tokens {format_bytes(needed.kv)},"
         f" steps {format_bytes(needed.step)}"
         + (f", adapters {format_bytes(needed.adapters)}" if needed.adapters else "")
+        + (f", draft model {format_bytes(needed.draft)}" if needed.draft else "")
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from llm_api.core.llm.engine.guesses import Drafter
 from llm_api.core.llm.engine.plan import AdapterScales, CopyPrefix, StepPlan, TrimSlot
 from llm_api.core.llm.engine.planner import Occupancy, StepOutcome
 from llm_api.core.llm.engine.scheduler import TURN_STEPS, Scheduler, SchedulerLimits
@@ -34,11 +35,12 @@ class Bench:
         can_trim: bool = True,
         draft: int = 0,
         draft_streams: int = 99,
+        drafter: Drafter | None = None,
     ) -> None:
         limits = SchedulerLimits(parallel, step_tokens, 0.5, can_trim, draft, draft_streams)
         self._slots = slots
         self.table = SlotTable(slots, cells)
-        self.scheduler = Scheduler(self.table, limits)
+        self.scheduler = Scheduler(self.table, limits, drafter)
         self.runner = FakeRunner(slots)
         self.answers: dict[int, list[int]] = {}
         self.reasons: dict[int, str] = {}

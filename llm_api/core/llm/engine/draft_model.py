@@ -1,0 +1,256 @@
+"""A draft model on llama.cpp: a context of its own that reads along and guesses what comes next.
+
+It has as many slots as the model that it drafts for, and needs not be told what becomes of those:
+what a slot of it holds is compared with the tokens it is asked about, cut where they differ, and
+read on from there. So trims, shares, evictions and restores cost it at most a second reading.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+
+import numpy as np
+
+from llm_api.core.errors import ModelFileError
+from llm_api.core.llm.engine.draft_worth import DraftCosts
+from llm_api.core.llm.engine.guesses import Guess, Wish
+from llm_api.core.llm.engine.llama_library import load_library
+from llm_api.core.llm.engine.llama_model import LlamaModel
+from llm_api.core.llm.engine.llama_runner import (
+    Batch,
+    ContextOptions,
+    ContextSize,
+    LlamaRunner,
+    context_params,
+)
+from llm_api.core.llm.engine.plan import TokenSpan
+from llm_api.core.llm.engine.sampling import logits_view
+from llm_api.core.llm.engine.slots import common_prefix_length
+
+log = logging.getLogger(__name__)
+
+READ_ROWS = 64
+"""Rows of the step by which reading is measured."""
+
+WORTH_COPYING = 32
+"""Tokens that another slot must have read more than a slot itself."""
+
+MOST_SIZE_DIFFERENCE = 128
+"""Padding by which vocabularies of one family differ in size: llama.cpp allows as much."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """What a sequence of the draft context holds; the first `agreed` tokens are its sequence's."""
+
+    tokens: list[int] = field(default_factory=list)
+    sequence_id: int | None = None
+    scope: str = ""
+    agreed: int = 0
+
+
+class DraftModel:
+    """A `Drafter`. Every call comes from the thread that computes."""
+
+    def __init__(
+        self, model: LlamaModel, runner: LlamaRunner, size: ContextSize, options: ContextOptions
+    ) -> None:
+        """Allocate its KV buffer and measure. Takes the model over. Raises ModelFileError."""
+        self._library = load_library()
+        self._model = model
+        self._runner = runner
+        self._is_unified = size.is_unified
+        self._step_tokens = size.step_tokens
+        size = replace(size, outputs=size.slots)
+        params = context_params(self._library, size, options)
+        self._context = self._library.llama_init_from_model(model.handle, params)
+        if not self._context:
+            model.close()
+            raise ModelFileError(
+                f"llama.cpp cannot make a context of {size.kv_tokens} tokens for the draft model:"
+                " lower CONTEXT_LENGTH, PARALLEL or KV_TOKENS, or serve without it."
+            )
+        self._memory = self._library.llama_get_memory(self._context)
+        self._batch = Batch(self._library, size.step_tokens)
+        self._slots = [_Slot() for _ in range(size.slots)]
+        try:
+            self._check_cuts()
+            self.costs = self._measure()
+        except BaseException:
+            self.close()
+            raise
+
+    def unread(self, wish: Wish) -> int:
+        slot = self._slots[wish.slot]
+        if slot.sequence_id != wish.sequence_id:
+            self._adopt(slot, wish)
+        last = min(len(slot.tokens), len(wish.tokens) - 1)
+        while slot.agreed < last and slot.tokens[slot.agreed] == wish.tokens[slot.agreed]:
+            slot.agreed += 1
+        slot.agreed = min(slot.agreed, last)
+        self._cut(wish.slot, slot.agreed)
+        return len(wish.tokens) - slot.agreed
+
+    def read(self, wishes: Sequence[Wish], rows: int) -> None:
+        rows = min(rows, self._step_tokens)
+        spans = []
+        for wish in wishes:
+            start = len(self._slots[wish.slot].tokens)
+            tokens = tuple(wish.tokens[start : min(start + rows, len(wish.tokens) - 1)])
+            rows -= len(tokens)
+            if tokens:
+                spans.append(TokenSpan(wish.sequence_id, wish.slot, start, tokens, samples=False))
+        self._decode(spans, kept={wish.slot for wish in wishes})
+
+    def guess(self, wishes: Sequence[Wish]) -> list[tuple[Guess, ...]]:
+        found: dict[int, list[Guess]] = {wish.slot: [] for wish in wishes}
+        going_on = {
+            wish.slot: tuple(wish.tokens[len(self._slots[wish.slot].tokens) :]) for wish in wishes
+        }
+        by_slot = {wish.slot: wish for wish in wishes}
+        while going_on:
+            spans = [
+                TokenSpan(
+                    by_slot[slot].sequence_id,
+                    slot,
+                    len(self._slots[slot].tokens),
+                    tokens,
+                    samples=True,
+                )
+                for slot, tokens in going_on.items()
+            ]
+            rows = self._decode(spans, kept=set(by_slot))
+            going_on = {}
+            for span, row in rows:
+                wish, guesses = by_slot[span.slot], found[span.slot]
+                guesses.append(self._likeliest(row, wish.trust, guesses))
+                last = guesses[-1]
+                if (
+                    len(guesses) < wish.most
+                    and last.chance >= wish.least_chance
+                    and last.token not in self._model.end_tokens
+                ):
+                    going_on[span.slot] = (last.token,)
+        return [tuple(found[wish.slot]) for wish in wishes]
+
+    def close(self) -> None:
+        """Free everything. Idempotent."""
+        if self._context:
+            self._library.llama_free(self._context)
+            self._context = None
+            self._model.close()
+
+    def _likeliest(self, row: int, trust: float, before: Sequence[Guess]) -> Guess:
+        logits = logits_view(self._library, self._context, row, self._model.vocabulary_size)
+        token = int(logits.argmax())
+        confidence = 1 / float(np.exp(logits - logits[token]).sum())
+        return Guess(token, confidence**trust * (before[-1].chance if before else 1.0))
+
+    def _adopt(self, slot: _Slot, wish: Wish) -> None:
+        """Let a slot belong to another sequence: with what it has read of it, or another slot."""
+        shared = [
+            common_prefix_length(one.tokens, wish.tokens) if one.scope == wish.scope else 0
+            for one in self._slots
+        ]
+        source = max(range(len(shared)), key=lambda index: shared[index])
+        slot.agreed = shared[wish.slot]
+        if shared[source] >= slot.agreed + WORTH_COPYING:
+            self._cut(wish.slot, 0)
+            self._copy(source, wish.slot, shared[source])
+            slot.tokens = self._slots[source].tokens[: shared[source]]
+            slot.agreed = shared[source]
+        slot.sequence_id, slot.scope = wish.sequence_id, wish.scope
+
+    def _copy(self, source: int, target: int, length: int) -> None:
+        end = length if self._is_unified else -1
+        self._library.llama_memory_seq_cp(self._memory, source, target, 0, end)
+        self._library.llama_memory_seq_rm(self._memory, target, length, -1)
+
+    def _cut(self, index: int, length: int) -> None:
+        slot = self._slots[index]
+        if len(slot.tokens) > length:
+            self._library.llama_memory_seq_rm(self._memory, index, length, -1)
+            del slot.tokens[length:]
+            slot.agreed = min(slot.agreed, length)
+
+    def _decode(self, spans: Sequence[TokenSpan], kept: set[int]) -> list[tuple[TokenSpan, int]]:
+        """Compute these, and say which row of which to guess from. None where there is no room.
+
+        `kept` slots are not emptied for it.
+        """
+        if not spans:
+            return []
+        spans = sorted(spans, key=lambda span: span.slot)
+        code = self._compute(spans)
+        if code == 1:
+            for index in set(range(len(self._slots))) - kept:
+                self._cut(index, 0)
+            code = self._compute(spans)
+        if code:
+            if code != 1:
+                log.error("the draft model cannot compute: llama_decode returned %d", code)
+            for span in spans:
+                self._cut(span.slot, 0)
+            return []
+        for span in spans:
+            self._slots[span.slot].tokens.extend(span.tokens)
+        return list(zip(spans, self._rows, strict=True))
+
+    def _compute(self, spans: Sequence[TokenSpan]) -> int:
+        self._rows = self._batch.fill(tuple(spans))
+        self._runner.set_threads(self._context, self._batch.struct.n_tokens)
+        code: int = self._library.llama_decode(self._context, self._batch.struct)
+        return code
+
+    def _check_cuts(self) -> None:
+        """Raises ModelFileError where a part of a sequence cannot be cut off."""
+        self._time(2)
+        self._compute([TokenSpan(0, 0, 0, (0, 0), samples=False)])
+        if not self._library.llama_memory_seq_rm(self._memory, 0, 1, -1):
+            raise ModelFileError(
+                "The draft model cannot take back what it has read (a recurrent or hybrid model);"
+                " choose a transformer."
+            )
+        self._library.llama_memory_clear(self._memory, False)
+
+    def _measure(self) -> DraftCosts:
+        """Medians of three, each of steps in turn: a busy machine slows both."""
+        more = min(8, len(self._slots)) - 1
+        ratios: list[tuple[float, float, float]] = []
+        for _ in range(3):
+            step = self._runner.step_seconds(1)
+            one = self._time(1)
+            several = self._time(1 + max(more, 1))
+            read = self._time(READ_ROWS)
+            ratios.append((one / step, (several - one) / max(more, 1) / step, read / step))
+        guess, guess_row, read = (median(column) for column in zip(*ratios, strict=True))
+        return DraftCosts(
+            max(self._runner.row_cost, 0.0), guess, max(guess_row, 0.0), read / READ_ROWS
+        )
+
+    def _time(self, rows: int) -> float:
+        """Seconds that a step of so many rows takes; its logits are those of the last alone."""
+        began = time.perf_counter()
+        if self._compute([TokenSpan(0, 0, 0, (0,) * rows, samples=False)]):
+            raise ModelFileError("llama.cpp cannot compute the draft model.")
+        self._library.llama_synchronize(self._context)
+        seconds = time.perf_counter() - began
+        self._library.llama_memory_clear(self._memory, False)
+        return seconds
+
+
+def check_vocabularies(model: LlamaModel, draft: LlamaModel) -> None:
+    """Raises ModelFileError where a token of one means something else to the other."""
+    ours, theirs = model.vocabulary_texts(), draft.vocabulary_texts()
+    shared = min(len(ours), len(theirs))
+    differs = next((index for index in range(shared) if ours[index] != theirs[index]), None)
+    if differs is None and abs(len(ours) - len(theirs)) <= MOST_SIZE_DIFFERENCE:
+        return
+    what = f"{len(theirs)} tokens, not {len(ours)}"
+    if differs is not None and len(ours) == len(theirs):
+        what = f"token {differs} is {theirs[differs]!r}, not {ours[differs]!r}"
+    raise ModelFileError(
+        f"The draft model has another vocabulary ({what}): choose one of the model's own family."
+    )
