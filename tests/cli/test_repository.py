@@ -70,17 +70,42 @@ def test_tracked_files_are_those_of_the_commit(tree: Path) -> None:
         assert found.root == "book"
 
 
-def test_repository_of_another_machine_is_fetched_without_its_history(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A folder stands for the machine: its protocol is permitted here alone."""
+@pytest.fixture
+def machine(tree: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a folder that stands for another machine: its protocol is permitted here alone."""
     monkeypatch.setattr(repository, "is_repository_url", lambda _: True)
     options = (*repository._OPTIONS, "-c", "protocol.file.allow=always")
     monkeypatch.setattr(repository, "_OPTIONS", options)
-    with tracked_files(f"file://{tree}", "v1") as found:
+    return f"file://{tree}"
+
+
+def test_repository_that_is_too_large_is_not_fetched(
+    machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "MAX_FETCHED_BYTES", 1_000)
+    with (
+        pytest.raises(UnreadableFileError, match="more than 1,000 bytes"),
+        tracked_files(machine),
+    ):
+        pass
+
+
+def test_repository_that_is_too_slow_is_not_fetched(
+    machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr(repository, "FETCH_SECONDS", -1)
+    with pytest.raises(UnreadableFileError, match="did not end within"), tracked_files(machine):
+        pass
+
+
+def test_repository_of_another_machine_is_fetched_without_its_history(
+    machine: str, tree: Path
+) -> None:
+    with tracked_files(machine, "v1") as found:
         assert texts(found) == {"handbook/docs/guide.md": "old words", "handbook/empty.md": ""}
         file = found.files["handbook/docs/guide.md"]
-        assert file.metadata["git_url"] == f"file://{tree}"
+        assert file.metadata["git_url"] == machine
         assert file.metadata["git_commit"] == git(tree, "rev-parse", "v1")
         place = file.path.parent.parent
         assert git(place, "rev-list", "--all", "--count") in ("0", "1")

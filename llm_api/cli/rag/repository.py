@@ -5,11 +5,15 @@ machine's, one commit is fetched, over HTTPS, HTTP or SSH; its submodules and la
 not. `git` asks for no password: credentials are those that it knows.
 """
 
+import math
+import os
 import re
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -28,6 +32,9 @@ from llm_api.core.rag.types import Metadata
 
 FETCH_SECONDS: Final = 600
 READ_SECONDS: Final = 60
+MAX_FETCHED_BYTES: Final = 2_000_000_000
+"""Of a commit as it is sent: whoever sends it could fill the disk."""
+_LOOK_SECONDS: Final = 0.2
 URL_FIELD: Final = "git_url"
 
 _URL: Final = re.compile(r"(?:https?|ssh)://\S+|[\w.-]+@[\w.-]+:\S+")
@@ -104,7 +111,7 @@ def tracked_files(
         folder = Path(place)
         _git(folder, "init", "--quiet", "--bare", ".")
         fetch = ("fetch", "--quiet", "--depth", "1", "--no-tags", "--no-recurse-submodules")
-        _git(folder, *fetch, "--", repository, ref or "HEAD", seconds=FETCH_SECONDS)
+        _fetch(folder, *fetch, "--", repository, ref or "HEAD")
         with _opened(folder, "FETCH_HEAD^{commit}", name, root, {URL_FIELD: url}) as found:
             yield found
 
@@ -189,10 +196,60 @@ def _git(folder: Path, *arguments: str, seconds: float = READ_SECONDS) -> bytes:
         raise UnreadableFileError("A repository is read by `git`, which is not there.") from error
     except subprocess.TimeoutExpired as error:
         raise UnreadableFileError(f"git did not end within {seconds:g} seconds.") from error
-    if done.returncode:
-        said = " ".join(done.stderr.decode("utf-8", "replace").split())[:300]
-        raise UnreadableFileError(f"git {arguments[0]}: {said or 'it failed'}.")
+    _check_said(arguments[0], done.returncode, done.stderr)
     return done.stdout
+
+
+def _fetch(folder: Path, *arguments: str) -> None:
+    """Fetch into the folder, which grows to MAX_FETCHED_BYTES, and a look's worth more, at most."""
+    process = subprocess.Popen(  # noqa: S603 - our own arguments
+        _command(folder, *arguments),
+        stdin=DEVNULL,
+        stdout=DEVNULL,
+        stderr=PIPE,
+        start_new_session=True,
+    )
+    ends_at = time.monotonic() + FETCH_SECONDS
+    with process:
+        try:
+            while True:
+                try:
+                    _, said = process.communicate(timeout=_LOOK_SECONDS)
+                    break
+                except subprocess.TimeoutExpired:
+                    _check_fetched(folder, ends_at)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    _check_fetched(folder, math.inf)
+    _check_said(arguments[0], process.returncode, said)
+
+
+def _check_fetched(folder: Path, ends_at: float) -> None:
+    """Raises UnreadableFileError where a fetch has taken too much of the disk, or too long."""
+    if time.monotonic() > ends_at:
+        raise UnreadableFileError(f"git did not end within {FETCH_SECONDS:g} seconds.")
+    if _bytes_in(folder) > MAX_FETCHED_BYTES:
+        raise UnreadableFileError(
+            f"The repository has more than {MAX_FETCHED_BYTES:,} bytes: clone it, and name the"
+            " folder."
+        )
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # git has renamed or removed it
+            total += path.stat().st_size
+    return total
+
+
+def _check_said(command: str, status: int, said: bytes) -> None:
+    """Raises UnreadableFileError with what a command said that failed."""
+    if status:
+        text = " ".join(said.decode("utf-8", "replace").split())[:300]
+        raise UnreadableFileError(f"git {command}: {text or 'it failed'}.")
 
 
 def _without_credentials(url: str) -> str:
