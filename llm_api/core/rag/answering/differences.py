@@ -1,13 +1,16 @@
 """What a passage says otherwise than a sentence that is like it: numbers and denials. Pure.
 
 Two sentences are alike in words and in meaning though the one has 12 where the other has 14, or a
-"not". Covers numbers in digits, and what a sentence of English or German denies where the other one
-denies nothing. Does not cover numbers in words, two numbers that changed places, who "it" is.
+"not". Covers numbers in digits, two of them that changed places, and what a sentence of English or
+German denies where the other one denies nothing. Does not cover numbers in words, three that
+changed places among other words, who "it" is.
 """
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import combinations, islice
 from typing import Final
 
 from llm_api.core.rag.answering.overlap import content_words
@@ -15,6 +18,9 @@ from llm_api.core.rag.words import fold
 
 MISSING: Final = 0.5
 """Where all numbers of the sentence are missing in the whole source."""
+
+SWAPPED: Final = 0.5
+"""Where two numbers stand in each other's place."""
 
 ELSEWHERE: Final = 0.05
 """Where they stand in the source, but not in the passage."""
@@ -41,10 +47,63 @@ def _by_numbers(claim: str, passage: str, source: str) -> float:
     wanted = _numbers(_ITEM.sub("", claim, count=1) if _ITEM.match(claim) else claim)
     missing = wanted - _numbers(passage)
     if not missing:
-        return 0.0
+        return SWAPPED if len(wanted) > 1 and _are_swapped(claim, passage) else 0.0
     nowhere = missing - _numbers(source)
     elsewhere = len(missing) - len(nowhere)
     return (MISSING * len(nowhere) + ELSEWHERE * elsewhere) / len(wanted)
+
+
+def _are_swapped(claim: str, passage: str) -> bool:
+    """Whether two numbers of the claim stand in the passage where the other one does.
+
+    Where both texts are the same but for their numbers, these have to come in the same order.
+    Otherwise a number stands with the nearest word of those that both texts have once.
+    """
+    first, second = _words_and_numbers(claim), _words_and_numbers(passage)
+    if list(map(_but_numbers, first)) == list(map(_but_numbers, second)):
+        return first != second
+    ours, theirs = _neighbours(first, second), _neighbours(second, first)
+    return any(
+        ours[one] == theirs[other] != ours[other] == theirs[one]
+        for one, other in combinations(ours.keys() & theirs.keys(), 2)
+    )
+
+
+def _but_numbers(entry: tuple[str, bool]) -> str:
+    text, is_number = entry
+    return "" if is_number else text
+
+
+def _neighbours(
+    text: Sequence[tuple[str, bool]], other: Sequence[tuple[str, bool]]
+) -> dict[str, str]:
+    """The nearest word of each number that stands once in a text; of two, the one behind it."""
+    counts, others = Counter(text), Counter(other)
+    words = {
+        at: entry[0]
+        for at, entry in enumerate(text)
+        if not entry[1] and counts[entry] == others[entry] == 1
+    }
+    if not words:
+        return {}
+    return {
+        entry[0]: words[min(words, key=lambda place, at=at: (abs(at - place), place < at))]
+        for at, entry in enumerate(text)
+        if entry[1] and counts[entry] == 1
+    }
+
+
+@lru_cache(maxsize=1024)
+def _words_and_numbers(text: str) -> tuple[tuple[str, bool], ...]:
+    """Numbers and the stems of words that carry meaning, in their order; which are numbers."""
+    found: list[tuple[str, bool]] = []
+    position = 0
+    for number in _NUMBER.finditer(text):
+        found += ((word, False) for word in content_words(text[position : number.start()]))
+        found.append((number.group().translate(_SEPARATOR), True))
+        position = number.end()
+    found += ((word, False) for word in content_words(text[position:]))
+    return tuple(found)
 
 
 def _by_denial(claim: str, passage: str) -> float:

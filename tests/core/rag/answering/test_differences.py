@@ -1,6 +1,6 @@
 import pytest
 
-from llm_api.core.rag.answering.differences import DENIED, ELSEWHERE, MISSING, difference
+from llm_api.core.rag.answering.differences import DENIED, ELSEWHERE, MISSING, SWAPPED, difference
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,24 @@ def test_numbers_that_a_passage_has_not_count_against_it(
 ) -> None:
     source = f"{passage} That was in 2031."
     assert difference(claim, passage, source) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("claim", "passage", "are_swapped"),
+    [
+        ("Adults pay 7 euros, children 12.", "Adults pay 12 euros, children 7 euros.", True),
+        ("The bridge has 4 lanes and 90 lamps.", "There are 90 lanes and 4 lamps on it.", True),
+        ("It is open from 17 to 9.", "It is open from 9 to 17.", True),
+        ("Children pay 7 euros, adults 12.", "Adults pay 12 euros, children 7.", False),
+        ("In 1990 there were 40 members.", "There were 40 members in 1990.", False),
+        ("Of 40 members 12 came.", "12 of the 40 members came.", False),
+        ("It has 3 doors.", "It has 3 doors and 3 gates.", False),
+    ],
+)
+def test_numbers_in_each_others_place_count_against_a_passage(
+    claim: str, passage: str, are_swapped: bool
+) -> None:
+    assert difference(claim, passage, passage) == (SWAPPED if are_swapped else 0)
 
 
 @pytest.mark.parametrize(
