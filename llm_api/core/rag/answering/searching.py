@@ -74,7 +74,8 @@ def spoken_grammar(sources: int) -> str:
 class SpokenBackend(BorrowingBackend):
     """A backend that is held to words, and to markers of what was found, where it cannot call.
 
-    Where it can, the text is free: only so is what looks like a call read as one.
+    Where it can, the text is free: only so is what looks like a call read as one. Where its search
+    has found nothing, it searches no more: held to words, it names no source that there is not.
     """
 
     def __init__(self, backend: Backend, searches: DocumentSearches) -> None:
@@ -87,11 +88,17 @@ class SpokenBackend(BorrowingBackend):
         is_answer = request.is_prose or sources > 0
         is_free = bool(request.callable_tools) or request.output_format is not None
         can_follow = "grammar" in self.card.capabilities.abilities
+        if can_follow and request.is_prose and not sources and self._searches_alone(request):
+            request, is_free = replace(request, tool_choice=None), request.output_format is not None
         if is_answer and can_follow and not is_free:
             request = replace(request, output_format=GrammarFormat(spoken_grammar(sources)))
         async with aclosing(self._backend.generate(request)) as events:
             async for event in events:
                 yield event
+
+    def _searches_alone(self, request: GenerationRequest) -> bool:
+        """Whether there is nothing else that the model may call."""
+        return all(tool.name == TOOL for tool in request.callable_tools)
 
 
 @dataclass(frozen=True, slots=True)
