@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from llm_api.core.state.records import bytes_of
@@ -127,7 +128,10 @@ def _attach(on: Connection, file: StoreFile) -> None:
     if on.execute(begun_at).rowcount:
         return
     if not on.execute(same.values(values)).rowcount:
-        on.execute(insert(store_files), values)
+        # Where another process has attached it in the meantime, this is the later one.
+        is_sqlite = on.dialect.name == "sqlite"
+        new = (sqlite.insert if is_sqlite else postgresql.insert)(store_files).values(values)
+        on.execute(new.on_conflict_do_update(index_elements=["store_id", "file_id"], set_=values))
 
 
 def _is(store_id: str, file_id: str) -> tuple[ColumnElement[bool], ...]:
