@@ -16,14 +16,18 @@ CORPUS = {
 }
 
 
-def write_beir(folder: Path) -> None:
+def write_beir(folder: Path, more: int = 0) -> None:
+    """A corpus with as many `more` documents, and a question for each of these."""
     (folder / "qrels").mkdir(parents=True)
-    corpus = [{"_id": id, "title": "", "text": text} for id, text in CORPUS.items()]
+    places = {f"place{number}": f"The place called p{number}." for number in range(more)}
+    corpus = [{"_id": id, "title": "", "text": text} for id, text in (CORPUS | places).items()]
     queries = [{"_id": "1", "text": "long river"}, {"_id": "2", "text": "yeast in bread"}]
+    queries += [{"_id": id, "text": f"where is p{id[5:]}"} for id in places]
     for name, records in (("corpus", corpus), ("queries", queries)):
         lines = "".join(f"{json.dumps(record)}\n" for record in records)
         (folder / f"{name}.jsonl").write_text(lines)
-    (folder / "qrels" / "test.tsv").write_text("q\td\ts\n1\trivers\t1\n2\tbread\t1\n")
+    judged = "q\td\ts\n1\trivers\t1\n2\tbread\t1\n" + "".join(f"{id}\t{id}\t1\n" for id in places)
+    (folder / "qrels" / "test.tsv").write_text(judged)
 
 
 def test_eval_shows_each_mode_and_the_best(tmp_path: Path) -> None:
@@ -37,6 +41,32 @@ def test_eval_shows_each_mode_and_the_best(tmp_path: Path) -> None:
     ]
     assert best == "Best here: sparse."
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.timeout(180)
+def test_eval_asks_a_collection_and_keeps_what_is_better_of_it(tmp_path: Path) -> None:
+    write_beir(tmp_path / "beir", more=10)
+    for line in (tmp_path / "beir" / "corpus.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        (tmp_path / record["_id"]).write_text(record["text"])
+    names = [*CORPUS, *(f"place{number}" for number in range(10))]
+    assert llm_api(tmp_path, "ingest", *names, "--local", "--collection", "c").returncode == 0
+    asked = ("rag", "eval", "beir", "--collection", "c")
+    done = llm_api(tmp_path, *asked, "--apply")
+    assert done.returncode == 0, done.stderr
+    *_, tuned, kept = done.stdout.splitlines()
+    assert tuned.startswith("Tuned: ")
+    is_better = tuned.endswith(" surely better.") and "not surely" not in tuned
+    assert kept == f"c is searched {'so from now on' if is_better else 'as any other'}."
+    gone = llm_api(tmp_path, "rag", "eval", "beir", "--collection", "none")
+    assert (gone.returncode, "There is no collection 'none'" in gone.stderr) == (1, True)
+
+
+def test_apply_needs_a_collection(tmp_path: Path) -> None:
+    write_beir(tmp_path / "beir")
+    done = llm_api(tmp_path, "rag", "eval", "beir", "--apply")
+    assert done.returncode == 2
+    assert "--apply needs --collection" in done.stderr
 
 
 def test_folder_that_is_no_beir_folder_ends_with_one_line(tmp_path: Path) -> None:
