@@ -251,12 +251,17 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "rights": "filters matching metadata types",
         "matching": "filters metadata types",
         "ingest": "embed_documents prepare reports types vector_store",
-        "eval_runner": "eval_jobs evals job_loop job_runner prepare retrieval types",
-        "eval_jobs": "evals vector_store",
+        "eval_runner": "context_job context_trial eval_jobs evals evaluation job_loop job_runner"
+        " prepare retrieval types",
+        "context_job": "context_trial contexts embed_documents eval_jobs evaluation identity"
+        " prepare retrieval tuning types",
+        "eval_jobs": "context_trial evals vector_store",
+        "context_trial": "contexts embed_documents evals evaluation retrieve tuning vector_store",
+        "contexts": "prepare types vector_store",
         "evals": "evaluation retrieve tuning vector_store",
         "tuning": "evaluation fusion retrieve vector_store",
         "evaluation": "vector_store",
-        "answering": "retrieve sentences types vector_store words",
+        "answering": "contexts filters retrieve sentences types vector_store words",
         "embed_documents": "prepare reports vector_store",
         "retrieve": "filters reports vector_store",
         "prepare": "identity metadata reports types vector_store",
@@ -464,7 +469,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "gguf_types": "",
     },
     "llm_api.core.llm.gateway": {
-        "emulation response_cache routing": "",
+        "counted emulation response_cache routing": "",
     },
     "llm_api.core.llm.gateway.emulation": {
         "backend": "answer checks plan prompts",
@@ -553,6 +558,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "quotes": "citations overlap support",
         "rewrite": "asking follow_up",
         "drafting expansion": "asking",
+        "placing": "asking prompt",
         "answer_sentences asking citations conversation follow_up overlap prompt": "",
     },
     "llm_api.core.rag.loaders": {
@@ -647,7 +653,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.utils": {
         "child_process distribution freed_memory isolation jsonl_log logs long_work"
-        " machine redis_client rotating_file sealing tokens wildcards work_threads": "",
+        " machine redis_client rotating_file sealing tokens traffic wildcards work_threads": "",
         "model_names": "wildcards",
     },
 }

@@ -26,12 +26,15 @@ from llm_api.core.embeddings.sentence_transformer import (
 from llm_api.core.embeddings.upstream_embedder import UpstreamEmbedderOptions, open_upstream
 from llm_api.core.llm.engine.llama_model import ModelOptions
 from llm_api.core.utils.machine import physical_cores
+from llm_api.core.utils.traffic import Traffic
 from llm_api.core.utils.work_threads import RunOnThread
 
 _DEFAULT_NAMES = (DEFAULT_NAME, DEFAULT_REPOSITORY)
 
 
-def find_embedders(settings: Settings, run: RunOnThread) -> EmbedderRegistry:
+def find_embedders(
+    settings: Settings, run: RunOnThread, traffic: Traffic | None = None
+) -> EmbedderRegistry:
     """The embedder that the settings choose, if any. Opens nothing, fetches nothing."""
     if embedder_kind(settings) == "none":
         return EmbedderRegistry([])
@@ -42,7 +45,7 @@ def find_embedders(settings: Settings, run: RunOnThread) -> EmbedderRegistry:
             return await open_upstream(card, options)
         return await _open_local(settings, card, run)
 
-    return EmbedderRegistry([OnDemandEmbedder(card, open_embedder)])
+    return EmbedderRegistry([OnDemandEmbedder(card, open_embedder, traffic=traffic)])
 
 
 def embedder_kind(settings: Settings) -> str:

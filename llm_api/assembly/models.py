@@ -21,6 +21,7 @@ from llm_api.core.llm.administration.book import ModelBook
 from llm_api.core.llm.backend import Backend, GenerationDefaults, ModelCard, OwnedBackend
 from llm_api.core.llm.backends.upstream_backend import UpstreamBackend, UpstreamOptions
 from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.llm.gateway.counted import CountedBackend
 from llm_api.core.llm.gateway.response_cache.backend import AnswerStore, CachingBackend
 from llm_api.core.llm.gateway.response_cache.memory_answers import MemoryAnswers
 from llm_api.core.llm.gateway.routing.replica import Replica
@@ -28,12 +29,18 @@ from llm_api.core.llm.gateway.routing.routed import RoutedBackend, RoutingLimits
 from llm_api.core.llm.residency.keeper import KeptModel
 from llm_api.core.llm.residency.model_registry import ModelRegistry
 from llm_api.core.llm.residency.plan import ResidencyLimits
+from llm_api.core.utils.traffic import Traffic
 
 Wrap: TypeAlias = Callable[[Backend], Backend]
 """What puts something before a backend, which is asked in its stead."""
 
 UPSTREAM_TEMPERATURE = 1.0
 """What the protocols of other servers take for the default; some models accept no other."""
+
+
+def counted(traffic: Traffic, wrap: Wrap | None) -> Wrap:
+    """What has requests counted, before what else is put before a backend."""
+    return lambda backend: CountedBackend(wrap(backend) if wrap else backend, traffic)
 
 
 @asynccontextmanager

@@ -8,16 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from llm_api.api.policy import Access
 from llm_api.assembly.administration import open_administration
 from llm_api.assembly.embedders import embedder_kind, find_embedders
 from llm_api.assembly.files import file_options
 from llm_api.assembly.functions import open_functions
-from llm_api.assembly.models import open_models, open_response_cache
+from llm_api.assembly.models import counted, open_models, open_response_cache
 from llm_api.assembly.plan import Plan
 from llm_api.assembly.reranker import open_reranker
-from llm_api.assembly.retrieval import file_limits, has_own_store, open_retrieval
+from llm_api.assembly.retrieval import (
+    VectorStoreOptions,
+    file_limits,
+    has_own_store,
+    open_retrieval,
+    open_vector_store,
+)
 from llm_api.assembly.state import new_state
 from llm_api.config.settings import Settings
 from llm_api.core.access.caller import Caller
@@ -39,14 +46,19 @@ from llm_api.core.llm.prompt.volatile import VolatileLine, volatile_lines
 from llm_api.core.llm.residency.model_registry import ModelRegistry
 from llm_api.core.llm.types import JSON, RequestContext
 from llm_api.core.rag.answering.drafting import draft_question
-from llm_api.core.rag.eval_runner import Draft, running_evals
+from llm_api.core.rag.answering.placing import place_chunk
+from llm_api.core.rag.context_job import Place
+from llm_api.core.rag.contexts import WrittenLine
+from llm_api.core.rag.eval_runner import Draft, EvalWriting, running_evals
 from llm_api.core.rag.job_runner import running_jobs
 from llm_api.core.rag.loaders.file_loader import FileLoader
 from llm_api.core.rag.retrieval import Retrieval
+from llm_api.core.rag.types import Chunk, Document
 from llm_api.core.state.state import State
 from llm_api.core.utils.jsonl_log import JSONLLog
 from llm_api.core.utils.rotating_file import RotatingFile
 from llm_api.core.utils.sealing import Sealer
+from llm_api.core.utils.traffic import Traffic
 from llm_api.core.vector_stores.bringing_in import bringing_files_in
 from llm_api.core.vector_stores.expiry import expiring_stores
 
@@ -101,6 +113,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
     settings = planned.settings
     files = await asyncio.to_thread(planned.find_files)
     book = ModelBook(settings.data_dir / "models.json")
+    traffic = Traffic()
     async with (
         aclosing(open_request_log(settings)) as request_log,
         aclosing(ComputeThread()) as compute,
@@ -109,12 +122,12 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
         open_files(file_options(settings), state) as stored_files,
         FileLoader(file_limits(settings), processes=1) as loader,
         open_response_cache(settings) as wrap,
-        open_models(planned.models, files, compute, wrap, book) as models,
+        open_models(planned.models, files, compute, counted(traffic, wrap), book) as models,
         open_administration(planned, files, compute, models, book) as administration,
-        open_embedders(settings, compute) as embedders,
+        open_embedders(settings, compute, traffic) as embedders,
         open_reranker(settings, compute) as reranker,
         _open_retrieval(settings, embedders, reranker, state, stored_files, access) as retrieval,
-        _running_evals(state, retrieval, access, models),
+        _running_evals(state, retrieval, access, models, traffic),
         open_functions(planned.functions) as functions,
     ):
         for problem in functions.catalog.problems():
@@ -162,7 +175,7 @@ def open_request_log(settings: Settings) -> JSONLLog:
 
 @asynccontextmanager
 async def open_embedders(
-    settings: Settings, compute: ComputeThread
+    settings: Settings, compute: ComputeThread, traffic: Traffic | None = None
 ) -> AsyncGenerator[EmbedderRegistry, None]:
     """The embedder that the settings choose, opened by its first request; freed on exit.
 
@@ -171,7 +184,7 @@ async def open_embedders(
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="embeddings") as thread:
         own = partial(asyncio.get_running_loop().run_in_executor, thread)
         run = compute.run if embedder_kind(settings) == "gguf" else own
-        async with aclosing(find_embedders(settings, run)) as embedders:
+        async with aclosing(find_embedders(settings, run, traffic)) as embedders:
             yield embedders
 
 
@@ -204,9 +217,13 @@ async def _open_retrieval(
 
 @asynccontextmanager
 async def _running_evals(
-    state: State, retrieval: Retrieval | None, access: Access, models: ModelRegistry
+    state: State,
+    retrieval: Retrieval | None,
+    access: Access,
+    models: ModelRegistry,
+    traffic: Traffic,
 ) -> AsyncGenerator[None, None]:
-    """Inside, evals whose questions are drafted are run, if there are documents."""
+    """Inside, evals are run for which a model writes, if there are documents."""
     if (library := retrieval) is None:
         yield
         return
@@ -219,14 +236,26 @@ async def _running_evals(
     def draft_of(owner: str, model: str) -> Draft:
         return partial(draft_question, _backend_of(access.caller(owner), models, model))
 
-    async with running_evals(state, retrieval_of, draft_of):
+    def place_of(owner: str, model: str) -> Place:
+        backend = _backend_of(access.caller(owner), models, model, is_idle=True)
+
+        async def place(document: Document, chunk: Chunk) -> WrittenLine | None:
+            return await traffic.quietly(partial(place_chunk, backend, document, chunk))
+
+        return place
+
+    open_trial = partial(open_vector_store, VectorStoreOptions(Path(), is_in_memory=True))
+    async with running_evals(state, retrieval_of, EvalWriting(draft_of, place_of, open_trial)):
         yield
 
 
-def _backend_of(caller: Caller, models: ModelRegistry, model: str) -> Backend:
+def _backend_of(
+    caller: Caller, models: ModelRegistry, model: str, *, is_idle: bool = False
+) -> Backend:
     """A model as this caller may use it now. Raises ModelForbiddenError, PermissionDeniedError."""
     caller.require("generate")
     backend = models.resolve(model)
     if not caller.may_use((backend.card.id, *backend.card.aliases)):
         raise ModelForbiddenError(f"This API key has no access to `{model}` any more.")
-    return MeteredBackend(backend, caller, RequestContext(caller.key.sharing_scope, is_whole=True))
+    context = RequestContext(caller.key.sharing_scope, is_whole=True, is_idle=is_idle)
+    return MeteredBackend(backend, caller, context)

@@ -20,7 +20,6 @@ from llm_api.api.models.chat import (
     TopLogprob,
     WireFinishReason,
 )
-from llm_api.api.models.rag.fields import DEFAULT_COLLECTION
 from llm_api.api.models.tools import FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta
 from llm_api.core.llm.collect import Completion, total_usage
 from llm_api.core.llm.types import (
@@ -124,8 +123,7 @@ class ChatAnswerWriter:
 
     def _noted(self, index: int, note: object) -> Delta:
         """What a note of retrieval adds to a choice's message."""
-        collection = DEFAULT_COLLECTION if self.request.rag is None else self.request.rag.collection
-        return self._notes.setdefault(index, AnnotationWriter(collection)).delta(note)
+        return self._notes.setdefault(index, AnnotationWriter()).delta(note)
 
     def _delta(self, delta: AnswerDelta | FunctionExecuted) -> Delta:
         match delta:

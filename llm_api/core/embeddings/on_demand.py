@@ -14,6 +14,7 @@ from llm_api.core.embeddings.embedder import (
     TokenCounter,
 )
 from llm_api.core.errors import LLMAPIError, UnavailableError, without_folders
+from llm_api.core.utils.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
@@ -24,17 +25,19 @@ PAUSE_SECONDS = 10.0
 
 
 class OnDemandEmbedder:
-    """Opened once, by its first request. Lives on one event loop."""
+    """Opened once, by its first request; each is counted. Lives on one event loop."""
 
     def __init__(
         self,
         card: EmbedderCard,
         open_embedder: Callable[[], Coroutine[Any, Any, OwnedEmbedder]],
         clock: Callable[[], float] = time.monotonic,
+        traffic: Traffic | None = None,
     ) -> None:
         self._card = card
         self._open = open_embedder
         self._clock = clock
+        self._traffic = traffic or Traffic()
         self._embedder: OwnedEmbedder | None = None
         self._opening: asyncio.Task[OwnedEmbedder] | None = None
         self._failure = ""
@@ -55,7 +58,8 @@ class OnDemandEmbedder:
         return "failed" if self._failure else "unloaded"
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
-        return await (await self._opened()).embed(request)
+        with self._traffic.passing():
+            return await (await self._opened()).embed(request)
 
     async def token_counter(self) -> TokenCounter:
         return await (await self._opened()).token_counter()

@@ -259,11 +259,13 @@ class RequestContext:
     `scope` names who may share computed prefixes and kept answers: the API key's identity.
     Where `is_whole`, no part of the answer is sent before all of it is there: until then the
     backend may begin anew. Where it `may_be_cached`, the answer may be kept, and be a kept one.
+    Where it `is_idle`, it gives way to every other request (`utils/traffic`).
     """
 
     scope: str = ""
     is_whole: bool = False
     may_be_cached: bool = False
+    is_idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,18 +36,23 @@ Origin: TypeAlias = Literal["folder", "git", "url", "file", "upload", "text"]
 
 @dataclass(slots=True)
 class Amount:
-    """How much of it there is; grows. `newest` is when the last document was stored."""
+    """How much of it there is; grows. `newest` is when the last document was stored.
+
+    `lines` of the chunks are found by a line that places them as well.
+    """
 
     documents: int = 0
     chunks: int = 0
     characters: int = 0
     newest: float = 0.0
+    lines: int = 0
 
     def add(self, record: DocumentRecord) -> None:
         self.documents += 1
         self.chunks += record.chunks
         self.characters += record.characters
         self.newest = max(self.newest, record.stored_at)
+        self.lines += record.lines
 
 
 @dataclass(frozen=True, slots=True)

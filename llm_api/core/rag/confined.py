@@ -74,13 +74,8 @@ class ConfinedStore:
         return await self._store.read_tuning(collection)
 
     async def write_tuning(self, collection: str, tuned: TunedSearch | None) -> None:
-        self._require_change(collection)
-        if self._rights.are_filtered:
-            raise PermissionDeniedError(
-                "This API key has a filter, and may not say how a collection is searched that may"
-                " hold documents of others.",
-                param="collection",
-            )
+        self._rights.require_read(collection)
+        self._rights.require_choice(collection)
         await self._store.write_tuning(collection, tuned)
 
     async def delete_collection(self, name: str) -> None:

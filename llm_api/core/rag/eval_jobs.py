@@ -1,23 +1,25 @@
-"""Evals whose questions a model drafts: jobs, since each question takes the model a while.
+"""Evals for which a model writes: jobs, since that takes a while.
 
-    documents chosen ──► a question drafted for each ──► all of them evaluated ──► result
+    documents chosen ─► a question drafted for each ─► lines for their chunks ─► evaluated ─► result
 
-Each question that is drafted is kept at once: a job that goes on elsewhere drafts only the others.
+Questions are drafted where none are given, lines written where that is asked (`contexts`). What is
+written is kept at once: a job that goes on elsewhere writes only the rest.
 """
 
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Final
 from uuid import uuid4
 
 from pydantic import TypeAdapter
 
 from llm_api.core.errors import InvalidRequestError
+from llm_api.core.rag.context_trial import ContextGain
 from llm_api.core.rag.evals import SearchEvals
-from llm_api.core.rag.vector_store import VectorStore, every_document
+from llm_api.core.rag.vector_store import DocumentRecord, VectorStore, every_document
 from llm_api.core.state.records import JobInput, JobState, NewJob, StoredJob
 from llm_api.core.state.state import State
 
@@ -25,6 +27,10 @@ KIND: Final = "evals"
 MAX_WAITING: Final = 4
 DOCUMENTS: Final = 20_000
 """Among which those are chosen that questions are drafted for."""
+BLOCK: Final = 8
+"""Chunks whose lines are kept together: so much may be written again after a kill."""
+MAX_CHUNKS: Final = 8_000
+"""Of the documents whose chunks get lines in one job."""
 
 _RESULT: Final = "result"
 """The last input of a job, beside the documents: the evaluation. No document has its position."""
@@ -32,19 +38,25 @@ _RESULT: Final = "result"
 
 @dataclass(frozen=True, slots=True)
 class EvalPlan:
-    """What to do. `model` drafts the questions."""
+    """What to do. `model` drafts the questions, unless they are `given` with the grades of each.
+
+    With `contexts`, it writes lines for documents of so many chunks in all (`rag/contexts`).
+    """
 
     collection: str
     questions: int
     cutoff: int
     applies: bool
     model: str
+    contexts: int = 0
+    given: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class EvalResult:
     evals: SearchEvals
     is_applied: bool
+    contexts: ContextGain | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +69,10 @@ class Drafted:
 
 @dataclass(frozen=True, slots=True)
 class EvalJob:
-    """A look at a job. `done` of its `total` steps are: a question each, and the evaluation."""
+    """A look at a job. `done` of its `total` steps are.
+
+    A question is one, as are the lines of up to BLOCK chunks, and the evaluation.
+    """
 
     id: str
     plan: EvalPlan
@@ -94,9 +109,9 @@ class EvalJobs:
         the state raise.
         """
         new = NewJob(self._new_id(), KIND, json.dumps(asdict(plan)), self._clock())
-        chosen = await _choose(store, plan, new.id)
+        records = await _choose(store, plan, new.id)
         own = await self._state.of(owner)
-        stored = await own.jobs.submit(new, _inputs(chosen), MAX_WAITING)
+        stored = await own.jobs.submit(new, _inputs(records, plan), MAX_WAITING)
         return to_job(stored, ())
 
     async def get(self, owner: str, job_id: str) -> EvalJob:
@@ -113,24 +128,48 @@ class EvalJobs:
         return await self.get(owner, job_id)
 
 
-async def _choose(store: VectorStore, plan: EvalPlan, seed: str) -> list[str]:
-    """Ids of documents; one stands there several times where there are few."""
-    ids: list[str] = []
+async def _choose(store: VectorStore, plan: EvalPlan, seed: str) -> list[DocumentRecord]:
+    """In no order; where lines are to be written, as many as have that many chunks.
+
+    Of these, documents that have lines are left as they are, and those that answer given questions
+    come first: without them, nothing could be measured.
+    """
+    records: list[DocumentRecord] = []
     async for record in every_document(store, plan.collection):
-        ids.append(record.id)
-        if len(ids) == DOCUMENTS:
+        if not plan.contexts or not record.lines:
+            records.append(record)
+        if len(records) == DOCUMENTS:
             break
-    if not ids:
+    if not records:
+        lacking = "without lines" if plan.contexts else "to ask about"
         raise InvalidRequestError(
-            f"There is no document in {plan.collection!r} to ask about.", param="collection"
+            f"There is no document in {plan.collection!r} {lacking}.", param="collection"
         )
-    random.Random(seed).shuffle(ids)  # noqa: S311 - no secret
-    return [ids[number % len(ids)] for number in range(plan.questions)]
+    random.Random(seed).shuffle(records)  # noqa: S311 - no secret
+    if not plan.contexts:
+        return records
+    wanted = {id for grades in plan.given.values() for id, grade in grades.items() if grade > 0}
+    chosen, room = [], plan.contexts
+    for record in sorted(records, key=lambda one: one.id not in wanted):
+        if record.chunks <= room:
+            room -= record.chunks
+            chosen.append(record)
+    if not chosen:
+        raise InvalidRequestError(
+            f"Every document of {plan.collection!r} has more than {plan.contexts} chunks.",
+            param="max_chunks",
+        )
+    return chosen
 
 
-async def _inputs(chosen: Sequence[str]) -> AsyncIterator[JobInput]:
-    for document_id in chosen:
-        yield JobInput(document_id, "", b"")
+async def _inputs(records: Sequence[DocumentRecord], plan: EvalPlan) -> AsyncIterator[JobInput]:
+    """A document stands there several times where there are fewer than questions."""
+    for number in range(0 if plan.given else plan.questions):
+        yield JobInput(records[number % len(records)].id, "", b"")
+    for record in records if plan.contexts else ():
+        for first in range(0, record.chunks, BLOCK):
+            details = {"first": first, "stored_hash": record.content_hash}
+            yield JobInput(record.id, json.dumps(details), b"")
     yield JobInput(_RESULT, "", b"")
 
 

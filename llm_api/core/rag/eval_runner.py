@@ -1,15 +1,17 @@
-"""Runs the evals whose questions a model drafts."""
+"""Runs the evals for which a model writes questions, or lines that place chunks."""
 
 import json
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from llm_api.core.errors import DocumentNotFoundError, InvalidRequestError
+from llm_api.core.rag.context_job import BLOCKS, ContextJob, Place
+from llm_api.core.rag.context_trial import ContextGain, OpenTrial
 from llm_api.core.rag.eval_jobs import (
     KIND,
     RESULTS,
@@ -20,12 +22,13 @@ from llm_api.core.rag.eval_jobs import (
     to_job,
 )
 from llm_api.core.rag.evals import apply, evaluate_search
+from llm_api.core.rag.evaluation import Judgements
 from llm_api.core.rag.job_loop import running
 from llm_api.core.rag.job_runner import RetrievalOf
 from llm_api.core.rag.prepare import Chunking
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.types import Document
-from llm_api.core.state.records import DoneInput, StoredJob
+from llm_api.core.state.records import DoneInput, StoredJob, WaitingInput
 from llm_api.core.state.state import State
 from llm_api.core.utils.long_work import in_slices
 
@@ -41,13 +44,24 @@ Draft: TypeAlias = Callable[[str], Awaitable[str | None]]
 """A question that a passage answers, if the model writes one."""
 DraftOf: TypeAlias = Callable[[str, str], Draft]
 """By a model, as the owner of a job may use it at that moment. Raises LLMAPIError."""
+PlaceOf: TypeAlias = Callable[[str, str], Place]
+"""The same."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvalWriting:
+    """What writes for evals; and an empty store, to try in what was written."""
+
+    draft_of: DraftOf
+    place_of: PlaceOf
+    open_trial: OpenTrial
 
 
 def running_evals(
-    state: State, retrieval_of: RetrievalOf, draft_of: DraftOf
+    state: State, retrieval_of: RetrievalOf, writing: EvalWriting
 ) -> AbstractAsyncContextManager[None]:
     """Jobs are run inside; the one that runs at the end is left to who comes next."""
-    return running(state, KIND, EvalJobRunner(state, retrieval_of, draft_of).begin)
+    return running(state, KIND, EvalJobRunner(state, retrieval_of, writing).begin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +70,7 @@ class EvalJobRunner:
 
     state: State
     retrieval_of: RetrievalOf
-    draft_of: DraftOf
+    writing: EvalWriting
 
     def begin(self, queue: "JobQueue", job: StoredJob) -> "_Work":
         return _Work(queue, job, self)
@@ -76,23 +90,54 @@ class _Work:
     async def run(self) -> None:
         plan = plan_of(self.job)
         retrieval = self.runner.retrieval_of(self.job.owner)
-        await self._draft(plan, retrieval)
+        waiting = await self.queue.waiting_inputs(self.job.id, limit=self.job.total)
+        if not plan.given:
+            await self._draft(plan, retrieval, [one for one in waiting if not one.details])
         drafted = to_job(self.job, await self._remarks()).drafted
-        if not drafted:
+        if not drafted and not plan.given:
             raise InvalidRequestError("The model has written no question that can be asked.")
-        evals = await evaluate_search(
-            retrieval.retriever, plan.collection, *_judged(drafted), plan.cutoff
-        )
+        judged = _judged(drafted, plan.given)
+        contexts = None
+        if plan.contexts:
+            blocks = [one for one in waiting if one.details]
+            contexts = await self._place(plan, retrieval, blocks, *judged)
+        evals = await evaluate_search(retrieval.retriever, plan.collection, *judged, plan.cutoff)
         applies = plan.applies and evals.tuning is not None
         is_applied = applies and await apply(retrieval.store, plan.collection, evals, time.time())
-        result = RESULTS.dump_python(EvalResult(evals, is_applied), mode="json")
-        await self._keep(self.job.total - 1, {"result": result})
+        result = EvalResult(evals, is_applied, contexts)
+        dumped = RESULTS.dump_python(result, mode="json")
+        await self._keep(self.job.total - 1, {"result": dumped})
 
-    async def _draft(self, plan: EvalPlan, retrieval: Retrieval) -> None:
+    async def _place(
+        self,
+        plan: EvalPlan,
+        retrieval: Retrieval,
+        blocks: Sequence[WaitingInput],
+        questions: Mapping[str, str],
+        judgements: Judgements,
+    ) -> ContextGain:
+        writing = self.runner.writing
+        place = writing.place_of(self.job.owner, plan.model)
+        job = ContextJob(retrieval, plan.collection, place, writing.open_trial, plan.cutoff)
+        job.check(questions)
+        for block in blocks:
+            written = await job.written(block.id, block.details)
+            remark = None if written is None else BLOCKS.dump_python(written, mode="json")
+            await self._keep(block.position, remark)
+        kept = [json.loads(remark) for _, remark in await self._remarks()]
+        found = [BLOCKS.validate_python(one) for one in kept if "lines" in one]
+        tried = await job.tried(found, questions, judgements)
+        if not plan.applies or not tried.gain.is_better:
+            return tried.gain
+        await job.apply(tried)
+        return replace(tried.gain, is_applied=True)
+
+    async def _draft(
+        self, plan: EvalPlan, retrieval: Retrieval, waiting: Sequence[WaitingInput]
+    ) -> None:
         """A question for each document that has none yet."""
-        draft = self.runner.draft_of(self.job.owner, plan.model)
+        draft = self.runner.writing.draft_of(self.job.owner, plan.model)
         chunking = await retrieval.chunking()
-        waiting = await self.queue.waiting_inputs(self.job.id, limit=self.job.total)
         for one in waiting:
             if one.position == self.job.total - 1:  # the evaluation
                 continue
@@ -113,9 +158,11 @@ class _Work:
         return (await own.jobs.remarks([self.job.id])).get(self.job.id, ())
 
 
-def _judged(drafted: Sequence[Drafted]) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
+def _judged(
+    drafted: Sequence[Drafted], given: Mapping[str, Mapping[str, int]]
+) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
     """Questions and grades by the question itself: two documents may have led to the same one."""
-    judgements: dict[str, dict[str, int]] = {}
+    judgements = {question: dict(grades) for question, grades in given.items()}
     for one in drafted:
         judgements.setdefault(one.question, {})[one.document_id] = 1
     return {question: question for question in judgements}, judgements

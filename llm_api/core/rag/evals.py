@@ -57,6 +57,39 @@ async def evaluate_search(
 
     Raises ValueError where none has one, and what the search raises.
     """
+    judged = await _ask_all(retriever, collection, questions, judgements, cutoff)
+    rankings = {mode: {name: one.rankings[mode] for name, one in judged.items()} for mode in MODES}
+    comparison = compare(rankings, judgements, cutoff)
+    trials = {questions[name]: one.trial for name, one in judged.items()}
+    is_enough = len(trials) >= LEAST_QUESTIONS
+    return SearchEvals(comparison, tune(trials, usual_choice(retriever)) if is_enough else None)
+
+
+async def search_trials(
+    retriever: Retriever,
+    collection: str,
+    questions: Mapping[str, str],
+    judgements: Judgements,
+    cutoff: int,
+) -> dict[str, SearchTrial]:
+    """What becomes of each question that has a relevant document, in every way to search."""
+    judged = await _ask_all(retriever, collection, questions, judgements, cutoff)
+    return {questions[name]: one.trial for name, one in judged.items()}
+
+
+def usual_choice(retriever: Retriever) -> SearchChoice:
+    """How is searched where nobody has tuned anything."""
+    threshold = retriever.default_threshold
+    return USUAL if threshold is None else SearchChoice(threshold=threshold)
+
+
+async def _ask_all(
+    retriever: Retriever,
+    collection: str,
+    questions: Mapping[str, str],
+    judgements: Judgements,
+    cutoff: int,
+) -> dict[str, _Judged]:
     options = SearchOptions(collection, cutoff, truncates=True)
     searching, judging = asyncio.Semaphore(AT_ONCE), asyncio.Lock()
 
@@ -72,13 +105,7 @@ async def evaluate_search(
             tasks = {name: group.create_task(ask(name)) for name in asked}
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from errors
-    judged = {name: task.result() for name, task in tasks.items()}
-    rankings = {mode: {name: one.rankings[mode] for name, one in judged.items()} for mode in MODES}
-    comparison = compare(rankings, judgements, cutoff)
-    threshold = retriever.default_threshold
-    before = USUAL if threshold is None else SearchChoice(threshold=threshold)
-    trials = {questions[name]: one.trial for name, one in judged.items()}
-    return SearchEvals(comparison, tune(trials, before) if len(trials) >= LEAST_QUESTIONS else None)
+    return {name: task.result() for name, task in tasks.items()}
 
 
 def _judge(hits: Sequence[Hit], grades: Grades, cutoff: int) -> _Judged:

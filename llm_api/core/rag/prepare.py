@@ -76,7 +76,7 @@ class Preparation:
             record = records.get(document.id)
             try:
                 check_metadata(document.metadata)
-                if record is not None and record.content_hash == digest:
+                if record is not None and base_hash(record.content_hash) == digest:
                     await self._keep(document, record)
                 else:
                     prepared.append(await self._cut(document, digest))
@@ -89,7 +89,8 @@ class Preparation:
         records = await self._records(self._repeated)
         for document_id in self._repeated:
             record = records.get(document_id)
-            is_there = record is not None and record.content_hash == self._seen[document_id][0]
+            digest = self._seen[document_id][0]
+            is_there = record is not None and base_hash(record.content_hash) == digest
             what = DocumentOutcome(document_id, "unchanged", record.chunks if record else 0)
             self._report(what if is_there else failed(document_id, _failed_before()))
 
@@ -158,6 +159,11 @@ def _given_twice() -> InvalidRequestError:
 
 def _failed_before() -> InvalidRequestError:
     return InvalidRequestError("The same document stands here before, and failed.")
+
+
+def base_hash(stored: str) -> str:
+    """Of a content hash, what does not depend on lines that place the chunks (`contexts`)."""
+    return stored.partition("+")[0]
 
 
 def passage(document: Document, chunk: Chunk) -> str:

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -182,7 +183,7 @@ class Retriever:
                 hits = await _reranked(self._reranker, question, hits)
         if options.diversity > 0:
             hits = _diverse(hits, options)
-        return hits[: options.top_k]
+        return [replace(hit, collection=options.collection) for hit in hits[: options.top_k]]
 
     async def _vector(self, question: str, options: SearchOptions) -> QueryVector | None:
         if options.mode == "sparse":
@@ -226,6 +227,18 @@ def merged(found: Sequence[Sequence[Hit]], weights: Sequence[float] | None) -> l
                 scores[id] = scores.get(id, 0.0) + weights[number] * relative
     ordered = sorted(hits, key=lambda id: scores[id], reverse=True)
     return [replace(hits[id], score=scores[id]) for id in ordered]
+
+
+def in_turn(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
+    """Hits of several questions or collections: the first of each, the second, and so on. Pure.
+
+    A chunk of a collection stands there once. Scores of two collections do not compare.
+    """
+    hits: dict[tuple[str, str], Hit] = {}
+    for hit in chain.from_iterable(zip_longest(*rankings)):
+        if hit is not None:
+            hits.setdefault((hit.collection, hit.chunk.id), hit)
+    return list(hits.values())
 
 
 def tuned_options(options: SearchOptions, tuned: TunedSearch | None) -> SearchOptions:

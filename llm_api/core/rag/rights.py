@@ -74,6 +74,16 @@ class DocumentRights:
                 f"This API key may not write to the collection {collection!r}.", param="collection"
             )
 
+    def require_choice(self, collection: str) -> None:
+        """Raises PermissionDeniedError for who may not say how a collection is searched."""
+        self.require_write(collection)
+        if self.are_filtered:
+            raise PermissionDeniedError(
+                "This API key has a filter, and may not say how a collection is searched that may"
+                " hold documents of others.",
+                param="collection",
+            )
+
     def admitted(self, document: Document) -> Document:
         """The document as it may be stored. Raises PermissionDeniedError."""
         if not self.are_filtered:

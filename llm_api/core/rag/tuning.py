@@ -191,23 +191,40 @@ class Tuning:
 
 def tune(trials: Mapping[str, SearchTrial], before: SearchChoice) -> Tuning:
     """`trials` by question. Raises ValueError where there are fewer than LEAST_QUESTIONS."""
-    if len(trials) < LEAST_QUESTIONS:
-        raise ValueError(f"tuning needs {LEAST_QUESTIONS} questions at least")
-    ordered = [trials[question] for question in sorted(trials, key=lambda one: crc32(one.encode()))]
-    scores = np.stack([trial.ndcg for trial in ordered])
-    found = np.stack([trial.found for trial in ordered])
-    folds = np.arange(len(ordered)) % FOLDS
-    unseen = np.zeros(len(ordered))
-    for fold in range(FOLDS):
-        is_held_out = folds == fold
-        choice = _choose(scores[~is_held_out], found[~is_held_out], before)
-        unseen[is_held_out] = _of(choice, scores)[is_held_out]
+    scores, found = _stacked(trials)
+    unseen = _unseen(scores, found, before)
     usual = _of(before, scores)
     gains = unseen - usual
     error = float(gains.std(ddof=1)) / math.sqrt(len(gains))
     choice = _choose(scores, found, before)
     means = float(unseen.mean()), float(usual.mean()), float(gains.mean())
-    return Tuning(choice, len(ordered), *means, error)
+    return Tuning(choice, len(gains), *means, error)
+
+
+def unseen_scores(trials: Mapping[str, SearchTrial], before: SearchChoice) -> Figures:
+    """What each question reaches with what the other folds choose, in an order of their own.
+
+    Raises as `tune`.
+    """
+    return _unseen(*_stacked(trials), before)
+
+
+def _stacked(trials: Mapping[str, SearchTrial]) -> tuple[Figures, Figures]:
+    if len(trials) < LEAST_QUESTIONS:
+        raise ValueError(f"tuning needs {LEAST_QUESTIONS} questions at least")
+    ordered = [trials[question] for question in sorted(trials, key=lambda one: crc32(one.encode()))]
+    scores = np.stack([trial.ndcg for trial in ordered])
+    return scores, np.stack([trial.found for trial in ordered])
+
+
+def _unseen(scores: Figures, found: Figures, before: SearchChoice) -> Figures:
+    folds = np.arange(len(scores)) % FOLDS
+    unseen = np.zeros(len(scores))
+    for fold in range(FOLDS):
+        is_held_out = folds == fold
+        choice = _choose(scores[~is_held_out], found[~is_held_out], before)
+        unseen[is_held_out] = _of(choice, scores)[is_held_out]
+    return unseen
 
 
 def _choose(scores: Figures, found: Figures, before: SearchChoice) -> SearchChoice:

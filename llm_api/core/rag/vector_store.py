@@ -113,17 +113,24 @@ class NewDocument:
     """A document with all its chunks.
 
     `content_hash` stands for everything that makes the chunks and vectors what they are: while it
-    stays the same, there is nothing to store again.
+    stays the same, there is nothing to store again. `lines` is how many of the chunks are embedded
+    with a line that places them (`contexts`). With `replaces`, it is stored only where that is the
+    content hash of what is there.
     """
 
     document: Document
     content_hash: str
     chunks: Sequence[EmbeddedChunk]
+    lines: int = 0
+    replaces: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentRecord:
-    """What is known of a stored document beside its text. `stored_at` is in Unix seconds."""
+    """What is known of a stored document beside its text. `stored_at` is in Unix seconds.
+
+    `lines` of its chunks are found by a line that places them as well (`contexts`).
+    """
 
     id: str
     title: str
@@ -132,6 +139,7 @@ class DocumentRecord:
     characters: int
     chunks: int
     stored_at: float
+    lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +184,7 @@ class Hit:
 
     `score` ranks the hits of one search, and its scale depends on how: the cosine, the BM25 score,
     what fusion makes of both, or the cross-encoder's. A score that was not computed is None.
-    `vector` is there if it was asked for.
+    `vector` is there if it was asked for. `collection` is the one that a `Retriever` searched.
     """
 
     chunk: Chunk
@@ -187,6 +195,7 @@ class Hit:
     sparse_score: float | None
     vector: Vector | None = None
     rerank_score: float | None = None
+    collection: str = ""
 
 
 class VectorStore(Protocol):
@@ -235,7 +244,8 @@ class VectorStore(Protocol):
     ) -> tuple[Written, ...]:
         """Store documents, each in one step; nothing of what it replaces is left.
 
-        Says for each what happened: `unchanged` where the content hash is the stored one. Many at
+        Says for each what happened: `unchanged` where the content hash is the stored one, or is
+        not the one that the document `replaces`. Many at
         once cost little more than one. Raises EmbeddingMismatchError if vectors of `model` do not
         belong here, InvalidRequestError for metadata that cannot be kept, an id given twice, or one
         that a document has which is not `within`.

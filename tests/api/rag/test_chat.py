@@ -52,6 +52,23 @@ def test_answer_has_sources_citations_and_usage(full: Desk) -> None:
     assert "support" not in answer
 
 
+def test_several_collections_answer_together(full: Desk) -> None:
+    other = Desk(full.http, full.backend, full.embedder)
+    other.store(birds="cats sleep when birds sleep")
+    names = [full.collection, other.collection]
+    body = {"query": "when do cats sleep", "top_k": 2, "collections": names}
+    answer = full.http.post("/v1/rag/chat", json=body).json()
+    assert {one["collection"] for one in answer["sources"]} == set(names)
+    rag = {"collections": names, "top_k": 2}
+    messages = [{"role": "user", "content": "when do cats sleep"}]
+    body = {"model": MODEL_ID, "messages": messages, "rag": rag}
+    chat = full.http.post("/v1/chat/completions", json=body).json()
+    urls = {one["url_citation"]["url"] for one in chat["choices"][0]["message"]["annotations"]}
+    assert {url.partition("collection=")[2] for url in urls} == set(names)
+    both = full.post("/v1/rag/chat", query="when", collections=names)
+    assert error_of(both) == (400, "invalid_request", "collections")
+
+
 def test_quote_is_the_documents_own_text_at_its_span(full: Desk) -> None:
     (citation,) = ask(full).json()["citations"]
     text = full.get("/v1/rag/documents/cats").json()["text"]

@@ -88,16 +88,41 @@ def test_forgotten_tuning_is_none(animals: Desk) -> None:
     assert error_of(gone)[:2] == (404, "collection_not_found")
 
 
+def test_lines_that_place_chunks_are_a_job_that_says_what_they_are_worth(desk: Desk) -> None:
+    words = " ".join(f"It is word number {number} of this long tale." for number in range(60))
+    desk.store(**dict.fromkeys(ANIMALS, words))
+    desk.backend.script = lambda _: spoken("This part is about an animal.")
+    questions = [question_of(number) for number in range(len(ANIMALS))]
+    created = desk.post("/v1/rag/evals", questions=questions, contexts=True, apply=True)
+    assert created.status_code == 202
+    job = ended(desk, created.headers["location"])
+    assert (job["state"], job["error"]) == ("done", None)
+    contexts = job["result"]["contexts"]
+    assert contexts["lines"] == contexts["chunks"] > len(ANIMALS)
+    assert (contexts["better"], contexts["applied"]) == (False, False)
+    assert contexts["cached_tokens"] == 2 * contexts["lines"]
+    report = desk.http.get(f"/v1/rag/collections/{desk.collection}/report").json()
+    assert report["contexts"] == 0
+    few = desk.post("/v1/rag/evals", questions=questions[:9], contexts=True)
+    assert error_of(few) == (400, "invalid_request", "questions")
+
+
+def ended(desk: Desk, location: str) -> dict[str, Any]:
+    until = time.monotonic() + PATIENCE_SECONDS
+    job: dict[str, Any] = desk.http.get(location).json()
+    while job["state"] in ("queued", "running") and time.monotonic() < until:
+        time.sleep(0.05)
+        job = desk.http.get(location).json()
+    return job
+
+
 def test_drafted_evals_are_a_job_that_ends_with_their_result(animals: Desk) -> None:
     animals.backend.script = lambda _: spoken("Where is its place?")
     created = animals.post("/v1/rag/evals", draft=10)
     assert created.status_code == 202
     job: dict[str, Any] = created.json()
     assert created.headers["location"] == f"/v1/rag/evals/{job['id']}"
-    until = time.monotonic() + PATIENCE_SECONDS
-    while job["state"] in ("queued", "running") and time.monotonic() < until:
-        time.sleep(0.05)
-        job = animals.http.get(created.headers["location"]).json()
+    job = ended(animals, created.headers["location"])
     assert (job["state"], job["done"], job["total"]) == ("done", 11, 11)
     assert [one["query"] for one in job["questions"]] == ["Where is its place?"] * 10
     assert job["result"]["questions"] == 1  # they are all the same

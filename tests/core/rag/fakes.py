@@ -28,9 +28,10 @@ from llm_api.core.errors import (
 )
 from llm_api.core.llm.backend import Backend
 from llm_api.core.rag.answering.drafting import draft_question
+from llm_api.core.rag.answering.placing import place_chunk
 from llm_api.core.rag.chunking import ChunkSettings
 from llm_api.core.rag.eval_jobs import EvalJobs
-from llm_api.core.rag.eval_runner import running_evals
+from llm_api.core.rag.eval_runner import EvalWriting, running_evals
 from llm_api.core.rag.filters import EVERYTHING, Filter
 from llm_api.core.rag.job_runner import running_jobs
 from llm_api.core.rag.jobs import IngestJobs
@@ -264,21 +265,26 @@ async def open_retrieval(
     embedder: FakeEmbedder | None = None,
     web: Web | None = None,
     backend: Backend | None = None,
+    chunks: ChunkSettings | None = None,
 ) -> AsyncGenerator[Retrieval, None]:
-    """Retrieval over a real store. With a backend, evals are run, whose questions it drafts."""
+    """Retrieval over a real store. With a backend, evals are run, which write by it."""
     embedder = embedder or FakeEmbedder()
     async with open_vector_store(options) as store, FileLoader() as loader:
         with TemporaryDirectory() as folder:
             async with aclosing(State(StateOptions(Path(folder)))) as state:
                 retrieval = retrieval_over(store, embedder, loader, state)
-                retrieval = replace(retrieval, web=web or Web())
+                chunks = chunks or retrieval.chunks
+                retrieval = replace(retrieval, web=web or Web(), chunks=chunks)
                 async with AsyncExitStack() as jobs:
                     ingests = running_jobs(state, lambda _: retrieval)
                     await jobs.enter_async_context(ingests)
                     if (drafting := backend) is not None:
-                        evals = running_evals(
-                            state, lambda _: retrieval, lambda *_: partial(draft_question, drafting)
+                        writing = EvalWriting(
+                            lambda *_: partial(draft_question, drafting),
+                            lambda *_: partial(place_chunk, drafting),
+                            partial(open_vector_store, IN_MEMORY),
                         )
+                        evals = running_evals(state, lambda _: retrieval, writing)
                         await jobs.enter_async_context(evals)
                     yield retrieval
 

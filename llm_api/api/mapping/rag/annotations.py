@@ -21,7 +21,6 @@ _NOWHERE = Span(0, 0)
 class AnnotationWriter:
     """Writes the notes of one choice. Remembers its sources, which citations name by number."""
 
-    collection: str
     _sources: tuple[Hit, ...] = field(default=())
 
     def delta(self, note: object) -> Delta:
@@ -78,7 +77,7 @@ class AnnotationWriter:
             value = hit.metadata.get(name)
             if isinstance(value, str) and value.startswith(("http://", "https://")):
                 return value
-        document, collection = quote(hit.chunk.document_id), quote(self.collection)
+        document, collection = quote(hit.chunk.document_id), quote(hit.collection)
         return f"/v1/rag/documents/{document}?collection={collection}"
 
 

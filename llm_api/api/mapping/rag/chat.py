@@ -45,10 +45,15 @@ def to_rag_options(given: wire.RagParameters, default_top_k: int, path: str = ""
             f"'{path}quote' cites each quote by its marker: leave out '{path}citations'.",
             param=f"{path}citations",
         )
+    if given.collections and "collection" in given.model_fields_set:
+        raise InvalidRequestError(
+            f"Send either '{path}collection' or '{path}collections'.", param=f"{path}collections"
+        )
     search = to_search_options(given, default_top_k, path)
     if isinstance(given, wire.RagChatRequest) and given.num_context_docs is not None:
         search = replace(search, unsaid=search.unsaid - {"top_k"})
-    return RagOptions(search, bool(given.verify), given.citations, bool(given.quote))
+    collections = tuple(given.collections or ())
+    return RagOptions(search, bool(given.verify), given.citations, bool(given.quote), collections)
 
 
 def to_top_k(request: wire.RagChatRequest, default: int) -> int:
@@ -147,7 +152,7 @@ def to_source_list(sources: Sources) -> wire.SourceList:
 
 
 def to_source(number: int, hit: Hit) -> wire.Source:
-    return wire.Source(**dict(to_hit(hit)), number=number)
+    return wire.Source(**dict(to_hit(hit)), number=number, collection=hit.collection)
 
 
 def to_citation(citation: Citation) -> wire.Citation:

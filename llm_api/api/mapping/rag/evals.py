@@ -1,19 +1,52 @@
 """Evals, wire to domain and back. Pure."""
 
+from dataclasses import replace
+
 from llm_api.api.mapping.rag.search import to_tuned_search
 from llm_api.api.models.rag import evals as wire
-from llm_api.api.models.rag.evals import EvalAnswer, EvalRequest, Quality, Tuning
+from llm_api.api.models.rag.evals import (
+    MAX_DRAFTED,
+    ContextQuality,
+    EvalAnswer,
+    EvalRequest,
+    Quality,
+    Tuning,
+)
 from llm_api.core.errors import InvalidRequestError
+from llm_api.core.rag.context_trial import ContextGain
 from llm_api.core.rag.eval_jobs import EvalJob, EvalPlan
 from llm_api.core.rag.evals import SearchEvals, tuned_search
+from llm_api.core.rag.tuning import LEAST_QUESTIONS
 from llm_api.core.rag.tuning import Tuning as DomainTuning
 
 
-def to_plan(request: EvalRequest, draft: int, model: str) -> EvalPlan:
-    """What is to be drafted, by the model of this id. Raises InvalidRequestError for questions."""
-    if request.questions is not None:
+def to_plan(request: EvalRequest, model: str) -> EvalPlan:
+    """What is to be written, by the model of this id. Raises InvalidRequestError."""
+    if request.draft is not None and request.questions is not None:
         raise InvalidRequestError("Send either 'questions' or 'draft'.", param="draft")
-    return EvalPlan(request.collection, draft, request.cutoff, request.apply, model)
+    plan = EvalPlan(
+        request.collection,
+        request.draft or 0,
+        request.cutoff,
+        request.apply,
+        model,
+        request.max_chunks if request.contexts else 0,
+    )
+    return plan if request.draft else replace(plan, given=_given(request))
+
+
+def _given(request: EvalRequest) -> dict[str, dict[str, int]]:
+    """Grades by question. Raises InvalidRequestError where they are too few, or too many."""
+    questions, judgements = to_questions(request)
+    given: dict[str, dict[str, int]] = {}
+    for number, question in questions.items():
+        given.setdefault(question, {}).update(judgements[number])
+    if not LEAST_QUESTIONS <= len(given) <= MAX_DRAFTED:
+        raise InvalidRequestError(
+            f"'contexts' takes {LEAST_QUESTIONS} to {MAX_DRAFTED} different questions.",
+            param="questions",
+        )
+    return given
 
 
 def to_questions(request: EvalRequest) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
@@ -47,11 +80,16 @@ def to_tuning(tuning: DomainTuning, *, is_applied: bool) -> Tuning:
 
 
 def to_eval_answer(
-    collection: str, cutoff: int, evals: SearchEvals, *, is_applied: bool
+    collection: str,
+    cutoff: int,
+    evals: SearchEvals,
+    *,
+    is_applied: bool,
+    contexts: ContextGain | None = None,
 ) -> EvalAnswer:
     comparison, tuning = evals.comparison, evals.tuning
     qualities = comparison.qualities
-    return EvalAnswer(
+    answer = EvalAnswer(
         object="rag.eval",
         collection=collection,
         cutoff=cutoff,
@@ -63,6 +101,26 @@ def to_eval_answer(
         best=comparison.best,
         tuning=None if tuning is None else to_tuning(tuning, is_applied=is_applied),
     )
+    if contexts is not None:
+        answer.contexts = to_context_quality(contexts)
+    return answer
+
+
+def to_context_quality(gain: ContextGain) -> ContextQuality:
+    return ContextQuality(
+        chunks=gain.chunks,
+        lines=gain.lines,
+        questions=gain.questions,
+        ndcg=gain.ndcg,
+        ndcg_before=gain.before,
+        gain=gain.gain,
+        standard_error=gain.error,
+        better=gain.is_better,
+        applied=gain.is_applied,
+        prompt_tokens=gain.tokens.prompt,
+        cached_tokens=gain.tokens.cached,
+        completion_tokens=gain.tokens.completion,
+    )
 
 
 def to_eval_job(job: EvalJob) -> wire.EvalJob:
@@ -70,7 +128,11 @@ def to_eval_job(job: EvalJob) -> wire.EvalJob:
     answer = None
     if result is not None:
         answer = to_eval_answer(
-            plan.collection, plan.cutoff, result.evals, is_applied=result.is_applied
+            plan.collection,
+            plan.cutoff,
+            result.evals,
+            is_applied=result.is_applied,
+            contexts=result.contexts,
         )
     return wire.EvalJob(
         id=job.id,

@@ -16,6 +16,7 @@ def to_report(report: CollectionReport) -> wire.CollectionReport:
         word_rule=collection.word_rule,
         documents=report.total.documents,
         chunks=report.total.chunks,
+        contexts=report.total.lines,
         characters=report.total.characters,
         sources=[
             wire.SourceReport(

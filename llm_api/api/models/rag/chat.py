@@ -7,12 +7,27 @@ from pydantic import ConfigDict, Field
 from llm_api.api.models.base import AnswerModel, ModelName
 from llm_api.api.models.generation import AnswerParameters, CompletionUsage
 from llm_api.api.models.messages import ChatMessage
-from llm_api.api.models.rag.fields import MAX_TOP_K, Hit, Question, SearchParameters, Span
+from llm_api.api.models.rag.fields import (
+    MAX_TOP_K,
+    CollectionName,
+    Hit,
+    Question,
+    SearchParameters,
+    Span,
+)
 from llm_api.core.rag.answering.citations import CitationMode
 
 
 class RagParameters(SearchParameters):
     """How documents are looked up for an answer."""
+
+    collections: (
+        Annotated[list[CollectionName], Field(min_length=1, max_length=16, fail_fast=True)] | None
+    ) = Field(
+        default=None,
+        description="Instead of `collection`: several, of which each is searched; `top_k` is what"
+        " they give together.",
+    )
 
     verify: bool | None = Field(
         default=None, description="Say of each sentence whether the sources support it."
@@ -55,6 +70,7 @@ class Source(Hit):
     """A chunk that the model was given."""
 
     number: int = Field(description="What the markers in the answer call it.")
+    collection: str
 
 
 class Citation(AnswerModel):

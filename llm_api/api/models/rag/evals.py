@@ -12,6 +12,7 @@ from llm_api.api.models.rag.fields import (
     Question,
     TunedSearch,
 )
+from llm_api.core.rag.eval_jobs import MAX_CHUNKS
 from llm_api.core.rag.tuning import LEAST_QUESTIONS
 
 MAX_QUESTIONS = 5_000
@@ -51,9 +52,21 @@ class EvalRequest(RequestModel):
         " document, which is then taken as the one that answers it.",
     )
     model: ModelName | None = Field(
-        default=None, description="What drafts. Default: the first model."
+        default=None, description="What writes. Default: the first model."
     )
     cutoff: int = Field(default=10, ge=1, le=20, description="Documents that count.")
+    contexts: bool = Field(
+        default=False,
+        description="Have the model write, while nothing else runs, a line for each chunk that"
+        " says where it stands in its document, and say whether the collection is found better by"
+        " these lines. With `apply` they are kept if it is. Always a job.",
+    )
+    max_chunks: int = Field(
+        default=2_000,
+        ge=10,
+        le=MAX_CHUNKS,
+        description="With `contexts`: of how many chunks documents are taken, at random.",
+    )
     apply: bool = Field(
         default=False,
         description="Search the collection from now on as was found best, where a request does not"
@@ -84,6 +97,26 @@ class Tuning(AnswerModel):
     applied: bool
 
 
+class ContextQuality(AnswerModel):
+    """What lines that place chunks are worth, searched side by side with the same without them.
+
+    Each as tuning finds best for it, for questions that it was not tuned on.
+    """
+
+    chunks: int = Field(description="Of the documents that were tried.")
+    lines: int = Field(description="Chunks that got one.")
+    questions: int
+    ndcg: float
+    ndcg_before: float
+    gain: float
+    standard_error: float
+    better: bool = Field(description="Whether the gain is more than chance.")
+    applied: bool
+    prompt_tokens: int = Field(description="That the model was shown, all documents included.")
+    cached_tokens: int = Field(description="Of these, shared by the chunks of a document.")
+    completion_tokens: int
+
+
 class EvalAnswer(AnswerModel):
     """What each mode reaches, and the one with the highest nDCG."""
 
@@ -94,6 +127,9 @@ class EvalAnswer(AnswerModel):
     modes: dict[Literal["dense", "sparse", "hybrid"], Quality]
     best: Literal["dense", "sparse", "hybrid"]
     tuning: Tuning | None = Field(description="Null where there are fewer than 10 questions.")
+    contexts: ContextQuality | None = Field(
+        default=None, description="Present where lines were asked for."
+    )
 
 
 class DraftedQuestion(AnswerModel):
@@ -104,13 +140,15 @@ class DraftedQuestion(AnswerModel):
 
 
 class EvalJob(AnswerModel):
-    """Evals whose questions a model drafts, under way or ended."""
+    """Evals for which a model writes questions or lines, under way or ended."""
 
     id: str
     object: Literal["rag.eval.job"]
     collection: str
     state: Literal["queued", "running", "done", "failed", "cancelled"]
-    done: int = Field(description="Questions that are drafted, and 1 for the evaluation.")
+    done: int = Field(
+        description="Questions that are drafted, lines by eights, and 1 for the evaluation."
+    )
     total: int
     questions: list[DraftedQuestion]
     result: EvalAnswer | None

@@ -57,6 +57,9 @@ class CollectionReport(AnswerModel):
     word_rule: int
     documents: int
     chunks: int
+    contexts: int = Field(
+        description="Chunks with a line that places them in their document: see evals."
+    )
     characters: int
     sources: list[SourceReport] = Field(description="The largest first.")
     kinds: list[KindReport]

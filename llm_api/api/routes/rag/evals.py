@@ -1,6 +1,6 @@
 """How well a collection is searched, and how best: `/v1/rag/evals`.
 
-Questions that are given are answered at once; those that a model drafts first are a job.
+Questions that are given are answered at once. Where a model is to write something, it is a job.
 """
 
 import time
@@ -23,7 +23,7 @@ bodies = APIRouter(route_class=JSONBodyRoute)
 EvalId = Annotated[str, Path(max_length=128)]
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    202: {"model": EvalJob, "description": "Questions are drafted: ask for it at its Location."},
+    202: {"model": EvalJob, "description": "A model writes first: ask for it at its Location."},
     **ERROR_RESPONSES,
 }
 
@@ -37,12 +37,15 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 async def evaluate(request: Request, body: EvalRequest, services: Services) -> Response:
     """Ask questions whose answers are known: what each mode reaches, and the best way to search.
 
-    With `draft`, a model writes the questions from the documents: 202, and where to ask for it.
+    With `draft`, a model writes the questions from the documents; with `contexts`, lines that
+    place its chunks: 202, and where to ask for it.
     """
     retrieval = services.retrieval()
-    if body.draft is not None:
+    if body.draft is not None or body.contexts:
         services.caller.require("generate")
-        plan = to_plan(body, body.draft, services.models.card(body.model).id)
+        plan = to_plan(body, services.models.card(body.model).id)
+        if plan.contexts and plan.applies:
+            retrieval.rights.require_choice(plan.collection)
         created = await retrieval.evals.create(services.owner, retrieval.store, plan)
         job = to_eval_job(created)
         location = {"location": f"/v1/rag/evals/{job.id}"}
@@ -57,15 +60,15 @@ async def evaluate(request: Request, body: EvalRequest, services: Services) -> R
     return Response(answer.to_json(), media_type="application/json")
 
 
-@router.get("/evals/{eval_id}", summary="See how far evals with drafted questions are")
+@router.get("/evals/{eval_id}", summary="See how far evals are for which a model writes")
 async def retrieve_eval(eval_id: EvalId, services: Services) -> EvalJob:
     """The questions drafted so far; in the end, what they say."""
     return to_eval_job(await services.retrieval().evals.get(services.owner, eval_id))
 
 
-@router.post("/evals/{eval_id}/cancel", summary="Cancel evals with drafted questions")
+@router.post("/evals/{eval_id}/cancel", summary="Cancel evals for which a model writes")
 async def cancel_eval(eval_id: EvalId, services: Services) -> EvalJob:
-    """What was drafted until now can be seen for a week. What has ended stays as it is."""
+    """The questions drafted until now can be seen for a week. What has ended stays as it is."""
     return to_eval_job(await services.retrieval().evals.cancel(services.owner, eval_id))
 
 

@@ -32,7 +32,8 @@ from llm_api.core.rag.answering.manner import Manner
 from llm_api.core.rag.answering.prompt import in_order
 from llm_api.core.rag.answering.quotes import QuoteReader, quoted_events
 from llm_api.core.rag.answering.rewrite import rewrite
-from llm_api.core.rag.retrieve import Retriever, SearchOptions
+from llm_api.core.rag.filters import EVERYTHING, Filter
+from llm_api.core.rag.retrieve import Retriever, SearchOptions, in_turn
 from llm_api.core.rag.vector_store import Hit, VectorStore
 
 MOST_NAMED = 20
@@ -46,6 +47,7 @@ MAX_EARLIER = 8
 class RagOptions:
     """How documents are searched for an answer, and how it is cited from them.
 
+    With `collections`, each of these is searched, and `search.top_k` is what all of them give.
     `quotes` holds it to sentences of the sources, word by word. `verifies` says of each of its own
     whether they support it. `citations` None is "both", or "model" where the request asks for a
     format of its own.
@@ -55,6 +57,12 @@ class RagOptions:
     verifies: bool = False
     citations: CitationMode | None = None
     quotes: bool = False
+    collections: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the collections that are searched."""
+        return tuple(dict.fromkeys(self.collections)) or (self.search.collection,)
 
 
 class RagBackend(BorrowingBackend):
@@ -77,7 +85,9 @@ class RagBackend(BorrowingBackend):
         self._store = store
         self._embedder = embedder
         self._options = options
-        self._search_options = replace(options.search, truncates=True)
+        self._searches = [
+            replace(options.search, truncates=True, collection=name) for name in options.names
+        ]
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`, with an Annotation for each `RagNote`.
@@ -116,24 +126,44 @@ class RagBackend(BorrowingBackend):
         return question, [finished] if finished else []
 
     async def _search(self, question: str) -> list[Hit]:
+        """Raises as `_search_one`."""
+        rankings = await asyncio.gather(
+            *(self._search_one(question, how) for how in self._searches)
+        )
+        if len(rankings) == 1:
+            return rankings[0]
+        return in_turn(rankings)[: self._options.search.top_k]
+
+    async def _search_one(self, question: str, options: SearchOptions) -> list[Hit]:
         """Raises CollectionNotFoundError that names the collections that there are."""
         try:
-            return await self._retriever.search(question, self._search_options)
+            return await self._retriever.search(question, options)
         except CollectionNotFoundError as error:
-            name, others = self._search_options.collection, await self._others()
+            others = await self._others()
             raise CollectionNotFoundError(
-                f"There is no collection {name!r}. {others}", param=error.param
+                f"There is no collection {options.collection!r}. {others}", param=error.param
             ) from error
 
     async def _nothing_found(self) -> str:
         """Why there is no answer: no document covers the question, or there is none."""
-        name, wanted = self._search_options.collection, self._search_options.filter
-        if (await self._store.describe_collection(name)).documents == 0:
+        names, wanted = self._options.names, self._options.search.filter
+        named = ", ".join(map(repr, names))
+        several = len(names) > 1
+        if not await self._has_documents(EVERYTHING):
             others = await self._others()
-            return f"The collection {name!r} is empty: no document is stored in it. {others}"
-        if (await self._store.describe_collection(name, wanted)).documents == 0:
-            return f"No document of the collection {name!r} matches the filter."
+            what = f"The collections {named} are" if several else f"The collection {named} is"
+            return f"{what} empty: no document is stored in {'them' if several else 'it'}. {others}"
+        if not await self._has_documents(wanted):
+            what = f"collections {named}" if several else f"collection {named}"
+            return f"No document of the {what} matches the filter."
         return NOT_COVERED
+
+    async def _has_documents(self, wanted: Filter) -> bool:
+        """Whether one of the collections has any that match."""
+        described = [
+            await self._store.describe_collection(name, wanted) for name in self._options.names
+        ]
+        return any(one.documents != 0 for one in described)
 
     async def _others(self) -> str:
         """A sentence that names the collections with documents."""

@@ -8,13 +8,12 @@ the prompt together is bounded.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
 from typing import Final, TypeAlias
 
 from llm_api.core.errors import InvalidArgumentsError
 from llm_api.core.rag.answering.citations import Citation
 from llm_api.core.rag.answering.prompt import WIDEST_NUMBER, numbered, source_text
-from llm_api.core.rag.retrieve import Retriever, SearchOptions
+from llm_api.core.rag.retrieve import Retriever, SearchOptions, in_turn
 from llm_api.core.rag.types import Chunk
 from llm_api.core.rag.vector_store import Hit
 
@@ -29,11 +28,14 @@ CountTokens: TypeAlias = Callable[[Sequence[str]], Awaitable[list[int]]]
 
 @dataclass(frozen=True, slots=True)
 class FoundPassage:
-    """A hit in a collection. `number` is what the model knows it by."""
+    """A hit. `number` is what the model knows it by."""
 
-    collection: str
     hit: Hit
     number: int = 0
+
+    @property
+    def collection(self) -> str:
+        return self.hit.collection
 
     @property
     def key(self) -> tuple[str, str]:
@@ -109,15 +111,11 @@ class DocumentSearches:
         named = {query.casefold(): query for query in reversed([*queries])}
         wanted = tuple(reversed(named.values()))
         rankings = await asyncio.gather(
-            *(self._ranked(query, options) for query in wanted for options in self._options)
+            *(self._retriever.search(query, how) for query in wanted for how in self._options)
         )
-        passages = _merged(rankings)[: self._most]
+        passages = [FoundPassage(hit) for hit in in_turn(rankings)[: self._most]]
         async with self._turn:
             return await self._shown(wanted, passages)
-
-    async def _ranked(self, query: str, options: SearchOptions) -> list[FoundPassage]:
-        hits = await self._retriever.search(query, options)
-        return [FoundPassage(options.collection, hit) for hit in hits]
 
     async def _shown(self, queries: tuple[str, ...], passages: Sequence[FoundPassage]) -> Searched:
         """Number what there is room for, and say it as the model reads it."""
@@ -152,16 +150,6 @@ def read_queries(arguments: Mapping[str, object]) -> tuple[str, ...]:
     if not queries:
         raise InvalidArgumentsError("'queries' has no text to look for.", param="queries")
     return queries
-
-
-def _merged(rankings: Iterable[Sequence[FoundPassage]]) -> list[FoundPassage]:
-    """Each passage once: the first of every ranking, then the second, and so on."""
-    in_turn = chain.from_iterable(zip_longest(*rankings))
-    merged: dict[tuple[str, str], FoundPassage] = {}
-    for passage in in_turn:
-        if passage is not None:
-            merged.setdefault(passage.key, passage)
-    return list(merged.values())
 
 
 async def _nothing_counts(texts: Sequence[str]) -> list[int]:

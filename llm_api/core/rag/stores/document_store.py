@@ -271,6 +271,9 @@ class DocumentStore:
 def _what_happened(new: NewDocument, records: dict[str, layout.StoredDocument]) -> Written:
     """Given the records of before."""
     record = records.get(new.document.id)
+    stored_hash = None if record is None else record.content_hash
+    if new.replaces is not None and new.replaces != stored_hash:
+        return "unchanged"
     if record is None:
         return "created"
     return "unchanged" if record.content_hash == new.content_hash else "replaced"

@@ -80,6 +80,7 @@ class StoredDocument:
     chunks: int
     parts: int
     stored_at: float
+    lines: int = 0
 
     def record(self) -> DocumentRecord:
         return DocumentRecord(
@@ -90,6 +91,7 @@ class StoredDocument:
             self.characters,
             self.chunks,
             self.stored_at,
+            self.lines,
         )
 
     def written(self) -> Version:
@@ -195,6 +197,7 @@ def record_point(new: NewDocument, version: Version, stored_at: float) -> Point:
         chunks=version.chunks,
         parts=version.parts,
         stored_at=stored_at,
+        lines=new.lines,
     )
     payload = {"kind": "document", **_fields(stored), **_found_by(new.document.metadata)}
     return Point(record_id(new.document.id), payload)

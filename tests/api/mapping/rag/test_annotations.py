@@ -63,14 +63,18 @@ def sent(delta: Delta | AnswerMessage) -> dict[str, object]:
 
 
 def test_sources_are_annotations_at_no_place_of_the_answer() -> None:
-    assert sent(AnnotationWriter("my pets").delta(SOURCES)) == {
+    assert sent(AnnotationWriter().delta(SOURCES)) == {
         "annotations": [SOURCE],
-        "rag": {"question": "when?", "sources": [{**WIRE_CATS, "number": 1}], "omitted": []},
+        "rag": {
+            "question": "when?",
+            "sources": [{**WIRE_CATS, "number": 1, "collection": "my pets"}],
+            "omitted": [],
+        },
     }
 
 
 def test_citation_is_an_annotation_at_its_marker() -> None:
-    writer = AnnotationWriter("my pets")
+    writer = AnnotationWriter()
     writer.delta(SOURCES)
     assert sent(writer.delta(CITATION)) == {"annotations": [MARKER]}
 
@@ -81,17 +85,17 @@ def test_citation_is_an_annotation_at_its_marker() -> None:
         ({"url": "https://a.example/x"}, "https://a.example/x"),
         ({"source": "http://b.example"}, "http://b.example"),
         ({"source": "http://b.example", "url": "https://a.example"}, "https://a.example"),
-        ({"url": "javascript:alert(1)"}, "/v1/rag/documents/cats?collection=c"),
-        ({"url": 7, "source": "docs"}, "/v1/rag/documents/cats?collection=c"),
+        ({"url": "javascript:alert(1)"}, "/v1/rag/documents/cats?collection=my%20pets"),
+        ({"url": 7, "source": "docs"}, "/v1/rag/documents/cats?collection=my%20pets"),
     ],
 )
 def test_source_is_read_where_its_metadata_says_or_here(metadata: Metadata, url: str) -> None:
-    delta = AnnotationWriter("c").delta(Sources("when?", (cats(metadata),)))
+    delta = AnnotationWriter().delta(Sources("when?", (cats(metadata),)))
     assert [one.url_citation.url for one in delta.annotations] == [url]
 
 
 def test_id_is_quoted_in_the_address_of_a_document() -> None:
-    delta = AnnotationWriter("c").delta(Sources("when?", (dogs(),)))
+    delta = AnnotationWriter().delta(Sources("when?", (dogs(),)))
     [note] = delta.annotations
     assert note.url_citation.url == "/v1/rag/documents/my%20dogs/1?collection=c"
     assert note.url_citation.title == "my dogs/1"
@@ -99,11 +103,11 @@ def test_id_is_quoted_in_the_address_of_a_document() -> None:
 
 def test_what_is_no_note_is_a_mistake() -> None:
     with pytest.raises(TypeError, match="str"):
-        AnnotationWriter("c").delta("a")
+        AnnotationWriter().delta("a")
 
 
 def test_deltas_add_up_to_the_message() -> None:
-    writer = AnnotationWriter("my pets")
+    writer = AnnotationWriter()
     message = AnswerMessage(role="assistant", content="Cats sleep [1].", refusal=None)
     add_to_message(message, Delta(content="x"))
     assert not {"rag", "annotations"} & message.model_fields_set

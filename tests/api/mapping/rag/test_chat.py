@@ -201,7 +201,7 @@ def test_whole_answer_has_sources_and_citations() -> None:
         "model": "m",
         "answer": "Cats sleep [1].",
         "question": "when?",
-        "sources": [{**WIRE_CATS, "number": 1}],
+        "sources": [{**WIRE_CATS, "number": 1, "collection": "my pets"}],
         "citations": [WIRE_CITATION],
         "finish_reason": "stop",
     }
@@ -224,7 +224,11 @@ def test_whole_answer_has_support_and_reasoning_where_there_are_such() -> None:
         (
             Annotation(Sources("when?", (cats(),))),
             "sources",
-            {"question": "when?", "sources": [{**WIRE_CATS, "number": 1}], "omitted": []},
+            {
+                "question": "when?",
+                "sources": [{**WIRE_CATS, "number": 1, "collection": "my pets"}],
+                "omitted": [],
+            },
         ),
     ],
 )

@@ -3,6 +3,7 @@
 import pytest
 
 from llm_api.api.mapping.rag.evals import (
+    to_context_quality,
     to_eval_answer,
     to_eval_job,
     to_plan,
@@ -11,6 +12,8 @@ from llm_api.api.mapping.rag.evals import (
 )
 from llm_api.api.models.rag.evals import EvalRequest
 from llm_api.core.errors import InvalidRequestError
+from llm_api.core.rag.context_trial import ContextGain
+from llm_api.core.rag.contexts import WrittenTokens
 from llm_api.core.rag.eval_jobs import Drafted, EvalJob, EvalPlan, EvalResult
 from llm_api.core.rag.evals import SearchEvals
 from llm_api.core.rag.evaluation import ModeComparison, Quality
@@ -54,6 +57,7 @@ def test_eval_answer_has_each_mode_and_the_best() -> None:
         },
         "best": "hybrid",
         "tuning": None,
+        "contexts": None,
     }
 
 
@@ -79,11 +83,44 @@ def test_tuning_says_what_to_search_by_and_what_that_is_worth() -> None:
 
 def test_draft_is_a_plan_and_excludes_questions() -> None:
     given = EvalRequest.model_validate({"draft": 20, "apply": True, "model": "m", "cutoff": 5})
-    assert to_plan(given, 20, "m") == EvalPlan("default", 20, 5, applies=True, model="m")
+    assert to_plan(given, "m") == EvalPlan("default", 20, 5, applies=True, model="m")
     with pytest.raises(InvalidRequestError, match="either 'questions' or 'draft'"):
-        to_plan(evals(["a"]), 20, "m")
+        to_plan(evals(["a"]).model_copy(update={"draft": 20}), "m")
     with pytest.raises(InvalidRequestError, match="either 'questions' or 'draft'"):
         to_questions(EvalRequest())
+
+
+def test_contexts_take_questions_that_are_given_or_drafted() -> None:
+    drafted = EvalRequest.model_validate({"draft": 20, "contexts": True, "max_chunks": 50})
+    assert to_plan(drafted, "m") == EvalPlan("default", 20, 10, False, "m", contexts=50)
+    asked = [{"query": f"q{number % 11}", "relevant": [f"d{number}"]} for number in range(12)]
+    given = EvalRequest.model_validate({"questions": asked, "contexts": True})
+    plan = to_plan(given, "m")
+    assert (plan.questions, plan.contexts, len(plan.given)) == (0, 2000, 11)
+    assert plan.given["q0"] == {"d0": 1, "d11": 1}
+    few = given.model_copy(update={"questions": (given.questions or [])[:9]})
+    with pytest.raises(InvalidRequestError, match="10 to 500 different questions"):
+        to_plan(few, "m")
+
+
+def test_contexts_are_shown_with_what_they_cost() -> None:
+    tokens = WrittenTokens(prompt=900, cached=700, completion=50)
+    gain = ContextGain(40, 30, 20, ndcg=0.6, before=0.5, gain=0.1, error=0.03, tokens=tokens)
+    shown = to_context_quality(gain).model_dump()
+    assert shown.pop("better")
+    assert not shown.pop("applied")
+    assert shown == {
+        "chunks": 40,
+        "lines": 30,
+        "questions": 20,
+        "ndcg": 0.6,
+        "ndcg_before": 0.5,
+        "gain": 0.1,
+        "standard_error": 0.03,
+        "prompt_tokens": 900,
+        "cached_tokens": 700,
+        "completion_tokens": 50,
+    }
 
 
 def test_job_shows_its_questions_and_in_the_end_its_result() -> None:

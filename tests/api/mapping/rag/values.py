@@ -21,8 +21,9 @@ WIRE_CATS = {
 
 
 def cats(metadata: Metadata | None = None) -> Hit:
-    return Hit(CATS, "Pets", metadata or {"year": 2024}, 0.5, 0.5, None)
+    metadata = metadata or {"year": 2024}
+    return Hit(CATS, "Pets", metadata, 0.5, 0.5, None, collection="my pets")
 
 
 def dogs() -> Hit:
-    return Hit(DOGS, "", {}, 1.5, None, 1.25, rerank_score=1.5)
+    return Hit(DOGS, "", {}, 1.5, None, 1.25, rerank_score=1.5, collection="c")

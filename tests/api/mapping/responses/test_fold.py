@@ -64,8 +64,11 @@ OFFICIAL: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
 
 
 PASSAGE = FoundPassage(
-    "default",
-    Hit(Chunk("c", "file-1", 0, "cats sleep", Span(0, 10)), "Cats", {}, 0.5, 0.5, None),
+    Hit(
+        Chunk("c", "file-1", 0, "cats sleep", Span(0, 10)),
+        *("Cats", {}, 0.5, 0.5, None),
+        collection="default",
+    ),
     number=1,
 )
 

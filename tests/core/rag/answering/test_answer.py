@@ -246,6 +246,33 @@ async def test_empty_collection_is_told_from_one_that_does_not_cover_the_questio
     assert bench.backend.requests == []
 
 
+async def test_several_collections_are_searched_and_each_source_says_whose_it_is() -> None:
+    bench, request = Bench(), asking("when do cats sleep, when do birds sleep", top_k=2)
+    ingester = Ingester(bench.store, FakeEmbedder(), by_lines())
+    birds = Document("birds", "birds sleep when cats sleep")
+    await ingester.ingest("pets", each([birds]), lambda _: None)
+    options = replace(request.options, collections=("default", "pets", "default"))
+    events = await bench.events(replace(request, options=options))
+    assert isinstance(events[1], Sources)
+    assert {(hit.chunk.document_id, hit.collection) for hit in events[1].given} == {
+        ("birds", "pets"),
+        ("cats", "default"),
+    }
+    lost = replace(request.options, collections=("default", "gone"))
+    with pytest.raises(CollectionNotFoundError, match="no collection 'gone'"):
+        await bench.events(replace(request, options=lost))
+
+
+async def test_several_collections_that_are_empty_are_said_to_be() -> None:
+    bench, request = Bench(), asking("when do cats sleep")
+    for name in ("one", "two"):
+        await bench.store.create_collection(name, EmbeddingModel(MODEL, DIMENSION))
+    options = replace(request.options, collections=("one", "two"))
+    events = await bench.events(replace(request, options=options))
+    assert isinstance(events[2], TextDelta)
+    assert events[2].text.startswith("The collections 'one', 'two' are empty: no document")
+
+
 async def test_server_without_documents_says_so() -> None:
     bench, request = Bench(), asking("when do cats sleep")
     rag = await bench.rag(request)
