@@ -209,13 +209,12 @@ def _fetch(folder: Path, *arguments: str) -> None:
         stderr=PIPE,
         start_new_session=True,
     )
-    ends_at = time.monotonic() + FETCH_SECONDS
+    ends_at, said = time.monotonic() + FETCH_SECONDS, b""
     with process:
         try:
-            while True:
+            while process.returncode is None:
                 try:
                     _, said = process.communicate(timeout=_LOOK_SECONDS)
-                    break
                 except subprocess.TimeoutExpired:
                     _check_fetched(folder, ends_at)
         except BaseException:

@@ -87,7 +87,7 @@ def _neighbours(
     if not words:
         return {}
     return {
-        entry[0]: words[min(words, key=lambda place, at=at: (abs(at - place), place < at))]
+        entry[0]: words[min((abs(at - place), place < at, place) for place in words)[2]]
         for at, entry in enumerate(text)
         if entry[1] and counts[entry] == 1
     }
