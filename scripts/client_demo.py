@@ -431,6 +431,27 @@ def delete_item(server: Server) -> str:
     return str(server.call("DELETE", _first_item(server)).json()["object"])
 
 
+@tries("GET /v1/responses")
+def list_threads(server: Server) -> str:
+    return f"{len(server.get('/v1/responses')['data'])} threads"
+
+
+def _thread(server: Server) -> str:
+    """The path of a new thread of one response."""
+    asked = {"model": server.model, "input": "Hello.", "max_output_tokens": 16}
+    return f"/v1/responses/{server.post('/v1/responses', asked)['id']}/thread"
+
+
+@tries("GET /v1/responses/{response_id}/thread")
+def read_thread(server: Server) -> str:
+    return f"{len(server.get(_thread(server))['data'])} responses"
+
+
+@tries("DELETE /v1/responses/{response_id}/thread")
+def delete_thread(server: Server) -> str:
+    return str(server.call("DELETE", _thread(server)).json()["object"])
+
+
 @tries("POST /v1/completions")
 def completion(server: Server) -> str:
     asked = {"model": server.model, "prompt": "The capital of France is", "max_tokens": 8}

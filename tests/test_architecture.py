@@ -323,6 +323,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "documents report search sync": "",
     },
     "llm_api.api.mapping.responses": {
+        "threads": "stored",
         "stored": "fold turns",
         "fold": "open_items searched_items tools turns",
         "generation": "tools turns",
@@ -378,7 +379,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "conversations": "items parameters",
         "parameters": "items tools",
         "response": "output",
-        "items output tools": "",
+        "items output threads tools": "",
     },
     "llm_api.api.responding": {
         "preparation": "foreground intake keeping mcp_tools",
@@ -389,7 +390,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api.routes": {
         "ollama": "embeddings",
         "administration chat completions conversations embeddings files functions infill keys"
-        " live messages models page plain rag rerank responses server_info stored_responses tokens"
+        " live messages models page plain rag rerank responses server_info stored_responses"
+        " threads tokens"
         " uploads vector_stores": "",
     },
     "llm_api.api.routes.ollama": {
@@ -616,7 +618,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "state": "blobs job_queue opened options usage",
         "opened": "blobs conversations database files job_queue jobs news options postgresql"
         " liveness responses room schema shared sources sqlite store_file_queue store_files sweep"
-        " uploads usage vector_stores",
+        " threads uploads usage vector_stores",
         "sweep": "blobs files job_queue jobs liveness shared store_file_queue tables uploads",
         "store_file_queue": "job_queue shared store_files store_records tables",
         "store_files": "records shared store_records tables vector_stores",
@@ -625,6 +627,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "files": "blobs file_records records shared tables",
         "blobs": "file_records shared tables",
         "job_queue": "jobs records shared tables",
+        "threads": "records response_rows shared tables",
         "responses": "conversation_rows database news pages records response_rows shared tables",
         "jobs sources usage": "records shared tables",
         "conversations": "conversation_rows pages records shared tables",
@@ -641,7 +644,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "env versions": "",
     },
     "llm_api.core.state.migrations.versions": {
-        "r0001_responses r0002_jobs r0003_files r0004_vector_stores r0005_sources r0006_usage": "",
+        "r0001_responses r0002_jobs r0003_files r0004_vector_stores r0005_sources r0006_usage"
+        " r0007_threads": "",
     },
     "llm_api.core.vector_stores": {
         "batches": "access attaching paging store_files views",
@@ -735,6 +739,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "migrations.versions.r0005_sources",
             "migrations.versions.r0003_files",
             "migrations.versions.r0004_vector_stores",
+            "migrations.versions.r0006_threads",
             "pages",
             "postgresql",
             "liveness",
@@ -747,6 +752,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "store_files",
             "sweep",
             "tables",
+            "threads",
             "uploads",
             "usage",
             "vector_stores",
@@ -762,6 +768,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "migrations.versions.r0003_files",
             "migrations.versions.r0004_vector_stores",
             "migrations.versions.r0006_usage",
+            "migrations.versions.r0007_threads",
             "schema",
         )
     ),

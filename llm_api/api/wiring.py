@@ -51,6 +51,7 @@ from llm_api.api.routes import (
     responses,
     server_info,
     stored_responses,
+    threads,
     tokens,
     uploads,
 )
@@ -90,6 +91,7 @@ _RESOURCES = (  # in the order in which a path is looked for
     chat,
     responses,
     messages,
+    threads,
     stored_responses,
     completions,
     ollama_chat,

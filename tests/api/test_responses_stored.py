@@ -296,3 +296,27 @@ def test_response_in_the_background_is_logged_once_with_its_tokens(
         return [one["completion_tokens"] for one in made]
 
     wait_until(lambda: records() == [3])
+
+
+def test_threads_are_listed_found_read_and_deleted(http: httpx2.Client) -> None:
+    first = kept(http, input='Name "three"\nrivers.')
+    second = kept(http, input="Longer ones", previous_response_id=first["id"])
+    other = kept(http, input="Something else")
+    listed = http.get(PATH).json()
+    titles = [(one["id"], one["title"], one["responses"]) for one in listed["data"]]
+    assert titles == [
+        (other["id"], "Something else", 1),
+        (first["id"], 'Name "three" rivers.', 2),
+    ]
+    assert [
+        one["id"] for one in http.get(PATH, params={"query": 'the "THREE'}).json()["data"]
+    ] == []
+    found = http.get(PATH, params={"query": 'name "three"\nriv'}).json()
+    assert [one["id"] for one in found["data"]] == [first["id"]]
+    assert http.get(PATH, params={"query": "input_text"}).json()["data"] == []
+    thread = http.get(f"{PATH}/{first['id']}/thread").json()
+    assert [turn["response"] for turn in thread["data"]] == [first, second]
+    assert thread["data"][1]["input"][0]["content"][0]["text"] == "Longer ones"
+    gone = http.delete(f"{PATH}/{first['id']}/thread").json()
+    assert (gone["deleted"], gone["responses"]) == (True, 2)
+    assert http.get(f"{PATH}/{second['id']}").status_code == 404

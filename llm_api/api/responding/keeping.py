@@ -73,4 +73,5 @@ class Keeping:
             None if response.conversation is None else response.conversation.id,
             response.background,
             "queued" if response.status == "queued" else "in_progress",
+            response.metadata.get("thread_id") or None,
         )

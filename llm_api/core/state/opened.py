@@ -24,6 +24,7 @@ from llm_api.core.state.sqlite import open_sqlite
 from llm_api.core.state.store_file_queue import StoreFileQueue
 from llm_api.core.state.store_files import StoreFileRows
 from llm_api.core.state.sweep import Sweeper
+from llm_api.core.state.threads import Threads
 from llm_api.core.state.uploads import Uploads
 from llm_api.core.state.usage import UsageRows
 from llm_api.core.state.vector_stores import VectorStoreRows
@@ -34,6 +35,7 @@ class OwnedState:
     """What one owner has stored."""
 
     responses: Responses
+    threads: Threads
     conversations: Conversations
     jobs: Jobs
     sources: SourceNotes
@@ -61,6 +63,7 @@ class OpenState:
         shared = self._shared
         return OwnedState(
             Responses(shared, owner),
+            Threads(shared, owner),
             Conversations(shared, owner),
             Jobs(shared, owner),
             SourceNotes(shared, owner),

@@ -42,7 +42,10 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class NewResponse:
-    """A response that begins. It goes on from `previous_id`, or belongs to a conversation."""
+    """A response that begins. It goes on from `previous_id`, or belongs to a conversation.
+
+    With neither, it may be another beginning of the thread whose first response is `thread_id`.
+    """
 
     id: str
     created_at: float
@@ -52,6 +55,7 @@ class NewResponse:
     conversation_id: str | None = None
     is_background: bool = False
     status: Unfinished = "in_progress"
+    thread_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ def insert_response(
         "is_lost": False,
         "wants_cancel": False,
         "body": new.body,
+        **({} if new.thread_id is None else {"thread_id": new.thread_id}),
     }
     on.execute(_INSERT_RESPONSE, row | dict(values))
     insert_items(on, new.id, new.input_items)

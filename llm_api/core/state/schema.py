@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from llm_api.core.errors import StateUnavailableError
 
-NEWEST: Final = "0006"
+NEWEST: Final = "0007"
 """The last revision in `migrations/versions`; a test compares."""
 
 

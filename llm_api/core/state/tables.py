@@ -49,6 +49,9 @@ responses: Final = Table(
     Column("worker", Text),  # that makes it; none when it has ended
     Column("size", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
+    Column(
+        "thread_id", Text
+    ),  # of the first response, where this is another beginning of its thread
 )
 Index("responses_by_end", responses.c.ended_at, responses.c.size)
 _unfinished = text("worker IS NOT NULL")

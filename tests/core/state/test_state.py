@@ -49,6 +49,7 @@ from llm_api.core.state.responses import Responses
 from llm_api.core.state.schema import NEWEST, current_version
 from llm_api.core.state.sources import SourceNotes
 from llm_api.core.state.state import State
+from llm_api.core.state.threads import StoredThread, Threads
 from llm_api.core.state.uploads import Uploads
 from tests.core.state.samples import events, ids, items, outcome, response
 
@@ -139,7 +140,7 @@ AN_UPLOAD = NewUpload("upload_1", "a.txt", "text/plain", "batch", 3, 0.0, 4e9)
 A_PART = PartRecord("part_1", "upload_1", 0.0, 3, "")
 
 
-async def entries(page: Awaitable[Page[FileRecord]]) -> object:
+async def entries(page: Awaitable[Page[FileRecord] | Page[StoredThread]]) -> object:
     return (await page).entries
 
 
@@ -161,6 +162,9 @@ CALLS: dict[str, Callable[[OwnedState], Awaitable[object]]] = {
     "Responses.save": lambda own: own.responses.save(
         response("r", conversation="conv_1"), outcome()
     ),
+    "Threads.list": lambda own: entries(own.threads.list(PageRequest())),
+    "Threads.turns": lambda own: own.threads.turns("resp_1"),
+    "Threads.delete": lambda own: own.threads.delete("resp_1"),
     "Conversations.create": lambda own: own.conversations.create(
         StoredConversation("conv_1", 0.0, "{}")
     ),
@@ -220,7 +224,7 @@ async def everything(own: OwnedState) -> object:
 def test_every_method_of_every_store_is_called() -> None:
     named = {
         f"{store.__name__}.{name}"
-        for store in (Responses, Conversations, Jobs, SourceNotes, Files, Uploads)
+        for store in (Responses, Threads, Conversations, Jobs, SourceNotes, Files, Uploads)
         for name, value in vars(store).items()
         if callable(value) and not name.startswith("_")
     }
