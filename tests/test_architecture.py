@@ -736,6 +736,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "migrations.versions.r0001_responses",
             "migrations.versions.r0002_jobs",
             "migrations.versions.r0006_usage",
+            "migrations.versions.r0007_threads",
             "migrations.versions.r0005_sources",
             "migrations.versions.r0003_files",
             "migrations.versions.r0004_vector_stores",

@@ -11,7 +11,7 @@ const PATHS = {
   plus: 'M12 5v14M5 12h14',
   close: 'M6 6l12 12M18 6L6 18',
   send: 'M12 19V5M6 11l6-6 6 6',
-  stop: 'M7 7h10v10H7z',
+  stop: 'M8 8h8v8H8zM9.500 9.500h5v5h-5zM11 11h2v2h-2z',
   copy: 'M9 9h11v11H9zM5 15H4V4h11v1',
   check: 'M5 12.5l4.5 4.5L19 7.5',
   edit: 'M4 20l1-4L16 5l3 3L8 19zM14 7l3 3',

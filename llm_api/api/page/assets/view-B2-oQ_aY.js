@@ -1,1 +1,0 @@
-import{n as e}from"./index-D3hc5-ji.js";function t(){return e(`div`,{class:`view`,children:e(`div`,{class:`view-head`,children:e(`h1`,{children:`Documents`})})})}export{t as default};

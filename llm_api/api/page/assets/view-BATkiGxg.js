@@ -1,0 +1,1 @@
+import{b as e}from"./index-CgQ_ethf.js";function t(){return e(`div`,{class:`view`,children:e(`div`,{class:`view-head`,children:e(`h1`,{children:`Documents`})})})}export{t as default};

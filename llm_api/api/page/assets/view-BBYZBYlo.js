@@ -1,1 +1,0 @@
-import{i as e,n as t,r as n,t as r}from"./index-D3hc5-ji.js";function i(){return e(()=>void n.refresh(),[]),t(`div`,{class:`view`,children:[t(`div`,{class:`view-head`,children:t(`h1`,{children:`Talk`})}),t(r,{of:n,children:e=>t(`p`,{children:e.map(({id:e})=>e).join(`, `)})})]})}export{i as default};
