@@ -740,7 +740,6 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
             "migrations.versions.r0005_sources",
             "migrations.versions.r0003_files",
             "migrations.versions.r0004_vector_stores",
-            "migrations.versions.r0006_threads",
             "pages",
             "postgresql",
             "liveness",
