@@ -93,9 +93,9 @@ class Server(Contestant):
         super().__init__(name, command, log_path)
         self.port = port
 
-    async def wait_until_ready(self) -> None:
+    async def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
         """Raises StartError where it ends, or is not there in time."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break

@@ -28,7 +28,8 @@ class Flavour:
     chat template that takes variables and earlier reasoning, and has defaults of its own, so that
     every value is said. `key_name` is where its key is set, `health_path` what `check` asks for;
     at `template_path` it tells what its template has a place for, if it tells.
-    `reasoning_budget` is its name for the tokens of thinking.
+    `reasoning_budget` is its name for the tokens of thinking. One that `follows_strict_tools` holds
+    calls to the schema of a function that is said to be strict, and lets anything pass elsewhere.
     """
 
     abilities: frozenset[Ability]
@@ -37,6 +38,7 @@ class Flavour:
     key_name: str
     is_engine: bool = False
     knows_allowed_tools: bool = False
+    follows_strict_tools: bool = False
     chat_max_tokens: str = "max_tokens"
     health_path: str = "models"
     template_path: str | None = None
@@ -133,6 +135,7 @@ FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {
         output_format=_structured_outputs,
         key_name="the model's API key",
         is_engine=True,
+        follows_strict_tools=True,
         reasoning_budget="thinking_token_budget",
     ),
     "llama-server": Flavour(

@@ -137,11 +137,11 @@ def _tools(specs: Sequence[ToolSpec], choice: ToolChoice | None, flavour: Flavou
     if not specs:
         return {}
     if choice is None:
-        return {"tools": [_tool(spec) for spec in specs], "tool_choice": "none"}
+        return {"tools": [_tool(spec, flavour) for spec in specs], "tool_choice": "none"}
     shown = [spec for spec in specs if flavour.knows_allowed_tools or spec.name in choice.allowed]
     is_narrowed = {spec.name for spec in shown} != choice.allowed
     body: Fields = {
-        "tools": [_tool(spec) for spec in shown],
+        "tools": [_tool(spec, flavour) for spec in shown],
         "tool_choice": _narrowed(choice) if is_narrowed else choice.mode,
     }
     if flavour.is_engine or not choice.is_parallel:
@@ -149,13 +149,13 @@ def _tools(specs: Sequence[ToolSpec], choice: ToolChoice | None, flavour: Flavou
     return body
 
 
-def _tool(spec: ToolSpec) -> JSON:
+def _tool(spec: ToolSpec, flavour: Flavour) -> JSON:
     function: Fields = {
         "name": spec.name,
         "description": spec.description,
         "parameters": dict(spec.parameters),
     }
-    if spec.is_strict:
+    if spec.is_strict or flavour.follows_strict_tools:
         function["strict"] = True
     return {"type": "function", "function": function}
 

@@ -200,6 +200,12 @@ def test_openai_is_shown_every_tool_and_told_which_may_be_called(
     assert "parallel_tool_calls" not in body
 
 
+def test_vllm_is_asked_for_strictness_since_it_holds_no_other_call_to_its_schema() -> None:
+    request = chat(prompt=TOOLS, tool_choice=ToolChoice("required", frozenset({"add", "sub"})))
+    body = asked(request, "vllm")
+    assert [tool["function"].get("strict") for tool in body["tools"]] == [True, True]
+
+
 def test_who_asks_for_strictness_gets_it_there_too() -> None:
     strict = replace(TOOLS, tools=(replace(TOOLS.tools[0], is_strict=True), TOOLS.tools[1]))
     body = asked(chat(prompt=strict, tool_choice=ToolChoice("auto", frozenset({"add", "sub"}))))

@@ -1,0 +1,147 @@
+"""Measures how much of their prompts conversations find cached, by how a gateway routes them.
+
+    python -m scripts.measure_routing [--conversations 64] [--turns 3] [--clients 4]
+
+Two servers with the default model are the replicas; the gateway before them is this server too,
+once with `routing: prefix` and once with `routing: least_busy`. The conversations come in another
+order in each turn, and each replica can keep three quarters of them. What was cached is `usage` of
+the turns behind the first.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam
+
+from llm_api.core.llm.files.installed import default_model_path
+from scripts.bench.client import HOST
+from scripts.bench.contestants import Command
+from scripts.bench.process import Server, free_port
+
+ROUTINGS = ("prefix", "least_busy")
+SENTENCES = 8
+"""Of the first question: about 150 tokens. Later ones have one."""
+
+ANSWER_TOKENS = 4
+NO_DOCUMENTS = {"EMBEDDING_BACKEND": "none", "LOG_FILE": "/dev/null", "DATA_DIR": "data"}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m scripts.measure_routing")
+    parser.add_argument("--conversations", type=int, default=64)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--clients", type=int, default=4, help="requests at a time")
+    given = parser.parse_args(arguments)
+    shares = {}
+    for routing in ROUTINGS:
+        with TemporaryDirectory() as folder, ExitStack() as stack:
+            urls = [
+                stack.enter_context(_replica(Path(folder), given.conversations * 3 // 4))
+                for _ in range(2)
+            ]
+            url = stack.enter_context(_gateway(Path(folder), routing, urls))
+            talk = _talk(url, given.conversations, given.turns, given.clients)
+            shares[routing] = asyncio.run(talk)
+        sys.stdout.write(f"{routing}: {shares[routing]:.1%} of later prompts cached\n")
+        sys.stdout.flush()
+    sys.stdout.write(f"ratio {shares['prefix'] / shares['least_busy']:.2f}\n")
+
+
+async def _talk(url: str, conversations: int, turns: int, clients: int) -> float:
+    """The share of the prompts' tokens that was cached, but for the first turns."""
+    order = random.Random(0)  # noqa: S311 - nothing to guess
+    histories: list[list[ChatCompletionMessageParam]] = [[] for _ in range(conversations)]
+    cached = whole = 0
+    async with _client(url) as client:
+        for turn in range(turns):
+            at_a_time = asyncio.Semaphore(clients)
+
+            async def ask(
+                number: int, turn: int = turn, limit: asyncio.Semaphore = at_a_time
+            ) -> tuple[int, int]:
+                async with limit:
+                    return await _ask(client, histories[number], _question(number, turn))
+
+            numbers = order.sample(range(conversations), conversations)
+            used = await asyncio.gather(*map(ask, numbers))
+            if turn:
+                cached += sum(one for one, _ in used)
+                whole += sum(all_of_it for _, all_of_it in used)
+    return cached / whole
+
+
+async def _ask(
+    client: AsyncOpenAI, history: list[ChatCompletionMessageParam], question: str
+) -> tuple[int, int]:
+    """Adds one turn to the conversation. Returns the cached tokens of its prompt, and all."""
+    history.append({"role": "user", "content": question})
+    answer = await client.chat.completions.create(
+        model="chat", messages=history, max_tokens=ANSWER_TOKENS, temperature=0
+    )
+    history.append({"role": "assistant", "content": answer.choices[0].message.content})
+    if answer.usage is None or answer.usage.prompt_tokens_details is None:
+        raise SystemExit("the server told no usage")
+    return answer.usage.prompt_tokens_details.cached_tokens or 0, answer.usage.prompt_tokens
+
+
+def _question(number: int, turn: int) -> str:
+    return " ".join(
+        f"Note {line} of talk {number}, turn {turn}: item {number * 31 + line} is ready."
+        for line in range(1 if turn else SENTENCES)
+    )
+
+
+@asynccontextmanager
+async def _client(url: str) -> AsyncGenerator[AsyncOpenAI, None]:
+    async with AsyncOpenAI(base_url=f"{url}/v1", api_key="unused", timeout=600) as client:
+        yield client
+
+
+@contextmanager
+def _replica(folder: Path, slots: int) -> Iterator[str]:
+    """A server that keeps so many conversations."""
+    room = {"CONTEXT_LENGTH": "512", "PARALLEL": str(slots), "MAX_QUEUE": "256"}
+    with _served(folder, {"MODEL_PATH": str(default_model_path()), **room}) as url:
+        yield url
+
+
+@contextmanager
+def _gateway(folder: Path, routing: str, urls: Sequence[str]) -> Iterator[str]:
+    listed = ", ".join(f"{{url: {url}/v1}}" for url in urls)
+    model = default_model_path().stem
+    entry = f"backend: openai, model: {model}, routing: {routing}, replicas: [{listed}]"
+    (folder / "models.yaml").write_text(f"models: {{chat: {{{entry}}}}}", encoding="utf-8")
+    with _served(folder, {}, "serve", "--config", "models.yaml") as url:
+        yield url
+
+
+@contextmanager
+def _served(folder: Path, settings: dict[str, str], *words: str) -> Iterator[str]:
+    port = free_port()
+    command = Command(
+        (sys.executable, "-m", "llm_api", *words),
+        ready_path="/health/ready",
+        environment=tuple({**NO_DOCUMENTS, "PORT": str(port), **settings}.items()),
+    )
+    own_folder = folder / str(port)
+    own_folder.mkdir()
+    for file in folder.glob("*.yaml"):
+        file.rename(own_folder / file.name)
+    server = Server(f"the server on port {port}", command, own_folder / "server.log", port)
+    server.start()
+    try:
+        asyncio.run(server.wait_until_ready())
+        yield f"http://{HOST}:{port}"
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    main()
