@@ -656,8 +656,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "expiry paging views": "",
     },
     "llm_api.core.utils": {
-        "child_process distribution freed_memory isolation jsonl_log logs long_work"
-        " machine redis_client rotating_file sealing tokens traffic wildcards work_threads": "",
+        "child_process distribution freed_memory isolation jsonl_log logs long_work machine recent"
+        " redis_client rotating_file sealing tokens traffic wildcards work_threads": "",
         "model_names": "wildcards",
     },
 }

@@ -1,7 +1,7 @@
 """Retrieval as the server offers it: the store, what brings documents in, what finds them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -23,6 +23,10 @@ from llm_api.core.rag.vector_store import VectorStore
 from llm_api.core.rag.web.fetcher import Web
 from llm_api.core.rag.web.reading import PageReading, PageReport, PageToIngest
 from llm_api.core.utils.long_work import to_the_end
+from llm_api.core.utils.recent import Recent
+
+LISTINGS = 8
+LISTED_SECONDS = 60.0
 
 SPECIAL_TOKENS = 8
 """What an embedder may put around a text, its prefix included; headings fit where they fit."""
@@ -33,7 +37,8 @@ class Retrieval:
     """The opener closes its parts. `top_k` holds where a request does not say.
 
     All ingests share `turns`, so that one of them at a time computes in a thread. Whatever of it
-    reaches documents does so through `store`, which `rights` confine.
+    reaches documents does so through `store`, which `rights` confine. `listings` are for who pages
+    through a collection: when its documents were made, by id, under whose and what listing it is.
     """
 
     store: VectorStore
@@ -47,6 +52,9 @@ class Retrieval:
     sources: SourceMemory = field(kw_only=True)
     web: Web = field(default_factory=Web, kw_only=True)
     turns: asyncio.Lock = field(default_factory=asyncio.Lock)
+    listings: Recent[tuple[str, ...], Mapping[str, float]] = field(
+        default_factory=lambda: Recent(LISTINGS, LISTED_SECONDS)
+    )
     rights: DocumentRights = EVERY_DOCUMENT
 
     def within(self, rights: DocumentRights) -> "Retrieval":

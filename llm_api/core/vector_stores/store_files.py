@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from llm_api.core.errors import (
     CollectionNotFoundError,
@@ -27,6 +28,10 @@ from llm_api.core.vector_stores.views import (
     chunks_from_json,
     filename_of,
 )
+
+MAX_LISTED: Final = 100_000
+"""Files whose order is kept for the next page."""
+_TOGETHER: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,24 @@ class StoreFiles:
     async def page(
         self, id: str, window: StoreWindow, status: FileStatus | None = None
     ) -> Page[StoreFileView]:
-        """Of this status, or all. Raises InvalidRequestError for an unknown cursor as well."""
-        return self._page(await self._all(id), window, status)
+        """Of this status, or all. Raises InvalidRequestError for an unknown cursor as well.
+
+        A page that goes on from another one is of the files as they were listed for that one, if
+        that was a moment ago: what each of them is by now is read, and no other file.
+        """
+        retrieval = self.access.retrieval
+        key = id, self.access.owner, retrieval.rights.digest, status or ""
+        cursor, listed = window.after or window.before, retrieval.listings.get(key)
+        if cursor is not None and listed is not None and cursor in listed:
+            places = [(created_at, one) for one, created_at in listed.items()]
+            page = window_of(places, lambda place: place, window)
+            views = await self._these(id, [one for _, one in page.entries])
+            wanted = [one for one in views if status is None or one.status == status]
+            return Page(wanted, page.has_more)
+        views = [one for one in await self._all(id) if status is None or one.status == status]
+        if window.limit < len(views) <= MAX_LISTED:
+            retrieval.listings.put(key, {one.id: one.created_at for one in views})
+        return _page(views, window)
 
     async def some(
         self,
@@ -66,9 +87,8 @@ class StoreFiles:
         status: FileStatus | None = None,
     ) -> Page[StoreFileView]:
         """As `page`, of these files."""
-        wanted = set(file_ids)
-        found = [one for one in await self._all(id) if one.id in wanted]
-        return self._page(found, window, status)
+        found = await self._these(id, file_ids)
+        return _page([one for one in found if status is None or one.status == status], window)
 
     async def set_attributes(self, id: str, file_id: str, attributes: Attributes) -> StoreFileView:
         """Replace them. Nothing is embedded again. Raises PermissionDeniedError as well."""
@@ -120,11 +140,22 @@ class StoreFiles:
         views += [_view(self.access, collection, row, None) for row in rows.values()]
         return [one for one in views if one is not None]
 
-    def _page(
-        self, views: Sequence[StoreFileView], window: StoreWindow, status: FileStatus | None
-    ) -> Page[StoreFileView]:
-        wanted = [one for one in views if status is None or one.status == status]
-        return window_of(wanted, lambda one: (one.created_at, one.id), window)
+    async def _these(self, id: str, file_ids: Sequence[str]) -> list[StoreFileView]:
+        """Those that there are, in this order."""
+        collection, files = await self.access.collection(id), (await self.access.rows()).files
+        views = []
+        for start in range(0, len(file_ids), _TOGETHER):
+            some = file_ids[start : start + _TOGETHER]
+            rows = {one.file_id: one for one in await files.of_store(id, some)}
+            records = await self.access.retrieval.store.get_documents(id, some)
+            views += [
+                _view(self.access, collection, rows.get(one), records.get(one)) for one in some
+            ]
+        return [one for one in views if one is not None]
+
+
+def _page(views: Sequence[StoreFileView], window: StoreWindow) -> Page[StoreFileView]:
+    return window_of(views, lambda one: (one.created_at, one.id), window)
 
 
 def _view(

@@ -259,6 +259,15 @@ class FakeStore:
 IN_MEMORY = VectorStoreOptions(Path(), is_in_memory=True)
 
 
+def writing_by(backend: Backend) -> EvalWriting:
+    """What evals have written, whoever asks."""
+    return EvalWriting(
+        lambda *_: partial(draft_question, backend),
+        lambda *_: partial(place_chunk, backend),
+        partial(open_vector_store, IN_MEMORY),
+    )
+
+
 @asynccontextmanager
 async def open_retrieval(
     options: VectorStoreOptions = IN_MEMORY,
@@ -279,11 +288,7 @@ async def open_retrieval(
                     ingests = running_jobs(state, lambda _: retrieval)
                     await jobs.enter_async_context(ingests)
                     if (drafting := backend) is not None:
-                        writing = EvalWriting(
-                            lambda *_: partial(draft_question, drafting),
-                            lambda *_: partial(place_chunk, drafting),
-                            partial(open_vector_store, IN_MEMORY),
-                        )
+                        writing = writing_by(drafting)
                         evals = running_evals(state, lambda _: retrieval, writing)
                         await jobs.enter_async_context(evals)
                     yield retrieval

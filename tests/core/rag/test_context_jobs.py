@@ -1,6 +1,7 @@
 """Evals with lines that place chunks: written block by block, tried, and kept where they help."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import replace
 
@@ -10,13 +11,14 @@ from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.types import ChatPrompt, GenerationRequest
 from llm_api.core.rag.chunking import ChunkSettings
 from llm_api.core.rag.eval_jobs import EvalJob, EvalPlan
+from llm_api.core.rag.eval_runner import running_evals
 from llm_api.core.rag.filters import EVERYTHING
 from llm_api.core.rag.ingest import each
 from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.retrieve import SearchOptions
 from llm_api.core.rag.types import Document
 from llm_api.core.rag.vector_store import DocumentRecord
-from tests.core.rag.fakes import open_retrieval
+from tests.core.rag.fakes import open_retrieval, writing_by
 from tests.fakes import FakeBackend, Step, spoken
 from tests.live import PATIENCE_SECONDS
 
@@ -24,6 +26,8 @@ NAMES = "amber birch cedar delta ember fjord grove heath inlet jetty knoll ledge
 DETAIL = "It was opened long ago and is closed on Mondays; whoever comes later may ask next door."
 QUESTIONS = {f"when is the {name} museum closed": {name: 1} for name in NAMES}
 PLAN = EvalPlan("default", 0, 10, applies=True, model="m", contexts=100, given=QUESTIONS)
+CHUNKS = 2
+"""Of each document."""
 ALL = SearchOptions("default", 100, score_threshold=-1.0)
 
 
@@ -46,6 +50,14 @@ def backend() -> FakeBackend:
 @pytest.fixture
 async def retrieval(backend: FakeBackend) -> AsyncGenerator[Retrieval, None]:
     async with open_retrieval(backend=backend, chunks=ChunkSettings(20, 0)) as retrieval:
+        await retrieval.ingest("default", each(map(document, NAMES)), lambda _: None)
+        yield retrieval
+
+
+@pytest.fixture
+async def idle_retrieval() -> AsyncGenerator[Retrieval, None]:
+    """Where nobody runs evals."""
+    async with open_retrieval(chunks=ChunkSettings(20, 0)) as retrieval:
         await retrieval.ingest("default", each(map(document, NAMES)), lambda _: None)
         yield retrieval
 
@@ -133,6 +145,27 @@ async def test_document_that_changes_while_lines_are_written_is_not_overwritten(
     texts = [(await retrieval.store.read_document("default", name)).text for name in NAMES[:2]]
     assert texts == [one.text for one in changed]
     assert NAMES[2] not in {one.id for one in await records(retrieval)}
+
+
+async def test_job_goes_on_behind_a_stop_with_the_lines_that_it_has_written(
+    idle_retrieval: Retrieval,
+) -> None:
+    turns = itertools.count()
+    stuck = FakeBackend(lambda request: [600.0] if next(turns) == 10 else names_it(request))
+    state = idle_retrieval.evals._state
+    created = await idle_retrieval.evals.create("alice", idle_retrieval.store, PLAN)
+    async with running_evals(state, lambda _: idle_retrieval, writing_by(stuck)):
+        while len(stuck.requests) < 11:
+            await asyncio.sleep(0.01)
+    left = await idle_retrieval.evals.get("alice", created.id)
+    assert (left.state, left.done) == ("queued", 10 // CHUNKS)
+    backend = FakeBackend(names_it)
+    async with running_evals(state, lambda _: idle_retrieval, writing_by(backend)):
+        job = await ended(idle_retrieval, created)
+    assert job.result is not None
+    assert job.result.contexts is not None
+    assert job.result.contexts.lines == CHUNKS * len(NAMES)
+    assert len(backend.requests) == CHUNKS * (len(NAMES) - left.done)
 
 
 async def test_drafted_questions_are_enough_where_they_differ(
