@@ -57,7 +57,7 @@ export class Blocks {
       this.length = 0
     }
     const open = marked.lexer(text.slice(this.length)).map((token) => token.raw)
-    while (open.length > 1) {
+    while (open.length > 1 && text.startsWith(open[0] as string, this.length)) {
       const block = open.shift() as string
       this.length += block.length
       this.closed.push(block)

@@ -1,1 +1,0 @@
-import{b as e}from"./index-CgQ_ethf.js";function t(){return e(`div`,{class:`view`,children:e(`div`,{class:`view-head`,children:e(`h1`,{children:`Documents`})})})}export{t as default};
