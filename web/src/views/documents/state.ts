@@ -3,6 +3,7 @@
 import { signal } from '@preact/signals'
 import { get, post, remove, told, upload } from '../../api/client'
 import { source } from '../../api/load'
+import { count } from '../../ui/words'
 
 export interface Collection {
   name: string
@@ -164,7 +165,7 @@ async function storeText(entry: Arriving, file: File): Promise<string> {
   const [document] = answer.documents
   if (!document || document.error) throw new Error(document?.error ?? 'nothing was stored')
   const warned = document.warnings?.length ? `, with gaps: ${document.warnings[0]}` : ''
-  return document.status === 'unchanged' ? 'unchanged' : `${document.chunks} passages${warned}`
+  return document.status === 'unchanged' ? 'unchanged' : `${count(document.chunks, 'passage')}${warned}`
 }
 
 /** A file that is kept as it is beside its text, so that its pages can be shown. */
