@@ -74,7 +74,6 @@ class ConfinedStore:
         return await self._store.read_tuning(collection)
 
     async def write_tuning(self, collection: str, tuned: TunedSearch | None) -> None:
-        self._rights.require_read(collection)
         self._rights.require_choice(collection)
         await self._store.write_tuning(collection, tuned)
 

@@ -75,7 +75,11 @@ class DocumentRights:
             )
 
     def require_choice(self, collection: str) -> None:
-        """Raises PermissionDeniedError for who may not say how a collection is searched."""
+        """Raises PermissionDeniedError for who may not say how a collection is searched.
+
+        Raises CollectionNotFoundError as well.
+        """
+        self.require_read(collection)
         self.require_write(collection)
         if self.are_filtered:
             raise PermissionDeniedError(

@@ -50,6 +50,16 @@ def test_what_may_not_be_read_is_not_there_and_what_may_not_be_written_is_forbid
             RED.require_write(name)
 
 
+def test_how_a_collection_is_searched_is_said_by_who_may_change_all_of_it() -> None:
+    RED.require_choice("red-notes")
+    with pytest.raises(CollectionNotFoundError):
+        RED.require_choice("blue")
+    with pytest.raises(PermissionDeniedError, match="may not write"):
+        RED.require_choice("shared")
+    with pytest.raises(PermissionDeniedError, match="may not say how a collection is searched"):
+        filtered(TEAM).require_choice("red-notes")
+
+
 @pytest.mark.parametrize(
     ("filter", "given", "stored"),
     [
