@@ -1,11 +1,12 @@
 """One server with the default model and one browser, for all tests of a file of the page."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
 from llm_api.config.settings import load_settings
 from llm_api.core.llm.files.installed import default_model_path
@@ -17,6 +18,9 @@ KEY = "page-tests-key"
 """The key of the served application; `page` has given it already."""
 PATIENCE_MILLISECONDS = 30_000
 DESK = {"width": 1280, "height": 800}
+
+
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -51,26 +55,50 @@ def page_url(page_data: Path) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def page(browser: Browser, page_url: str) -> Iterator[Page]:
-    """A tab at the server, with its key given. What the page logs as an error fails the test."""
-    errors: list[str] = []
-    context = browser.run(
-        browser.context, base_url=page_url, viewport={"width": 1280, "height": 800}
-    )
+@contextmanager
+def tab(browser: Browser, url: str, key: str = "", *, is_strict: bool = True) -> Iterator[Page]:
+    """A tab of a new person at a server. What the page raises fails the test.
 
-    def opened() -> Page:
+    With `is_strict`, so does what the Content-Security-Policy had to keep from happening.
+    """
+    errors: list[str] = []
+
+    def opened() -> tuple[BrowserContext, Page]:
+        context = browser.context(base_url=url, viewport=DESK, accept_downloads=True)
         context.set_default_timeout(PATIENCE_MILLISECONDS)
-        context.add_init_script(f"sessionStorage.setItem('llm_api.key', '{KEY}')")
+        if key:
+            context.add_init_script(f"sessionStorage.setItem('llm_api.key', '{key}')")
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
-        return page
+        if is_strict:
+            page.on("console", lambda one: errors.append(one.text) if is_violation(one) else None)
+        return context, page
 
+    context, page = browser.run(opened)
     try:
-        yield browser.run(opened)
+        yield page
     finally:
         browser.run(context.close)
     assert errors == []
+
+
+def is_violation(said: ConsoleMessage) -> bool:
+    """Whether the browser tells that the Content-Security-Policy kept something from happening."""
+    return "Content Security Policy" in said.text
+
+
+@pytest.fixture
+def page(browser: Browser, page_url: str) -> Iterator[Page]:
+    """A tab at the server, with its key given."""
+    with tab(browser, page_url, KEY) as page:
+        yield page
+
+
+@pytest.fixture
+def fake_page(browser: Browser, base_url: str) -> Iterator[Page]:
+    """A tab at a server whose model plays a script; answers may be planted with anything."""
+    with tab(browser, base_url, is_strict=False) as page:
+        yield page
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -62,6 +62,6 @@ export class Blocks {
       this.length += block.length
       this.closed.push(block)
     }
-    return [...this.closed, ...open]
+    return [...this.closed, ...open].filter((block) => block.trim())
   }
 }

@@ -27,20 +27,24 @@ const Block = memo(function Block({ text, isClosed }: { text: string; isClosed: 
     const root = element.current
     if (!root) return
     root.innerHTML = sanitised(htmlOf(text))
-    for (const code of root.querySelectorAll<HTMLElement>('pre > code')) dress(code, isClosed)
+    for (const code of root.querySelectorAll<HTMLElement>('pre > code')) dress(code)
     for (const table of root.querySelectorAll('table')) frame(table)
-    if (isClosed) void drawMath(root)
+  }, [text])
+  useLayoutEffect(() => {
+    const root = element.current
+    if (!root || !isClosed) return
+    for (const code of root.querySelectorAll<HTMLElement>('pre > code')) void colour(code)
+    void drawMath(root)
   }, [text, isClosed])
   return <div ref={element} class="block" dir="auto" />
 })
 
 /** A head for a block of code: its language, and a button that copies it. */
-function dress(code: HTMLElement, isClosed: boolean): void {
-  const language = /language-(\S+)/.exec(code.className)?.[1] ?? ''
+function dress(code: HTMLElement): void {
   const head = document.createElement('div')
   head.className = 'code-head'
   const name = document.createElement('span')
-  name.textContent = language || 'text'
+  name.textContent = languageOf(code) || 'text'
   const button = document.createElement('button')
   button.type = 'button'
   button.textContent = 'Copy'
@@ -59,12 +63,17 @@ function dress(code: HTMLElement, isClosed: boolean): void {
   frame.className = 'code-block'
   pre.replaceWith(frame)
   frame.append(head, pre)
-  if (isClosed && language) void colour(code, source, language.toLowerCase())
 }
 
-async function colour(code: HTMLElement, source: string, language: string): Promise<void> {
+function languageOf(code: HTMLElement): string {
+  return /language-(\S+)/.exec(code.className)?.[1]?.toLowerCase() ?? ''
+}
+
+async function colour(code: HTMLElement): Promise<void> {
+  const language = languageOf(code)
+  if (!language) return
   const { coloured } = await import('./code')
-  const html = coloured(source, language)
+  const html = coloured(code.textContent ?? '', language)
   if (html !== null) code.innerHTML = sanitised(html)
 }
 

@@ -133,9 +133,9 @@ function Call({ item, isOpen }: { item: Item; isOpen: boolean }) {
   const result = failure ?? (typeof item.output === 'string' ? item.output : item.output ? JSON.stringify(item.output) : '')
   return (
     <Fold icon="functions" title={<>{isOpen ? 'Calling' : 'Called'} <code>{item.name}</code>{failure ? <span class="badge bad">failed</span> : null}</>}>
-      <h3>Arguments</h3>
+      <p class="talk-label">Arguments</p>
       <Raw text={pretty(item.arguments ?? item.input ?? '')} />
-      {result && <h3>{failure ? 'Failure' : 'Result'}</h3>}
+      {result && <p class="talk-label">{failure ? 'Failure' : 'Result'}</p>}
       {result && <Raw text={pretty(result)} />}
     </Fold>
   )
