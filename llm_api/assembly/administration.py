@@ -13,6 +13,7 @@ from llm_api.core.llm.administration.administration import (
 )
 from llm_api.core.llm.administration.book import ModelBook, PulledModel
 from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.llm.prefix_cache.prefix_cache import PrefixCache
 from llm_api.core.llm.residency.keeper import KeptModel
 from llm_api.core.llm.residency.model_registry import ModelRegistry
 
@@ -24,6 +25,7 @@ async def open_administration(
     compute: ComputeThread,
     models: ModelRegistry,
     book: ModelBook,
+    prefixes: PrefixCache,
 ) -> AsyncGenerator[ModelAdministration, None]:
     """What serves the models that were pulled, and pulls further ones. `files` are the plan's."""
     settings = planned.settings
@@ -35,7 +37,7 @@ async def open_administration(
             if one.loads_at_startup and models.state(one.card.id) != "loaded"
         )
         found = find_pulled_model(model, file, settings, planned.models.memory_bytes, to_come)
-        return found.kept(compute)
+        return found.kept(compute, prefixes)
 
     options = AdministrationOptions(
         settings.models_dir, _named_files(planned, files), may_pull=settings.workers == 1

@@ -27,6 +27,7 @@ from llm_api.core.llm.files.memory import (
     what_fits,
 )
 from llm_api.core.llm.files.parts import read_model
+from llm_api.core.llm.prefix_cache.prefix_cache import PrefixCache
 from llm_api.core.llm.residency.keeper import KeptModel
 from llm_api.core.llm.types import Adapter
 from llm_api.core.utils.machine import format_bytes, gpu_vendors, memory, physical_cores
@@ -48,9 +49,9 @@ class FoundModel:
         """What it is taken to need in memory."""
         return self.needed.total
 
-    def kept(self, compute: ComputeThread) -> KeptModel:
-        """How to open it, computing on this thread."""
-        open_model = partial(open_llama, self.path, self.card, self.options, compute)
+    def kept(self, compute: ComputeThread, prefixes: PrefixCache | None = None) -> KeptModel:
+        """How to open it, computing on this thread, which owns `prefixes`."""
+        open_model = partial(open_llama, self.path, self.card, self.options, compute, prefixes)
         return KeptModel(self.card, open_model, self.size_bytes, self.loads_at_startup)
 
 

@@ -26,6 +26,7 @@ from llm_api.core.llm.gateway.response_cache.backend import AnswerStore, Caching
 from llm_api.core.llm.gateway.response_cache.memory_answers import MemoryAnswers
 from llm_api.core.llm.gateway.routing.replica import Replica
 from llm_api.core.llm.gateway.routing.routed import RoutedBackend, RoutingLimits
+from llm_api.core.llm.prefix_cache.prefix_cache import PrefixCache
 from llm_api.core.llm.residency.keeper import KeptModel
 from llm_api.core.llm.residency.model_registry import ModelRegistry
 from llm_api.core.llm.residency.plan import ResidencyLimits
@@ -50,11 +51,12 @@ async def open_models(
     compute: ComputeThread,
     wrap: Wrap | None = None,
     book: ModelBook | None = None,
+    prefixes: PrefixCache | None = None,
 ) -> AsyncGenerator[ModelRegistry, None]:
     """Every chosen model, freed on exit. `files` are those of `chosen.gguf`, in its order.
 
-    `wrap` makes of each backend the one that is asked in its stead. `book` has names that are given
-    while they are served.
+    What they have computed is kept in `prefixes`. `wrap` makes of each backend the one that is
+    asked in its stead. `book` has names that are given while they are served.
 
     Loads none and contacts no server: `load_startup_models()` loads, and raises what a load raised.
     """
@@ -64,7 +66,9 @@ async def open_models(
     async with AsyncExitStack() as half_open:
         for model in chosen.models:
             if model.backend.kind == "llama":
-                opened: KeptModel | OwnedBackend = _limited(next(found).kept(compute), model)
+                opened: KeptModel | OwnedBackend = _limited(
+                    next(found).kept(compute, prefixes), model
+                )
             elif model.backend.is_engine:
                 opened = _limited(_transformers(model), model)
             else:

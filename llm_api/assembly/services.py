@@ -17,6 +17,7 @@ from llm_api.assembly.files import file_options
 from llm_api.assembly.functions import open_functions
 from llm_api.assembly.models import counted, open_models, open_response_cache
 from llm_api.assembly.plan import Plan
+from llm_api.assembly.prefixes import open_prefixes
 from llm_api.assembly.reranker import open_reranker
 from llm_api.assembly.retrieval import (
     VectorStoreOptions,
@@ -122,8 +123,11 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
         open_files(file_options(settings), state) as stored_files,
         FileLoader(file_limits(settings), processes=1) as loader,
         open_response_cache(settings) as wrap,
-        open_models(planned.models, files, compute, counted(traffic, wrap), book) as models,
-        open_administration(planned, files, compute, models, book) as administration,
+        open_prefixes(settings, files, compute, access) as prefixes,
+        open_models(
+            planned.models, files, compute, counted(traffic, wrap), book, prefixes
+        ) as models,
+        open_administration(planned, files, compute, models, book, prefixes) as administration,
         open_embedders(settings, compute, traffic) as embedders,
         open_reranker(settings, compute) as reranker,
         _open_retrieval(settings, embedders, reranker, state, stored_files, access) as retrieval,

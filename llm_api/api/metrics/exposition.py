@@ -170,6 +170,7 @@ def _of_engines(engines: Sequence[tuple[str, EngineStatus]]) -> Iterator[Metric]
     by_state = ["model", "state"]
     yield gauge("engine_requests", "Requests in an engine.", by_state, requests)
     yield gauge("engine_kv_tokens", "Cells of the KV buffer, by what holds them.", by_state, kv)
+    yield from _of_tiers(engines)
     yield histogram(
         "engine_step_seconds",
         "Steps, by how long they took.",
@@ -187,6 +188,36 @@ def _of_engines(engines: Sequence[tuple[str, EngineStatus]]) -> Iterator[Metric]
         "Times that a sequence gave up its place, to be computed again.",
         ["model"],
         {(model,): engine.preemptions for model, engine in engines},
+    )
+
+
+def _of_tiers(engines: Sequence[tuple[str, EngineStatus]]) -> Iterator[Metric]:
+    """Prefixes that were kept outside the KV buffer."""
+    tiers = {(model, tier.name): tier for model, engine in engines for tier in engine.tiers}
+    labels = ["model", "tier"]
+    yield gauge(
+        "engine_prefix_tokens",
+        "Tokens of the prefixes kept in RAM or on disk.",
+        labels,
+        {key: tier.tokens for key, tier in tiers.items()},
+    )
+    yield gauge(
+        "engine_prefix_bytes",
+        "Bytes of the prefixes kept in RAM or on disk.",
+        labels,
+        {key: tier.bytes for key, tier in tiers.items()},
+    )
+    yield counter(
+        "engine_prefix_hits",
+        "Prefixes restored instead of computed, by the tier they came from.",
+        labels,
+        {key: tier.hits for key, tier in tiers.items()},
+    )
+    yield counter(
+        "engine_prefix_restored_tokens",
+        "Tokens restored instead of computed, by the tier they came from.",
+        labels,
+        {key: tier.restored_tokens for key, tier in tiers.items()},
     )
 
 

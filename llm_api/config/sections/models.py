@@ -140,6 +140,24 @@ class ModelSettings(BaseModel):
     kv_cache_type: KvCacheType = Field(
         default="f16", description="Precision of the KV buffer: `f16`, `q8_0` or `q4_0`."
     )
+    kv_cache_ram: ByteSize | None = Field(
+        default=None,
+        description="Memory for computed prefixes that have left the KV buffer, such as `2GB`; 0:"
+        " none. Unset: a quarter of what the models leave free, at most 8 GiB.",
+    )
+    kv_cache_dir: HomePath | None = Field(
+        default=None,
+        description="A folder for computed prefixes, which then outlive the server. They are made"
+        " of people's words. Unset: none are written.",
+    )
+    kv_cache_disk: ByteSize = Field(
+        default=ByteSize(10_000_000_000), description="Bytes that `KV_CACHE_DIR` may hold."
+    )
+    kv_cache_hours: int = Field(
+        default=168,
+        ge=1,
+        description="Hours without use after which a prefix of `KV_CACHE_DIR` is deleted.",
+    )
     mmap: bool = Field(default=True, description="Map the model file instead of reading it.")
     mlock: bool = Field(default=False, description="Keep the model in memory, never swapped out.")
 

@@ -62,6 +62,23 @@ class EngineDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class TierStatus:
+    """A tier of stored prefixes below the KV buffer, `ram` or `disk`, as one model uses it.
+
+    `room_bytes` is for all models together. The counts are since the model was loaded: prefixes
+    that were restored, and the tokens that were not computed because of that.
+    """
+
+    name: str
+    tokens: int
+    bytes: int
+    room_bytes: int
+    prefixes: int
+    hits: int
+    restored_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStatus:
     """How an engine stands, and what it has done since its model was loaded.
 
@@ -76,6 +93,7 @@ class EngineStatus:
     batch_sizes: Distribution
     preemptions: int
     kv: KVTokens | None
+    tiers: tuple[TierStatus, ...] = ()
     look: Callable[[], EngineDetail] | None = field(default=None, compare=False)
 
 

@@ -252,6 +252,10 @@ OutputFormat: TypeAlias = JSONFormat | RegexFormat | ChoiceFormat | GrammarForma
 """What the whole answer is. `param` is the parameter of the request that asks for it."""
 
 
+Retention: TypeAlias = Literal["in_memory", "24h"]
+"""How long a computed prefix may be kept, as OpenAI says it: never on disk, or for a day."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestContext:
     """Who asks, and how: the same for all that is generated for one HTTP request.
@@ -277,6 +281,7 @@ class GenerationRequest:
     With `tool_choice` and `output_format` both, the answer is calls, or text of that format.
     `reasoning_budget` bounds the tokens of thinking: 0 is none, None as many as there is room for.
     `adapters` are all counted in.
+    `retention` says how long its prefix may be kept; None leaves that to the settings.
     `is_prose` is for an answer to results of functions: words for a reader, without the notation of
     results, and where no tool may be called, of calls. Held by backends that follow grammars.
     `MeteredBackend` sets `context`. `meter` is told of tokens whose events are held back, or never
@@ -294,6 +299,7 @@ class GenerationRequest:
     reasoning_budget: int | None = None
     adapters: tuple[Adapter, ...] = ()
     is_prose: bool = False
+    retention: Retention | None = None
     context: RequestContext = RequestContext()
     meter: TokenMeter = field(default_factory=TokenMeter, compare=False)
     journey: Journey = field(default_factory=Journey, compare=False)

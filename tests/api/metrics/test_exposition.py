@@ -15,7 +15,12 @@ from llm_api.api.metrics.sharing import WorkersFolder
 from llm_api.api.wiring import create_api
 from llm_api.core.access.keys import USER_SCOPES, Limits
 from llm_api.core.errors import GenerationError, OverloadedError
-from llm_api.core.llm.observation import EngineStatus, KVTokens, ReplicaStatus
+from llm_api.core.llm.observation import (
+    EngineStatus,
+    KVTokens,
+    ReplicaStatus,
+    TierStatus,
+)
 from llm_api.core.llm.types import (
     Finished,
     FunctionExecuted,
@@ -237,7 +242,8 @@ async def test_engines_show_how_they_stand(
     seconds, sizes = Distribution((0.01, 0.1)), Distribution((1, 2))
     seconds.add(0.05)
     sizes.add(2)
-    status = EngineStatus(2, 3, seconds, sizes, preemptions=4, kv=KVTokens(10, 20, 70))
+    tiers = (TierStatus("ram", 300, 4000, 9000, 2, 5, 600), TierStatus("disk", 7, 8, 9, 1, 0, 0))
+    status = EngineStatus(2, 3, seconds, sizes, preemptions=4, kv=KVTokens(10, 20, 70), tiers=tiers)
     services.models.observations = [("m", status)]
     seen = await scrape(client)
     states: Mapping[str, Any] = {
@@ -250,6 +256,12 @@ async def test_engines_show_how_they_stand(
         for state in ("running", "reusable", "free")
     ]
     assert cells == [10, 20, 70]
+    kept = [
+        seen.value(f"llm_api_engine_prefix_{name}", model="m", tier=tier)
+        for name in ("tokens", "bytes", "hits_total", "restored_tokens_total")
+        for tier in ("ram", "disk")
+    ]
+    assert kept == [300, 7, 4000, 8, 5, 0, 600, 0]
     assert seen.value("llm_api_engine_step_seconds_bucket", model="m", le="0.01") == 0
     assert seen.value("llm_api_engine_step_seconds_bucket", model="m", le="0.1") == 1
     assert seen.value("llm_api_engine_batch_size_sum", model="m") == 2

@@ -13,7 +13,12 @@ import httpx2
 import pytest
 import yaml
 
-from llm_api.core.llm.observation import EngineStatus, KVTokens, ReplicaStatus
+from llm_api.core.llm.observation import (
+    EngineStatus,
+    KVTokens,
+    ReplicaStatus,
+    TierStatus,
+)
 from llm_api.core.llm.types import ServedBy, Started
 from llm_api.core.rag.reports import StageTimes
 from llm_api.core.rag.retrieval import Retrieval
@@ -89,7 +94,9 @@ async def scrape(
 ) -> Scrape:
     """Of a server that has done everything once."""
     empty = Distribution(())
-    status = EngineStatus(0, 0, empty, empty, 0, KVTokens(0, 0, 1))
+    status = EngineStatus(
+        0, 0, empty, empty, 0, KVTokens(0, 0, 1), (TierStatus("ram", 0, 0, 1, 0, 0, 0),)
+    )
     replica = ReplicaStatus("other:8000", is_well=True, running=0)
     services.models.observations = [(MODEL_ID, status), (MODEL_ID, replica)]
     times = StageTimes()

@@ -294,6 +294,7 @@ class EngineBackend:
             scope="" if self._shares_prefixes_publicly else request.context.scope,
             adapters=adapter_scales(request.adapters, self._card.adapters),
             journey=request.journey,
+            retention=request.retention,
         )
 
     def _limit(self, request: GenerationRequest, length: int) -> int:

@@ -28,6 +28,9 @@ from llm_api.core.llm.engine.scheduler import (
 from llm_api.core.llm.engine.slots import SlotTable
 from llm_api.core.llm.output.dialect import recognise
 from llm_api.core.llm.output.enforce import OutputEnforcer
+from llm_api.core.llm.prefix_cache.fingerprint import fingerprint
+from llm_api.core.llm.prefix_cache.model_prefixes import ModelPrefixes
+from llm_api.core.llm.prefix_cache.prefix_cache import PrefixCache
 from llm_api.core.llm.prompt.encode import PromptEncoder
 from llm_api.core.llm.prompt.template import FALLBACK_TEMPLATE, ChatTemplate
 
@@ -82,16 +85,22 @@ class LlamaOptions:
 
 
 async def open_llama(
-    path: Path, card: ModelCard, options: LlamaOptions, compute: ComputeThread
+    path: Path,
+    card: ModelCard,
+    options: LlamaOptions,
+    compute: ComputeThread,
+    prefixes: PrefixCache | None = None,
 ) -> EngineBackend:
     """Load a model that computes on `compute`. Raises ModelFileError.
 
+    Prefixes that leave its slots are kept in `prefixes`, which `compute` owns.
     Weights are read and the chat template is tried on other threads: streams of other models go on.
     """
     model, draft = await asyncio.to_thread(_load_all, path, card, options)
     capacity = options.parallel + options.max_queue
     engine = Engine(compute, capacity=capacity, parallel=options.parallel)
-    await engine.start(partial(_make_runner, model, draft, options))
+    stored = await asyncio.to_thread(_stored, prefixes or PrefixCache(), path, options)
+    await engine.start(partial(_make_runner, model, draft, options, stored))
     source = model.chat_template or FALLBACK_TEMPLATE
     try:
         template = await asyncio.to_thread(_template, source, model)
@@ -166,12 +175,33 @@ def _load(path: Path, card: ModelCard, options: LlamaOptions) -> LlamaModel:
     return model
 
 
+def _slots(options: LlamaOptions) -> int:
+    return options.parallel + (IDLE_SLOTS if options.kv_tokens is not None else 0)
+
+
+def _stored(prefixes: PrefixCache, path: Path, options: LlamaOptions) -> ModelPrefixes:
+    """The prefixes kept of this model, opened in this way. Blocks."""
+    context = options.context
+    print_ = fingerprint(
+        [path, *(one.path for one in options.model.adapters)],
+        # A state has a part for each part of the buffer, and the precision of its own.
+        [
+            *(one.name for one in options.model.adapters),
+            context.kv_cache_type,
+            context.flash_attention,
+            options.model.gpu_layers,
+            _slots(options) if options.kv_tokens is None else "unified",
+        ],
+    )
+    return ModelPrefixes(prefixes, print_, options.context_length)
+
+
 def _make_runner(
-    model: LlamaModel, draft: LlamaModel | None, options: LlamaOptions
+    model: LlamaModel, draft: LlamaModel | None, options: LlamaOptions, stored: ModelPrefixes
 ) -> tuple[Scheduler, LlamaRunner]:
     """Allocate the room for requests and warm up. On the thread that computes."""
     is_unified = options.kv_tokens is not None
-    slots = options.parallel + (IDLE_SLOTS if is_unified else 0)
+    slots = _slots(options)
     size = ContextSize(
         kv_tokens=options.kv_tokens or options.context_length * options.parallel,
         slots=slots,
@@ -193,8 +223,9 @@ def _make_runner(
         LONGEST_STALL_SECONDS,
         runner.can_trim,
         *_drafting(options, runner),
+        can_cut_restored=runner.can_cut_restored,
     )
-    return Scheduler(SlotTable(size.slots, runner.cell_count), limits, drafter), runner
+    return Scheduler(SlotTable(size.slots, runner.cell_count), limits, drafter, stored), runner
 
 
 def _make_drafter(

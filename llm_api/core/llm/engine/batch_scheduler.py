@@ -5,7 +5,7 @@ aborted leaves it, and the others go on in fewer rows. Which goes first is fair 
 Data in, data out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 from llm_api.core.llm.engine.fair_queue import FairQueue
@@ -33,6 +33,12 @@ class BatchScheduler:
 
     def add(self, sequence: Sequence) -> None:
         self._waiting.append(sequence)
+
+    def fetch(self, sequence: Sequence, then: Callable[[], None]) -> bool:
+        return False
+
+    def plan_saves(self) -> Iterator[StepPlan]:
+        return iter(())
 
     def abort(self, sequence: Sequence) -> None:
         if self._running.pop(sequence.id, None) is None:
@@ -66,6 +72,9 @@ class BatchScheduler:
 
     def retry(self, plan: StepPlan) -> bool:
         return False
+
+    def begin_anew(self, plan: StepPlan, slots: frozenset[int]) -> None:
+        """Nothing is ever restored."""
 
     def check_integrity(self) -> None:
         if len(self._running) > self._rows:

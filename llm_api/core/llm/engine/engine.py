@@ -14,7 +14,7 @@ Knows tokens, not text.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
@@ -31,7 +31,7 @@ from llm_api.core.llm.engine.outlook import Outlook
 from llm_api.core.llm.engine.pace import Pace
 from llm_api.core.llm.engine.plan import StepPlan
 from llm_api.core.llm.engine.planner import Planner, StepOutcome
-from llm_api.core.llm.engine.runner import Drawn, NoRoomError, Runner
+from llm_api.core.llm.engine.runner import Drawn, NoRoomError, RestoreError, Runner
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.observation import EngineDetail, EngineStatus
 from llm_api.core.llm.progress import Progress
@@ -72,6 +72,7 @@ class Engine:
         self._idle_seconds = idle_seconds
         # The compute thread's:
         self._jobs: dict[int, TokenJob] = {}
+        self._fetching: set[int] = set()  # those whose stored prefix is being read from disk
         self._is_running = False
         self._has_turn = False
         self._step_seconds = Distribution(STEP_SECONDS)
@@ -130,6 +131,7 @@ class Engine:
             preemptions=occupancy.preemptions,
             kv=occupancy.kv,
             look=self._detail,
+            tiers=occupancy.tiers,
         )
 
     def _detail(self) -> EngineDetail:
@@ -166,6 +168,7 @@ class Engine:
             end_tokens=request.end_tokens,
             scope=request.scope,
             adapters=request.adapters,
+            retention=request.retention,
         )
         job = TokenJob(sequence, request.rules, submitted=self._clock())
         self._next_id += 1
@@ -223,13 +226,31 @@ class Engine:
         jobs = list(self._jobs.values())
         self._jobs.clear()
         try:
+            self._save_all()
             self._runner.shut_down()
         finally:
             self._tell(partial(self._end, jobs))
 
+    def _save_all(self) -> None:
+        """Keep what the slots hold, before it is freed."""
+        try:
+            for plan in self._scheduler.plan_saves():
+                self._runner.execute(plan)
+        except Exception:
+            log.exception("what the model has computed is not kept")
+
     def _check(self) -> None:
-        if self._is_running:
+        """At idle: look at the books, and keep what the slots hold, one slot at a time."""
+        if self._is_running and not self._scheduler.has_work:
             self._scheduler.check_integrity()
+            self._save_next(self._scheduler.plan_saves())
+
+    def _save_next(self, plans: Iterator[StepPlan]) -> None:
+        if not self._is_running or self._scheduler.has_work:
+            return
+        if (plan := next(plans, None)) is not None:
+            self._runner.execute(plan)
+            self._post(partial(self._save_next, plans))
 
     def _open(self, job: TokenJob, prompt: tuple[int, ...]) -> None:
         if not self._is_running:
@@ -243,13 +264,25 @@ class Engine:
             self._deliver([(job, GenerationError("The engine could not set up sampling."))])
             return
         self._jobs[sequence.id] = job
-        self._scheduler.add(sequence)
-        self._ask_for_turn()
+        self._fetching.add(sequence.id)
+        queue = partial(self._queue, sequence)
+        if not self._scheduler.fetch(sequence, partial(self._guard, queue)):
+            queue()
+
+    def _queue(self, sequence: Sequence) -> None:
+        """Let it be computed, unless its client has left while a prefix of it was read."""
+        if sequence.id in self._fetching and self._is_running:
+            self._fetching.discard(sequence.id)
+            self._scheduler.add(sequence)
+            self._ask_for_turn()
 
     def _abort(self, job: TokenJob) -> None:
         """The answer may have ended meanwhile: then there is nothing to abort."""
         if self._jobs.pop(job.sequence.id, None) is not None:
-            self._scheduler.abort(job.sequence)
+            if job.sequence.id in self._fetching:
+                self._fetching.discard(job.sequence.id)
+            else:
+                self._scheduler.abort(job.sequence)
             self._runner.close(job.sequence.id)
 
     def _ask_for_turn(self) -> None:
@@ -270,6 +303,8 @@ class Engine:
         self._note_admissions(plan, began)
         try:
             drawn = self._runner.execute(plan)
+        except RestoreError as error:
+            self._scheduler.begin_anew(plan, error.slots)
         except NoRoomError:
             if self._scheduler.retry(plan):
                 return

@@ -11,7 +11,7 @@ from llm_api.core.llm.engine.plan import AdapterScales
 from llm_api.core.llm.engine.runner import DrawingRules, Drawn
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.progress import Journey
-from llm_api.core.llm.types import FinishReason, Timings
+from llm_api.core.llm.types import FinishReason, Retention, Timings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class TokenRequest:
     scope: str
     adapters: AdapterScales = ()
     journey: Journey = field(default_factory=Journey, compare=False)
+    retention: Retention | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.engine.llama_library import load_library
 from llm_api.core.llm.engine.llama_model import LlamaModel
+from llm_api.core.llm.engine.llama_states import SlotStates
 from llm_api.core.llm.engine.plan import (
     AdapterScales,
     CopyPrefix,
     KvOperation,
+    RestoreSlot,
+    SaveSlot,
     StepPlan,
     TokenSpan,
     TrimSlot,
@@ -28,6 +31,7 @@ from llm_api.core.llm.engine.runner import (
     DrawingRules,
     Drawn,
     NoRoomError,
+    RestoreError,
 )
 from llm_api.core.llm.engine.sampling import (
     Candidates,
@@ -116,6 +120,7 @@ class LlamaRunner:
         self.can_trim = self._can_trim()
         self._keeper_offset = size.slots if self.can_trim and self._needs_keepers() else 0
         self._batch.add_keepers(self._keeper_offset)
+        self._states = SlotStates(self._library, self._context, self._keeper_offset)
         self.row_cost = self._measure_row_cost()
 
     def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
@@ -127,8 +132,11 @@ class LlamaRunner:
             opened[0].close()
 
     def execute(self, plan: StepPlan) -> dict[int, list[Drawn]]:
-        for operation in plan.kv_operations:
-            self._apply(operation)
+        lost = frozenset(one for one in map(self._apply, plan.kv_operations) if one is not None)
+        if lost:
+            raise RestoreError(lost)
+        if not plan.spans:
+            return {}
         if plan.adapters != self._adapters:
             self._use(plan.adapters)
         first_rows = self._batch.fill(plan.spans)
@@ -236,7 +244,23 @@ class LlamaRunner:
         has_window = self._library.llama_model_n_swa(handle) > 0
         return has_window and not self._library.llama_model_is_hybrid(handle)
 
-    def _apply(self, operation: KvOperation) -> None:
+    @property
+    def can_cut_restored(self) -> bool:
+        """Whether a state is all of its sequence; of a sliding window it is what its end sees."""
+        return not self._needs_keepers()
+
+    def _apply(self, operation: KvOperation) -> int | None:
+        """Returns the slot that could not be restored."""
+        match operation:
+            case SaveSlot(slot, place):
+                self._states.save(slot, place)
+            case RestoreSlot(slot, source):
+                return None if self._states.restore(slot, source) else slot
+            case CopyPrefix() | TrimSlot():
+                self._move(operation)
+        return None
+
+    def _move(self, operation: CopyPrefix | TrimSlot) -> None:
         for offset in {0, self._keeper_offset}:
             match operation:
                 case CopyPrefix(source, target, length):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from llm_api.core.llm.prefix_cache.model_prefixes import StatePlace, StateSource
+
 
 @dataclass(frozen=True, slots=True)
 class CopyPrefix:
@@ -21,7 +23,23 @@ class TrimSlot:
     length: int
 
 
-KvOperation: TypeAlias = CopyPrefix | TrimSlot
+@dataclass(frozen=True, slots=True)
+class SaveSlot:
+    """Copy the state of all that `slot` holds to where it is kept, if there is room for it."""
+
+    slot: int
+    place: StatePlace
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreSlot:
+    """Fill the empty `slot` with a stored state: the tokens of its source, from position 0 on."""
+
+    slot: int
+    source: StateSource
+
+
+KvOperation: TypeAlias = CopyPrefix | TrimSlot | SaveSlot | RestoreSlot
 
 AdapterScales: TypeAlias = tuple[tuple[str, float], ...]
 """Names of LoRA adapters, ascending, each with how strongly it counts. Empty: the model itself."""

@@ -1,12 +1,12 @@
 """What the engine asks of whatever decides its steps: `Scheduler`, or `BatchScheduler`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from llm_api.core.llm.engine.plan import StepPlan
 from llm_api.core.llm.engine.sequence import Sequence
-from llm_api.core.llm.observation import KVTokens, SlotStatus
+from llm_api.core.llm.observation import KVTokens, SlotStatus, TierStatus
 from llm_api.core.llm.types import FinishReason
 
 
@@ -26,6 +26,7 @@ class Occupancy:
     running: int
     preemptions: int = 0
     kv: KVTokens | None = None
+    tiers: tuple[TierStatus, ...] = ()
 
 
 class Planner(Protocol):
@@ -36,6 +37,17 @@ class Planner(Protocol):
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence."""
+        ...
+
+    def fetch(self, sequence: Sequence, then: Callable[[], None]) -> bool:
+        """Have a stored prefix of it read from disk, before it is queued, and call `then`.
+
+        False where nothing is worth that: then it can be queued at once.
+        """
+        ...
+
+    def plan_saves(self) -> Iterator[StepPlan]:
+        """Plans without spans, that keep what idle slots hold. Valid until the next sequence."""
         ...
 
     def abort(self, sequence: Sequence) -> None:
@@ -60,6 +72,10 @@ class Planner(Protocol):
 
     def retry(self, plan: StepPlan) -> bool:
         """Take back a plan for which there was no room. False where the next would want as much."""
+        ...
+
+    def begin_anew(self, plan: StepPlan, slots: frozenset[int]) -> None:
+        """Take back a plan that could not restore these slots; what was to go there is computed."""
         ...
 
     def check_integrity(self) -> None:

@@ -74,6 +74,14 @@ class NoRoomError(Exception):
     """llama.cpp found no KV cells for the batch. Its memory is as before the call."""
 
 
+class RestoreError(Exception):
+    """Stored states could not be restored into `slots`, which are empty now."""
+
+    def __init__(self, slots: frozenset[int]) -> None:
+        super().__init__(f"slots {sorted(slots)} could not be restored")
+        self.slots = slots
+
+
 class DecodeError(Exception):
     """The batch could not be computed. The KV of its slots is undefined."""
 
@@ -90,11 +98,12 @@ class Runner(Protocol):
         ...
 
     def execute(self, plan: StepPlan) -> dict[int, list[Drawn]]:
-        """Apply the KV operations, decode all spans, draw for those that sample. Blocks.
+        """Apply the KV operations, decode the spans, draw for those that sample. Blocks.
 
         By sequence id: one token, one more for each drafted token that was drawn as well, and
         those that must follow by the rules; none where the constraint failed.
-        Raises NoRoomError or DecodeError; the KV operations have been applied in both cases.
+        Raises RestoreError, NoRoomError or DecodeError; the KV operations have been applied in all
+        cases, the copies of what could not be restored to no avail.
         """
         ...
 

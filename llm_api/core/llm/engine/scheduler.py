@@ -12,12 +12,15 @@ Where an admitted sequence goes:
 4. no empty slot: the least recently used idle slot is given up, and 3 holds; where that slot is
    the source itself, the sequence takes it over and drops what lies behind the prefix.
 
+A stored prefix that is longer than the resident one, and read sooner than computed, goes before
+all of them: it is restored into an empty slot, or the least recently used idle one.
+
 Where the KV of a model cannot be cut (`can_trim` False), a prefix counts where it is all that a
 slot holds: an idle slot is taken over (1), the state of a running sequence is copied (3, 4).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from llm_api.core.llm.engine.drafting import PromptLookup
@@ -28,6 +31,8 @@ from llm_api.core.llm.engine.plan import (
     AdapterScales,
     CopyPrefix,
     KvOperation,
+    RestoreSlot,
+    SaveSlot,
     StepPlan,
     TokenSpan,
     TrimSlot,
@@ -36,6 +41,8 @@ from llm_api.core.llm.engine.planner import Occupancy, StepOutcome
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import PrefixMatch, Slot, SlotTable, common_prefix_length
 from llm_api.core.llm.observation import SlotStatus
+from llm_api.core.llm.prefix_cache.model_prefixes import WORTH_KEEPING, ModelPrefixes
+from llm_api.core.llm.prefix_cache.prefix_cache import PrefixCache
 
 DRAFTING_STEP_TOKENS = 32
 """Rows of a step up to which drafts are added: beyond, a row costs more than it may save."""
@@ -59,6 +66,8 @@ class SchedulerLimits:
     `draft_tokens` bounds what prompt lookup drafts for one sequence, while at most `draft_streams`
     decode; 0 switches that off. `model_tokens` bounds what a draft model does, for as many as pay.
     A KV that cannot be cut is not drafted for.
+    `can_cut_restored`: whether a state that was restored holds all that it held when it was saved;
+    that of a sliding window holds what its end sees.
     """
 
     parallel: int
@@ -68,19 +77,26 @@ class SchedulerLimits:
     draft_tokens: int = 0
     draft_streams: int = 1
     model_tokens: int = 8
+    can_cut_restored: bool = True
 
 
 class Scheduler:
     """Decides admission, prefix sharing, chunking, eviction and preemption."""
 
     def __init__(
-        self, slots: SlotTable, limits: SchedulerLimits, drafter: Drafter | None = None
+        self,
+        slots: SlotTable,
+        limits: SchedulerLimits,
+        drafter: Drafter | None = None,
+        stored: ModelPrefixes | None = None,
     ) -> None:
         self._slots = slots
         self._limits = limits
         self._guesses = Guesses(
             limits.draft_streams, drafter if limits.can_trim else None, limits.model_tokens
         )
+        self._stored = stored or ModelPrefixes(PrefixCache(), "", slots.cell_count)
+        self._stored.can_cut = limits.can_trim and limits.can_cut_restored
         self._waiting = FairQueue()
         self._running: dict[int, Sequence] = {}
         self._operations: list[KvOperation] = []
@@ -98,6 +114,30 @@ class Scheduler:
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence. Its limit must fit the KV buffer: refusing is the caller's part."""
         self._waiting.append(sequence)
+        self._stored.cache.hurry(is_hurried=False)
+
+    def fetch(self, sequence: Sequence, then: Callable[[], None]) -> bool:
+        """Have a stored prefix of it read from disk, and call `then`; False where none is worth it.
+
+        The sequence is added afterwards.
+        """
+        match = self._resident(sequence)
+        beyond = match.length if match else 0
+        wanted = self._stored.on_disk(sequence.tokens[:-1], sequence.prefix_scope, beyond)
+        if wanted is None:
+            return False
+        self._stored.fetch(wanted, then)
+        return True
+
+    def plan_saves(self) -> Iterator[StepPlan]:
+        """Plans without spans: each keeps what one idle slot holds. Not valid after an `add`."""
+        self._stored.cache.hurry(is_hurried=True)
+        self._stored.cache.expire()
+        for slot in self._slots:
+            if slot.is_idle:
+                self._save(slot, 0)
+            if operations := self._take_operations():
+                yield StepPlan(operations)
 
     def abort(self, sequence: Sequence) -> None:
         """Forget a sequence. Its slot is free for the next plan and stays reusable."""
@@ -120,8 +160,7 @@ class Scheduler:
             self._slots.append(self._slots[span.slot], span.tokens)
         adapters = self._turns.current
         self._turns.take(is_prefill=not any(span.samples for span in spans))
-        operations, self._operations = tuple(self._operations), []
-        return StepPlan(operations, tuple(spans), adapters)
+        return StepPlan(self._take_operations(), tuple(spans), adapters)
 
     def commit(self, plan: StepPlan, drawn: Mapping[int, list[int]]) -> list[StepOutcome]:
         """Take in the tokens drawn for the spans that sample, by sequence id.
@@ -150,6 +189,8 @@ class Scheduler:
             fitting = int(self._limits.stall_seconds * rows / seconds)
             wanted = min(max(fitting, LEAST_CHUNK), self._limits.step_tokens)
             self._chunk_tokens = (self._chunk_tokens + wanted) // 2
+            if not any(isinstance(one, (SaveSlot, RestoreSlot)) for one in plan.kv_operations):
+                self._stored.speeds.learn_computing(rows, seconds)
 
     def fail(self, plan: StepPlan) -> list[Sequence]:
         """End the sequences of a plan whose decode failed; their slots are emptied.
@@ -160,8 +201,25 @@ class Scheduler:
         failed = [self._running[span.sequence_id] for span in plan.spans]
         for sequence in failed:
             slot = self._stop(sequence)
-            self._trim(slot, 0)
+            self._trim(slot, 0, keeps=False)  # what it holds is undefined
         return failed
+
+    def begin_anew(self, plan: StepPlan, slots: frozenset[int]) -> None:
+        """Take back a plan that could not restore these slots.
+
+        The sequences there, and those that were to share what they hold, are computed.
+        """
+        for span in plan.spans:
+            self._slots.trim(self._slots[span.slot], span.start)
+        broken = set(slots)
+        for operation in plan.kv_operations:
+            if isinstance(operation, CopyPrefix) and operation.source in broken:
+                broken.add(operation.target)
+        for sequence in self._running.values():
+            if _owned(sequence) in broken:
+                sequence.computed = sequence.cached = sequence.forced = 0
+        for index in broken:
+            self._trim(self._slots[index], 0, keeps=False)
 
     def retry(self, plan: StepPlan) -> bool:
         """Take back a plan for which llama.cpp found no room; the next plan wants less.
@@ -191,7 +249,12 @@ class Scheduler:
 
     def occupancy(self) -> Occupancy:
         """As `Planner.occupancy`. Takes as long as it takes to count the cells: 1 ms for 65,536."""
-        return Occupancy(len(self._running), self.preemption_count, self._slots.kv_tokens())
+        return Occupancy(
+            len(self._running),
+            self.preemption_count,
+            self._slots.kv_tokens(),
+            self._stored.status(),
+        )
 
     def waiting(self) -> list[Sequence]:
         return list(self._waiting.in_order(Counter(one.scope for one in self.running())))
@@ -212,15 +275,18 @@ class Scheduler:
         for sequence in self._waiting.in_order(running_per_scope):
             if len(self._running) >= self._limits.parallel:
                 return
-            match = self._slots.longest_prefix(
-                sequence.tokens[:-1], sequence.prefix_scope, can_cut=self._limits.can_trim
-            )
+            match = self._resident(sequence)
             if self._is_being_computed(sequence, match.length if match else 0):
                 continue
             if self._running and not self._has_room_for(sequence, match):
                 return
             self._waiting.remove(sequence)
             self._place(sequence, match)
+
+    def _resident(self, sequence: Sequence) -> PrefixMatch | None:
+        return self._slots.longest_prefix(
+            sequence.tokens[:-1], sequence.prefix_scope, can_cut=self._limits.can_trim
+        )
 
     def _is_being_computed(self, sequence: Sequence, resident: int) -> bool:
         """Whether a running prefill will soon hold much more of this prompt than is resident."""
@@ -247,14 +313,33 @@ class Scheduler:
         return self._slots.pinned_cell_count() + promised + wanted <= self._slots.cell_count
 
     def _place(self, sequence: Sequence, match: PrefixMatch | None) -> None:
-        slot, length = self._prepare_slot(match)
-        self._slots.claim(slot, sequence.id, sequence.prefix_scope, sequence.prompt_length)
+        slot, length = self._restored(sequence, match) or self._prepare_slot(match)
+        self._slots.claim(
+            slot, sequence.id, sequence.prefix_scope, sequence.prompt_length, sequence.retention
+        )
         sequence.slot, sequence.computed = slot.index, length
         if not sequence.was_admitted:
             sequence.cached, sequence.was_admitted = length, True
         if sequence.lookup is None and self._limits.draft_tokens and self._limits.can_trim:
             sequence.lookup = PromptLookup(sequence.tokens, self._limits.draft_tokens)
         self._running[sequence.id] = sequence
+
+    def _restored(self, sequence: Sequence, match: PrefixMatch | None) -> tuple[Slot, int] | None:
+        """A slot that a longer stored prefix is restored into; None where nothing is gained."""
+        beyond = match.length if match else 0
+        source = self._stored.source(sequence.tokens[:-1], sequence.prefix_scope, beyond)
+        room = self._slots.cell_count - self._slots.pinned_cell_count()
+        if source is None or source.length > room:
+            return None
+        spare = next(self._slots.idle())
+        self._trim(spare, 0)
+        self._make_room(source.length)
+        self._operations.append(RestoreSlot(spare.index, source))
+        self._slots.append(spare, source.tokens)
+        self._trim(spare, source.useful, keeps=False)
+        if not self._limits.can_cut_restored:
+            spare.least_length = source.useful
+        return spare, source.useful
 
     def _prepare_slot(self, match: PrefixMatch | None) -> tuple[Slot, int]:
         """A slot that holds the prefix, or as much of it as can be had, and nothing else."""
@@ -366,10 +451,25 @@ class Scheduler:
         self._slots.release(slot)
         return slot
 
-    def _trim(self, slot: Slot, length: int) -> None:
+    def _trim(self, slot: Slot, length: int, *, keeps: bool = True) -> None:
+        """Cut a slot. What an idle one loses is kept first, if that is worth it."""
         if len(slot.tokens) > length:
+            if keeps and slot.is_idle:
+                self._save(slot, length)
             self._operations.append(TrimSlot(slot.index, length))
             self._slots.trim(slot, length)
+
+    def _save(self, slot: Slot, length: int) -> None:
+        """Have what an idle slot holds behind `length` kept, unless it is already."""
+        if len(slot.tokens) - length < WORTH_KEEPING:
+            return
+        place = self._stored.place(slot.tokens, slot.scope, slot.retention)
+        if place is not None:
+            self._operations.append(SaveSlot(slot.index, place))
+
+    def _take_operations(self) -> tuple[KvOperation, ...]:
+        operations, self._operations = tuple(self._operations), []
+        return operations
 
 
 def _chunks(prefills: list[Sequence], budget: int) -> list[TokenSpan]:

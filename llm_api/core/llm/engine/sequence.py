@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from llm_api.core.llm.engine.draft_worth import Worth
 from llm_api.core.llm.engine.drafting import PromptLookup
 from llm_api.core.llm.engine.plan import AdapterScales
+from llm_api.core.llm.types import Retention
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +29,7 @@ class Sequence:
     end_tokens: frozenset[int] = frozenset()
     scope: str = ""
     adapters: AdapterScales = ()
+    retention: Retention | None = None
     slot: int | None = None
     computed: int = 0
     cached: int = 0

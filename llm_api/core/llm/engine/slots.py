@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from llm_api.core.llm.observation import KVTokens
+from llm_api.core.llm.types import Retention
 
 
 @dataclass(slots=True, eq=False)
@@ -16,6 +17,8 @@ class Slot:
     """Tokens `tokens[i]` stand at position `i` in cell `cells[i]`. Idle without an owner.
 
     The first `prompt_length` tokens were the prompt of the last owner, the others its answer.
+    It cannot be cut below `least_length`, but to nothing: so much of a window was restored.
+    `retention` is what the last owner said of how long all of it may be kept.
     """
 
     index: int
@@ -25,6 +28,8 @@ class Slot:
     scope: str = ""
     prompt_length: int = 0
     last_used: int = 0
+    retention: Retention | None = None
+    least_length: int = 0
 
     @property
     def is_idle(self) -> bool:
@@ -52,12 +57,12 @@ class SlotTable:
     def __getitem__(self, index: int) -> Slot:
         return self._slots[index]
 
-    def __iter__(self) -> Iterator[Slot]:
-        return iter(self._slots)
-
     @property
     def free_cell_count(self) -> int:
         return len(self._free_cells)
+
+    def __iter__(self) -> Iterator[Slot]:
+        return iter(self._slots)
 
     def idle(self) -> Iterator[Slot]:
         """Slots without an owner, least recently used first, empty ones before all."""
@@ -94,17 +99,25 @@ class SlotTable:
             if slot.scope != scope:
                 continue
             length = common_prefix_length(slot.tokens, tokens)
-            if not can_cut and length < len(slot.tokens):
+            if (not can_cut and length < len(slot.tokens)) or length < slot.least_length:
                 continue
             if length and (best is None or _is_better(slot, length, best)):
                 best = PrefixMatch(slot, length)
         return best
 
-    def claim(self, slot: Slot, owner: int, scope: str, prompt_length: int) -> None:
+    def claim(
+        self,
+        slot: Slot,
+        owner: int,
+        scope: str,
+        prompt_length: int,
+        retention: Retention | None = None,
+    ) -> None:
         """Give an idle slot to a sequence. Its resident tokens stay."""
         if not slot.is_idle:
             raise AssertionError(f"slot {slot.index} belongs to sequence {slot.owner}")
         slot.owner, slot.scope, slot.prompt_length = owner, scope, prompt_length
+        slot.retention = retention
 
     def release(self, slot: Slot) -> None:
         """Make a slot idle. Its tokens stay resident until they are evicted."""
@@ -117,6 +130,7 @@ class SlotTable:
             raise AssertionError(f"slot {target.index} is not empty")
         target.tokens = source.tokens[:length]
         target.cells = source.cells[:length]
+        target.least_length = source.least_length
         for cell in target.cells:
             self._references[cell] += 1
 
@@ -140,6 +154,7 @@ class SlotTable:
                 self._free_cells.append(cell)
         del slot.cells[length:]
         del slot.tokens[length:]
+        slot.least_length = min(slot.least_length, length)
 
     def check_integrity(self) -> None:
         """Raise AssertionError unless free + used = total and every reference is accounted for."""

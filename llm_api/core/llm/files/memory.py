@@ -15,6 +15,10 @@ from llm_api.core.utils.machine import format_bytes
 KV_SHARE: Final = 4
 """Without a setting the KV buffer takes this part of what the weights leave free: a quarter."""
 
+PREFIX_SHARE: Final = 4
+MOST_FOR_PREFIXES: Final = 8 << 30
+"""As llama-server's `--cache-ram`."""
+
 USUAL_TOKENS: Final = 2048
 """Room for each parallel request that suffices for most, and is there without a setting."""
 
@@ -64,6 +68,14 @@ class Need:
         """Whether a machine can bear it. Mapped weights may leave memory, and come back."""
         stays = self.total - (self.weights if uses_mmap else 0)
         return self.total <= total and stays <= free
+
+
+def room_for_prefixes(free: int, needed: int) -> int:
+    """Bytes for prefixes that are kept outside the KV buffer, where a person says nothing.
+
+    A quarter of what the models leave, as memory is needed for more than this.
+    """
+    return min(max(0, free - needed) // PREFIX_SHARE, MOST_FOR_PREFIXES)
 
 
 def choose_room(model: GGUFModel, wishes: Wishes, free: int) -> Room:

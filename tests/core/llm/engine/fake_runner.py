@@ -7,8 +7,18 @@ prefix gives a wrong text.
 
 from collections.abc import Callable, Sequence
 
-from llm_api.core.llm.engine.plan import AdapterScales, CopyPrefix, StepPlan, TrimSlot
-from llm_api.core.llm.engine.runner import DecodeError, DrawingRules, Drawn
+import numpy as np
+
+from llm_api.core.llm.engine.plan import (
+    AdapterScales,
+    CopyPrefix,
+    RestoreSlot,
+    SaveSlot,
+    StepPlan,
+    TrimSlot,
+)
+from llm_api.core.llm.engine.runner import DecodeError, DrawingRules, Drawn, RestoreError
+from llm_api.core.llm.prefix_cache.model_prefixes import StatePlace
 
 
 def next_token(resident: list[int]) -> int:
@@ -51,6 +61,7 @@ class FakeRunner:
         self.open_samplers: set[int] = set()
         self.plans: list[StepPlan] = []
         self.is_shut_down = False
+        self.refuses_states = False
 
     def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
         assert sequence_id not in self.open_samplers
@@ -61,14 +72,28 @@ class FakeRunner:
 
     def execute(self, plan: StepPlan) -> dict[int, list[Drawn]]:
         self.plans.append(plan)
+        lost: set[int] = set()
         for operation in plan.kv_operations:
             match operation:
                 case CopyPrefix(source, target, length):
                     assert not self.kv[target], "a copy needs an empty slot"
-                    assert length <= len(self.kv[source]), "a copy of what is not computed"
+                    is_there = length <= len(self.kv[source])
+                    assert is_there or source in lost, "a copy of what is not computed"
                     self.kv[target] = self.kv[source][:length]
                 case TrimSlot(slot, length):
                     del self.kv[slot][length:]
+                case SaveSlot(slot, place):
+                    self._save(slot, place)
+                case RestoreSlot(slot, source):
+                    assert not self.kv[slot], "a state goes into an empty slot"
+                    if self.refuses_states:
+                        source.failed()
+                        lost.add(slot)
+                    else:
+                        self.kv[slot] = source.state.view(np.int64).tolist()
+                        source.took(1e-6)
+        if lost:
+            raise RestoreError(frozenset(lost))
         self.before_step(plan)
         drawn: dict[int, list[Drawn]] = {}
         for span in plan.spans:
@@ -78,6 +103,13 @@ class FakeRunner:
             if span.samples:
                 drawn[span.sequence_id] = self._draw_along(resident, span.draft, plan.adapters)
         return drawn
+
+    def _save(self, slot: int, place: StatePlace) -> None:
+        values = np.array(self.kv[slot], dtype=np.int64)
+        state = place.allot(values.nbytes)
+        if state is not None:
+            state[:] = values.view(np.uint8)
+            place.keep(state, 1e-6)
 
     def _draw_along(
         self, resident: list[int], draft: tuple[int, ...], adapters: AdapterScales

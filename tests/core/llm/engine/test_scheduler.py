@@ -8,10 +8,13 @@ import pytest
 from llm_api.core.llm.engine.guesses import Drafter
 from llm_api.core.llm.engine.plan import AdapterScales, CopyPrefix, StepPlan, TrimSlot
 from llm_api.core.llm.engine.planner import Occupancy, StepOutcome
+from llm_api.core.llm.engine.runner import RestoreError
 from llm_api.core.llm.engine.scheduler import TURN_STEPS, Scheduler, SchedulerLimits
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import SlotTable
 from llm_api.core.llm.observation import KVTokens
+from llm_api.core.llm.prefix_cache.model_prefixes import ModelPrefixes
+from llm_api.core.llm.prefix_cache.prefix_cache import CacheLimits, PrefixCache
 from tests.core.llm.engine.fake_runner import (
     FakeRunner,
     expected_answer,
@@ -36,11 +39,21 @@ class Bench:
         draft: int = 0,
         draft_streams: int = 99,
         drafter: Drafter | None = None,
+        can_cut_restored: bool = True,
+        stored: ModelPrefixes | None = None,
     ) -> None:
-        limits = SchedulerLimits(parallel, step_tokens, 0.5, can_trim, draft, draft_streams)
+        limits = SchedulerLimits(
+            parallel,
+            step_tokens,
+            0.5,
+            can_trim,
+            draft,
+            draft_streams,
+            can_cut_restored=can_cut_restored,
+        )
         self._slots = slots
         self.table = SlotTable(slots, cells)
-        self.scheduler = Scheduler(self.table, limits, drafter)
+        self.scheduler = Scheduler(self.table, limits, drafter, stored)
         self.runner = FakeRunner(slots)
         self.answers: dict[int, list[int]] = {}
         self.reasons: dict[int, str] = {}
@@ -76,6 +89,21 @@ class Bench:
         for outcome in outcomes:
             self._record(outcome)
         return plan
+
+    def step_or_begin_anew(self, *, refuses: bool) -> None:
+        """As the engine does it where a state is refused."""
+        self.runner.refuses_states = refuses
+        plan = self.scheduler.plan()
+        try:
+            drawn = self.runner.execute(plan)
+        except RestoreError as error:
+            self.scheduler.begin_anew(plan, error.slots)
+            self.scheduler.check_integrity()
+            return
+        tokens = {key: [one.token for one in several] for key, several in drawn.items()}
+        for outcome in self.scheduler.commit(plan, tokens):
+            self._record(outcome)
+        self.scheduler.check_integrity()
 
     def _record(self, outcome: StepOutcome) -> None:
         if outcome.token is not None:
@@ -700,3 +728,159 @@ def test_a_random_walk_with_adapters_gives_each_its_own_answer(seed: int) -> Non
                 bench.step()
     bench.run()
     assert {key: bench.answers[key] for key in expected} == expected
+
+
+def tiered(ram: int = 10**6) -> ModelPrefixes:
+    return ModelPrefixes(PrefixCache(CacheLimits(ram)), "model", 1000)
+
+
+def kinds(plan: StepPlan) -> list[str]:
+    return [type(operation).__name__ for operation in plan.kv_operations]
+
+
+def test_a_prefix_is_kept_before_it_is_evicted_and_restored_when_it_is_asked_for() -> None:
+    bench = Bench(parallel=1, slots=1, stored=tiered())
+    first, second = prompt_of(200, 1), prompt_of(200, 2)
+    for prompt in (first, second):
+        bench.add(prompt)
+        bench.run()
+    before = bench.runner.computed_tokens
+    again = bench.add(first)
+    plan = bench.step()
+    assert kinds(plan) == ["SaveSlot", "TrimSlot", "RestoreSlot", "TrimSlot"]
+    assert spans_of(plan) == [(2, 199, 1, True)]
+    bench.run()
+    assert again.cached == 199
+    assert bench.runner.computed_tokens - before == 4
+    assert bench.answers[2] == bench.answers[0] == expected_answer(first, 4)
+
+
+def test_another_conversation_that_cuts_a_slot_leaves_what_it_held_to_its_own() -> None:
+    bench = Bench(parallel=1, slots=1, stored=tiered())
+    common = prompt_of(100)
+    first, second = [*common, *prompt_of(100, 1)], [*common, *prompt_of(100, 2)]
+    for prompt in (first, second):
+        bench.add(prompt)
+        bench.run()
+    again = bench.add(first)
+    bench.run()
+    assert again.cached == 199
+    assert bench.answers[2] == expected_answer(first, 4)
+
+
+def test_requests_for_one_stored_prefix_restore_it_once() -> None:
+    bench = Bench(parallel=3, slots=3, stored=tiered())
+    prompts = [prompt_of(200, seed) for seed in range(4)]
+    for prompt in prompts:
+        bench.add(prompt)
+        bench.run()
+    for _ in range(2):
+        bench.add(prompts[0])
+    plan = bench.step()
+    assert kinds(plan).count("RestoreSlot") == 1
+    assert kinds(plan)[-1] == "CopyPrefix"
+    bench.run()
+    assert bench.answers[4] == bench.answers[5] == expected_answer(prompts[0], 4)
+
+
+def test_a_state_that_is_refused_is_computed_for_all_who_were_to_have_it() -> None:
+    stored = tiered()
+    bench = Bench(parallel=3, slots=3, stored=stored)
+    prompts = [prompt_of(200, seed) for seed in range(4)]
+    for prompt in prompts:
+        bench.add(prompt)
+        bench.run()
+    bench.runner.refuses_states = True
+    sequences = [bench.add(prompts[0]) for _ in range(2)]
+    plan = bench.scheduler.plan()
+    with pytest.raises(RestoreError) as caught:
+        bench.runner.execute(plan)
+    bench.scheduler.begin_anew(plan, caught.value.slots)
+    bench.scheduler.check_integrity()
+    bench.run()
+    assert [one.cached for one in sequences] == [0, 0]
+    for sequence in sequences:
+        assert bench.answers[sequence.id] == expected_answer(prompts[0], 4)
+    assert stored.source(prompts[0], "", 0) is None, "it is never tried again"
+
+
+def test_a_failed_decode_keeps_nothing_of_what_it_left() -> None:
+    stored = tiered()
+    bench = Bench(stored=stored)
+    bench.add(prompt_of(200))
+    plan = bench.step()
+    bench.scheduler.fail(bench.scheduler.plan())
+    assert plan.spans
+    bench.add(prompt_of(200, 1))
+    assert "SaveSlot" not in kinds(bench.step())
+    assert list(stored.cache.index) == []
+
+
+def test_at_idle_every_slot_is_kept_once() -> None:
+    stored = tiered()
+    bench = Bench(stored=stored)
+    for seed in range(3):
+        bench.add(prompt_of(200, seed))
+        bench.run()
+    plans = list(bench.scheduler.plan_saves())
+    assert [kinds(plan) for plan in plans] == [["SaveSlot"]] * 3
+    for plan in plans:
+        assert bench.runner.execute(plan) == {}
+    assert list(bench.scheduler.plan_saves()) == []
+    assert stored.status()[0].prefixes == 3
+
+
+def test_a_preempted_sequence_comes_back_without_computing_again() -> None:
+    bench = Bench(parallel=2, slots=2, cells=300, stored=tiered())
+    for seed in (1, 2):
+        bench.add(prompt_of(130, seed), length=60)
+    bench.run()
+    assert bench.scheduler.preemption_count > 0
+    for key, seed in enumerate((1, 2)):
+        assert bench.answers[key] == expected_answer(prompt_of(130, seed), 60)
+
+
+@pytest.mark.parametrize("can_trim", [True, False])
+def test_a_window_that_was_restored_is_not_cut_below_what_it_holds(can_trim: bool) -> None:
+    bench = Bench(parallel=1, slots=1, stored=tiered(), can_trim=can_trim, can_cut_restored=False)
+    first, second = prompt_of(200, 1), prompt_of(200, 2)
+    for prompt in (first, second):
+        bench.add(prompt, length=4)
+        bench.run()
+    answered = [*first, *bench.answers[0][:-1]]
+    longer = bench.add([*answered, 1, 2, 3])
+    bench.run()
+    assert longer.cached == len(answered)
+    shorter = bench.add([*first[:150], 4, 5, 6])
+    bench.run()
+    assert shorter.cached == 0
+    assert bench.answers[3] == expected_answer([*first[:150], 4, 5, 6], 4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_random_walk_through_the_tiers_gives_everybody_their_own_text(seed: int) -> None:
+    """Three scopes, few slots, little room in RAM, states that are refused now and then."""
+    rng = random.Random(seed)
+    can_cut = rng.random() < 0.7
+    bench = Bench(
+        parallel=3,
+        slots=3 + rng.randrange(3),
+        cells=900,
+        can_trim=can_cut,
+        can_cut_restored=can_cut and rng.random() < 0.7,
+        stored=tiered(8 * 1000),
+    )
+    asked: dict[int, list[int]] = {}
+    for _ in range(60):
+        prompt = prompt_of(rng.choice((70, 140, 200)), rng.randrange(5))
+        prompt = prompt[: rng.randrange(65, len(prompt) + 1)] + prompt_of(rng.randrange(9), 9)
+        sequence = bench.add(prompt, rng.randrange(1, 9), scope=rng.choice("abc"))
+        asked[sequence.id] = prompt
+        for _ in range(rng.randrange(12)):
+            if bench.scheduler.has_work:
+                bench.step_or_begin_anew(refuses=rng.random() < 0.1)
+    while bench.scheduler.has_work:
+        bench.step_or_begin_anew(refuses=False)
+    for key, prompt in asked.items():
+        answer = bench.answers[key]
+        assert answer == expected_answer(prompt, len(answer))
