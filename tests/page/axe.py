@@ -13,3 +13,8 @@ def violations(page: Page) -> list[str]:
         f"{one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}"
         for one in found["violations"]
     ]
+
+
+def check_accessible(page: Page) -> None:
+    """Raises AssertionError with the violations."""
+    assert violations(page) == []

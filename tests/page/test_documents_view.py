@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.page.axe import violations
+from tests.page.axe import check_accessible
 
 pytestmark = [pytest.mark.usefixtures("browser"), pytest.mark.long]
 
@@ -66,20 +66,20 @@ def test_document_is_dropped_in_asked_cited_and_opened_at_the_words(page: Page) 
     done(page, "2 files done")
     expect(page.locator(".documents-why")).to_be_visible()
     expect(page.get_by_role("link", name="Rivers", exact=True)).to_be_visible()
-    assert violations(page) == []
+    check_accessible(page)
     page.get_by_role("tab", name="Ask").click()
     page.get_by_label("Ask these documents").fill("How long is the Elbe?")
     page.get_by_label("Ask these documents").press("Enter")
     expect(page.locator(".documents-sentences")).to_be_visible()
     expect(page.locator(".documents-sources")).to_contain_text("Rivers")
-    assert violations(page) == []
+    check_accessible(page)
     place = page.locator(".documents-cite").or_(page.locator(".documents-sources a")).first
     place.click()
     mark = page.locator(".documents-text mark")
     expect(mark).to_be_in_viewport()
     assert mark.inner_text() in RIVERS
     expect(mark).to_contain_text("1,094 kilometres")
-    assert violations(page) == []
+    check_accessible(page)
     page.keyboard.press("Escape")
     expect(page.locator(".documents-text")).to_have_count(0)
 
@@ -102,7 +102,7 @@ def test_pages_of_a_pdf_are_shown_with_the_words_marked(page: Page, tmp_path: Pa
     hit.get_by_role("link").click()
     expect(page.locator(".documents-words").first).to_be_in_viewport()
     expect(page.locator(".documents-words").first).to_have_text(HARBOUR[0])
-    assert violations(page) == []
+    check_accessible(page)
     page.get_by_role("tab", name="Text").click()
     expect(page.locator(".documents-text mark")).to_contain_text("1189")
 
@@ -128,4 +128,4 @@ def test_documents_fit_a_phone_in_the_dark(page: Page) -> None:
     expect(page.locator(".table")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.locator(".view").evaluate("it => it.scrollWidth <= it.clientWidth")
-    assert violations(page) == []
+    check_accessible(page)
