@@ -71,6 +71,19 @@ def test_page_that_is_closed_in_mid_answer_finds_it_finished(page: Page) -> None
     assert answer(page).locator(".markdown").inner_text().startswith(before[:10])
 
 
+def test_answer_goes_on_while_another_conversation_is_looked_at(page: Page) -> None:
+    page.goto("/")
+    set_longest(page, 150)
+    ask(page, LONG)
+    expect(answer(page).locator(".markdown")).to_contain_text(re.compile(r"\w"))
+    page.get_by_role("link", name="New conversation").click()
+    expect(page.get_by_text("What would you like to talk about?")).to_be_visible()
+    page.go_back()
+    expect(page.locator(".talk-said")).to_have_text(LONG)
+    end_of_answer(page)
+    expect(page.locator(".talk-figures")).to_be_visible()
+
+
 def test_questions_and_answers_branch(page: Page) -> None:
     page.goto("/")
     set_longest(page, 8)

@@ -1,6 +1,7 @@
 // One answer: what the model thought, called and said; how fast; and what can be done with it.
 
 import type { ComponentChildren } from 'preact'
+import { memo } from 'preact/compat'
 import { hasEnded, textOf, type Citation, type Item, type Progress, type ResponseBody, type Turn } from '../../api/responses'
 import { hashOf } from '../../app/router'
 import { Bar } from '../../ui/bar'
@@ -12,11 +13,11 @@ import { count, percent, seconds } from '../../ui/words'
 import { again, choose, drawn, live, speeds, turns, type Live } from './state'
 import { siblingsOf } from './tree'
 
-export function Answer({ turn }: { turn: Turn }) {
+export const Answer = memo(function Answer({ turn }: { turn: Turn }) {
   const { response } = turn
   const running = live.get(response.id)
-  if (running) void drawn.value
   const isOpen = !hasEnded(response)
+  if (isOpen || running) void drawn.value
   const said = response.output.filter((item) => item.type === 'message').map(textOf).join('\n\n')
   return (
     <article class="talk-answer" aria-busy={isOpen} aria-label={`Answer of ${response.model}`}>
@@ -35,7 +36,7 @@ export function Answer({ turn }: { turn: Turn }) {
       )}
     </article>
   )
-}
+})
 
 /** Which of several answers, or questions, at this place is shown. */
 export function Branches({ turn }: { turn: Turn }) {

@@ -1,5 +1,6 @@
 // The turns of the branch that is looked at: drawn from the newest on, earlier ones while idle.
 
+import { memo } from 'preact/compat'
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { textOf, type Item, type Turn } from '../../api/responses'
 import { Button, CopyButton, IconButton } from '../../ui/button'
@@ -64,7 +65,7 @@ export function Conversation() {
   )
 }
 
-function Question({ turn }: { turn: Turn }) {
+const Question = memo(function Question({ turn }: { turn: Turn }) {
   const [isEdited, setEdited] = useState(false)
   if (isEdited) return <Edited turn={turn} onDone={() => setEdited(false)} />
   const hasEarlier = siblingsOf(turns.value, turn).length > 1
@@ -78,7 +79,7 @@ function Question({ turn }: { turn: Turn }) {
       </div>
     </div>
   )
-}
+})
 
 function Edited({ turn, onDone }: { turn: Turn; onDone: () => void }) {
   const said = turn.input.filter((item) => item.role === 'user')

@@ -26,8 +26,10 @@ export interface Settings {
   collection: string
 }
 
-/** Of an answer while it is written. Times in milliseconds; `drawn` counts what is to be drawn. */
+/** Of an answer while it is written. Times in milliseconds. */
 export interface Live {
+  /** What the events are brought into. */
+  turn: Turn | null
   startedAt: number
   firstAt: number
   lastAt: number
@@ -104,7 +106,7 @@ export async function openThread(id: string, at: string | null): Promise<void> {
     const found = await get<{ data: Turn[] }>(`/v1/responses/${encodeURIComponent(id)}/thread`)
     if (thread.value !== id) return
     batch(() => {
-      turns.value = found.data
+      turns.value = found.data.map((turn) => live.get(turn.response.id)?.turn ?? turn)
       leaf.value = at ?? found.data.at(-1)?.response.id ?? null
       opening.value = 'no'
     })
@@ -154,9 +156,9 @@ export async function ask(input: Item[], previous: string | null): Promise<void>
     const stop = new AbortController()
     const startedAt = performance.now()
     const response = await request('/v1/responses', { method: 'POST', json: body, signal: stop.signal, headers: { accept: 'text/event-stream' } })
-    const running: Live = { startedAt, firstAt: 0, lastAt: 0, deltas: 0, progress: null, requestId: response.headers.get('x-request-id') ?? '', lastEvent: -1, stop }
+    const running: Live = { turn: null, startedAt, firstAt: 0, lastAt: 0, deltas: 0, progress: null, requestId: response.headers.get('x-request-id') ?? '', lastEvent: -1, stop }
     await follow(response, running, (begun) => {
-      turn = { input, response: begun }
+      turn = running.turn = { input, response: begun }
       live.set(begun.id, running)
       batch(() => {
         if (thread.value === root) {
@@ -172,9 +174,9 @@ export async function ask(input: Item[], previous: string | null): Promise<void>
       void watchProgress(begun.id, running)
       return turn.response
     })
-    if (turn) await finish(turn, running)
+    if (turn) await finish(turn)
   } catch (error) {
-    if (turn) await finish(turn, null)
+    if (turn) await finish(turn)
     else if (asking.value?.input === input) asking.value = { input, previous, problem: told(error) }
   }
 }
@@ -223,7 +225,7 @@ function count(running: Live): void {
 /** Goes on with an answer that was begun before this page was opened, or whose stream was cut. */
 async function takeUp(turn: Turn): Promise<void> {
   const { id } = turn.response
-  const running: Live = live.get(id) ?? { startedAt: performance.now(), firstAt: 0, lastAt: 0, deltas: 0, progress: null, requestId: '', lastEvent: -1, stop: new AbortController() }
+  const running: Live = live.get(id) ?? { turn, startedAt: performance.now(), firstAt: 0, lastAt: 0, deltas: 0, progress: null, requestId: '', lastEvent: -1, stop: new AbortController() }
   live.set(id, running)
   draw()
   try {
@@ -233,19 +235,22 @@ async function takeUp(turn: Turn): Promise<void> {
   } catch {
     // Its end, which is asked for next, says what became of it.
   }
-  await finish(turn, null)
+  await finish(turn)
 }
 
-/** The answer as the server has it, once it has ended; asks again while it has not. */
-async function finish(turn: Turn, running: Live | null, tries = 5): Promise<void> {
+const watched = new Set<string>()
+/** What was measured of answers that this page saw being written. */
+export const speeds = new Map<string, Live>()
+
+/** What became of an answer whose stream is over; one that has not ended is followed again. */
+async function finish(turn: Turn): Promise<void> {
   const { id } = turn.response
   if (!hasEnded(turn.response)) {
     try {
       const body = await get<ResponseBody>(`/v1/responses/${id}`)
-      if (!hasEnded(body) && tries) {
+      if (!hasEnded(body)) {
         await new Promise((resolve) => setTimeout(resolve, 1000))
-        if (!running) return takeUp(turn)
-        return finish(turn, null, tries - 1)
+        return takeUp(turn)
       }
       Object.assign(turn.response, body)
     } catch (error) {
@@ -253,18 +258,13 @@ async function finish(turn: Turn, running: Live | null, tries = 5): Promise<void
       turn.response.error = { message: told(error) }
     }
   }
-  const ended = running ?? live.get(id)
-  if (ended) ended.progress = null
+  const measured = live.get(id)
+  if (measured) speeds.set(id, measured)
   watched.delete(id)
-  speeds.set(id, ended ?? null)
   live.delete(id)
   draw()
   void listThreads()
 }
-
-const watched = new Set<string>()
-/** What was measured of answers that this page saw being written. */
-export const speeds = new Map<string, Live | null>()
 
 export async function stop(id: string): Promise<void> {
   await request(`/v1/responses/${id}/cancel`, { method: 'POST' })
