@@ -135,17 +135,20 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "wiring": "built_page deps docs draining engine_watch errors live_requests mcp_on_demand"
         " metrics middleware policy responding routes sse",
         "routes": "answers built_page deps disconnect docs doors draining engine_watch given_files"
-        " json_body live_requests mapping messaging models origin request_facts responding"
+        " json_body live_requests mapping messaging models origin progress_frames request_facts"
+        " responding"
         " stream_forms text_stream uploads",
         "messaging": "answers deps disconnect file_search given_files mapping models origin"
-        " request_facts stream_forms",
+        " progress_frames request_facts stream_forms",
         "responding": "answers deps disconnect draining file_search given_files mapping models"
-        " origin request_facts sse",
+        " origin progress_frames request_facts sse",
         "built_page": "middleware",
         "given_files": "",
         "text_stream": "answers errors",
         "draining": "doors errors request_facts stream_forms",
-        "answers": "deps disconnect errors mapping models origin request_facts stream_forms",
+        "answers": "deps disconnect errors mapping models origin progress_frames request_facts"
+        " stream_forms",
+        "progress_frames": "",
         "stream_forms": "doors errors models sse",
         "http": "errors middleware",
         "docs": "middleware models",

@@ -17,12 +17,14 @@ from llm_api.api.errors import INTERNAL_FAILURE, Failure, describe
 from llm_api.api.mapping.generation import AnswerHead, fingerprint
 from llm_api.api.models.base import AnswerModel
 from llm_api.api.origin import AnswerOrigin, origin, unenforced
+from llm_api.api.progress_frames import Telling, with_progress
 from llm_api.api.request_facts import facts_of
 from llm_api.api.stream_forms import SSE, StreamForm, TextFrames
 from llm_api.core.errors import LLMAPIError
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.choices import ChoiceEvent, fan_out
 from llm_api.core.llm.collect import Completion, collect, cut_short, total_usage
+from llm_api.core.llm.progress import Progress
 from llm_api.core.llm.prompt.volatile import settled
 from llm_api.core.llm.types import (
     Addition,
@@ -53,6 +55,7 @@ class AnswerWriter(Protocol):
     def has_steady_text(self) -> bool: ...
     def whole(self, completions: Sequence[Completion]) -> AnswerModel: ...
     def opening(self, index: int) -> AnswerModel | None: ...
+    def progress(self, progress: Progress) -> AnswerModel | None: ...
     def delta(self, index: int, delta: Addition) -> AnswerModel | None: ...
     def closing(self, index: int, finished: Finished) -> AnswerModel | None: ...
     def usage(self, usage: Usage) -> AnswerModel | None: ...
@@ -76,13 +79,24 @@ def new_head(prefix: str, model: str, version: str) -> AnswerHead:
 class Generation:
     """What is to be generated, by whom, and how. `requests` holds `choices_per_prompt` per prompt.
 
-    `backend` is that of the caller, and works in this `context`.
+    `backend` is that of the caller, and works in this `context`. A stream tells how far the
+    prompt is read where there is a `telling`.
     """
 
     context: RequestContext
     backend: Backend
     requests: Sequence[GenerationRequest]
     choices_per_prompt: int = 1
+    telling: Telling | None = None
+
+    def told(
+        self, frames: AsyncGenerator[bytes, None], write: Callable[[Progress], bytes]
+    ) -> AsyncGenerator[bytes, None]:
+        """The frames of a stream, and those that tell how far it is."""
+        if self.telling is None:
+            return frames
+        journeys = [one.journey for one in self.requests]
+        return with_progress(frames, journeys, self.telling, write)
 
 
 async def answer(
@@ -144,7 +158,7 @@ async def _streamed(
 ) -> Response:
     early, events, by = await started(request, generation)
     stream = StreamedAnswer(generation, open_writer(by.model), form)
-    frames = _frames(early, events, stream, request)
+    frames = generation.told(_frames(early, events, stream, request), stream.progress_frame)
     return form.response(frames, events, request.app.state.ping_seconds, by.headers)
 
 
@@ -241,6 +255,11 @@ class StreamedAnswer:
                 chunk = self.writer.closing(index, finished)
             case other:
                 assert_never(other)
+        return b"" if chunk is None else self.form.frame(chunk)
+
+    def progress_frame(self, progress: Progress) -> bytes:
+        """The frame that tells how far the prompt is read, or nothing."""
+        chunk = self.writer.progress(progress)
         return b"" if chunk is None else self.form.frame(chunk)
 
     def _text_frame(self, index: int, text: str) -> bytes:

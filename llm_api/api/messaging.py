@@ -33,6 +33,7 @@ from llm_api.api.models.anthropic.message import MessageEvent
 from llm_api.api.models.anthropic.parameters import CreateMessage, PromptParameters
 from llm_api.api.models.anthropic.tools import SearchTool
 from llm_api.api.origin import AnswerOrigin, origin, unenforced
+from llm_api.api.progress_frames import UNASKED
 from llm_api.api.request_facts import facts_of
 from llm_api.api.stream_forms import MESSAGE_EVENTS
 from llm_api.core.embeddings.embedder import Embedder
@@ -42,6 +43,7 @@ from llm_api.core.functions.types import Function
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.choices import ChoiceEvent
 from llm_api.core.llm.collect import cut_short
+from llm_api.core.llm.progress import Progress
 from llm_api.core.llm.types import ChatPrompt, Finished, Started
 from llm_api.core.rag.answering.citations import CitationMode
 from llm_api.core.rag.answering.citing import CitingBackend
@@ -140,7 +142,7 @@ async def prepare(request: Request, body: CreateMessage, services: CallerService
     )
     ignored = asked.tools.ignored
     headers = {IGNORED_TOOLS_HEADER: ", ".join(ignored)} if ignored else {}
-    generation = Generation(context, backend, [wanted])
+    generation = Generation(context, backend, [wanted], telling=UNASKED)
     return Messaging(request, generation, MessageFold(writing), headers)
 
 
@@ -183,11 +185,16 @@ class Messaging:
         early, events, by = await started(self.request, self.generation)
         first = [made for one in early for made in self.fold.take(one.event)]
         return MESSAGE_EVENTS.response(
-            self._frames([self.fold.opening(by.model), *first], events),
+            self.generation.told(
+                self._frames([self.fold.opening(by.model), *first], events), self._progress_frame
+            ),
             events,
             self.request.app.state.ping_seconds,
             {**by.headers, **self.headers},
         )
+
+    def _progress_frame(self, progress: Progress) -> bytes:
+        return MESSAGE_EVENTS.frame(self.fold.progress(progress))
 
     async def _frames(
         self, first: Sequence[MessageEvent], events: AsyncIterator[ChoiceEvent]

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from llm_api.api.mapping.generation import AnswerHead, token_text, wire_logprob, wire_usage
+from llm_api.api.mapping.generation import (
+    AnswerHead,
+    token_text,
+    wire_logprob,
+    wire_progress,
+    wire_usage,
+)
 from llm_api.api.mapping.rag.annotations import AnnotationWriter, add_to_message
 from llm_api.api.models.chat import (
     AnswerMessage,
@@ -22,6 +28,7 @@ from llm_api.api.models.chat import (
 )
 from llm_api.api.models.tools import FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta
 from llm_api.core.llm.collect import Completion, total_usage
+from llm_api.core.llm.progress import Progress
 from llm_api.core.llm.types import (
     Addition,
     Annotation,
@@ -71,6 +78,12 @@ class ChatAnswerWriter:
     def opening(self, index: int) -> ChatCompletionChunk:
         """The first chunk of a choice: who speaks."""
         return self._chunk([self._chunk_choice(index, Delta(role="assistant", content=""))])
+
+    def progress(self, progress: Progress) -> ChatCompletionChunk:
+        """A chunk that adds nothing. Of several choices it stands for the one that is behind."""
+        chunk = self._chunk([self._chunk_choice(0, Delta())])
+        chunk.prompt_progress = wire_progress(progress)
+        return chunk
 
     def delta(self, index: int, delta: Addition) -> ChatCompletionChunk:
         """More of a choice: text, reasoning, calls, or what retrieval says of it."""

@@ -16,6 +16,7 @@ from llm_api.api.mapping.generation import (
     to_stop,
     token_text,
     wire_logprob,
+    wire_progress,
     wire_usage,
 )
 from llm_api.api.mapping.options import with_options
@@ -23,6 +24,7 @@ from llm_api.api.models import completions as wire
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.collect import Completion, total_usage
+from llm_api.core.llm.progress import Progress
 from llm_api.core.llm.types import (
     Addition,
     FillInPrompt,
@@ -157,6 +159,12 @@ class CompletionAnswerWriter:
     def opening(self, index: int) -> wire.Completion | None:
         """The echoed prompt, if it was asked for."""
         return self._chunk([self._choice(index, self._echo(index))]) if self.request.echo else None
+
+    def progress(self, progress: Progress) -> wire.Completion:
+        """A chunk that adds nothing. Of several choices it stands for the one that is behind."""
+        chunk = self._chunk([self._choice(0, "")])
+        chunk.prompt_progress = wire_progress(progress)
+        return chunk
 
     def delta(self, index: int, delta: Addition) -> wire.Completion:
         """More text of a choice. A raw prompt has neither reasoning nor calls in its answer."""

@@ -11,6 +11,7 @@ from llm_api.api.models.generation import (
     CompletionTokensDetails,
     CompletionUsage,
     LoraAdapter,
+    PromptProgress,
     PromptTokensDetails,
     SamplingParameters,
     Stop,
@@ -22,6 +23,7 @@ from llm_api.core.errors import (
     UnsupportedParameterError,
 )
 from llm_api.core.llm.backend import GenerationDefaults
+from llm_api.core.llm.progress import Progress
 from llm_api.core.llm.types import (
     Adapter,
     ChoiceFormat,
@@ -216,6 +218,20 @@ class AnswerHead:
 def fingerprint(version: str, model: str) -> str:
     """A name for what answers: the same for the same server version and model."""
     return "fp_" + sha256(f"{version}\0{model}".encode()).hexdigest()[:10]
+
+
+def wire_progress(progress: Progress) -> PromptProgress:
+    """How far a prompt is read."""
+    speed, left = progress.tokens_per_second, progress.seconds_left
+    return PromptProgress(
+        total=progress.prompt_tokens,
+        cache=progress.cached_tokens,
+        processed=progress.read_tokens,
+        time_ms=round(progress.read_seconds * 1000),
+        place_in_queue=progress.place_in_queue,
+        tokens_per_second=None if speed is None else round(speed, 1),
+        seconds_left=None if left is None else round(left, 1),
+    )
 
 
 def wire_usage(usage: Usage) -> CompletionUsage:

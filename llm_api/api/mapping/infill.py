@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llm_api.api.mapping.generation import given_or, to_sampling, to_stop
+from llm_api.api.mapping.generation import given_or, to_sampling, to_stop, wire_progress
 from llm_api.api.models.base import AnswerModel
 from llm_api.api.models.infill import (
     ChosenFields,
@@ -14,6 +14,7 @@ from llm_api.api.models.infill import (
 )
 from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.collect import Completion
+from llm_api.core.llm.progress import Progress
 from llm_api.core.llm.types import (
     Addition,
     ContextFile,
@@ -68,6 +69,12 @@ class InfillWriter:
 
     def opening(self, index: int) -> None:
         """Nothing is shown before the text."""
+
+    def progress(self, progress: Progress) -> InfillAnswer:
+        """A frame that adds nothing."""
+        return InfillAnswer(
+            index=0, content="", stop=False, prompt_progress=wire_progress(progress)
+        )
 
     def delta(self, index: int, delta: Addition) -> InfillAnswer:
         if not isinstance(delta, TextDelta):

@@ -16,6 +16,7 @@ from llm_api.api.models.generation import (
     CompletionUsage,
     GenerationParameters,
     NotAvailable,
+    PromptProgress,
 )
 from llm_api.api.models.messages import ChatMessage
 from llm_api.api.models.options import OptionsParameters
@@ -251,4 +252,7 @@ class ChatCompletionChunk(AnswerModel):
     system_fingerprint: str
     usage: CompletionUsage | None = Field(
         default=None, description="Present with `stream_options.include_usage`; null until the end."
+    )
+    prompt_progress: PromptProgress | None = Field(
+        default=None, description="Present with `return_progress`, before the answer begins."
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from llm_api.api.models.base import DEFAULT_MODEL_EXAMPLE, AnswerModel
-from llm_api.api.models.generation import CompletionUsage, GenerationParameters
+from llm_api.api.models.generation import CompletionUsage, GenerationParameters, PromptProgress
 from llm_api.api.models.options import OptionsParameters
 
 MAX_PROMPTS = 64
@@ -109,4 +109,7 @@ class Completion(AnswerModel):
     system_fingerprint: str
     usage: CompletionUsage | None = Field(
         default=None, description="In a stream only with `stream_options.include_usage`."
+    )
+    prompt_progress: PromptProgress | None = Field(
+        default=None, description="In a stream, with `return_progress`, before the answer begins."
     )

@@ -55,7 +55,6 @@ GENERATION: Final[Mapping[str, Foreign]] = {
     "prompt_cache_retention": _CACHED,
     "provider": _ROUTED,
     "request_id": Foreign("the header `x-request-id` names a request"),
-    "return_progress": _NOT_SHOWN,
     "return_tokens": _NOT_SHOWN,
     "route": _ROUTED,
     "service_tier": Foreign("there is one tier", idle=("auto", "default")),

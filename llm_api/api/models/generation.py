@@ -204,6 +204,15 @@ class AnswerParameters(SamplingParameters):
         return self.n or 1
 
 
+ReturnProgress = Annotated[
+    bool | None,
+    Field(
+        description="Extension. With `stream`: tell in frames of their own, as `prompt_progress`,"
+        " how far the prompt is read.",
+    ),
+]
+
+
 class GenerationParameters(AnswerParameters):
     """What steers a generation, whatever the form of its prompt."""
 
@@ -217,6 +226,7 @@ class GenerationParameters(AnswerParameters):
     lora: Annotated[list[LoraAdapter], Field(max_length=16, fail_fast=True)] | None = Field(
         default=None, description="Extension. Adapters of the model's entry, by their names."
     )
+    return_progress: ReturnProgress = None
     n_probs: int | None = Field(
         default=None, ge=0, le=20, description="Extension. Log-probabilities, with so many each."
     )
@@ -224,6 +234,21 @@ class GenerationParameters(AnswerParameters):
 
 NotAvailable = Any
 """The type of a field that is declared only to be refused with its own sentence."""
+
+
+class PromptProgress(AnswerModel):
+    """Extension. How far a prompt is read before its answer begins: llama-server's, and more.
+
+    `processed` of `total` tokens are there, of which `cache` were found.
+    """
+
+    total: int
+    cache: int
+    processed: int
+    time_ms: int = Field(description="Since the prompt is read; 0 while it waits.")
+    place_in_queue: int = Field(description="1 is admitted next; 0 does not wait.")
+    tokens_per_second: float | None
+    seconds_left: float | None = Field(description="Until the answer begins, about.")
 
 
 class PromptTokensDetails(AnswerModel):

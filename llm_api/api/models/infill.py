@@ -6,7 +6,12 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from llm_api.api.models import foreign
 from llm_api.api.models.base import AnswerModel, ModelName, RequestModel
-from llm_api.api.models.generation import SamplingParameters, Stop
+from llm_api.api.models.generation import (
+    PromptProgress,
+    ReturnProgress,
+    SamplingParameters,
+    Stop,
+)
 
 MAX_FILES = 256
 Name = Annotated[str, StringConstraints(max_length=1024)]
@@ -56,6 +61,7 @@ class InfillRequest(SamplingParameters):
     )
     stop: Stop | None = Field(default=None, description="Strings that end the answer.")
     stream: bool | None = Field(default=None, description="Answer with server-sent events.")
+    return_progress: ReturnProgress = None
     ignore_eos: bool | None = Field(default=None, description="Go on past the end of the text.")
     response_fields: Annotated[list[Name], Field(max_length=64)] | None = Field(
         default=None,
@@ -87,6 +93,7 @@ class InfillAnswer(AnswerModel):
         default=None, description="`eos` also where a stop string has ended it."
     )
     timings: InfillTimings | None = None
+    prompt_progress: PromptProgress | None = None
 
 
 class ChosenFields(AnswerModel):

@@ -23,6 +23,7 @@ from llm_api.api.sse import EventStream, frame
 from llm_api.core.errors import InvalidRequestError, LLMAPIError, RateLimitedError
 from llm_api.core.llm.choices import ChoiceEvent
 from llm_api.core.llm.collect import cut_short
+from llm_api.core.llm.progress import Progress
 from llm_api.core.llm.types import Finished, Started
 
 STOPPING = "The server is stopping; try again."
@@ -83,7 +84,7 @@ class Responding:
             await events.aclose()
             raise
         return EventStream(
-            self._frames(made, events),
+            self.generation.told(self._frames(made, events), self._progress_frame),
             events,
             self.request.app.state.ping_seconds,
             {**by.headers, **self.headers},
@@ -116,6 +117,9 @@ class Responding:
             if not has_ended:
                 with anyio.CancelScope(shield=True):
                     await self._give_up()
+
+    def _progress_frame(self, progress: Progress) -> bytes:
+        return frame(self.fold.progress(progress))
 
     async def _give_up(self) -> None:
         """The client has left, or the server stops."""

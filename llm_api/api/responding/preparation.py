@@ -40,6 +40,7 @@ from llm_api.api.mapping.tools import to_server_functions
 from llm_api.api.models.file_search import FileSearchTool
 from llm_api.api.models.responses.parameters import CreateResponse, PromptParameters
 from llm_api.api.models.responses.tools import MCPTool
+from llm_api.api.progress_frames import UNASKED
 from llm_api.api.responding.foreground import Responding
 from llm_api.api.responding.intake import GivenItems, needs_state, read_files, take_in
 from llm_api.api.responding.keeping import Keeping
@@ -87,7 +88,7 @@ async def prepare(request: Request, body: CreateResponse, services: CallerServic
     if state is not None and is_stored:
         own_items = to_stored_items([one.item for one in intake.own], new_id)
         keeping = Keeping(state.responses, fold, own_items)
-    generation = Generation(context, backend, [asked])
+    generation = Generation(context, backend, [asked], telling=UNASKED)
     return Responding(request, generation, fold, _headers(offer), keeping)
 
 

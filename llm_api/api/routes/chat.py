@@ -14,6 +14,7 @@ from llm_api.api.mapping.rag.chat import to_rag_options
 from llm_api.api.mapping.tools import to_server_functions
 from llm_api.api.models.chat import ChatCompletion, ChatCompletionRequest
 from llm_api.api.models.messages import ContentPart
+from llm_api.api.progress_frames import ASKED
 from llm_api.core.function_loop import FunctionLoop
 from llm_api.core.rag.answering.answer import RagBackend
 
@@ -52,7 +53,8 @@ async def create_chat_completion(
         )
     if functions:
         backend = FunctionLoop(backend, functions, own.runner, own.max_rounds)
-    generation = Generation(context, backend, requests, body.choices_per_prompt)
+    telling = ASKED if body.return_progress else None
+    generation = Generation(context, backend, requests, body.choices_per_prompt, telling)
 
     def writer(model: str) -> ChatAnswerWriter:
         return ChatAnswerWriter(new_head("chatcmpl", model, request.app.version), body)

@@ -8,6 +8,7 @@ from llm_api.api.docs import streamable
 from llm_api.api.json_body import JSONBodyRoute
 from llm_api.api.mapping.completions import CompletionAnswerWriter, to_completion_requests
 from llm_api.api.models.completions import Completion, CompletionRequest
+from llm_api.api.progress_frames import ASKED
 
 router = APIRouter(prefix="/v1", tags=["Completions"], route_class=JSONBodyRoute)
 
@@ -25,7 +26,8 @@ async def create_completion(
     context = services.context(is_streamed=body.is_streamed, is_repeatable=True)
     backend = services.models.resolve(body.model, context)
     requests = to_completion_requests(body, backend.card.defaults)
-    generation = Generation(context, backend, requests, body.choices_per_prompt)
+    telling = ASKED if body.return_progress else None
+    generation = Generation(context, backend, requests, body.choices_per_prompt, telling)
 
     def writer(model: str) -> CompletionAnswerWriter:
         return CompletionAnswerWriter(new_head("cmpl", model, request.app.version), body)

@@ -11,6 +11,7 @@ from llm_api.api.docs import streamable
 from llm_api.api.json_body import BearingRoute
 from llm_api.api.mapping.infill import InfillWriter, to_infill_request
 from llm_api.api.models.infill import ChosenFields, InfillAnswer, InfillRequest
+from llm_api.api.progress_frames import ASKED
 from llm_api.api.stream_forms import SSE
 
 UNTIL_STOP: Final = replace(SSE, ending=b"")
@@ -39,4 +40,6 @@ async def infill(request: Request, body: InfillRequest, services: Services) -> R
     def writer(model: str) -> InfillWriter:
         return InfillWriter(model, body.response_fields)
 
-    return await answer(request, Generation(context, backend, [asked]), writer, UNTIL_STOP)
+    telling = ASKED if body.return_progress else None
+    generation = Generation(context, backend, [asked], telling=telling)
+    return await answer(request, generation, writer, UNTIL_STOP)

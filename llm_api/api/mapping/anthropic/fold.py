@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias, assert_never
 
 from llm_api.api.mapping.file_search import file_name
+from llm_api.api.mapping.generation import wire_progress
 from llm_api.api.models.anthropic import message as wire
 from llm_api.core.errors import GenerationError
+from llm_api.core.llm.progress import Progress
 from llm_api.core.llm.prompt.turns import read_arguments
 from llm_api.core.llm.types import (
     Annotation,
@@ -104,6 +106,10 @@ class MessageFold:
         """The first event of a stream, once the answer has started."""
         usage = _wire_usage(Usage(self._prompt_tokens, 0))
         return wire.MessageStart(type="message_start", message=self._message(model, [], usage))
+
+    def progress(self, progress: Progress) -> wire.Ping:
+        """What tells how far the prompt is read, before anything is said."""
+        return wire.Ping(type="ping", prompt_progress=wire_progress(progress))
 
     def take(self, event: Event) -> list[wire.MessageEvent]:
         """The events of this one: none of the deltas where nobody wants them."""

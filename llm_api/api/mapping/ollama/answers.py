@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TypeAlias, assert_never
 
-from llm_api.api.mapping.generation import token_text, wire_logprob
+from llm_api.api.mapping.generation import token_text, wire_logprob, wire_progress
 from llm_api.api.models.ollama.answers import (
     AnswerTurn,
     CalledFunction,
@@ -17,6 +17,7 @@ from llm_api.api.models.ollama.answers import (
     MadeCall,
 )
 from llm_api.core.llm.collect import Completion
+from llm_api.core.llm.progress import Progress
 from llm_api.core.llm.prompt.turns import read_arguments
 from llm_api.core.llm.types import (
     Addition,
@@ -100,6 +101,12 @@ class OllamaAnswerWriter:
 
     def opening(self, index: int) -> None:
         """Nothing: the first line says something."""
+
+    def progress(self, progress: Progress) -> Line:
+        """A line that says nothing."""
+        line = self.form(self.model, Said())
+        line.prompt_progress = wire_progress(progress)
+        return line
 
     def delta(self, index: int, delta: Addition) -> Line | None:
         """More of the answer; None while a call is not whole."""

@@ -20,6 +20,7 @@ from llm_api.api.models.rag import chat as wire
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.backend import GenerationDefaults
 from llm_api.core.llm.collect import Completion
+from llm_api.core.llm.progress import Progress
 from llm_api.core.llm.types import (
     Addition,
     Annotation,
@@ -120,6 +121,9 @@ class RagAnswerWriter:
 
     def opening(self, _: int) -> None:
         """The sources are what comes first."""
+
+    def progress(self, progress: Progress) -> None:
+        """Its events have none for it."""
 
     def delta(self, _: int, delta: Addition) -> AnswerModel | None:
         match delta:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, TypeAlias, assert_never
 
-from llm_api.api.mapping.generation import token_text, wire_logprob
+from llm_api.api.mapping.generation import token_text, wire_logprob, wire_progress
 from llm_api.api.mapping.responses.open_items import (
     Events,
     OpenApproval,
@@ -49,6 +49,7 @@ from llm_api.api.models.responses.response import (
     ResponseUsage,
 )
 from llm_api.core.errors import GenerationError
+from llm_api.core.llm.progress import Progress
 from llm_api.core.llm.shortening import Shortened
 from llm_api.core.llm.types import (
     Annotation,
@@ -66,6 +67,9 @@ from llm_api.core.llm.types import (
     Usage,
 )
 from llm_api.core.rag.answering.searches import FoundCitation, Searched
+
+IN_PROGRESS_NUMBER: Final = 1
+"""Of `response.in_progress` in a stream that was not queued."""
 
 NewId: TypeAlias = Callable[[str], str]
 """A fresh id with this prefix."""
@@ -129,6 +133,12 @@ class ResponseFold:
         """The event of a queued response whose turn has come."""
         self._update(status="in_progress")
         return self._numbered(chain((wire.InProgress(response=self.response),), self._list_tools()))
+
+    def progress(self, progress: Progress) -> wire.InProgress:
+        """The second event of the stream once more: so it takes no number, and is not stored."""
+        event = wire.InProgress(response=self.response, prompt_progress=wire_progress(progress))
+        event.number(IN_PROGRESS_NUMBER)
+        return event
 
     def take(self, event: Event) -> list[wire.ResponseEvent]:
         """What an event of the engine adds. Raises GenerationError where it cannot follow."""

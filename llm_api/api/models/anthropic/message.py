@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from pydantic import Field
 
 from llm_api.api.models.base import AnswerModel
+from llm_api.api.models.generation import PromptProgress
 
 StopReason: TypeAlias = Literal[
     "end_turn",
@@ -156,6 +157,15 @@ class MessageStart(AnswerModel):
 
     type: Literal["message_start"]
     message: Message
+
+
+class Ping(AnswerModel):
+    """Nothing has been said yet; how far the prompt is read."""
+
+    EVENT: ClassVar[str | None] = "ping"
+
+    type: Literal["ping"]
+    prompt_progress: PromptProgress
 
 
 class BlockStart(AnswerModel):

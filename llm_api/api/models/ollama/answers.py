@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from llm_api.api.models.base import AnswerModel
+from llm_api.api.models.generation import PromptProgress
 
 DoneReason = Literal["stop", "length", "load", "unload"]
 
@@ -56,6 +57,9 @@ class Line(AnswerModel):
     prompt_eval_duration: int = 0
     eval_count: int = 0
     eval_duration: int = 0
+    prompt_progress: PromptProgress | None = Field(
+        default=None, description="In a stream whose answer has not begun after a second."
+    )
 
 
 class ChatLine(Line):

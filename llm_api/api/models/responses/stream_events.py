@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from llm_api.api.models.base import AnswerModel
+from llm_api.api.models.generation import PromptProgress
 from llm_api.api.models.responses.output import (
     FileCitation,
     OutputItem,
@@ -40,7 +41,11 @@ class Queued(LifecycleEvent):
 
 
 class InProgress(LifecycleEvent):
+    """Repeated, as the same event of the same number, while the answer has not begun."""
+
     EVENT: ClassVar = "response.in_progress"
+
+    prompt_progress: PromptProgress | None = None
 
 
 class Completed(LifecycleEvent):

@@ -24,6 +24,7 @@ from llm_api.api.models.ollama.chat import (
     OllamaGenerateRequest,
     OllamaGenerationRequest,
 )
+from llm_api.api.progress_frames import UNASKED
 from llm_api.api.request_facts import facts_of
 from llm_api.api.routes.ollama.door import OllamaRoute
 from llm_api.api.routes.ollama.keep_alive import kept, unload
@@ -86,7 +87,8 @@ async def _answer(
         return OllamaAnswerWriter(name, form, facts.seconds, bool(body.logprobs))
 
     after = await kept(request, body, services)
-    response = await answer(request, Generation(context, backend, [asked]), writer, NDJSON)
+    generation = Generation(context, backend, [asked], telling=UNASKED)
+    response = await answer(request, generation, writer, NDJSON)
     response.background = after
     return response
 

@@ -28,7 +28,7 @@ from llm_api.core.errors import (
 from llm_api.core.llm.engine.compute_thread import CLOSING_SECONDS, ComputeThread
 from llm_api.core.llm.engine.job import Delivery, TokenEvent, TokenJob, TokenRequest, deliver
 from llm_api.core.llm.engine.outlook import Outlook
-from llm_api.core.llm.engine.pace import Pace
+from llm_api.core.llm.engine.pace import EnginePace
 from llm_api.core.llm.engine.plan import StepPlan
 from llm_api.core.llm.engine.planner import Planner, StepOutcome
 from llm_api.core.llm.engine.runner import Drawn, NoRoomError, RestoreError, Runner
@@ -77,7 +77,7 @@ class Engine:
         self._has_turn = False
         self._step_seconds = Distribution(STEP_SECONDS)
         self._batch_sizes = Distribution(BATCH_SIZES)
-        self._pace = Pace()
+        self._pace = EnginePace()
         # The event loop's:
         self._loop = asyncio.get_running_loop()
         self._open_requests = 0

@@ -6,7 +6,7 @@ Called on any thread: of a step in progress it may see one half, which is near e
 from collections.abc import Sequence as Items
 
 from llm_api.core.llm.engine.job import TokenJob
-from llm_api.core.llm.engine.pace import Pace
+from llm_api.core.llm.engine.pace import EnginePace
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import Slot
 from llm_api.core.llm.observation import SlotStatus
@@ -16,7 +16,7 @@ from llm_api.core.llm.progress import Progress, RequestState
 class Outlook:
     """What can be said of the requests of an engine with this many places, at its pace."""
 
-    def __init__(self, pace: Pace, parallel: int) -> None:
+    def __init__(self, pace: EnginePace, parallel: int) -> None:
         self._pace = pace
         self._parallel = parallel
 

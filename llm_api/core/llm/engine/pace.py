@@ -20,7 +20,7 @@ DEFAULT_SERVICE_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
-class Pace:
+class EnginePace:
     """Speeds are in tokens a second, None before there is one.
 
     `service_seconds` is how long a request holds its place, from its admission to its end.

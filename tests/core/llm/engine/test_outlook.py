@@ -10,7 +10,7 @@ from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.engine import Engine
 from llm_api.core.llm.engine.job import TokenJob, TokenRequest
 from llm_api.core.llm.engine.outlook import Outlook
-from llm_api.core.llm.engine.pace import MINUTE, Pace
+from llm_api.core.llm.engine.pace import MINUTE, EnginePace
 from llm_api.core.llm.engine.plan import StepPlan, TokenSpan
 from llm_api.core.llm.engine.runner import DrawingRules
 from llm_api.core.llm.engine.scheduler import Scheduler, SchedulerLimits
@@ -36,8 +36,8 @@ def job(
     return made
 
 
-def pace(read_speed: float | None = 100.0, service_seconds: float = 8.0) -> Pace:
-    return Pace(read_speed=read_speed, service_seconds=service_seconds)
+def pace(read_speed: float | None = 100.0, service_seconds: float = 8.0) -> EnginePace:
+    return EnginePace(read_speed=read_speed, service_seconds=service_seconds)
 
 
 async def test_a_request_that_waits_knows_its_place_and_when_it_is_read() -> None:
@@ -109,7 +109,7 @@ def step(*spans: tuple[int, bool]) -> StepPlan:
 
 
 def test_speeds_are_learnt_from_steps_that_say_something() -> None:
-    pace = Pace()
+    pace = EnginePace()
     pace.take(step((4, False)), 0, 10.0, 10.5)
     assert [pace.read_speed] == [None]
     pace.take(step((64, False)), 0, 10.5, 11.0)
@@ -119,7 +119,7 @@ def test_speeds_are_learnt_from_steps_that_say_something() -> None:
 
 
 def test_the_last_minute_is_kept_second_by_second() -> None:
-    pace = Pace()
+    pace = EnginePace()
     pace.take(step((64, False)), 0, 9.8, 10.0)
     pace.take(step((1, True), (1, True)), 2, 10.2, 10.5)
     pace.take(step((1, True)), 1, 11.0, 11.1)
