@@ -9,8 +9,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import typer
-
 from llm_api.cli.remote_server import ServerAPI, open_server
 
 if TYPE_CHECKING:
@@ -34,11 +32,9 @@ _ALONE: Final[Mapping[str, object]] = {
 def opened(
     url: str | None, api_key: str | None, local: bool
 ) -> AbstractAsyncContextManager[ServerAPI]:
-    """The server that is meant, or its API in this process. Raises BadParameter."""
+    """The server that is meant; `local`: its API in this process, whatever the URL says."""
     from llm_api.config.settings import load_settings
 
-    if local and url is not None:
-        raise typer.BadParameter("--url is for a server, not for --local.")
     logging.basicConfig(level="ERROR")  # what goes wrong is raised, and said once
     settings = load_settings()
     if local:

@@ -24,3 +24,10 @@ LocalOption: TypeAlias = Annotated[
     bool,
     typer.Option("--local", help="What is stored where the settings say, without a server."),
 ]
+
+
+def refuse_url(ctx: typer.Context) -> None:
+    """Raises BadParameter where a URL was typed; one of the environment is passed over."""
+    source = ctx.get_parameter_source("url")
+    if source is not None and source.name == "COMMANDLINE":
+        raise typer.BadParameter("--url is for a server, and none is asked here.")

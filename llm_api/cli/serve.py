@@ -5,12 +5,13 @@ import shutil
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llm_api.cli.terminal import harmless, notes
+from llm_api.cli.terminal import harmless, note
 
 if TYPE_CHECKING:
     from llm_api.assembly.entrance import Entrance
@@ -28,6 +29,8 @@ EXAMPLES = """Examples:
 
 - `MODEL_REPO_ID=owner/name MODEL_FILENAME=model.gguf llm-api serve`
 """
+
+_USUAL_PORT = 8000
 
 HostOption = Annotated[str | None, typer.Option(help="Address to listen on [HOST].")]
 PortOption = Annotated[int | None, typer.Option(help="Port; 0 takes a free one [PORT].")]
@@ -79,11 +82,11 @@ def serve(  # noqa: PLR0913, PLR0917 - typer reads the options from the paramete
     if settings.ollama_port is not None:
         _check_address(settings.host, settings.ollama_port, "OLLAMA_PORT")
     if sys.stderr.isatty():
-        notes().print(f"Starting, to serve {_what(settings)} …", markup=False, soft_wrap=True)
+        note(f"Starting, to serve {_what(settings)} …")
     planned, entrance = _checked(settings)
     from llm_api.main import serve as run_server
 
-    run_server(planned, entrance, _greet)
+    run_server(planned, entrance, partial(_greet, settings))
 
 
 def _checked(settings: "Settings") -> "tuple[Plan, Entrance]":
@@ -137,13 +140,31 @@ def _what(settings: "Settings") -> str:
     return harmless(Path(named).name)
 
 
-def _greet(greeting: "Greeting") -> None:
-    """The one line that a started server ends in."""
+def _greet(settings: "Settings", greeting: "Greeting") -> None:
+    """What a started server says: a line in a log, a table on a terminal."""
+    from llm_api.cli.remote_server import default_url
+
     hello = f'{_own_name()} chat --url {greeting.url} "Hello!"'
     as_ollama = f", as Ollama on port {greeting.ollama_port}" if greeting.ollama_port else ""
-    models = harmless(", ".join(greeting.models))
-    line = f"{greeting.url} serves {models}{as_ollama}. Say hello: {hello}"
-    notes().print(line, markup=False, soft_wrap=True)
+    models = ", ".join(greeting.models)
+    if not sys.stderr.isatty():
+        note(f"{greeting.url} serves {models}{as_ollama}. Say hello: {hello}")
+        return
+    is_found = greeting.url == default_url(settings) and settings.port == _USUAL_PORT
+    key = "" if settings.api_key is None else ' -H "Authorization: Bearer $API_KEY"'
+    body = """'{"messages": [{"role": "user", "content": "Hello!"}]}'"""
+    lines = {
+        "serves": f"{models}{as_ollama}",
+        "page": f"{greeting.url}/",
+        "API": f"{greeting.url}/v1, described at {greeting.url}/docs",
+        "talk": f"{_own_name()} chat" + ("" if is_found else f" --url {greeting.url}"),
+        "call": f"curl {greeting.url}/v1/chat/completions{key} --json {body}",
+        "end": "Ctrl-C; answers under way are finished first",
+    }
+    note("")
+    for name, said in lines.items():
+        note(f"  {name:<8}{said}")
+    note("")
 
 
 def _own_name() -> str:

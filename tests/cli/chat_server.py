@@ -21,6 +21,10 @@ class ChatServer:
     refusal: str | None = None  # answered with status 400
     is_cut: bool = False  # no [DONE]
     is_endless: bool = False
+    status: int = 400  # of a refusal
+    usage: dict[str, int] | None = None  # sent at the end
+    progress: list[tuple[int, int]] = field(default_factory=list)  # tokens read, and of how many
+    sources: list[str] = field(default_factory=list)  # documents
     asked: list[dict[str, Any]] = field(default_factory=list)
     authorization: str | None = None  # what the last question came with
     gone: threading.Event = field(default_factory=threading.Event)  # a client left in mid-answer
@@ -51,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
         script.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         if script.refusal is not None:
             error = {"message": script.refusal, "type": "x", "param": None, "code": None}
-            self._json(400, {"error": error})
+            self._json(script.status, {"error": error})
             return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
@@ -63,8 +67,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, script: ChatServer) -> None:
         self._choice({"role": "assistant", "content": ""})
+        for read, total in script.progress:
+            told = {"processed": read, "total": total, "place_in_queue": 0, "seconds_left": 1.5}
+            empty = {"index": 0, "delta": {}, "finish_reason": None}
+            self._frame(json.dumps({"choices": [empty], "prompt_progress": told}))
+            sleep(0.15)
         for piece in script.pieces:
             self._choice({"content": piece})
+        if script.sources:
+            given = [{"number": n, "document_id": id} for n, id in enumerate(script.sources, 1)]
+            self._choice({"rag": {"sources": given}})
         while script.is_endless:
             self._choice({"content": "."})
             sleep(0.02)
@@ -72,9 +84,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._frame(json.dumps({"error": {"message": script.error_frame, "type": "x"}}))
         elif not script.is_cut:
             self._choice({}, script.finish_reason)
+            if script.usage is not None:
+                self._frame(json.dumps({"choices": [], "usage": script.usage}))
             self._frame("[DONE]")
 
-    def _choice(self, delta: dict[str, str], finish_reason: str | None = None) -> None:
+    def _choice(self, delta: dict[str, Any], finish_reason: str | None = None) -> None:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
         self._frame(json.dumps({"object": "chat.completion.chunk", "choices": [choice]}))
 

@@ -1,12 +1,8 @@
+import json
 import os
-import pty
-import select
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,8 +11,12 @@ from llm_api.cli.remote_server import key_for
 from llm_api.config.settings import load_settings
 from llm_api.core.llm.files.installed import default_model_path
 from tests.cli.chat_server import ChatServer, running_chat_server
-from tests.cli.command import environment, llm_api
+from tests.cli.command import llm_api
+from tests.cli.here import Run, run
+from tests.cli.terminal import plain, terminal
 from tests.live import PATIENCE_SECONDS
+
+__all__ = ["run"]
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_without_a_server_one_line_says_how_to_start_one(tmp_path: Path) -> None
     done = llm_api(tmp_path, "chat", "--url", stopped.url, "Hi")
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
-    assert all(word in done.stderr for word in (stopped.url, "make run", "llm-api serve"))
+    assert all(word in done.stderr for word in (stopped.url, "--local", "llm-api serve"))
 
 
 def test_an_error_in_mid_stream_is_shown_after_what_was_said(
@@ -197,53 +197,6 @@ def test_a_local_model_answers_in_this_process(tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) >= 2
 
 
-class Terminal:
-    """A person at a terminal in which a command runs."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]", descriptor: int) -> None:
-        self.process = process
-        self._descriptor = descriptor
-        self._seen = ""
-
-    def types(self, keys: str) -> None:
-        os.write(self._descriptor, keys.encode())
-
-    def until(self, text: str) -> str:
-        """Wait until the text appears; return everything new up to it."""
-        assert self._sees(text, 20), self._seen
-        before, _, self._seen = self._seen.partition(text)
-        return before
-
-    def _sees(self, text: str, seconds: float) -> bool:
-        """Read for up to these seconds; whether the text has appeared."""
-        deadline = time.monotonic() + seconds
-        while text not in self._seen and (left := deadline - time.monotonic()) > 0:
-            if select.select([self._descriptor], [], [], left)[0]:
-                self._seen += os.read(self._descriptor, 4096).decode()
-        return text in self._seen
-
-
-@contextmanager
-def terminal(folder: Path, *arguments: str) -> Iterator[Terminal]:
-    parent, child = pty.openpty()
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter
-        [sys.executable, "-m", "llm_api", *arguments],
-        cwd=folder,
-        env=environment(TERM="dumb"),
-        stdin=child,
-        stdout=child,
-        stderr=child,
-        start_new_session=True,
-    )
-    os.close(child)
-    try:
-        yield Terminal(process, parent)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(parent)
-
-
 def test_ctrl_c_stops_the_answer_and_ctrl_d_the_program(server: ChatServer, tmp_path: Path) -> None:
     server.is_endless = True
     with terminal(tmp_path, "chat", "--url", server.url) as person:
@@ -289,3 +242,167 @@ def test_a_model_cannot_control_the_terminal(server: ChatServer, tmp_path: Path)
     server.pieces = ["\x1b]0;owned\x07", "done"]
     with terminal(tmp_path, "chat", "--url", server.url, "Hi") as person:
         assert "\x1b" not in person.until("done")
+
+
+def test_what_comes_from_a_pipe_is_added_to_the_prompt(server: ChatServer, run: Run) -> None:
+    code, said, told = run(
+        "chat", "--url", server.url, "Review this.", stdin="diff --git\n-a\n+b\n"
+    )
+    assert (code, said, told) == (0, "Hello.\n", "")
+    assert roles_and_texts(server.asked[0]) == [("user", "Review this.\n\ndiff --git\n-a\n+b")]
+
+
+def test_answer_for_programs_is_json_with_its_usage(server: ChatServer, run: Run) -> None:
+    server.usage = {"prompt_tokens": 3, "completion_tokens": 2}
+    code, said, _ = run("chat", "--url", server.url, "Hi", "--json")
+    assert code == 0
+    assert json.loads(said) == {
+        "model": "tiny",
+        "answer": "Hello.",
+        "finish_reason": "stop",
+        "usage": server.usage,
+    }
+
+
+def test_answer_is_held_to_a_schema(server: ChatServer, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "person.json"
+    path.write_text('{"type": "object"}')
+    assert run("chat", "--url", server.url, "Ada", "--schema", str(path))[0] == 0
+    (body,) = server.asked
+    assert body["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    path.write_text("{")
+    code, _, told = run("chat", "--url", server.url, "Ada", "--schema", str(path))
+    assert code == 1
+    assert "person.json holds no JSON" in told
+    assert len(server.asked) == 1
+
+
+def test_commands_change_how_the_next_question_is_asked(
+    server: ChatServer, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "note.txt").write_text("The bridge is closed.")
+    saved = tmp_path / "talk.md"
+    lines = [
+        "/system You are brief.",
+        "/docs manuals",
+        f"/file {tmp_path / 'note.txt'}",
+        "One",
+        "/tools on",
+        "Two",
+        "/retry",
+        f"/save {saved}",
+        f"/save {saved.with_suffix('.json')}",
+    ]
+    code, said, told = run("chat", "--url", server.url, stdin="\n".join(lines))
+    assert (code, said) == (0, "Hello.\n" * 3), told
+    one, two, again = server.asked
+    assert one["messages"][0] == {"role": "system", "content": "You are brief."}
+    assert one["messages"][1]["content"] == "note.txt:\n```\nThe bridge is closed.\n```\n\nOne"
+    assert one["rag"] == {"collection": "manuals"}
+    assert "rag" not in two
+    assert two["server_tools"] == "all"
+    assert again["messages"] == two["messages"]
+    assert saved.read_text().startswith("## System\n\nYou are brief.\n\n## User\n\nnote.txt:")
+    roles = [one["role"] for one in json.loads(saved.with_suffix(".json").read_text())]
+    assert roles == ["system", "user", "assistant", "user", "assistant"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("/nope x", "There is no command /nope, and nothing was sent; there are /help /model"),
+        ("/model absent", "There is no model 'absent'; there are tiny."),
+        ("/tools perhaps", "/tools is on or off."),
+        ("/file", "Say which: /file PATH."),
+        ("/file absent.txt", "absent.txt cannot be read: No such file or directory."),
+        ("/save", "Say where"),
+        ("/retry", "Nothing has been asked yet."),
+    ],
+)
+def test_command_that_cannot_be_done_is_refused_and_not_sent(
+    server: ChatServer, run: Run, line: str, told: str
+) -> None:
+    code, said, complaint = run("chat", "--url", server.url, stdin=f"{line}\n")
+    assert (code, said) == (1, "")
+    assert complaint.startswith(f"Error: {told}")
+    assert server.asked == []
+
+
+def test_path_is_no_command(server: ChatServer, run: Run) -> None:
+    assert run("chat", "--url", server.url, stdin="/etc/hosts is what?\n")[0] == 0
+    assert roles_and_texts(server.asked[0]) == [("user", "/etc/hosts is what?")]
+
+
+def test_key_that_is_refused_says_where_to_give_one(server: ChatServer, run: Run) -> None:
+    server.refusal, server.status = "Wrong key.", 401
+    code, _, told = run("chat", "--url", server.url, "Hi")
+    assert code == 1
+    assert told == (
+        "Error: Wrong key. Give a key with --api-key or LLM_API_KEY; API_KEY is for this machine"
+        " alone.\n"
+    )
+
+
+def test_server_and_key_come_from_the_environment(
+    server: ChatServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLM_API_URL", server.url)
+    monkeypatch.setenv("LLM_API_KEY", "sk-mine")
+    assert run("chat", "Hi")[:2] == (0, "Hello.\n")
+    assert server.authorization == "Bearer sk-mine"
+
+
+@pytest.mark.parametrize("width", [60, 120])
+def test_terminal_shows_who_answers_markdown_a_bar_and_the_sources(
+    server: ChatServer, tmp_path: Path, width: int
+) -> None:
+    server.pieces = ["# Ti", "tle\n\nSome **bo", "ld** words.\n\n- one\n- two\n"]
+    server.progress = [(100, 3000), (2000, 3000), (3000, 3000)]
+    server.sources = ["docs/a.md"]
+    with terminal(
+        tmp_path, "chat", "--url", server.url, width=width, term="xterm-256color"
+    ) as person:
+        assert "tiny answers, at http://" in person.until("> ")
+        person.types("Hi\n")
+        seen = person.until("two")
+        assert "\x1b[1mbold\x1b[0m" in seen
+        assert "**bold**" not in seen
+        assert "of 3000 tokens" in plain(seen)
+        person.until("[1] docs/a.md")
+        person.until("> ")
+        person.types("/exit\n")
+        assert person.process.wait(PATIENCE_SECONDS) == 0
+    assert server.asked[0]["return_progress"] is True
+    assert server.asked[0]["messages"] == [{"role": "user", "content": "Hi"}]
+
+
+def test_questions_of_earlier_runs_are_at_the_arrow_keys(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    for keys in ("A question of mine\n", "\x1b[A\x1b[A\n"):  # the second time: up, up
+        with terminal(tmp_path, "chat", "--url", server.url) as person:
+            person.until("> ")
+            person.types(keys)
+            person.until("Hello.")
+            person.until("> ")
+            person.types("/exit\n")
+            assert person.process.wait(PATIENCE_SECONDS) == 0
+    kept = tmp_path / ".local" / "state" / "llm_api" / "chat_history"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert [roles_and_texts(body) for body in server.asked] == [
+        [("user", "A question of mine")],
+        [("user", "A question of mine")],
+    ]
+
+
+def test_dying_server_is_one_sentence_and_the_talk_goes_on(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    server.is_cut = True
+    with terminal(tmp_path, "chat", "--url", server.url) as person:
+        person.until("> ")
+        person.types("Hi\n")
+        assert "Hello." in person.until("before it was complete.")
+        person.until("> ")
+        person.types("\x04")
+        assert person.process.wait(PATIENCE_SECONDS) == 0

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 from rich.progress import BarColumn, Progress, TextColumn
 
-from llm_api.cli.rag.pace import Pace, in_time
+from llm_api.cli.rag.pace import IngestPace, in_time
 from llm_api.cli.terminal import harmless, notes
 from llm_api.core.rag.reports import DocumentOutcome
 
@@ -34,7 +34,7 @@ class ChunkBar:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._task = progress.add_task("looking", total=None, said="")
-        self._pace = Pace({}, 0.0)
+        self._pace = IngestPace({}, 0.0)
         self._files = self._stored = 0
 
     def looking(self, done: int, total: int) -> None:
@@ -47,7 +47,7 @@ class ChunkBar:
         self, sizes: Mapping[str, int], what: str = "storing"
     ) -> AsyncGenerator[None, None]:
         """Until the end of the block the bar moves by itself."""
-        self._pace = Pace(sizes, time.monotonic())
+        self._pace = IngestPace(sizes, time.monotonic())
         self._files, self._stored = len(sizes), 0
         self._progress.reset(self._task, description=what, total=None, said="")
         ticking = asyncio.create_task(self._tick())

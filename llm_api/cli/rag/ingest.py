@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llm_api.cli.options import CollectionOption, JSONOption, KeyOption, URLOption
+from llm_api.cli.options import CollectionOption, JSONOption, KeyOption, URLOption, refuse_url
 from llm_api.cli.terminal import print_json
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ _SOURCE = re.compile(r"\w[\w.-]{0,63}")
 
 
 def ingest(  # noqa: PLR0913, PLR0917 - typer reads the options from the parameters
+    ctx: typer.Context,
     paths: Annotated[
         list[str], typer.Argument(help="Files, folders to walk, URLs of Git repositories.")
     ],
@@ -93,8 +94,8 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads the options from the paramet
     from llm_api.config.settings import load_settings
     from llm_api.core.rag.sync import Deletion
 
-    if local and url is not None:
-        raise typer.BadParameter("--url is for a server, not for --local.")
+    if local:
+        refuse_url(ctx)
     if source is not None and not _SOURCE.fullmatch(source):
         raise typer.BadParameter("A source's name has letters, digits, '.', '-' and '_'.")
     settings = load_settings()

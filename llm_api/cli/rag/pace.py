@@ -35,7 +35,7 @@ class _Extension:
     chunks: int = 0
 
 
-class Pace:
+class IngestPace:
     """`sizes` are bytes by document; `began` and every `now` are seconds of one clock."""
 
     def __init__(self, sizes: Mapping[str, int], began: float) -> None:

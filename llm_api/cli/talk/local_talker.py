@@ -7,15 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from llm_api.assembly.local_models import find_models
 from llm_api.assembly.models import open_models
-from llm_api.cli.talk.conversation import Answer
+from llm_api.cli.talk.conversation import (
+    Answer,
+    AnswerEnding,
+    AnswerWishes,
+    PromptReading,
+)
 from llm_api.config.chosen_models import choose_models
 from llm_api.config.settings import Settings
+from llm_api.core.errors import InvalidRequestError
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.types import (
@@ -25,6 +31,7 @@ from llm_api.core.llm.types import (
     Finished,
     FunctionExecuted,
     GenerationRequest,
+    JSONFormat,
     Message,
     ReasoningDelta,
     Sampling,
@@ -33,6 +40,9 @@ from llm_api.core.llm.types import (
     ToolCallDelta,
     ToolCallStarted,
 )
+
+_LOOK_SECONDS = 0.25
+"""How often it is looked how far a prompt is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +54,30 @@ class LocalTalker:
     max_tokens: int | None
     sampling: Sampling
 
-    def answer(self, messages: Sequence[Message]) -> Answer:
-        request = GenerationRequest(ChatPrompt(tuple(messages)), self.max_tokens, self.sampling)
+    @property
+    def place(self) -> str:
+        return "in this process"
+
+    def models(self) -> Sequence[str]:
+        return [self.backend.card.id]
+
+    def answer(self, messages: Sequence[Message], wishes: AnswerWishes) -> Answer:
+        request = GenerationRequest(
+            ChatPrompt(tuple(messages)),
+            self.max_tokens,
+            self.sampling,
+            output_format=_format(wishes),
+        )
         events: SimpleQueue[Event | Exception] = SimpleQueue()
         generation = self.portal.start_task_soon(_generate, self.backend, request, events)
         try:
             while True:
-                match events.get():
+                try:
+                    event = events.get(timeout=_LOOK_SECONDS)
+                except Empty:
+                    yield from _how_far(request)
+                    continue
+                match event:
                     case (
                         Started()
                         | ReasoningDelta()
@@ -62,13 +89,38 @@ class LocalTalker:
                         continue
                     case TextDelta(text):
                         yield text
-                    case Finished(reason):
-                        return reason
+                    case Finished(reason, usage):
+                        return AnswerEnding(
+                            reason,
+                            {
+                                "prompt_tokens": usage.prompt_tokens,
+                                "completion_tokens": usage.completion_tokens,
+                            },
+                        )
                     case Exception() as error:
                         raise error
         finally:
             generation.cancel()
             wait([generation])
+
+
+def _format(wishes: AnswerWishes) -> JSONFormat | None:
+    """Raises InvalidRequestError for what only a server can do."""
+    if wishes.collection is not None or wishes.uses_tools:
+        raise InvalidRequestError("Documents and functions are a server's: start `llm-api serve`.")
+    if wishes.schema is None:
+        return None
+    if not isinstance(wishes.schema, dict):
+        raise InvalidRequestError("A JSON Schema is a JSON object.")
+    return JSONFormat(wishes.schema)
+
+
+def _how_far(request: GenerationRequest) -> Iterator[PromptReading]:
+    now = request.journey.progress()
+    if now is not None and now.state != "writing":
+        yield PromptReading(
+            now.read_tokens, now.prompt_tokens, now.place_in_queue, now.seconds_left
+        )
 
 
 @contextmanager

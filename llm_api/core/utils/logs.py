@@ -74,6 +74,7 @@ def _for_people() -> list[Processor]:
     plain = structlog.dev.plain_traceback  # the default shows the values of variables
     return [
         _make_harmless,
+        _make_brief,
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain),
     ]
 
@@ -87,6 +88,13 @@ def _add_request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 def _make_harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Write out what would move a terminal's cursor, or begin a line that looks like another."""
     event["event"] = str(event["event"]).translate(_CONTROLS)
+    return event
+
+
+def _make_brief(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Of a line for each request, leave the time of day and what happened."""
+    if event.get("logger") == REQUESTS.name:
+        return {"timestamp": time.strftime("%H:%M:%S"), "event": event["event"]}
     return event
 
 

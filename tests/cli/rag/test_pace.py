@@ -2,16 +2,16 @@
 
 import pytest
 
-from llm_api.cli.rag.pace import Pace, Progressed, in_time
+from llm_api.cli.rag.pace import IngestPace, Progressed, in_time
 
 
 def test_before_anything_is_stored_no_time_is_promised() -> None:
-    pace = Pace({"a.md": 3_000, "b.md": 5_000}, 0.0)
+    pace = IngestPace({"a.md": 3_000, "b.md": 5_000}, 0.0)
     assert pace.at(110.0) == Progressed(0, 8, None)
 
 
 def test_the_rest_is_estimated_by_files_of_that_extension() -> None:
-    pace = Pace({"a.md": 1_000, "b.md": 3_000, "c.csv": 1_000, "d.csv": 1_000}, 0.0)
+    pace = IngestPace({"a.md": 1_000, "b.md": 3_000, "c.csv": 1_000, "d.csv": 1_000}, 0.0)
     pace.stored("a.md", 10, 2.0)
     pace.stored("c.csv", 2, 4.0)
     now = pace.at(4.0)
@@ -20,13 +20,13 @@ def test_the_rest_is_estimated_by_files_of_that_extension() -> None:
 
 
 def test_kind_that_is_new_is_taken_for_the_average() -> None:
-    pace = Pace({"a.md": 1_000, "b.pdf": 2_000}, 0.0)
+    pace = IngestPace({"a.md": 1_000, "b.pdf": 2_000}, 0.0)
     pace.stored("a.md", 5, 1.0)
     assert pace.at(1.0) == Progressed(5, 15, 2.0)
 
 
 def test_between_two_reports_it_goes_on_and_stops_before_the_end() -> None:
-    pace = Pace({"a.md": 1_000, "b.md": 1_000}, 0.0)
+    pace = IngestPace({"a.md": 1_000, "b.md": 1_000}, 0.0)
     pace.stored("a.md", 10, 1.0)
     assert [pace.at(now).chunks for now in (1.0, 1.5, 1.9, 100.0)] == [10, 15, 19, 19]
     left = pace.at(100.0).seconds_left
@@ -35,7 +35,7 @@ def test_between_two_reports_it_goes_on_and_stops_before_the_end() -> None:
 
 
 def test_file_that_failed_counts_as_gone_and_teaches_nothing() -> None:
-    pace = Pace({"a.md": 1_000, "b.md": 9_000, "c.md": 1_000}, 0.0)
+    pace = IngestPace({"a.md": 1_000, "b.md": 9_000, "c.md": 1_000}, 0.0)
     pace.stored("b.md", 0, 5.0)
     assert pace.at(5.0).seconds_left is None
     pace.stored("a.md", 10, 10.0)
