@@ -1,6 +1,7 @@
 // How the page speaks to the server: the public API, with the tab's key, and errors in one line.
 
 import { askForKey, key } from '../app/session'
+import { formOf, note } from '../tryit/done'
 import { readEvents, type ServerEvent } from './sse'
 
 export interface RequestOptions {
@@ -26,7 +27,10 @@ export class ApiError extends Error {
 export async function request(path: string, options: RequestOptions = {}): Promise<Response> {
   for (;;) {
     const response = await send(path, options)
-    if (response.ok) return response
+    if (response.ok) {
+      note({ method: options.method ?? 'GET', path, json: options.json, ...(options.body instanceof FormData && { form: formOf(options.body) }) })
+      return response
+    }
     if (response.status !== 401) throw await errorOf(response)
     await askForKey()
   }
@@ -101,8 +105,10 @@ export function upload<T>(path: string, form: FormData, onProgress: (share: numb
     sending.upload.onprogress = (event) => onProgress(event.total ? event.loaded / event.total : 0)
     sending.onerror = () => reject(new ApiError('The server broke the upload off. Try again.', 0, 'unreachable'))
     sending.onload = () => {
-      if (sending.status < 300) resolve(JSON.parse(sending.responseText) as T)
-      else if (sending.status === 401) askForKey().then(() => upload<T>(path, form, onProgress)).then(resolve, reject)
+      if (sending.status < 300) {
+        note({ method: 'POST', path, form: formOf(form) })
+        resolve(JSON.parse(sending.responseText) as T)
+      } else if (sending.status === 401) askForKey().then(() => upload<T>(path, form, onProgress)).then(resolve, reject)
       else errorOf(new Response(sending.responseText, { status: sending.status })).then(reject)
     }
     sending.send(form)

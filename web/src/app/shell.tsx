@@ -3,6 +3,7 @@
 import type { ComponentType } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { told } from '../api/client'
+import { TryIt } from '../tryit/tryit'
 import { Icon } from '../ui/icon'
 import { Empty, Loading, Notice } from '../ui/states'
 import { Toasts } from '../ui/toast'
@@ -50,6 +51,7 @@ function Rail() {
         ))}
       </ul>
       <div class="rail-foot">
+        <TryIt />
         <button type="button" class="rail-item" onClick={() => (theme.value = isDark() ? 'light' : 'dark')}>
           <Icon name={isDark() ? 'sun' : 'moon'} />
           {isDark() ? 'Light' : 'Dark'}

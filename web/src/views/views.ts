@@ -15,4 +15,8 @@ export interface View {
 export const VIEWS: View[] = [
   { path: 'talk', title: 'Talk', icon: 'talk', load: () => import('./talk/view') },
   { path: 'documents', title: 'Documents', icon: 'documents', load: () => import('./documents/view') },
+  { path: 'engine', title: 'Engine', icon: 'engine', load: () => import('./engine/view') },
+  { path: 'functions', title: 'Functions', icon: 'functions', load: () => import('./functions/view') },
+  { path: 'compare', title: 'Compare', icon: 'compare', load: () => import('./compare/view') },
+  { path: 'keys', title: 'Keys', icon: 'keys', load: () => import('./keys/view') },
 ]
