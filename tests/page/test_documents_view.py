@@ -84,6 +84,24 @@ def test_document_is_dropped_in_asked_cited_and_opened_at_the_words(page: Page) 
     expect(page.locator(".documents-text")).to_have_count(0)
 
 
+def test_conversation_answers_from_documents_and_its_citation_opens_the_words(page: Page) -> None:
+    make_collection(page, "talked-of")
+    page.evaluate(DROP, [".documents-drop", [["rivers.md", RIVERS]]])
+    done(page, "1 file done")
+    page.get_by_role("link", name="Talk", exact=True).click()
+    page.get_by_label("How the model is asked").click()
+    page.get_by_label("Answer from documents").select_option("talked-of")
+    page.get_by_label("Longest answer").fill("48")
+    page.get_by_label("Close").click()
+    page.get_by_label("Your message").fill("How long is the Elbe?")
+    page.get_by_label("Your message").press("Enter")
+    expect(page.locator(".talk-figures")).to_be_visible()
+    page.get_by_text("Searched for").click()
+    place = page.locator(".talk-citations a").or_(page.locator(".talk-folded a")).first
+    place.click()
+    expect(page.locator(".documents-text mark")).to_contain_text("1,094 kilometres")
+
+
 def test_pages_of_a_pdf_are_shown_with_the_words_marked(page: Page, tmp_path: Path) -> None:
     make_collection(page, "harbour")
     (tmp_path / "harbour.pdf").write_bytes(pdf_of(*HARBOUR))

@@ -10,7 +10,7 @@ import { Table } from '../../ui/table'
 import { sayFailed } from '../../ui/toast'
 import { ago, count } from '../../ui/words'
 import { dropped, picked } from './dropping'
-import { arriving, contents, dropDocument, forgetArrived, moreDocuments, open, store, type Arriving, type Contents as Known, type StoredDocument } from './state'
+import { arriving, contents, dropDocument, forgetArrived, moreDocuments, open, store, type Arriving, type Contents as Known, type Report, type StoredDocument } from './state'
 
 export function Contents() {
   return (
@@ -103,11 +103,30 @@ function Inside({ known }: { known: Known }) {
         {newest ? ` · newest ${ago(newest)}` : ''}
         {report.kinds.length ? ` · ${report.kinds.map((one) => `${one.documents} ${one.kind}`).join(', ')}` : ''}
       </p>
+      <Sources report={report} />
       <Listed title="Could not be read" named={report.failed} />
       <Listed title="May be out of date" named={report.stale} />
       <Table caption="Documents" keyOf={(one) => one.id} rows={known.documents} columns={COLUMNS} />
       {known.cursor && <Button onClick={() => void moreDocuments(known).catch(sayFailed)}>Show more</Button>}
     </>
+  )
+}
+
+const ORIGINS: Record<string, string> = { folder: 'folder', git: 'Git repository', url: 'web pages', file: 'files', upload: 'uploads', text: 'texts' }
+
+function Sources({ report }: { report: Report }) {
+  return (
+    <details class="documents-from">
+      <summary>Where they came from</summary>
+      <ul>
+        {report.sources.map((one) => (
+          <li key={`${one.type} ${one.name}`}>
+            {ORIGINS[one.type] ?? one.type} <strong dir="auto">{one.name}</strong>: {count(one.documents, 'document')}, newest {ago(one.last_stored_at)}
+            {one.last_synced_at ? `, compared ${ago(one.last_synced_at)}` : ''}
+          </li>
+        ))}
+      </ul>
+    </details>
   )
 }
 
