@@ -152,6 +152,7 @@ def test_stream_is_drawn_once_a_frame_and_closed_blocks_are_left_alone(
     assert fake_page.locator(".markdown .block").count() == 40
     assert 3 < seen["drawn"] <= seen["frames"] + 5
     assert fake_page.evaluate(KEPT) == [True, True]
+    expect(fake_page.locator(".talk-foot")).to_be_in_viewport()
 
 
 def test_thousand_messages_are_there_and_scroll(fake_page: Page) -> None:

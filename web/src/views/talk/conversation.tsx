@@ -7,7 +7,7 @@ import { Button, CopyButton, IconButton } from '../../ui/button'
 import { Icon } from '../../ui/icon'
 import { Notice, Spinner } from '../../ui/states'
 import { Answer, Branches } from './answer'
-import { ask, asking, drawn, leaf, question, turns } from './state'
+import { ask, asking, leaf, question, turns } from './state'
 import { pathTo, previousOf, siblingsOf } from './tree'
 
 const AT_FIRST = 12
@@ -18,7 +18,7 @@ export function Conversation() {
   const path = pathTo(turns.value, leaf.value)
   const [shown, setShown] = useState(AT_FIRST)
   const isAtEnd = useRef(true)
-  void drawn.value
+  const lastTop = useRef(0)
 
   useEffect(() => setShown(AT_FIRST), [path[0]?.response.id])
   useEffect(() => {
@@ -26,16 +26,25 @@ export function Conversation() {
     const id = setTimeout(() => setShown((now) => now + AT_ONCE), 30)
     return () => clearTimeout(id)
   }, [shown, path.length])
-  useEffect(() => {
-    isAtEnd.current = true
-  }, [leaf.value, asking.value])
   useLayoutEffect(() => {
+    isAtEnd.current = true
     const element = frame.current
-    if (element && isAtEnd.current) element.scrollTop = element.scrollHeight
-  })
+    if (!element?.firstElementChild) return
+    const toTheEnd = () => {
+      if (isAtEnd.current) element.scrollTop = element.scrollHeight
+    }
+    toTheEnd()
+    const watch = new ResizeObserver(toTheEnd)
+    watch.observe(element.firstElementChild)
+    return () => watch.disconnect()
+  }, [leaf.value, asking.value])
   const onScroll = () => {
     const element = frame.current
-    if (element) isAtEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < 60
+    if (!element) return
+    const isNear = element.scrollHeight - element.scrollTop - element.clientHeight < 60
+    // Who scrolls back wants to read; what grows meanwhile does not carry them away.
+    if (isNear || element.scrollTop < lastTop.current) isAtEnd.current = isNear
+    lastTop.current = element.scrollTop
   }
   const waiting = asking.value
   return (
