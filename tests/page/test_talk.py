@@ -4,14 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from tests.page.axe import check_accessible
 from tests.page.browser import Browser
 
 pytestmark = [pytest.mark.usefixtures("browser"), pytest.mark.long]
 
-PHONE = {"width": 360, "height": 740}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 LONG = "Tell me a very long story about a lighthouse, a storm and three sailors."
 
 
