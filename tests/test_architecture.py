@@ -42,7 +42,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "embeddings": "errors llm upstream utils",
         "llm": "errors upstream utils",
         "functions": "errors utils",
-        "upstream": "errors",
+        "upstream": "aiohttp_transport errors",
+        "aiohttp_transport": "",
         "utils": "errors",
         "errors": "",
     },
@@ -697,6 +698,7 @@ WIRE: Final = "llm_api.api.models"
 # Heavy libraries, and the only modules that import them.
 DOORS: Final[Mapping[str, frozenset[str]]] = {
     "llama_cpp": frozenset(f"llm_api.core.llm.engine.{name}" for name in ("llama_library",)),
+    "aiohttp": frozenset({"llm_api.core.aiohttp_transport"}),
     "huggingface_hub": frozenset(
         {"llm_api.core.llm.files.download", "llm_api.core.embeddings.model_files"}
     ),

@@ -77,16 +77,19 @@ class Complaint:
     param: str | None = None
 
 
-def open_http(
-    url: str, headers: Mapping[str, str], timeout: httpx2.Timeout, limits: httpx2.Limits
-) -> httpx2.AsyncClient:
+def open_http(url: str, headers: Mapping[str, str], timeout: httpx2.Timeout) -> httpx2.AsyncClient:
     """Connections to the server at `url`; follows no redirects, carries traces on."""
+    # It takes a tenth of a second to import: only for those who ask other servers.
+    from llm_api.core.aiohttp_transport import AiohttpTransport  # noqa: PLC0415
+
+    place = httpx2.URL(url)
+    trust_env = place.host not in LOOPBACK
+    tls = httpx2.create_ssl_context(trust_env=trust_env) if place.scheme == "https" else None
     return httpx2.AsyncClient(
         base_url=url,
         headers=dict(headers),
         timeout=timeout,
-        limits=limits,
-        trust_env=httpx2.URL(url).host not in LOOPBACK,
+        transport=AiohttpTransport(tls, trust_env=trust_env),
         event_hooks={"request": [_carry_trace]},
     )
 

@@ -173,6 +173,6 @@ def test_an_answer_of_another_form_is_the_upstreams_fault(odd: Exception) -> Non
 
 
 async def test_a_url_without_a_scheme_is_for_the_operator_to_mend() -> None:
-    async with open_http("elsewhere", {}, httpx2.Timeout(1), httpx2.Limits()) as http:
+    async with open_http("elsewhere", {}, httpx2.Timeout(1)) as http:
         with pytest.raises(UnavailableError, match="check its URL"), explained(ORIGIN):
             await http.get("/models")

@@ -219,7 +219,7 @@ async def open_upstream(card: EmbedderCard, options: UpstreamEmbedderOptions) ->
     headers = {"authorization": f"Bearer {options.api_key}"} if options.api_key else {}
     url = options.url.rstrip("/")
     base = url if url.endswith("/v1") else f"{url}/v1"
-    http = open_http(base, headers, httpx2.Timeout(options.timeout_seconds), httpx2.Limits())
+    http = open_http(base, headers, httpx2.Timeout(options.timeout_seconds))
     client = _Client(http, UpstreamServer(url, "EMBEDDING_API_KEY", options.api_key))
     try:
         with explained(client.server):

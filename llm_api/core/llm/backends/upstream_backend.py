@@ -34,13 +34,6 @@ from llm_api.core.utils.tokens import estimate_tokens
 
 Part = TypeVar("Part")
 
-_LIMITS = httpx2.Limits(
-    max_connections=None,  # how many requests may run is decided before they come here
-    max_keepalive_connections=100,  # every request looks whether each idle one is still open
-    # Uvicorn and Node close after 5 seconds: a connection must not be taken just then.
-    keepalive_expiry=4.0,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class UpstreamOptions:
@@ -78,7 +71,7 @@ class UpstreamClient:
         self._server = UpstreamServer(url, key_name, options.api_key, advice)
         self._quick = options.connect_seconds
         timeout = httpx2.Timeout(options.silence_seconds, connect=options.connect_seconds)
-        self._http = open_http(url, headers, timeout, _LIMITS)
+        self._http = open_http(url, headers, timeout)
 
     @property
     def server(self) -> UpstreamServer:
