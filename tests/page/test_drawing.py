@@ -1,13 +1,23 @@
 """How answers are drawn: harmless whatever they say, little at a time, and many of them."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.fakes import FakeBackend, spoken
+from llm_api.api.deps import set_services
+from llm_api.api.wiring import create_api
+from llm_api.core.llm.types import ChatPrompt
+from llm_api.core.state.options import StateOptions
+from llm_api.core.state.state import State
+from tests.fakes import FakeBackend, FakeServices, spoken
+from tests.live import live_server
 from tests.page.axe import check_accessible
+from tests.page.browser import Browser
+from tests.page.conftest import tab
 
 pytestmark = [pytest.mark.usefixtures("browser"), pytest.mark.long]
 
@@ -166,3 +176,30 @@ def test_thousand_messages_are_there_and_scroll(fake_page: Page) -> None:
     expect(fake_page.locator(".talk-turn")).to_have_count(500)
     fake_page.locator(".talk-scroll").evaluate("it => { it.scrollTop = 0 }")
     expect(fake_page.get_by_text("Answer 0")).to_be_in_viewport()
+
+
+@pytest.fixture
+def forgetful_page(browser: Browser, services: FakeServices, tmp_path: Path) -> Iterator[Page]:
+    """A tab at a server that keeps no responses."""
+    services.state = State(StateOptions(tmp_path, days=0))
+    app = create_api(version="0")
+    set_services(app, services)
+    with live_server(app) as url, tab(browser, url) as page:
+        yield page
+
+
+def test_server_that_keeps_nothing_is_told_the_whole_conversation(
+    forgetful_page: Page, backend: FakeBackend
+) -> None:
+    forgetful_page.goto("/")
+    for text in ("First", "Second"):
+        forgetful_page.get_by_label("Your message").fill(text)
+        forgetful_page.get_by_label("Your message").press("Enter")
+        expect(forgetful_page.locator(".talk-said").last).to_have_text(text)
+        expect(forgetful_page.locator(".talk-answer[aria-busy=false]").last).to_be_visible()
+        expect(forgetful_page.locator(".talk-answer[aria-busy=true]")).to_have_count(0)
+        expect(forgetful_page.get_by_label("Send")).to_be_visible()
+    expect(forgetful_page.get_by_text("This server keeps no conversations.")).to_be_visible()
+    prompt = backend.requests[-1].prompt
+    assert isinstance(prompt, ChatPrompt)
+    assert [one.role for one in prompt.messages] == ["user", "assistant", "user"]

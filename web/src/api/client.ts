@@ -18,6 +18,8 @@ export class ApiError extends Error {
     message: string,
     readonly status: number,
     readonly code: string | null,
+    /** Which parameter of the request is wrong, where it is one. */
+    readonly param: string | null = null,
   ) {
     super(message)
   }
@@ -64,8 +66,8 @@ export function urlOf(path: string): string {
 async function errorOf(response: Response): Promise<ApiError> {
   const text = await response.text()
   try {
-    const { error } = JSON.parse(text) as { error: { message: string; code?: string | null } }
-    return new ApiError(error.message, response.status, error.code ?? null)
+    const { error } = JSON.parse(text) as { error: { message: string; code?: string | null; param?: string | null } }
+    return new ApiError(error.message, response.status, error.code ?? null, error.param ?? null)
   } catch {
     return new ApiError(`The server answered ${response.status} ${response.statusText}.`, response.status, null)
   }

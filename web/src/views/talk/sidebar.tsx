@@ -6,7 +6,7 @@ import { Button, IconButton } from '../../ui/button'
 import { Loading, Notice } from '../../ui/states'
 import { sayFailed } from '../../ui/toast'
 import { ago } from '../../ui/words'
-import { deleteThread, listThreads, search, thread, threads, threadsMore, threadsState } from './state'
+import { deleteThread, isKept, listThreads, search, thread, threads, threadsMore, threadsState } from './state'
 
 let typing: ReturnType<typeof setTimeout> | undefined
 
@@ -26,7 +26,7 @@ export function Sidebar({ isOpen, onDone }: { isOpen: boolean; onDone: () => voi
       </div>
       {state === 'loading' ? <Loading /> : state !== 'there' ? <Notice tone="bad"><p>{state}</p></Notice> : null}
       {state === 'there' && !threads.value.length && (
-        <p class="soft small talk-none">{search.value ? 'No conversation says that.' : 'What you ask is kept here, on the server.'}</p>
+        <p class="soft small talk-none">{!isKept.value ? 'This server keeps no conversations.' : search.value ? 'No conversation says that.' : 'What you ask is kept here, on the server.'}</p>
       )}
       <ul class="talk-threads">
         {threads.value.map((one) => (

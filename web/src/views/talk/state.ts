@@ -1,12 +1,12 @@
 // The conversations of this key, the one that is open, and the answers that are being written.
 
 import { batch, signal } from '@preact/signals'
-import { get, remove, request, told } from '../../api/client'
+import { ApiError, get, remove, request, told } from '../../api/client'
 import { hasEnded, take, type Item, type Progress, type ResponseBody, type ResponseEvent, type Turn } from '../../api/responses'
 import { readEvents } from '../../api/sse'
 import { rename } from '../../app/router'
 import { preference } from '../../app/preferences'
-import { newestBelow, previousOf } from './tree'
+import { newestBelow, pathTo, previousOf } from './tree'
 
 export interface ListedThread {
   id: string
@@ -54,6 +54,9 @@ export const leaf = signal<string | null>(null)
 export const opening = signal<'no' | 'yes' | string>('no')
 /** A question that is on its way, and has no response yet; or why it got none. */
 export const asking = signal<{ input: Item[]; previous: string | null; problem: string } | null>(null)
+
+/** Whether the server keeps what is said; else it is told the whole conversation each time. */
+export const isKept = signal(true)
 
 export const live = new Map<string, Live>()
 /** Goes up when something of a running answer is to be drawn. */
@@ -150,10 +153,10 @@ export function again(turn: Turn): Promise<void> {
 export async function ask(input: Item[], previous: string | null): Promise<void> {
   const root = thread.value
   asking.value = { input, previous, problem: '' }
-  const body = { ...requestOf(settings.value), input, ...(previous ? { previous_response_id: previous } : root ? { metadata: { thread_id: root } } : {}) }
+  const body = { ...requestOf(settings.value), ...placeOf(input, previous, root) }
+  const stop = new AbortController()
   let turn: Turn | null = null
   try {
-    const stop = new AbortController()
     const startedAt = performance.now()
     const response = await request('/v1/responses', { method: 'POST', json: body, signal: stop.signal, headers: { accept: 'text/event-stream' } })
     const running: Live = { turn: null, startedAt, firstAt: 0, lastAt: 0, deltas: 0, progress: null, requestId: response.headers.get('x-request-id') ?? '', lastEvent: -1, stop }
@@ -165,7 +168,7 @@ export async function ask(input: Item[], previous: string | null): Promise<void>
           turns.value = [...turns.value, turn as Turn]
           leaf.value = begun.id
           asking.value = null
-          if (!root) {
+          if (!root && isKept.value) {
             thread.value = begun.id
             rename('talk', [begun.id])
           }
@@ -176,9 +179,24 @@ export async function ask(input: Item[], previous: string | null): Promise<void>
     })
     if (turn) await finish(turn)
   } catch (error) {
+    if (error instanceof ApiError && error.param === 'background' && isKept.value) {
+      isKept.value = false
+      return ask(input, previous)
+    }
+    if (turn && stop.signal.aborted) (turn as Turn).response.status = 'cancelled'
     if (turn) await finish(turn)
     else if (asking.value?.input === input) asking.value = { input, previous, problem: told(error) }
   }
+}
+
+/** What a question goes on from, and the question itself. */
+function placeOf(input: Item[], previous: string | null, root: string | null): Record<string, unknown> {
+  if (!isKept.value) {
+    const before = pathTo(turns.value, previous).flatMap((turn) => [...turn.input, ...turn.response.output])
+    return { input: [...before, ...input] }
+  }
+  if (previous) return { input, previous_response_id: previous }
+  return root ? { input, metadata: { thread_id: root } } : { input }
 }
 
 function requestOf(chosen: Settings): Record<string, unknown> {
@@ -189,8 +207,8 @@ function requestOf(chosen: Settings): Record<string, unknown> {
   return {
     model: chosen.model,
     stream: true,
-    store: true,
-    background: true,
+    store: isKept.value,
+    ...(isKept.value && { background: true }),
     ...(chosen.instructions.trim() && { instructions: chosen.instructions }),
     ...(chosen.temperature && { temperature: Number(chosen.temperature) }),
     ...(chosen.topP && { top_p: Number(chosen.topP) }),
@@ -267,7 +285,8 @@ async function finish(turn: Turn): Promise<void> {
 }
 
 export async function stop(id: string): Promise<void> {
-  await request(`/v1/responses/${id}/cancel`, { method: 'POST' })
+  if (!isKept.value) live.get(id)?.stop.abort()
+  else await request(`/v1/responses/${id}/cancel`, { method: 'POST' })
 }
 
 /** How far the prompt is read, and the place in the queue: asked for while nothing is written. */
