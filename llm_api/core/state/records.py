@@ -1,6 +1,6 @@
 """What the stores take and give: plain values. Bodies are JSON texts that no store interprets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, Generic, Literal, TypeAlias, TypeVar
@@ -211,3 +211,31 @@ class UsageDay:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredThread:
+    """A thread as it is listed. `id` is that of its first response, `first` its first item."""
+
+    id: str
+    created_at: float
+    updated_at: float
+    responses: int
+    is_running: bool
+    first: StoredItem | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTurn:
+    """A response of a thread, and what it answers."""
+
+    response: StoredResponse
+    inputs: Sequence[StoredItem]
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadSearch:
+    """Words to be found. `says` judges a body that has them, which no store interprets."""
+
+    words: str
+    says: Callable[[str], bool]

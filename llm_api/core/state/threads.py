@@ -5,7 +5,7 @@ go on from it, by any number of branches, and the other beginnings that name it.
 belong to a conversation are in no thread.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -16,7 +16,14 @@ from sqlalchemy.engine import Connection
 from llm_api.core.errors import InvalidRequestError
 from llm_api.core.state import response_rows as rows
 from llm_api.core.state import tables
-from llm_api.core.state.records import Page, PageRequest, StoredItem, StoredResponse
+from llm_api.core.state.records import (
+    Page,
+    PageRequest,
+    StoredItem,
+    StoredThread,
+    StoredTurn,
+    ThreadSearch,
+)
 from llm_api.core.state.shared import SharedState
 
 MOST_RESPONSES: Final = 20_000
@@ -28,41 +35,15 @@ _responses, _items = tables.responses, tables.response_items
 
 
 @dataclass(frozen=True, slots=True)
-class StoredThread:
-    """A thread as it is listed. `id` is that of its first response, `first` its first item."""
-
-    id: str
-    created_at: float
-    updated_at: float
-    responses: int
-    is_running: bool
-    first: StoredItem | None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTurn:
-    """A response of a thread, and what it answers."""
-
-    response: StoredResponse
-    inputs: Sequence[StoredItem]
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """Words to be found. `says` judges a body that has them, which no store interprets."""
-
-    words: str
-    says: Callable[[str], bool]
-
-
-@dataclass(frozen=True, slots=True)
 class Threads:
     """Every method is about the threads of `owner` alone; for it there are no others."""
 
     _shared: SharedState
     owner: str
 
-    async def list(self, page: PageRequest, search: Search | None = None) -> Page[StoredThread]:
+    async def list(
+        self, page: PageRequest, search: ThreadSearch | None = None
+    ) -> Page[StoredThread]:
         """Those that changed last come first, whatever the page's order; those that say something.
 
         Raises InvalidRequestError where there is no thread `page.after`.
@@ -124,7 +105,7 @@ def _members(on: Connection, owner: str, id: str) -> Sequence[tuple[float, str]]
 
 
 def _page(
-    on: Connection, owner: str, page: PageRequest, search: Search | None
+    on: Connection, owner: str, page: PageRequest, search: ThreadSearch | None
 ) -> Page[StoredThread]:
     threads = _threads(on, owner)
     if search is not None:
@@ -195,7 +176,7 @@ def _changed_at(thread: Sequence[_Row]) -> float:
     return max(row.ended_at or row.created_at for row in thread)
 
 
-def _saying(on: Connection, owner: str, search: Search) -> frozenset[str]:
+def _saying(on: Connection, owner: str, search: ThreadSearch) -> frozenset[str]:
     """The responses that say what is looked for, in what they answer or in what they say."""
     query = (
         select(_items.c.response_id, _items.c.body)

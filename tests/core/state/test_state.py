@@ -43,13 +43,14 @@ from llm_api.core.state.records import (
     SourceFailure,
     StoredConversation,
     StoredSync,
+    StoredThread,
 )
 from llm_api.core.state.response_rows import insert_response
 from llm_api.core.state.responses import Responses
 from llm_api.core.state.schema import NEWEST, current_version
 from llm_api.core.state.sources import SourceNotes
 from llm_api.core.state.state import State
-from llm_api.core.state.threads import StoredThread, Threads
+from llm_api.core.state.threads import Threads
 from llm_api.core.state.uploads import Uploads
 from tests.core.state.samples import events, ids, items, outcome, response
 

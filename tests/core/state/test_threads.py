@@ -6,8 +6,7 @@ import pytest
 
 from llm_api.core.errors import InvalidRequestError, ResponseNotFoundError
 from llm_api.core.state.opened import OwnedState
-from llm_api.core.state.records import PageRequest, StoredConversation
-from llm_api.core.state.threads import Search
+from llm_api.core.state.records import PageRequest, StoredConversation, ThreadSearch
 from tests.core.state.samples import ids, outcome, response
 
 PAGE = PageRequest()
@@ -52,7 +51,7 @@ async def test_thread_with_a_response_under_way_is_running(branched: OwnedState)
 
 async def test_threads_are_found_by_what_is_said_and_judged(branched: OwnedState) -> None:
     async def found(words: str, *, is_said: bool = True) -> list[str]:
-        page = await branched.threads.list(PAGE, Search(words, lambda _: is_said))
+        page = await branched.threads.list(PAGE, ThreadSearch(words, lambda _: is_said))
         return [one.id for one in page.entries]
 
     assert await found("THIRD") == ["resp_1"]

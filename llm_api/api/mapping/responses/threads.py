@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from llm_api.api.mapping.responses.stored import shown_response
 from llm_api.api.models.responses.threads import ListedThread, ThreadList
-from llm_api.core.state.records import Page, StoredItem
-from llm_api.core.state.threads import Search, StoredThread, StoredTurn
+from llm_api.core.state.records import Page, StoredItem, StoredThread, StoredTurn, ThreadSearch
 
 TITLE_CHARACTERS: Final = 100
 
@@ -50,14 +49,14 @@ def whole_thread(id: str, turns: Sequence[StoredTurn]) -> str:
     return f'{{"id":{json.dumps(id)},"object":"response.thread","data":[{data}]}}'
 
 
-def to_search(query: str) -> Search:
+def to_search(query: str) -> ThreadSearch:
     """What looks for words in the texts of items, whatever their case."""
     folded = query.casefold()
 
     def says(body: str) -> bool:
         return any(folded in text.casefold() for text in _texts(json.loads(body)))
 
-    return Search(json.dumps(query, ensure_ascii=False)[1:-1], says)
+    return ThreadSearch(json.dumps(query, ensure_ascii=False)[1:-1], says)
 
 
 def _texts(item: dict[str, Any]) -> Iterator[str]:
