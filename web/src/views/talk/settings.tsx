@@ -40,7 +40,7 @@ export function SettingsDialog({ onClose }: { onClose: () => void }) {
       )}
       {callable.state === 'there' && callable.value.length > 0 && (
         <fieldset class="talk-functions">
-          <legend>Functions that the model may call</legend>
+          <legend>Functions it may call</legend>
           {callable.value.map(({ name }) => (
             <CheckField key={name} label={name} isOn={now.functions.includes(name)} onChange={(isOn) => toggle(name, isOn)} />
           ))}
