@@ -26,6 +26,18 @@ from tests.api.keyed import BEARER, api_key, limiter_at_rest, talking_to
 from tests.fakes import MODEL_ID, FakeBackend, FakeModels, FakeServices
 
 DEFAULTS = Limits(requests_per_minute=600)
+SAID = {"messages": [{"role": "user", "content": "Hello."}]}
+DOORS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("/v1/chat/completions", SAID),
+    ("/v1/chat/completions", {**SAID, "stream": True}),
+    ("/v1/completions", {"prompt": "Hello."}),
+    ("/v1/responses", {"input": "Hello."}),
+    ("/v1/messages", {**SAID, "max_tokens": 9}),
+    ("/api/chat", SAID),
+    ("/api/generate", {"prompt": "Hello."}),
+    ("/generate", {"prompt": "Hello."}),
+    ("/chat", {"prompt": "Hello."}),
+)
 CHAT = {"model": MODEL_ID, "messages": [{"role": "user", "content": "Hello."}]}
 
 
@@ -199,6 +211,16 @@ async def test_usage_is_told_by_day_and_model_to_the_key_and_to_administrators(
     assert (await admin.get("/v1/usage")).json()["data"] == []
     await admin.delete("/v1/keys/alice")
     assert (await admin.get("/v1/keys/alice/usage")).json() == own
+
+
+async def test_every_door_counts_alike(admin: httpx2.AsyncClient, keyed: FastAPI) -> None:
+    secret = (await made(admin, "alice", scopes=["generate"]))["secret"]
+    async with talking_to(keyed, authorization=f"Bearer {secret}") as alice:
+        for path, body in DOORS:
+            assert (await alice.post(path, json={"model": MODEL_ID, **body})).is_success, path
+    [day] = (await admin.get("/v1/keys/alice/usage")).json()["data"]
+    counted = day["requests"], day["prompt_tokens"], day["completion_tokens"]
+    assert counted == (len(DOORS), 5 * len(DOORS), 3 * len(DOORS))
 
 
 async def test_usage_of_all_keys_is_read_by_openais_sdk(

@@ -115,7 +115,7 @@ async def own_usage(services: Services, days: Days = 30) -> UsageList:
 
 @dataclass(frozen=True, slots=True)
 class AskedUsage:
-    """The days from `first` to `end`, which is not among them, by page and group."""
+    """Which days, keys and models, and by what they are grouped; empty names stand for all."""
 
     days: Sequence[date]
     next_page: str | None

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from llm_api.core.errors import LLMAPIError
 from llm_api.core.state.records import UsageDay, UsageKind
 from llm_api.core.state.state import State
+from llm_api.core.utils.long_work import to_the_end
 
 log = logging.getLogger(__name__)
 
@@ -100,19 +101,21 @@ class UsageReport:
 
     async def write_down(self) -> None:
         """Store what waits; where that fails it waits on, and the log says so once."""
-        if self._book is None or not (waiting := self._book.take()):
-            return
+        if self._book is not None and (waiting := self._book.take()):
+            # To the end: what is stored, and waits on as well, would count twice.
+            await to_the_end(self._stored(self._book, waiting))
+
+    async def _stored(self, book: UsageBook, waiting: Sequence[UsageDay]) -> None:
         try:
             await (await self._state.usage()).add(waiting)
-            self._is_away = False
-        except BaseException as error:
+        except LLMAPIError as error:
             for used in waiting:
-                self._book.add(used)
-            if not isinstance(error, LLMAPIError):
-                raise
+                book.add(used)
             if not self._is_away:
                 log.warning("what keys use cannot be written down, and waits: %s", error.message)
             self._is_away = True
+        else:
+            self._is_away = False
 
     async def keep(self) -> None:
         """Write down for ever what is counted, in batches. Costs nothing while nothing is."""

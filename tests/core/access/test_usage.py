@@ -127,6 +127,19 @@ async def test_what_waits_is_written_down_by_itself_and_at_the_end(
     assert [one.requests for one in await rows.between(DAY, DAY)] == [2]
 
 
+async def test_a_write_that_is_cancelled_counts_once(
+    caller: Caller, book: UsageBook, state: State
+) -> None:
+    await state.usage()
+    report = UsageReport(book, state)
+    await answered(MeteredBackend(FakeBackend(), caller, CONTEXT))
+    writing = asyncio.create_task(report.write_down())
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    assert [one.requests for one in await report.of("alice", 1)] == [1]
+
+
 async def test_what_cannot_be_written_waits(
     caller: Caller, book: UsageBook, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
