@@ -120,14 +120,16 @@ def test_what_a_model_a_tool_or_a_file_name_says_does_nothing(fake_page: Page) -
 def test_formulas_tables_and_code_are_drawn(fake_page: Page) -> None:
     text = (
         "So $E = mc^2$, and it costs $5 or $6.\n\n$$\\int_0^1 x\\,dx$$\n\n"
-        "| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\ndef f():\n    return 1\n```\n\n" + ARABIC
+        "| a | b |\n|---|---|\n| 1 | 2 |\n\n| c |\n|---|\n| 3 |\n\n"
+        "```python\ndef f():\n    return 1\n```\n\n" + ARABIC
     )
     show(fake_page, [turn("resp_0", text)])
     drawn = fake_page.locator(".markdown")
     expect(drawn.locator("math")).to_have_count(2)
     expect(drawn).to_contain_text("it costs $5 or $6.")
-    expect(drawn.locator("td")).to_have_text(["1", "2"])
+    expect(drawn.locator("td")).to_have_text(["1", "2", "3"])
     expect(drawn.locator(".hljs-keyword").first).to_have_text("def")
+    check_accessible(fake_page)
     arabic = drawn.get_by_text(ARABIC)
     assert arabic.evaluate("it => getComputedStyle(it.closest('.block')).direction") == "rtl"
 

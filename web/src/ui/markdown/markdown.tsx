@@ -81,7 +81,7 @@ function frame(table: HTMLTableElement): void {
   const around = document.createElement('div')
   around.className = 'table-scroll'
   around.tabIndex = 0
-  around.setAttribute('role', 'region')
+  around.setAttribute('role', 'group') // a landmark would need a name of its own
   around.setAttribute('aria-label', 'Table')
   table.replaceWith(around)
   around.append(table)
