@@ -17,7 +17,7 @@ from llm_api.api.errors import INTERNAL_FAILURE, Failure, describe
 from llm_api.api.mapping.generation import AnswerHead, fingerprint
 from llm_api.api.models.base import AnswerModel
 from llm_api.api.origin import AnswerOrigin, origin, unenforced
-from llm_api.api.progress_frames import Telling, with_progress
+from llm_api.api.progress_frames import Telling, progress_note, with_progress
 from llm_api.api.request_facts import facts_of
 from llm_api.api.stream_forms import SSE, StreamForm, TextFrames
 from llm_api.core.errors import LLMAPIError
@@ -159,7 +159,10 @@ async def _streamed(
     early, events, by = await started(request, generation)
     stream = StreamedAnswer(generation, open_writer(by.model), form)
     frames = generation.told(_frames(early, events, stream, request), stream.progress_frame)
-    return form.response(frames, events, request.app.state.ping_seconds, by.headers)
+    response = form.response(frames, events, request.app.state.ping_seconds, by.headers)
+    if generation.telling is None:
+        response.note = partial(progress_note, [one.journey for one in generation.requests])
+    return response
 
 
 async def started(

@@ -67,6 +67,19 @@ async def with_progress(
             yield frame
 
 
+def progress_note(journeys: Sequence[Journey]) -> str:
+    """What a comment says while an answer has not begun, for people who look at the stream."""
+    looked = [journey.progress() for journey in journeys]
+    one = next((one for one in looked if one is not None and one.state != "writing"), None)
+    if one is None:
+        return "ping"
+    said = f"{one.read_tokens} of {one.prompt_tokens} tokens are read"
+    if one.place_in_queue:
+        said = f"place {one.place_in_queue} in the queue"
+    left = "" if one.seconds_left is None else f", about {one.seconds_left:.0f} s are left"
+    return f"progress: {said}{left}"
+
+
 async def _ahead(
     frames: AsyncGenerator[bytes, None], telling: Telling
 ) -> AsyncGenerator[bytes | None, None]:

@@ -3,7 +3,7 @@
 A stream ends in one of two ways: `data: [DONE]`, or an error frame and nothing after it.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -60,6 +60,7 @@ class EventStream(EventSourceResponse):
         self.ping_interval = ping_seconds
         self._frames = frames
         self._source = source
+        self.note: Callable[[], str] = lambda: "ping"
 
     async def _stream_response(self, send: Send) -> None:
         """Send the frames. The library's own, without what it does for other frames than ours.
@@ -75,10 +76,9 @@ class EventStream(EventSourceResponse):
             self.active = False
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    @staticmethod
-    def ping() -> ServerSentEvent:
-        """What keeps a silent connection open."""
-        return ServerSentEvent(comment="ping", sep="\n")
+    def ping(self) -> ServerSentEvent:
+        """What keeps a silent connection open: a comment, which may say why it is silent."""
+        return ServerSentEvent(comment=self.note(), sep="\n")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the stream."""

@@ -67,8 +67,7 @@ def error_line(failure: Failure) -> bytes:
 class MessageStream(EventStream):
     """Sends Anthropic's events: every one has a name, that which keeps the connection open too."""
 
-    @staticmethod
-    def ping() -> ServerSentEvent:
+    def ping(self) -> ServerSentEvent:
         return ServerSentEvent(event="ping", data='{"type":"ping"}', sep="\n")
 
 

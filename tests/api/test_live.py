@@ -24,6 +24,7 @@ from llm_api.core.llm.observation import (
     KVTokens,
     ReplicaStatus,
     SlotStatus,
+    TierStatus,
 )
 from llm_api.core.llm.progress import Progress
 from llm_api.core.llm.types import GenerationRequest
@@ -177,7 +178,9 @@ def status() -> EngineStatus:
         seconds=(EngineSecond(), EngineSecond(512, 8, 4, 12)),
     )
     empty = Distribution(())
-    return EngineStatus(1, 2, empty, empty, 3, KVTokens(10, 20, 30), look=lambda: detail)
+    ram = TierStatus("ram", 5000, 1 << 20, 1 << 30, prefixes=3, hits=2, restored_tokens=900)
+    kv = KVTokens(10, 20, 30)
+    return EngineStatus(1, 2, empty, empty, 3, kv, (ram,), look=lambda: detail)
 
 
 async def test_the_engine_is_shown_with_its_slots_and_what_is_in_them(
@@ -214,6 +217,17 @@ async def test_the_engine_is_shown_with_its_slots_and_what_is_in_them(
     assert (engine["running"], engine["waiting"], engine["capacity"]) == (1, 2, 64)
     assert (engine["read_tokens_per_second"], engine["written_tokens_per_second"]) == (321.5, None)
     assert engine["kv"] == {"running": 10, "reusable": 20, "free": 30}
+    assert engine["tiers"] == [
+        {
+            "tier": "ram",
+            "tokens": 5000,
+            "bytes": 1 << 20,
+            "limit_bytes": 1 << 30,
+            "prefixes": 3,
+            "hits": 2,
+            "restored_tokens": 900,
+        }
+    ]
     assert shown["queue"] == [{"key": None, "waiting": 0, "reading": 1, "writing": 0}]
     assert shown["recent"] == []
 

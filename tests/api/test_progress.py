@@ -13,7 +13,7 @@ import ollama
 import openai
 import pytest
 
-from llm_api.api.progress_frames import ASKED, Telling, with_progress
+from llm_api.api.progress_frames import ASKED, Telling, progress_note, with_progress
 from llm_api.core.llm.progress import Journey, Progress
 from llm_api.core.llm.types import Event, GenerationRequest
 from tests.api.bodies import chat, completion
@@ -182,6 +182,25 @@ async def test_a_stored_stream_is_not_told_twice(client: httpx2.AsyncClient) -> 
     again = await client.get(f"/v1/responses/{id}")
     assert again.json()["output"][0]["content"][0]["text"] == SAID
     assert "prompt_progress" not in again.text
+
+
+async def test_a_chat_that_has_not_asked_is_told_in_comments(client: httpx2.AsyncClient) -> None:
+    answer = await client.post("/v1/chat/completions", json=chat(stream=True))
+    assert "\n: progress: 100 of 900 tokens are read, about 9 s are left\n" in answer.text
+    assert "prompt_progress" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("progress", "note"),
+    [
+        (DONE, "ping"),
+        (replace(START, state="waiting", place_in_queue=2), "progress: place 2 in the queue"),
+        (START, "progress: 100 of 900 tokens are read"),
+    ],
+)
+async def test_a_comment_says_what_is_waited_for(progress: Progress, note: str) -> None:
+    assert progress_note([Journey(), at(progress)]) == note
+    assert progress_note([Journey()]) == "ping"
 
 
 # The frames by themselves

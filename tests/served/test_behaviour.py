@@ -47,6 +47,30 @@ def test_health_answers_at_once_while_a_generation_runs(http: httpx2.Client) -> 
     running.join()
 
 
+def test_a_real_prompt_is_told_as_it_is_read_and_the_engine_shows_it(http: httpx2.Client) -> None:
+    words = " ".join(str(number) for number in range(180))
+    body = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": f"{time.time_ns()} {words}"}],
+        "max_tokens": 4,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "return_progress": True,
+    }
+    with http.stream("POST", "/v1/chat/completions", json=body) as answer:
+        lines = [line for line in answer.iter_lines() if line.startswith("data: {")]
+        request_id = answer.headers["x-request-id"]
+    frames = [json.loads(line.removeprefix("data: ")) for line in lines]
+    told = [one["prompt_progress"] for one in frames if "prompt_progress" in one]
+    assert told[-1]["processed"] == told[-1]["total"] == frames[-1]["usage"]["prompt_tokens"]
+    assert told[-1]["tokens_per_second"] > 0
+    shown = http.get("/v1/engine").json()
+    assert request_id in {one["id"] for one in shown["recent"]}
+    engine = next(one["engine"] for one in shown["models"] if one["id"] == MODEL)
+    assert any(run["kind"] == "kept" for slot in engine["slots"] for run in slot["runs"])
+    assert sum(engine["history"]["written_tokens"]) >= 4
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_disconnect_stops_the_generation_soon(
     http: httpx2.Client, served_url: str, stream: bool

@@ -13,6 +13,7 @@ from llm_api.core.llm.observation import (
     Observation,
     ReplicaStatus,
     SlotStatus,
+    TierStatus,
 )
 from llm_api.core.llm.residency.plan import ModelState
 
@@ -132,9 +133,21 @@ def _engine(status: EngineStatus, ids: dict[int, str]) -> wire.EngineState | Non
         kv=None
         if kv is None
         else wire.EngineKV(running=kv.running, reusable=kv.reusable, free=kv.free),
-        tiers=[],
+        tiers=[_tier(tier) for tier in status.tiers],
         slots=[_slot(slot, ids) for slot in detail.slots],
         history=_history(detail),
+    )
+
+
+def _tier(tier: TierStatus) -> wire.EngineTier:
+    return wire.EngineTier(
+        tier=tier.name,
+        tokens=tier.tokens,
+        bytes=tier.bytes,
+        limit_bytes=tier.room_bytes,
+        prefixes=tier.prefixes,
+        hits=tier.hits,
+        restored_tokens=tier.restored_tokens,
     )
 
 

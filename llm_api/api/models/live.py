@@ -81,7 +81,10 @@ class EngineTier(AnswerModel):
     tier: str = Field(examples=["ram"])
     tokens: int
     bytes: int
-    limit_bytes: int
+    limit_bytes: int = Field(description="For all models together.")
+    prefixes: int
+    hits: int = Field(description="Prefixes that were restored instead of computed.")
+    restored_tokens: int
 
 
 class EngineHistory(AnswerModel):
