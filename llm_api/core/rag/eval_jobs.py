@@ -11,19 +11,24 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from pydantic import TypeAdapter
 
-from llm_api.core.errors import InvalidRequestError
+from llm_api.core.errors import InvalidRequestError, JobNotFoundError
 from llm_api.core.rag.context_trial import ContextGain
 from llm_api.core.rag.evals import SearchEvals
 from llm_api.core.rag.vector_store import DocumentRecord, VectorStore, every_document
 from llm_api.core.state.records import JobInput, JobState, NewJob, StoredJob
 from llm_api.core.state.state import State
 
+if TYPE_CHECKING:
+    from llm_api.core.state.jobs import Jobs
+
 KIND: Final = "evals"
+PLACING_KIND: Final = "contexts"
+"""Of those that write lines, which may take a day of idle time: the others do not wait for them."""
 MAX_WAITING: Final = 4
 DOCUMENTS: Final = 20_000
 """Among which those are chosen that questions are drafted for."""
@@ -108,7 +113,8 @@ class EvalJobs:
         Raises InvalidRequestError for an empty collection, OverloadedError, and what the store and
         the state raise.
         """
-        new = NewJob(self._new_id(), KIND, json.dumps(asdict(plan)), self._clock())
+        kind = PLACING_KIND if plan.contexts else KIND
+        new = NewJob(self._new_id(), kind, json.dumps(asdict(plan)), self._clock())
         records = await _choose(store, plan, new.id)
         own = await self._state.of(owner)
         stored = await own.jobs.submit(new, _inputs(records, plan), MAX_WAITING)
@@ -117,15 +123,23 @@ class EvalJobs:
     async def get(self, owner: str, job_id: str) -> EvalJob:
         """Raises JobNotFoundError for one that this owner did not make, or that ended long ago."""
         own = await self._state.of(owner)
-        stored = await own.jobs.get(job_id, KIND)
+        stored = await _found(own.jobs, job_id)
         return to_job(stored, (await own.jobs.remarks([job_id])).get(job_id, ()))
 
     async def cancel(self, owner: str, job_id: str) -> EvalJob:
         """Have it end, if it has not. Raises JobNotFoundError."""
         own = await self._state.of(owner)
-        await own.jobs.get(job_id, KIND)
+        await _found(own.jobs, job_id)
         await own.jobs.request_cancel(job_id)
         return await self.get(owner, job_id)
+
+
+async def _found(jobs: "Jobs", job_id: str) -> StoredJob:
+    """Of either kind. Raises JobNotFoundError."""
+    try:
+        return await jobs.get(job_id, KIND)
+    except JobNotFoundError:
+        return await jobs.get(job_id, PLACING_KIND)
 
 
 async def _choose(store: VectorStore, plan: EvalPlan, seed: str) -> list[DocumentRecord]:

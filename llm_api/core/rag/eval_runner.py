@@ -3,8 +3,8 @@
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -14,6 +14,7 @@ from llm_api.core.rag.context_job import BLOCKS, ContextJob, Place
 from llm_api.core.rag.context_trial import ContextGain, OpenTrial
 from llm_api.core.rag.eval_jobs import (
     KIND,
+    PLACING_KIND,
     RESULTS,
     Drafted,
     EvalPlan,
@@ -57,11 +58,14 @@ class EvalWriting:
     open_trial: OpenTrial
 
 
-def running_evals(
+@asynccontextmanager
+async def running_evals(
     state: State, retrieval_of: RetrievalOf, writing: EvalWriting
-) -> AbstractAsyncContextManager[None]:
-    """Jobs are run inside; the one that runs at the end is left to who comes next."""
-    return running(state, KIND, EvalJobRunner(state, retrieval_of, writing).begin)
+) -> AsyncGenerator[None, None]:
+    """Jobs are run inside, one of each kind; what runs at the end is left to who comes next."""
+    begin = EvalJobRunner(state, retrieval_of, writing).begin
+    async with running(state, KIND, begin), running(state, PLACING_KIND, begin):
+        yield
 
 
 @dataclass(frozen=True, slots=True)

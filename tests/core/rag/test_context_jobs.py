@@ -147,6 +147,25 @@ async def test_document_that_changes_while_lines_are_written_is_not_overwritten(
     assert NAMES[2] not in {one.id for one in await records(retrieval)}
 
 
+async def test_other_evals_do_not_wait_for_lines(
+    retrieval: Retrieval, backend: FakeBackend
+) -> None:
+    def never_places(request: GenerationRequest) -> Iterable[Step]:
+        assert isinstance(request.prompt, ChatPrompt)
+        if "<part>" in request.prompt.messages[-1].content:
+            return [600.0]
+        return spoken("What is said there?")
+
+    backend.script = never_places
+    placing = await retrieval.evals.create("alice", retrieval.store, PLAN)
+    drafting = replace(PLAN, given={}, questions=10, contexts=0, applies=False)
+    assert (await run(retrieval, drafting)).state == "done"
+    assert (await retrieval.evals.get("alice", placing.id)).state == "running"
+    assert (await ended(retrieval, await retrieval.evals.cancel("alice", placing.id))).state == (
+        "cancelled"
+    )
+
+
 async def test_job_goes_on_behind_a_stop_with_the_lines_that_it_has_written(
     idle_retrieval: Retrieval,
 ) -> None:
