@@ -26,6 +26,7 @@ from llm_api.core.llm.engine.scheduler import (
     SchedulerLimits,
 )
 from llm_api.core.llm.engine.slots import SlotTable
+from llm_api.core.llm.engine.step_costs import StepCosts, linear
 from llm_api.core.llm.output.dialect import recognise
 from llm_api.core.llm.output.enforce import OutputEnforcer
 from llm_api.core.llm.prefix_cache.fingerprint import fingerprint
@@ -49,16 +50,11 @@ A divided buffer has none: each would take the room of a whole context.
 """
 
 
-DRAFT_TOKENS = 8
+DRAFT_TOKENS = 15
+"""What prompt lookup drafts at most: what a row costs here, and how often it was right, decide."""
 
-DRAFTING_PAYS_BELOW = 0.25
-"""Row cost under which a draft is worth its rows though half of it is rejected."""
-
-DRAFTING_PAYS_ALONE_BELOW = 0.6
-"""The same for a single stream, which drafts more only after a draft was accepted whole.
-
-Measured at a row cost of 0.5: 1.56 times as fast where the answer repeats its context.
-"""
+ASSUMED_COSTS = linear(0.1)
+"""Where a person has said how much is drafted: they take it that drafts pay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ class LlamaOptions:
     `parallel` requests of `context_length` tokens run together, `max_queue` more wait. They
     share `kv_tokens` of room, and take turns where it is short; None gives each its own.
     Prefixes are shared within one scope only, unless publicly. Up to `draft_tokens` are drafted
-    ahead for an answer that repeats its context; None drafts where it pays on this machine.
+    ahead for an answer that repeats its context, where that pays on this machine.
     `draft_model` is the file of a small model that drafts where nothing is repeated.
     `context` and `model` are handed on whole.
     """
@@ -125,14 +121,12 @@ def _template(source: str, model: LlamaModel) -> ChatTemplate:
     )
 
 
-def _drafting(options: LlamaOptions, runner: LlamaRunner) -> tuple[int, int]:
-    """How many tokens are drafted, and beside how many streams."""
+def _drafting(options: LlamaOptions, runner: LlamaRunner) -> tuple[int, StepCosts]:
+    """How many tokens are drafted at most, and what the rows of a step are taken to cost."""
     if options.draft_tokens is not None:
-        return options.draft_tokens, options.parallel
-    log.debug("one more row costs %.2f of a step", runner.row_cost)
-    if runner.row_cost < DRAFTING_PAYS_BELOW:
-        return DRAFT_TOKENS, options.parallel
-    return (DRAFT_TOKENS if runner.row_cost < DRAFTING_PAYS_ALONE_BELOW else 0), 1
+        return options.draft_tokens, ASSUMED_COSTS
+    log.debug("steps take, by their rows: %s", runner.costs.points)
+    return DRAFT_TOKENS, runner.costs
 
 
 def _load_all(

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from llm_api.core.llm.engine.draft_worth import MOST, CommonWorth, DraftCosts, Worth
 from llm_api.core.llm.engine.sequence import Sequence
+from llm_api.core.llm.engine.step_costs import StepCosts
 
 NEAR: Final = 16
 """Unread tokens that are computed together with the first guess: no more than two rows a step."""
@@ -73,9 +74,9 @@ class _Attempt:
 class Guesses:
     """Makes the drafts of steps, and learns from what became of them."""
 
-    def __init__(self, lookup_streams: int, drafter: Drafter | None, longest: int) -> None:
-        """Lookup serves up to so many streams; a draft model makes `longest` guesses at most."""
-        self._lookup_streams = lookup_streams
+    def __init__(self, costs: StepCosts, drafter: Drafter | None, longest: int) -> None:
+        """`costs` say how many guesses of lookup pay; a draft model makes `longest` at most."""
+        self._costs = costs
         self._drafter = drafter
         self._longest = longest
         self._common = CommonWorth()
@@ -86,18 +87,17 @@ class Guesses:
 
         A draft model may read `read_rows` tokens of texts that are new to it.
         """
-        drafts: dict[int, tuple[int, ...]] = {}
-        if len(decodes) <= self._lookup_streams:
-            for sequence in decodes:
-                if sequence.lookup is not None:
-                    wanted = max(min(room, _left(sequence)), 0)
-                    drafts[sequence.id] = sequence.lookup.draft(wanted)
-                    room -= len(drafts[sequence.id])
+        drafts = self._looked_up(decodes, room)
+        room -= sum(map(len, drafts.values()))
         self._attempts.clear()
         if self._drafter is not None:
             others = [one for one in decodes if not drafts.get(one.id)]
             drafts |= self._modelled(self._drafter, others, len(decodes), room, read_rows)
         return [drafts.get(sequence.id, ()) for sequence in decodes]
+
+    def learn_costs(self, rows: int, seconds: float) -> None:
+        """Take in how long a step of so many rows took, of sequences that decode."""
+        self._costs = self._costs.learnt(rows, seconds)
 
     def learn(self, sequence: Sequence, drafted: int, accepted: int) -> None:
         """Take in how many of the drafted tokens of a step were drawn."""
@@ -105,8 +105,28 @@ class Guesses:
         if attempt is not None and sequence.worth is not None:
             chances = attempt.chances if drafted else []  # there was no room to check them
             sequence.worth.learn(chances, accepted, attempt.spent)
-        elif sequence.lookup is not None and drafted:
-            sequence.lookup.learn(drafted, accepted)
+
+    def _looked_up(self, decodes: Items[Sequence], room: int) -> dict[int, tuple[int, ...]]:
+        """What lookup drafts for each, as far as that pays for all of them together."""
+        found = {
+            one.id: one.lookup.draft(max(min(room, _left(one)), 0))
+            for one in decodes
+            if one.lookup is not None
+        }
+        if not any(found.values()):
+            return {}
+        chances = [
+            one.lookup.chances(len(found[one.id])) if one.lookup is not None else ()
+            for one in decodes
+        ]
+        length = self._costs.best_length(chances, room)
+        drafts = {key: draft[:length] for key, draft in found.items()}
+        if self._costs.wants_equal and self._drafter is None:
+            for one in decodes:
+                draft = drafts.get(one.id, ())
+                missing = min(length, _left(one)) - len(draft)
+                drafts[one.id] = draft + (one.tokens[-1],) * max(missing, 0)
+        return drafts
 
     def _modelled(
         self, drafter: Drafter, sequences: Items[Sequence], streams: int, room: int, rows: int

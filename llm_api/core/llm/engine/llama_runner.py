@@ -1,11 +1,9 @@
 """The runner on llama.cpp: one context, one unified KV buffer, one batch reused by every step."""
 
 import ctypes
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -40,6 +38,7 @@ from llm_api.core.llm.engine.sampling import (
     logits_view,
     logprobs,
 )
+from llm_api.core.llm.engine.step_costs import MEASURED_ROWS, NO_GAIN, StepCosts, rising
 from llm_api.core.llm.engine.thread_count import CpuWaits, StepThreads
 
 # Return values of llama_decode, from llama.h.
@@ -48,7 +47,7 @@ _NO_KV_SLOT = 1
 
 
 DRAFT_ROWS = 8
-"""Rows beside the first in the step that is measured: few enough to be quick."""
+"""Rows beside the first over which the cost of one more is taken in the mean."""
 
 FlashAttention: TypeAlias = Literal["auto", "on", "off"]
 KvCacheType: TypeAlias = Literal["f16", "q8_0", "q4_0"]
@@ -88,9 +87,7 @@ class ContextSize:
 class LlamaRunner:
     """Executes step plans. Every call comes from one thread, from `execute` on.
 
-    `can_trim`: whether this model's KV can be cut. `row_cost`: what one more row adds to a step,
-    as a part of what a step of one row takes; near 0 where memory is the limit, near 1 where
-    arithmetic is.
+    `can_trim`: whether this model's KV can be cut. `costs`: what steps take by their rows.
     """
 
     def __init__(self, model: LlamaModel, size: ContextSize, options: ContextOptions) -> None:
@@ -121,7 +118,16 @@ class LlamaRunner:
         self._keeper_offset = size.slots if self.can_trim and self._needs_keepers() else 0
         self._batch.add_keepers(self._keeper_offset)
         self._states = SlotStates(self._library, self._context, self._keeper_offset)
-        self.row_cost = self._measure_row_cost()
+        self.costs = self._measure_costs()
+
+    @property
+    def row_cost(self) -> float:
+        """What one more row adds to a step, as a part of what a step of one row takes.
+
+        Near 0 where memory is the limit, near 1 where arithmetic is.
+        """
+        one, more = self.costs.seconds(1), self.costs.seconds(1 + DRAFT_ROWS)
+        return (more / one - 1) / DRAFT_ROWS
 
     def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
         sampler = Sampler(rules, prompt, self._candidates, self._repetitions)
@@ -206,16 +212,21 @@ class LlamaRunner:
         """Free all cells. What they hold stays: to write zeros over it took a third of a second."""
         self._library.llama_memory_clear(self._memory, False)
 
-    def _measure_row_cost(self) -> float:
-        """The median of three ratios, each of two steps in turn: a busy machine slows both.
+    def _measure_costs(self) -> StepCosts:
+        """What steps take by their rows; of short ones the less of two, as others slow the rest.
 
         Also warms up: the first request finds graphs and buffers in place.
         """
-        more = min(DRAFT_ROWS, self._size.outputs - 1)
-        if not more:
-            return math.inf
-        ratios = [self.step_seconds(1 + more) / self.step_seconds(1) for _ in range(3)]
-        return (median(ratios) - 1) / more
+        most = min(self._size.outputs, self._size.step_tokens)
+        rows = [count for count in MEASURED_ROWS if count <= most]
+        if len(rows) < 2:
+            return NO_GAIN
+        self.step_seconds(rows[1])
+        points = [(count, self.step_seconds(count)) for count in rows]
+        again = [(count, self.step_seconds(count)) for count in rows if count <= DRAFT_ROWS]
+        least = [min(one, other) for one, other in zip(points, again, strict=False)]
+        costs = rising([*least, *points[len(least) :]])
+        return StepCosts(costs, wants_equal=not self._is_unified)
 
     def step_seconds(self, rows: int) -> float:
         """How long a step of so many rows takes. Only before the first plan."""

@@ -40,6 +40,7 @@ from llm_api.core.llm.engine.plan import (
 from llm_api.core.llm.engine.planner import Occupancy, StepOutcome
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import PrefixMatch, Slot, SlotTable, common_prefix_length
+from llm_api.core.llm.engine.step_costs import NO_GAIN, StepCosts
 from llm_api.core.llm.observation import SlotStatus
 from llm_api.core.llm.prefix_cache.model_prefixes import WORTH_KEEPING, ModelPrefixes
 from llm_api.core.llm.prefix_cache.prefix_cache import PrefixCache
@@ -63,9 +64,9 @@ class SchedulerLimits:
 
     `step_tokens` bounds its rows. `stall_seconds` bounds the time of those of prompts while other
     sequences decode and wait for them; the speed is learnt from the steps that were taken.
-    `draft_tokens` bounds what prompt lookup drafts for one sequence, while at most `draft_streams`
-    decode; 0 switches that off. `model_tokens` bounds what a draft model does, for as many as pay.
-    A KV that cannot be cut is not drafted for.
+    `draft_tokens` bounds what prompt lookup drafts for one sequence, `model_tokens` what a draft
+    model does; 0 switches that off, `costs` say how far drafts pay. A KV that cannot be cut is not
+    drafted for.
     `can_cut_restored`: whether a state that was restored holds all that it held when it was saved;
     that of a sliding window holds what its end sees.
     """
@@ -75,7 +76,7 @@ class SchedulerLimits:
     stall_seconds: float
     can_trim: bool = True
     draft_tokens: int = 0
-    draft_streams: int = 1
+    costs: StepCosts = NO_GAIN
     model_tokens: int = 8
     can_cut_restored: bool = True
 
@@ -93,7 +94,7 @@ class Scheduler:
         self._slots = slots
         self._limits = limits
         self._guesses = Guesses(
-            limits.draft_streams, drafter if limits.can_trim else None, limits.model_tokens
+            limits.costs, drafter if limits.can_trim else None, limits.model_tokens
         )
         self._stored = stored or ModelPrefixes(PrefixCache(), "", slots.cell_count)
         self._stored.can_cut = limits.can_trim and limits.can_cut_restored
@@ -183,7 +184,12 @@ class Scheduler:
         return outcomes
 
     def learn_speed(self, plan: StepPlan, seconds: float) -> None:
-        """Take in how long a plan took: prompts are then cut to what fits the stall allowed."""
+        """Take in how long a plan took: prompts are then cut to what fits the stall allowed.
+
+        And as much is drafted as pays.
+        """
+        if len({len(span.tokens) for span in plan.spans if span.samples}) == 1:  # of equal rows
+            self._guesses.learn_costs(sum(len(span.tokens) for span in plan.spans), seconds)
         rows = sum(len(span.tokens) for span in plan.spans if not span.samples)
         if rows >= LEAST_CHUNK and seconds > 0:
             fitting = int(self._limits.stall_seconds * rows / seconds)

@@ -12,6 +12,7 @@ from llm_api.core.llm.engine.runner import RestoreError
 from llm_api.core.llm.engine.scheduler import TURN_STEPS, Scheduler, SchedulerLimits
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import SlotTable
+from llm_api.core.llm.engine.step_costs import StepCosts, linear
 from llm_api.core.llm.observation import KVTokens
 from llm_api.core.llm.prefix_cache.model_prefixes import ModelPrefixes
 from llm_api.core.llm.prefix_cache.prefix_cache import CacheLimits, PrefixCache
@@ -37,18 +38,20 @@ class Bench:
         step_tokens: int = 64,
         can_trim: bool = True,
         draft: int = 0,
-        draft_streams: int = 99,
+        row_cost: float = 0.0,
+        costs: StepCosts | None = None,
         drafter: Drafter | None = None,
         can_cut_restored: bool = True,
         stored: ModelPrefixes | None = None,
     ) -> None:
+        costs = costs or linear(row_cost)
         limits = SchedulerLimits(
             parallel,
             step_tokens,
             0.5,
             can_trim,
             draft,
-            draft_streams,
+            costs,
             can_cut_restored=can_cut_restored,
         )
         self._slots = slots
@@ -520,19 +523,34 @@ def test_a_draft_is_verified_in_one_step() -> None:
     bench.run()
     assert bench.answers[0] == [1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 2]
     drafted = [span.drafted for plan in bench.runner.plans for span in plan.spans]
-    assert drafted == [0, 2, 4, 3], "prefill, then longer drafts, within the limit"
+    assert drafted == [0, 4, 4, 1], "prefill, then drafts within the limit"
     assert (bench.scheduler.drafted_tokens, bench.scheduler.accepted_tokens) == (9, 9)
 
 
-def test_drafting_ends_where_more_streams_come() -> None:
-    bench = Bench(draft=4, draft_streams=1)
+def test_where_rows_cost_much_a_guess_must_have_held_before_it_is_drafted() -> None:
+    bench = Bench(draft=4, row_cost=0.5)
     bench.runner.draw = cyclic
     bench.add([1, 2, 3, 4, 5, 1, 2, 3, 4, 5], length=20)
+    drafted = [bench.step().spans[0].drafted for _ in range(6)]
+    assert drafted[:2] == [0, 0], "prefill, and a guess that is only compared with what is drawn"
+    assert drafted[2:] == sorted(drafted[2:])
+    assert drafted[2] >= 1
+    assert drafted[-1] >= 3
+
+
+def test_where_steps_want_equal_rows_all_streams_have_as_many() -> None:
+    bench = Bench(draft=4, costs=StepCosts(((1, 1.0), (32, 1.5))))
+    bench.runner.draw = cyclic
+    bench.add([1, 2, 3, 4, 5, 1, 2, 3, 4, 5], length=20, scope="a")
+    bench.add([6, 7, 8, 9, 10], length=20, scope="b")
     bench.step()
-    assert bench.step().spans[0].drafted == 2
-    bench.add([6, 7, 8, 9, 0, 6, 7, 8, 9, 0], length=20)
-    bench.step()
-    assert [span.drafted for span in bench.step().spans] == [0, 0]
+    drafted = [[span.drafted for span in bench.step().spans] for _ in range(3)]
+    assert all(one == other and one for one, other in drafted)
+    bench.run()
+    assert bench.answers == {
+        0: [1, 2, 3, 4, 5] * 4,
+        1: [6, 7, 8, 9, 10] * 4,
+    }
 
 
 def test_a_wrong_draft_leaves_nothing_behind() -> None:
@@ -540,7 +558,7 @@ def test_a_wrong_draft_leaves_nothing_behind() -> None:
     prompt = [1, 2, 3, 4, 5, 1, 2, 3]
     bench.add(prompt, length=6)
     bench.step()
-    assert bench.step().spans[0].drafted == 2
+    assert bench.step().spans[0].drafted == 4
     bench.run()
     assert bench.answers[0] == expected_answer(prompt, 6)
     assert bench.scheduler.accepted_tokens == 0
