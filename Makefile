@@ -23,7 +23,7 @@ PACKAGES_HINT := on Debian or Ubuntu: sudo apt-get install -y build-essential py
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.runtime ## Create .venv with all it takes to run, the default model included
+setup: $(VENV)/.runtime $(VENV)/.weights ## Create .venv with all it takes to run, the default model included
 
 run: setup ## Set up, then serve on http://127.0.0.1:8000
 	@$(BIN)/python -m llm_api
@@ -100,6 +100,11 @@ $(BIN)/pip:
 # The stamps: written last, so that an interrupted installation goes on.
 $(VENV)/.runtime: pyproject.toml constraints.txt scripts/setup/llama.cmake | $(BIN)/pip
 	@$(BIN)/python -m scripts.setup run
+	@touch $@
+
+# Weights that this CPU computes faster, if there are any as good: never a reason to fail.
+$(VENV)/.weights: $(VENV)/.runtime
+	@[ -n "$$CI" ] || $(BIN)/python -m llm_api models optimize --auto || true
 	@touch $@
 
 $(VENV)/.embeddings: $(VENV)/.runtime

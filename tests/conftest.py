@@ -33,7 +33,8 @@ def pytest_configure() -> None:
     llama.cpp's threads wait for each other by spinning: alone on the machine that is twice as fast,
     beside other programs it can be ten times as slow. The library reads this when it is loaded.
 
-    Servers of tests write no request log, unless the test says where.
+    Servers of tests write no request log, unless the test says where, and run the weights that all
+    machines have.
 
     llguidance, which some tests load themselves, takes a backtrace at each of its errors where
     RUST_BACKTRACE asks for one: it reads that once, at the first.
@@ -43,6 +44,7 @@ def pytest_configure() -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("LOG_FILE", os.devnull)
+    os.environ.setdefault("WEIGHTS", "original")
     os.environ.setdefault("RUST_LIB_BACKTRACE", "0")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -98,7 +98,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "models": "terminal",
         "in_process": "remote_server",
         "serve": "remote_server terminal",
-        "optimize": "terminal",
+        "optimize": "optimize_auto terminal",
+        "optimize_auto": "terminal",
         "keys": "terminal",
         "functions": "terminal",
         "doctor": "terminal",
@@ -480,7 +481,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "step_costs thread_count": "",
     },
     "llm_api.core.llm.files": {
-        "installed": "download gguf parts",
+        "installed": "download gguf parts tuned",
+        "tuned": "",
         "pull_worker": "download",
         "pull_process": "hub_names",
         "download": "gguf hub_names parts",
@@ -561,6 +563,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.llm.tuning": {
         "llama_facts": "doctor",
+        "choice": "comparison",
         "comparison": "measure",
         "doctor measure quantise": "",
     },

@@ -49,7 +49,7 @@ async def open_administration(
 
 def _named_files(planned: Plan, files: Sequence[FoundModel]) -> Mapping[Path, str]:
     """The files that the settings name, which are deleted by nobody, and what they serve."""
-    named = {found.path.resolve(): found.card.id for found in files}
+    named = {found.source.resolve(): found.card.id for found in files}
     if (file := embedder_file(planned.settings)) is not None:
         named[file.resolve()] = planned.settings.embedding_model_name
     return named

@@ -1,5 +1,7 @@
 """The models that run on this server's own engine: their files, options and room in memory."""
 
+import logging
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +18,7 @@ from llm_api.core.llm.capabilities import ADAPTABLE, EVERYTHING
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.llama_model import AdapterFile, ModelOptions
 from llm_api.core.llm.engine.llama_runner import ContextOptions
+from llm_api.core.llm.files.gguf import GGUFModel
 from llm_api.core.llm.files.installed import resolve_model
 from llm_api.core.llm.files.memory import (
     Need,
@@ -27,17 +30,25 @@ from llm_api.core.llm.files.memory import (
     what_fits,
 )
 from llm_api.core.llm.files.parts import read_model
+from llm_api.core.llm.files.tuned import find_tuned, read_record
 from llm_api.core.llm.prefix_cache.prefix_cache import PrefixCache
 from llm_api.core.llm.residency.keeper import KeptModel
+from llm_api.core.llm.tuning.doctor import has_fast_kernel
 from llm_api.core.llm.types import Adapter
 from llm_api.core.utils.machine import format_bytes, gpu_vendors, memory, physical_cores
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """A model on its verified file, and the room that its requests get. `needed` is an estimate."""
+    """A model on its verified file, and the room that its requests get. `needed` is an estimate.
+
+    `source` is the file that was named, `path` the one that is run: it, or weights kept beside it.
+    """
 
     card: ModelCard
+    source: Path
     path: Path
     options: LlamaOptions
     room: Room
@@ -105,7 +116,7 @@ def wishes_of(settings: Settings) -> Wishes:
 def _find_model(chosen: ChosenModel, total: int, free: int) -> FoundModel:
     settings = chosen.settings
     try:
-        path, file = resolve_model(
+        source, file = resolve_model(
             model_path=settings.model_path,
             repo_id=settings.model_repo_id,
             filename=settings.model_filename,
@@ -115,11 +126,12 @@ def _find_model(chosen: ChosenModel, total: int, free: int) -> FoundModel:
         if chosen.place:
             raise type(error)(f"{chosen.place}: {error.message}") from error
         raise
+    path, file = _weights(source, file, settings, free)
     draft = None if settings.draft_model is None else read_model(settings.draft_model)
     room = choose_room(file, wishes_of(settings), free - (draft.size_bytes if draft else 0))
     card = ModelCard(
-        id=chosen.name or path.stem,
-        created=int(path.stat().st_mtime),
+        id=chosen.name or source.stem,
+        created=int(source.stat().st_mtime),
         owned_by="llm_api",
         context_length=room.context_length,
         aliases=settings.model_aliases,
@@ -127,6 +139,7 @@ def _find_model(chosen: ChosenModel, total: int, free: int) -> FoundModel:
         capabilities=ADAPTABLE if chosen.adapters else EVERYTHING,
         file=file,
         adapters=tuple(Adapter(one.name, one.scale) for one in chosen.adapters),
+        weights=path.name,
     )
     needed = need(file, room, settings.kv_cache_type)
     loaded = sum(one.path.stat().st_size for one in chosen.adapters)
@@ -140,7 +153,45 @@ def _find_model(chosen: ChosenModel, total: int, free: int) -> FoundModel:
             " programs"
         )
     return FoundModel(
-        card, path, _llama_options(chosen, room), room, needed, chosen.loads_at_startup
+        card, source, path, _llama_options(chosen, room), room, needed, chosen.loads_at_startup
+    )
+
+
+def _weights(
+    source: Path, file: GGUFModel, settings: Settings, free: int
+) -> tuple[Path, GGUFModel]:
+    """What is run for a file: weights kept beside it if there are any that fit, and what they are.
+
+    Fast, and no reason to fail: what cannot be read is left alone.
+    """
+    if settings.weights == "original" or (settings.gpu_layers and gpu_vendors()):
+        return source, file
+    tuned = find_tuned(source, settings.models_dir)
+    if tuned is None:
+        _offer(source, file, settings)
+        return source, file
+    path, record = tuned
+    try:
+        read = read_model(path)
+    except ModelFileError as error:
+        log.warning("%s is run as it is: %s", source.name, error.message)
+        return source, file
+    if read.size_bytes > free > file.size_bytes:
+        log.info("%s is run as it is: memory is short for %s", source.name, path.name)
+        return source, file
+    log.info("%s is run for %s: %s", path, source.name, record.told)
+    return path, read
+
+
+def _offer(source: Path, file: GGUFModel, settings: Settings) -> None:
+    """Say once a start that there may be faster weights, where nobody has looked for them."""
+    features = frozenset({"NEON"} if platform.machine() in ("aarch64", "arm64") else ())
+    if has_fast_kernel(features, file.quantisation) or read_record(source, settings.models_dir):
+        return
+    log.info(
+        "%s has no fast kernel on this CPU: `llm-api models optimize --auto` looks for weights that"
+        " are faster and as good",
+        file.quantisation,
     )
 
 

@@ -109,6 +109,7 @@ def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
     from llm_api.core.llm.files.installed import model_location
     from llm_api.core.llm.files.memory import choose_room, need, what_fits
     from llm_api.core.llm.files.parts import read_model
+    from llm_api.core.llm.files.tuned import find_tuned
     from llm_api.core.llm.tuning.doctor import Finding, ModelFacts
     from llm_api.core.utils.machine import memory
 
@@ -129,6 +130,8 @@ def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
             check_known(path)
     except LLMAPIError as error:
         return Finding("model", "problem", error.message)
+    tuned = find_tuned(path, settings.models_dir) if settings.weights == "fastest" else None
+    read = read if tuned is None else read_model(tuned[0])
     wishes, (_, available) = wishes_of(settings), memory()
     room = choose_room(read, wishes, available)
     return ModelFacts(
@@ -139,6 +142,7 @@ def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
         what_fits=what_fits(read, wishes, available),
         uses_mmap=settings.mmap,
         gpu_layers=settings.gpu_layers,
+        told=None if tuned is None else tuned[1].told,
     )
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID
 from rich.prompt import Prompt
 from rich.table import Table
 from rich.text import Text
 
+from llm_api.cli.optimize_auto import optimize_by_itself, progress_with_time
 from llm_api.cli.terminal import notes, output
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ EXAMPLES = """Examples:
 - `llm-api models optimize ~/models/qwen.F16.gguf --types q4_0,q8_0,q4_k_m`
 
 - `llm-api models optimize --types q4_0 --keep q4_0`
+
+- `llm-api models optimize --auto`
 """
 
 CURRENT = "as it is"
@@ -70,12 +73,18 @@ def optimize(  # noqa: PLR0913, PLR0917 - typer reads the options from the param
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads [N_THREADS].")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Measure each file so many times.")] = 5,
+    auto: Annotated[
+        bool,
+        typer.Option("--auto", help="Keep what is faster and as good, to be served by itself."),
+    ] = False,
 ) -> None:
     """Measure which quantisation of a model is fastest on this machine, and what it costs.
 
     Writes each candidate to a temporary file, and tells its speed and its perplexity (lower is
     better) beside those of the file as it is. A candidate is kept only where you say so, with
-    --keep or when asked in a terminal. Let nothing else run meanwhile.
+    --keep or when asked in a terminal. With --auto it measures Q8_0 alone, and keeps it beside
+    the file where it is faster at a perplexity of at most 0.5 % more; the server runs that from
+    then on, unless WEIGHTS=original. Let nothing else run meanwhile.
     """
     from llm_api.config.chosen_models import choose_models
     from llm_api.config.settings import load_settings
@@ -86,6 +95,10 @@ def optimize(  # noqa: PLR0913, PLR0917 - typer reads the options from the param
         settings = files[0].settings
     elif model is None:
         raise typer.BadParameter("The chosen models run elsewhere; name a GGUF file.")
+    if auto:
+        with _ended_by_sigterm():
+            optimize_by_itself(settings, _source(settings, model))
+        return
     job = _job(settings, model, types, keep, folder)
     trial = _trial(job, text, rounds)
     _warn(job)
@@ -185,7 +198,7 @@ def _write(job: _Job, stack: ExitStack) -> dict[str, Path]:
     sizes = {name: estimated_bytes(job.model, name) for name in job.types}
     require_space(job.folder, sum(sizes.values()))
     written = {}
-    with _progress() as progress:
+    with progress_with_time() as progress:
         for name in job.types:
             path = stack.enter_context(temporary_file(job.target(name)))
             task = progress.add_task(f"write {name}", total=sizes[name])
@@ -206,7 +219,7 @@ def _measure(
     from llm_api.core.llm.tuning.comparison import compare
 
     options = replace(model_options(settings), use_mlock=False)  # several files, one at a time
-    with _progress() as progress:
+    with progress_with_time() as progress:
         task = progress.add_task("measure", total=None)
 
         def show(name: str, done: int, total: int) -> None:
@@ -258,11 +271,6 @@ def _ask(job: _Job) -> str | None:
     return by_answer.get(
         Prompt.ask("Keep which?", console=notes(), choices=choices, default="none")
     )
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=notes(), transient=True)
 
 
 @contextmanager

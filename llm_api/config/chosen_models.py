@@ -31,6 +31,7 @@ _OVERRIDES = (
     "tensor_split",
     "flash_attention",
     "kv_cache_type",
+    "weights",
     "mmap",
     "mlock",
 )

@@ -88,6 +88,7 @@ class ModelEntry(Section):
     )
     flash_attention: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] | None = None
     kv_cache_type: KvCacheType | None = None
+    weights: Literal["fastest", "original"] | None = None
     mmap: StrictBool | None = None
     mlock: StrictBool | None = None
     draft: Annotated[DraftEntry, BeforeValidator(_as_entry)] | None = None

@@ -79,6 +79,7 @@ def command(name: str, conditions: Conditions, port: int) -> Command:
                 ("PARALLEL", parallel),
                 ("N_THREADS", threads),
                 ("EMBEDDING_THREADS", threads),
+                ("WEIGHTS", "original"),  # the peers' file, and no other
             )
             return Command((sys.executable, *words.split(), model), "/health/ready", settings)
         case "llama-server":

@@ -70,6 +70,7 @@ def test_model_info_is_what_the_file_says(http: httpx2.Client) -> None:
             "architecture": "llama",
             "parameters": file.parameter_count,
             "quantisation": "Q4_1",
+            "weights": default_model_path().name,
             "context_length": 1024,
             "training_context_length": file.context_length,
             "size_bytes": default_model_path().stat().st_size,

@@ -42,6 +42,7 @@ def to_model_info(card: ModelCard, state: ModelState) -> ModelInfo:
         architecture=None if file is None else file.architecture,
         parameters=None if file is None else file.parameter_count,
         quantisation=None if file is None else file.quantisation,
+        weights=card.weights,
         context_length=card.context_length,
         training_context_length=None if file is None else file.context_length,
         size_bytes=None if file is None else file.size_bytes,

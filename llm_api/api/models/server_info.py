@@ -45,6 +45,11 @@ class ModelInfo(AnswerModel):
     architecture: str | None = Field(examples=["llama"])
     parameters: int | None = Field(examples=[134515008])
     quantisation: str | None = Field(examples=["Q4_1"])
+    weights: str | None = Field(
+        description="Name of the file that is run: the model's own, or one kept beside it because"
+        " it is faster here and as good.",
+        examples=["SmolLM2-135M-Instruct.Q8_0.gguf"],
+    )
     context_length: int | None = Field(description="Tokens of prompt and answer together.")
     training_context_length: int | None = Field(description="What the model was made for.")
     size_bytes: int | None = Field(description="Of its file or files.")

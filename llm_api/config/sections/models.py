@@ -74,6 +74,12 @@ class ModelSettings(BaseModel):
         description="What generates text: `llama` (this process), `openai`, `vllm`, `llama-server`,"
         " `ollama`, `huggingface`, `claude`, `markov` (a toy) or `stub` (an echo).",
     )
+    weights: Annotated[Literal["fastest", "original"], BeforeValidator(lower)] = Field(
+        default="fastest",
+        description="Which weights of a model are run: `fastest`, those that `make setup` or"
+        " `llm-api models optimize --auto` has kept beside its file, as they are as good and faster"
+        " here; or the `original`.",
+    )
     context_length: int | None = Field(
         default=None,
         ge=64,

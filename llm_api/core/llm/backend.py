@@ -35,7 +35,8 @@ class ModelCard:
 
     `backend` is the kind of engine that runs it; `context_length` is None where that engine has
     not told. `file` is what the header of the model's file says, None where there is no such file.
-    `adapters` are those that a request may name, each with its own scale.
+    `adapters` are those that a request may name, each with its own scale. `weights` is the name of
+    the file that is run.
     """
 
     id: str
@@ -48,6 +49,7 @@ class ModelCard:
     capabilities: Capabilities = EVERYTHING
     file: GGUFModel | None = None
     adapters: tuple[Adapter, ...] = ()
+    weights: str | None = None
 
 
 class Backend(Protocol):

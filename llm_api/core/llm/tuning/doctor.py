@@ -17,7 +17,7 @@ REBUILD_FOR: Final = {
     "AMD": 'make clean && CMAKE_ARGS="-DGGML_VULKAN=on" make setup',
     "Apple": 'make clean && CMAKE_ARGS="-DGGML_METAL=on" make setup',
 }
-OPTIMIZE: Final = "llm-api models optimize"
+OPTIMIZE: Final = "llm-api models optimize --auto"
 
 # llama.cpp's name of a feature: the kernel's names of what it needs, on x86 and on ARM.
 FEATURE_FLAGS: Final = {
@@ -98,7 +98,8 @@ class LibraryFacts:
 class ModelFacts:
     """The configured model and the room the settings give it. `gpu_layers` -1 is all.
 
-    `what_fits` are settings with which it fits the memory that is available.
+    `what_fits` are settings with which it fits the memory that is available. `told` is what was
+    found out of the weights that are run instead of its own, if any are.
     """
 
     name: str
@@ -108,6 +109,7 @@ class ModelFacts:
     what_fits: str
     uses_mmap: bool = True
     gpu_layers: int = -1
+    told: str | None = None
 
 
 def diagnose(
@@ -222,8 +224,10 @@ def _memory(machine: MachineFacts, library: LibraryFacts | None, model: ModelFac
 
 
 def _quantisation(library: LibraryFacts, model: ModelFacts) -> Finding:
-    fast = _FAST_ON_ARM if "NEON" in library.cpu_features else _FAST_ANYWHERE
-    if model.quantisation.startswith(fast):
+    if model.told is not None:
+        text = f"{model.name}: the weights run are {model.quantisation}; {model.told}"
+        return Finding("model", "ok", text)
+    if has_fast_kernel(library.cpu_features, model.quantisation):
         text = f"{model.name}: {model.quantisation} has fast kernels for prompts here"
         return Finding("model", "ok", text)
     text = (
@@ -231,6 +235,12 @@ def _quantisation(library: LibraryFacts, model: ModelFacts) -> Finding:
         " another quantisation, such as Q4_0 or Q8_0, may be several times as fast"
     )
     return Finding("model", "hint", text, OPTIMIZE)
+
+
+def has_fast_kernel(cpu_features: frozenset[str], quantisation: str) -> bool:
+    """Whether llama.cpp has a kernel of its own for prompts in this quantisation. Pure."""
+    fast = _FAST_ON_ARM if "NEON" in cpu_features else _FAST_ANYWHERE
+    return quantisation.startswith(fast)
 
 
 def _count(number: int, noun: str) -> str:
