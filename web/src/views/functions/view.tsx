@@ -36,7 +36,6 @@ const ORIGINS: Record<string, string> = {
   package: 'Packages',
   program: 'This program',
   mcp: 'MCP servers',
-  mcp_server: 'MCP servers',
 }
 
 export default function Functions() {
