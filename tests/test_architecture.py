@@ -100,6 +100,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "serve": "remote_server terminal",
         "optimize": "optimize_auto terminal",
         "optimize_auto": "terminal",
+        "cache": "terminal",
         "keys": "terminal",
         "functions": "terminal",
         "doctor": "terminal",

@@ -195,6 +195,16 @@ def _offer(source: Path, file: GGUFModel, settings: Settings) -> None:
     )
 
 
+def _pinned(settings: Settings) -> tuple[str, ...]:
+    """Blocks. Raises ConfigurationError for a file that cannot be read."""
+    try:
+        return tuple(
+            Path(name).expanduser().read_text(encoding="utf-8") for name in settings.pinned_prompts
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"PINNED_PROMPTS: {error}") from error
+
+
 def _llama_options(chosen: ChosenModel, room: Room) -> LlamaOptions:
     settings = chosen.settings
     adapters = tuple(AdapterFile(one.name, one.path) for one in chosen.adapters)
@@ -211,6 +221,7 @@ def _llama_options(chosen: ChosenModel, room: Room) -> LlamaOptions:
         kv_tokens=room.kv_tokens if room.is_shared else None,
         shares_prefixes_publicly=settings.public_prefixes,
         draft_tokens=settings.draft_tokens,
+        pinned=_pinned(settings),
         draft_model=settings.draft_model,
         model=replace(model_options(settings), adapters=adapters),
     )

@@ -16,12 +16,12 @@ from llm_api.core.llm.files.memory import room_for_prefixes
 from llm_api.core.llm.prefix_cache.prefix_cache import CacheLimits, PrefixCache
 from llm_api.core.llm.prefix_cache.state_file import StateFileError
 from llm_api.core.llm.prefix_cache.state_folder import StateFolder
-from llm_api.core.llm.prefix_cache.stored import PINNED_SCOPE, StoredPrefix
+from llm_api.core.llm.prefix_cache.stored import PINNED_SCOPE
 from llm_api.core.utils.machine import memory
 
 log = logging.getLogger(__name__)
 
-FINISHING_SECONDS: Final = 10.0
+FINISHING_SECONDS: Final = 5.0
 """How long the end of the server waits for states to be written."""
 
 SWEEP_SECONDS: Final = 60.0
@@ -39,8 +39,11 @@ async def open_prefixes(
     A folder that cannot be used is one line of log, and nothing is kept on disk.
     """
     cache = await asyncio.to_thread(_open, settings, files, compute)
-    leaves = partial(_is_gone, access, settings.public_prefixes)
-    await compute.run(partial(cache.drop_where, leaves))
+    if not cache.ram.room:
+        yield cache
+        return
+    leaves = partial(is_gone, access, settings.public_prefixes)
+    await _drop_those_of(leaves, cache, compute)
     sweep = asyncio.create_task(_sweep(cache, compute, leaves))
     try:
         yield cache
@@ -72,13 +75,21 @@ def _ram(settings: Settings, files: Sequence[FoundModel]) -> int:
     return room_for_prefixes(memory()[1], sum(one.size_bytes for one in files))
 
 
-async def _sweep(
-    cache: PrefixCache, compute: ComputeThread, leaves: Callable[[StoredPrefix], bool]
-) -> None:
+async def _sweep(cache: PrefixCache, compute: ComputeThread, leaves: Callable[[str], bool]) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
-        await compute.run(partial(cache.drop_where, leaves))
+        await _drop_those_of(leaves, cache, compute)
         await compute.run(cache.expire)
+
+
+async def _drop_those_of(
+    leaves: Callable[[str], bool], cache: PrefixCache, compute: ComputeThread
+) -> None:
+    """Delete the prefixes of these owners. Keys are asked for here, on the event loop."""
+    owners = await compute.run(lambda: {stored.owner for stored in cache.index})
+    gone = set(filter(leaves, owners))
+    if gone:
+        await compute.run(lambda: cache.drop_where(lambda stored: stored.owner in gone))
 
 
 async def _finish(cache: PrefixCache, compute: ComputeThread) -> None:
@@ -96,12 +107,12 @@ def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
         loop.call_soon_threadsafe(event.set)
 
 
-def _is_gone(access: Access, is_public: bool, stored: StoredPrefix) -> bool:
-    """Whether the key has been revoked whose prefix it is, or reaches other documents now."""
-    if stored.owner == PINNED_SCOPE or (is_public and not stored.owner):
+def is_gone(access: Access, is_public: bool, owner: str) -> bool:
+    """Whether the key of this owner has been revoked, or reaches other documents now."""
+    if owner == PINNED_SCOPE or (is_public and not owner):
         return False
-    name = stored.owner.partition("#")[0]
+    name = owner.partition("#")[0]
     try:
-        return access.caller(name).key.sharing_scope != stored.owner
+        return access.caller(name).key.sharing_scope != owner
     except PermissionDeniedError:
         return True

@@ -99,6 +99,22 @@ _KEYS: Final = Noun(
     },
     "Make one: **llm-api keys create alice --file keys.yaml**",
 )
+_CACHE: Final = Noun(
+    "See and delete the computed prefixes that servers have written to `KV_CACHE_DIR`.",
+    {
+        "list": Verb(
+            "llm_api.cli.cache:list_prefixes",
+            "Show the prefixes on disk: whose they are, how long, how large, and when they were"
+            " used.",
+        ),
+        "clear": Verb(
+            "llm_api.cli.cache:clear",
+            "Delete the prefixes on disk, or those of one key. A running server computes them"
+            " again.",
+        ),
+    },
+    "Begin: **llm-api cache list --dir FOLDER**",
+)
 COMMANDS: Final[Entries] = {
     "serve": Verb(
         "llm_api.cli.serve:serve",
@@ -120,6 +136,7 @@ COMMANDS: Final[Entries] = {
     ),
     "functions": _FUNCTIONS,
     "keys": _KEYS,
+    "cache": _CACHE,
     "doctor": Verb(
         "llm_api.cli.doctor:doctor",
         "Say what llama.cpp uses of this machine, whether the model fits, and what to change.",

@@ -84,6 +84,7 @@ def to_chat_requests(
             output_format=_output_format(request),
             reasoning_budget=to_reasoning_budget(request),
             adapters=to_adapters(request.lora),
+            retention=request.prompt_cache_retention,
         )
         for choice in range(request.choices_per_prompt)
     ]

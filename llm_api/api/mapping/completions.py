@@ -66,6 +66,7 @@ def to_completion_requests(
             stop=to_stop(request.stop),
             top_logprobs=_logprobs(request),
             ignore_eos=bool(request.ignore_eos),
+            retention=request.prompt_cache_retention,
             output_format=to_guided_format(request),
             adapters=to_adapters(request.lora),
         )

@@ -47,6 +47,7 @@ def to_infill_request(request: InfillRequest, defaults: GenerationDefaults) -> G
         sampling=to_sampling(request, defaults, choice=0),
         stop=to_stop(request.stop),
         ignore_eos=bool(request.ignore_eos),
+        retention=request.prompt_cache_retention,
     )
 
 

@@ -27,6 +27,7 @@ def to_generate_request(
         max_tokens=_new_tokens(request, token_limit),
         sampling=to_sampling(request, card.defaults, 0),
         ignore_eos=bool(request.ignore_eos),
+        retention=request.prompt_cache_retention,
         stop=to_stop(request.stop),
     )
 
@@ -42,6 +43,7 @@ def to_plain_chat_request(
         ),
         sampling=to_sampling(request, defaults, 0),
         ignore_eos=bool(request.ignore_eos),
+        retention=request.prompt_cache_retention,
     )
 
 

@@ -52,7 +52,6 @@ GENERATION: Final[Mapping[str, Foreign]] = {
     "num_ctx": Foreign("the settings say how long a context is"),
     "priority": _SCHEDULED,
     "prompt_cache_options": _CACHED,
-    "prompt_cache_retention": _CACHED,
     "provider": _ROUTED,
     "request_id": Foreign("the header `x-request-id` names a request"),
     "return_tokens": _NOT_SHOWN,

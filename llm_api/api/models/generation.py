@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, Tag
 from pydantic_core import PydanticCustomError
 
 from llm_api.api.models import foreign
@@ -84,10 +84,23 @@ class StreamOptions(RequestModel):
     )
 
 
+PromptCacheRetention = Annotated[
+    Literal["in_memory", "24h"],
+    BeforeValidator(lambda value: "in_memory" if value == "in-memory" else value),
+]
+"""OpenAI's SDKs have had both spellings."""
+
+
 class SamplingParameters(RequestModel):
     """How the next token is chosen. Null means absent."""
 
     IGNORED = foreign.GENERATION
+
+    prompt_cache_retention: PromptCacheRetention | None = Field(
+        default=None,
+        description="How long what was computed of the prompt may be kept beyond memory:"
+        " `in_memory`, not at all; `24h`, for a day. Without it, as the server's settings say.",
+    )
 
     seed: int | None = Field(
         default=None,

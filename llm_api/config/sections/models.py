@@ -164,6 +164,11 @@ class ModelSettings(BaseModel):
         ge=1,
         description="Hours without use after which a prefix of `KV_CACHE_DIR` is deleted.",
     )
+    pinned_prompts: Names = Field(
+        default=(),
+        description="Text files, separated by commas: system prompts or documents that are always"
+        " there. Each is computed once, kept for every key and given up for no other.",
+    )
     mmap: bool = Field(default=True, description="Map the model file instead of reading it.")
     mlock: bool = Field(default=False, description="Keep the model in memory, never swapped out.")
 

@@ -11,6 +11,7 @@ from scripts.bench.scenarios.embeddings import (
 from scripts.bench.scenarios.endurance import SHORT_REQUESTS
 from scripts.bench.scenarios.gateway import ADDED_TIME, MANY_STREAMS, STUB_RATE
 from scripts.bench.scenarios.interference import LONG_PROMPT
+from scripts.bench.scenarios.many_conversations import CONVERSATIONS_IN_TURN
 from scripts.bench.scenarios.responses import NEXT_RESPONSE, RESPONSE_RATES
 from scripts.bench.scenarios.retrieval import INGEST, SECOND_QUESTION
 from scripts.bench.scenarios.shared_prefix import FOLLOW_UP_TURN, ONE_SYSTEM_PROMPT
@@ -36,4 +37,5 @@ SCENARIOS = (
     SECOND_QUESTION,
     RESPONSE_RATES,
     NEXT_RESPONSE,
+    CONVERSATIONS_IN_TURN,
 )

@@ -9,7 +9,7 @@ MODEL = ["--model", "tiny.gguf"]
 
 def test_without_options_everything_is_measured_three_times() -> None:
     options = parse_options(MODEL)
-    assert options.scenarios == tuple("ABCDEFGHIJKLMNOPQRS")
+    assert options.scenarios == tuple("ABCDEFGHIJKLMNOPQRST")
     assert options.contestants == (
         *("ours", "llama-server", "llama_cpp.server", "bare"),
         *("plain encode()", "our gateway", "our stub", "LiteLLM", "upstream"),

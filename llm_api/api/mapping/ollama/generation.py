@@ -92,6 +92,7 @@ def _asked(
         stop=to_stop(options.stop),
         top_logprobs=_top_logprobs(request),
         ignore_eos=bool(options.ignore_eos),
+        retention=options.prompt_cache_retention,
         tool_choice=tool_choice,
         output_format=_output_format(request.format),
     )

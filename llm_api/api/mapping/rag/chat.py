@@ -76,6 +76,7 @@ def to_generation_request(
         sampling=to_sampling(request, defaults, 0),
         stop=to_stop(request.stop),
         ignore_eos=bool(request.ignore_eos),
+        retention=request.prompt_cache_retention,
         output_format=to_guided_format(request),
     )
 

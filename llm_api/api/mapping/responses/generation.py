@@ -111,6 +111,7 @@ def to_generation_request(
         ignore_eos=bool(request.ignore_eos),
         output_format=_output_format(request),
         reasoning_budget=_reasoning_budget(request),
+        retention=request.prompt_cache_retention,
     )
 
 

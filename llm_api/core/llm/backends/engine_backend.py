@@ -1,6 +1,7 @@
 """A model behind the engine: prompt encoding, the engine and the output machine as one Backend."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -8,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from llm_api.core.errors import InvalidRequestError, UnavailableError
+from llm_api.core.errors import InvalidRequestError, LLMAPIError, UnavailableError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.resampling import resampled
 from llm_api.core.llm.capabilities import naming, read_alone
@@ -16,12 +17,14 @@ from llm_api.core.llm.engine.engine import Engine
 from llm_api.core.llm.engine.job import TokenEvent, TokenRequest
 from llm_api.core.llm.engine.plan import AdapterScales
 from llm_api.core.llm.engine.runner import Constraint, DrawingRules
+from llm_api.core.llm.engine.slots import common_prefix_length
 from llm_api.core.llm.observation import EngineStatus
 from llm_api.core.llm.output.enforce import PreparedOutput
 from llm_api.core.llm.output.machine import OutputMachine
 from llm_api.core.llm.output.reader import ReadingRules
 from llm_api.core.llm.output.schemas.tool_schema import check_demanded_sizes
 from llm_api.core.llm.output.thought_limit import Thought, ThoughtLimit, thought_tokens
+from llm_api.core.llm.prefix_cache.stored import PINNED_SCOPE
 from llm_api.core.llm.prompt.encode import EncodedPrompt, PromptEncoder, Tokenizer
 from llm_api.core.llm.prompt.thinking import as_known, budget_of, not_heeded, switch_among
 from llm_api.core.llm.types import (
@@ -35,7 +38,9 @@ from llm_api.core.llm.types import (
     FinishReason,
     GenerationRequest,
     MarkedText,
+    Message,
     ReasoningDelta,
+    Sampling,
     Started,
     Tokenized,
     ToolCall,
@@ -46,6 +51,8 @@ from llm_api.core.utils.work_threads import WorkThreads
 
 if TYPE_CHECKING:
     from llm_api.core.llm.output.checking.call_judge import CallJudge, Verdict
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -114,6 +121,7 @@ class EngineBackend:
         self._threads = ThreadPoolExecutor(ENCODERS, "encode")
         self._checkers = WorkThreads(CHECKERS, per_owner=1)
         self._is_closed = False
+        self._pinning: asyncio.Task[None] | None = None
 
     @property
     def card(self) -> ModelCard:
@@ -207,9 +215,40 @@ class EngineBackend:
         """The status of the one engine, as of now."""
         yield self._engine.status()
 
+    def pin(self, texts: Sequence[str]) -> None:
+        """Have these system prompts computed, beside requests, and kept for every scope."""
+        if texts:
+            self._pinning = asyncio.create_task(self._pin(texts))
+
+    async def _pin(self, texts: Sequence[str]) -> None:
+        for number, text in enumerate(texts, 1):
+            try:
+                tokens = await self._on_thread(partial(self._beginning, text))
+                rules = DrawingRules(Sampling())
+                length = len(tokens) + 1
+                request = TokenRequest(tokens, length, rules, frozenset(), PINNED_SCOPE)
+                async with self._engine.run(request) as events, aclosing(events):
+                    async for _ in events:
+                        pass
+            except LLMAPIError as error:
+                log.warning("PINNED_PROMPTS: file %d is not kept: %s", number, error.message)
+
+    def _beginning(self, text: str) -> tuple[int, ...]:
+        """What every conversation with this system prompt begins with. Blocks."""
+        one, other = (
+            self._encoder.encode(
+                ChatPrompt((Message("system", text), Message("user", word)))
+            ).tokens
+            for word in ("1", "a")
+        )
+        return one[: common_prefix_length(one, other)]
+
     async def aclose(self) -> None:
         """End every request and free the model, once no thread reads its vocabulary any more."""
         self._is_closed = True
+        if self._pinning is not None:
+            self._pinning.cancel()
+            await asyncio.wait((self._pinning,))
         await asyncio.to_thread(self._end_threads)
         await self._preparer.aclose()
         await self._engine.aclose()

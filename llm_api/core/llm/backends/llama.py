@@ -66,7 +66,8 @@ class LlamaOptions:
     Prefixes are shared within one scope only, unless publicly. Up to `draft_tokens` are drafted
     ahead for an answer that repeats its context, where that pays on this machine.
     `draft_model` is the file of a small model that drafts where nothing is repeated.
-    `context` and `model` are handed on whole.
+    `context` and `model` are handed on whole. `pinned` are system prompts that are computed
+    beforehand, and kept for every scope.
     """
 
     context_length: int
@@ -76,6 +77,7 @@ class LlamaOptions:
     kv_tokens: int | None = None
     shares_prefixes_publicly: bool = False
     draft_tokens: int | None = None
+    pinned: tuple[str, ...] = ()
     draft_model: Path | None = None
     model: ModelOptions = field(default_factory=ModelOptions)
 
@@ -109,7 +111,9 @@ async def open_llama(
     if model.fill_in is None:
         card = replace(card, capabilities=without("fill_in", card.capabilities))
     public = options.shares_prefixes_publicly
-    return EngineBackend(card, model, encoder, enforcer, engine, shares_prefixes_publicly=public)
+    backend = EngineBackend(card, model, encoder, enforcer, engine, shares_prefixes_publicly=public)
+    backend.pin(options.pinned)
+    return backend
 
 
 def _template(source: str, model: LlamaModel) -> ChatTemplate:

@@ -195,7 +195,7 @@ class Engine:
         """
         self._is_closed = True
         try:
-            await asyncio.wait_for(self._compute.run(self._stop), CLOSING_SECONDS)
+            await asyncio.wait_for(self._compute.run(self._save_and_stop), CLOSING_SECONDS)
         except TimeoutError:
             log.error("a model is not freed: the compute thread does not come to it")
 
@@ -226,18 +226,21 @@ class Engine:
         jobs = list(self._jobs.values())
         self._jobs.clear()
         try:
-            self._save_all()
             self._runner.shut_down()
         finally:
             self._tell(partial(self._end, jobs))
 
-    def _save_all(self) -> None:
-        """Keep what the slots hold, before it is freed."""
-        try:
-            for plan in self._scheduler.plan_saves():
-                self._runner.execute(plan)
-        except Exception:
-            log.exception("what the model has computed is not kept")
+    def _save_and_stop(self) -> None:
+        """Keep what the slots hold, before it is freed. Not where the engine failed."""
+        if self._is_running:
+            try:
+                for sequence in self._scheduler.running():
+                    self._scheduler.abort(sequence)
+                for plan in self._scheduler.plan_saves():
+                    self._runner.execute(plan)
+            except Exception:
+                log.exception("what the model has computed is not kept")
+        self._stop()
 
     def _check(self) -> None:
         """At idle: look at the books, and keep what the slots hold, one slot at a time."""

@@ -333,15 +333,16 @@ class Scheduler:
     def _restored(self, sequence: Sequence, match: PrefixMatch | None) -> tuple[Slot, int] | None:
         """A slot that a longer stored prefix is restored into; None where nothing is gained."""
         beyond = match.length if match else 0
-        source = self._stored.source(sequence.tokens[:-1], sequence.prefix_scope, beyond)
         room = self._slots.cell_count - self._slots.pinned_cell_count()
-        if source is None or source.length > room:
+        source = self._stored.source(sequence.tokens[:-1], sequence.prefix_scope, beyond, room)
+        if source is None:
             return None
         spare = next(self._slots.idle())
         self._trim(spare, 0)
         self._make_room(source.length)
         self._operations.append(RestoreSlot(spare.index, source))
         self._slots.append(spare, source.tokens)
+        spare.retention = source.retention
         self._trim(spare, source.useful, keeps=False)
         if not self._limits.can_cut_restored:
             spare.least_length = source.useful

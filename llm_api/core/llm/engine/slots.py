@@ -117,7 +117,8 @@ class SlotTable:
         if not slot.is_idle:
             raise AssertionError(f"slot {slot.index} belongs to sequence {slot.owner}")
         slot.owner, slot.scope, slot.prompt_length = owner, scope, prompt_length
-        slot.retention = retention
+        if slot.retention != "in_memory":  # what is of a request that said so, stays off the disk
+            slot.retention = retention
 
     def release(self, slot: Slot) -> None:
         """Make a slot idle. Its tokens stay resident until they are evicted."""
@@ -130,7 +131,7 @@ class SlotTable:
             raise AssertionError(f"slot {target.index} is not empty")
         target.tokens = source.tokens[:length]
         target.cells = source.cells[:length]
-        target.least_length = source.least_length
+        target.least_length, target.retention = source.least_length, source.retention
         for cell in target.cells:
             self._references[cell] += 1
 
@@ -155,6 +156,8 @@ class SlotTable:
         del slot.cells[length:]
         del slot.tokens[length:]
         slot.least_length = min(slot.least_length, length)
+        if not length:
+            slot.retention = None
 
     def check_integrity(self) -> None:
         """Raise AssertionError unless free + used = total and every reference is accounted for."""

@@ -36,6 +36,7 @@ class StateSource:
         self.length = len(stored.tokens)
         self.useful = useful
         self.tokens: list[int] = stored.tokens.tolist()
+        self.retention = stored.retention
         self._prefixes = prefixes
         self._stored = stored
 
@@ -59,7 +60,10 @@ class StatePlace:
         """Room for a state of so many bytes; None where there is none."""
         if not self._prefixes.cache.make_room(size, self._stored.owner):
             return None
-        return np.empty(size, dtype=np.uint8)
+        try:
+            return np.empty(size, dtype=np.uint8)
+        except MemoryError:
+            return None
 
     def keep(self, state: State, seconds: float) -> None:
         """Keep what was read into the room allotted."""
@@ -83,23 +87,33 @@ class ModelPrefixes:
         self._most_tokens = most_tokens
         self._hits: Counter[str] = Counter()
         self._restored: Counter[str] = Counter()
-        self._came_from_disk: set[int] = set()
 
     @property
     def is_on(self) -> bool:
         return self.cache.ram.room > 0
 
-    def source(self, tokens: Sequence[int], scope: str, beyond: int) -> StateSource | None:
-        """The stored state that is worth reading for a prompt, of which `beyond` is resident."""
+    def source(
+        self, tokens: Sequence[int], scope: str, beyond: int, room: int
+    ) -> StateSource | None:
+        """The stored state that is worth reading for a prompt, of which `beyond` is resident.
+
+        Of those that fit into `room` tokens.
+        """
         if not self.is_on or len(tokens) < BLOCK_TOKENS:
             return None
-        found = self._longest(as_tokens(tokens), scope, beyond, self._is_in_ram, None)
+        found = self._longest(
+            as_tokens(tokens),
+            scope,
+            beyond,
+            lambda one: one.state is not None and len(one.tokens) <= room,
+            None,
+        )
         if found is None or found[0].state is None:
             return None
         stored, length = found
         self.cache.touch(stored)
-        tier = "disk" if id(stored) in self._came_from_disk else "ram"
-        self._came_from_disk.discard(id(stored))
+        tier = "disk" if stored.is_fetched else "ram"
+        stored.is_fetched = False
         self._hits[tier] += 1
         self._restored[tier] += length - beyond
         return StateSource(self, stored, found[0].state, length)
@@ -117,7 +131,6 @@ class ModelPrefixes:
 
     def fetch(self, stored: StoredPrefix, then: Callable[[], None]) -> None:
         """Read a state from disk into RAM, and call `then`."""
-        self._came_from_disk.add(id(stored))
         self.cache.fetch(stored, then)
 
     def place(

@@ -21,8 +21,8 @@ from llm_api.core.llm.prefix_cache.tier import Tier
 log = logging.getLogger(__name__)
 
 DAY_SECONDS: Final = 86_400.0
-CLOSING_SECONDS: Final = 10.0
-"""How long the end waits for states to be written."""
+CLOSING_SECONDS: Final = 2.0
+"""How long the end waits for the file that is being read or written."""
 
 Post = Callable[[Callable[[], None]], None]
 
@@ -178,7 +178,7 @@ class PrefixCache:
             if state is None:
                 self.drop(stored)
             elif self.make_room(stored.size, stored.owner):
-                stored.state = state
+                stored.state, stored.is_fetched = state, True
                 self.touch(stored)
                 self.ram.add(stored)
         for then in self._fetching.pop(id(stored)):

@@ -29,7 +29,8 @@ Tokens: TypeAlias = NDArray[np.int32]
 class StoredPrefix:
     """`size` are the bytes of its state, which is in RAM (`state`), on disk (`path`), or both.
 
-    `last_used` is in Unix seconds. While it `is_moving`, a thread reads or writes its file.
+    `last_used` is in Unix seconds. While it `is_moving`, a thread reads or writes its file; it
+    `is_fetched` from when it was read there until it is restored.
     """
 
     fingerprint: str
@@ -41,6 +42,7 @@ class StoredPrefix:
     state: State | None = field(default=None, repr=False)
     path: Path | None = None
     is_moving: bool = False
+    is_fetched: bool = False
 
     @property
     def owner(self) -> str:

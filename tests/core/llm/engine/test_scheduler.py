@@ -819,7 +819,7 @@ def test_a_state_that_is_refused_is_computed_for_all_who_were_to_have_it() -> No
     assert [one.cached for one in sequences] == [0, 0]
     for sequence in sequences:
         assert bench.answers[sequence.id] == expected_answer(prompts[0], 4)
-    assert stored.source(prompts[0], "", 0) is None, "it is never tried again"
+    assert stored.source(prompts[0], "", 0, 1000) is None, "it is never tried again"
 
 
 def test_a_failed_decode_keeps_nothing_of_what_it_left() -> None:

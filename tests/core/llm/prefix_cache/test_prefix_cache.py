@@ -74,11 +74,11 @@ def test_a_longer_prompt_finds_what_was_kept() -> None:
     with library() as shelf:
         prefixes = shelf.of()
         assert keep(prefixes, tokens_of(200))
-        source = prefixes.source([*tokens_of(150), 1, 2, 3], "", 0)
+        source = prefixes.source([*tokens_of(150), 1, 2, 3], "", 0, ROOM)
         assert source is not None
         assert (source.useful, source.length, source.tokens) == (150, 200, tokens_of(200))
-        assert prefixes.source(tokens_of(200), "other", 0) is None
-        assert shelf.of("other model").source(tokens_of(200), "", 0) is None
+        assert prefixes.source(tokens_of(200), "other", 0, ROOM) is None
+        assert shelf.of("other model").source(tokens_of(200), "", 0, ROOM) is None
         [status] = prefixes.status()
         assert (status.tokens, status.bytes, status.hits) == (200, 1000, 1)
         assert status.restored_tokens == 150
@@ -88,8 +88,8 @@ def test_little_more_than_what_is_resident_is_not_worth_reading() -> None:
     with library() as shelf:
         prefixes = shelf.of()
         keep(prefixes, tokens_of(200))
-        assert prefixes.source(tokens_of(200), "", 190) is None
-        assert prefixes.source(tokens_of(200), "", 100) is not None
+        assert prefixes.source(tokens_of(200), "", 190, ROOM) is None
+        assert prefixes.source(tokens_of(200), "", 100, ROOM) is not None
 
 
 def test_what_is_read_more_slowly_than_computed_is_computed() -> None:
@@ -99,7 +99,7 @@ def test_what_is_read_more_slowly_than_computed_is_computed() -> None:
         for _ in range(50):
             prefixes.speeds.learn_computing(1_000_000, 0.01)
             prefixes.speeds.learn_copy(1000, 1.0)
-        assert prefixes.source(tokens_of(200), "", 0) is None
+        assert prefixes.source(tokens_of(200), "", 0, ROOM) is None
 
 
 def test_a_state_that_cannot_be_cut_is_used_whole() -> None:
@@ -108,9 +108,9 @@ def test_a_state_that_cannot_be_cut_is_used_whole() -> None:
         prefixes.can_cut = False
         keep(prefixes, tokens_of(200))
         keep(prefixes, tokens_of(300))
-        assert prefixes.source(tokens_of(199), "", 0) is None
+        assert prefixes.source(tokens_of(199), "", 0, ROOM) is None
         for length, found in ((200, 200), (299, 200), (300, 300)):
-            source = prefixes.source(tokens_of(length), "", 0)
+            source = prefixes.source(tokens_of(length), "", 0, ROOM)
             assert source is not None
             assert source.useful == source.length == found
 
@@ -133,7 +133,7 @@ def test_ram_is_never_exceeded_and_the_oldest_leave() -> None:
             keep(prefixes, tokens_of(100, seed), 30_000)
             assert shelf.cache.ram.used <= ROOM
         assert not keep(prefixes, tokens_of(100, 99), ROOM + 1)
-        kept = [prefixes.source(tokens_of(100, seed), "", 0) is not None for seed in range(7)]
+        kept = [prefixes.source(tokens_of(100, seed), "", 0, ROOM) is not None for seed in range(7)]
         assert kept == [False] * 4 + [True] * 3
 
 
@@ -147,8 +147,8 @@ def test_a_pinned_prefix_serves_every_scope() -> None:
     with library() as shelf:
         prefixes = shelf.of()
         keep(prefixes, tokens_of(200), scope=PINNED_SCOPE)
-        assert prefixes.source(tokens_of(200), "any key", 0) is not None
-        assert prefixes.source(tokens_of(200), "any key\0with an adapter", 0) is None
+        assert prefixes.source(tokens_of(200), "any key", 0, ROOM) is not None
+        assert prefixes.source(tokens_of(200), "any key\0with an adapter", 0, ROOM) is None
 
 
 def test_a_restart_finds_what_was_written(tmp_path: Path) -> None:
@@ -157,10 +157,10 @@ def test_a_restart_finds_what_was_written(tmp_path: Path) -> None:
         shelf.settle()
     with library(tmp_path) as shelf:
         prefixes = shelf.of()
-        assert prefixes.source(tokens_of(200), "key", 0) is None, "not before it was read"
+        assert prefixes.source(tokens_of(200), "key", 0, ROOM) is None, "not before it was read"
         assert not shelf.fetch(prefixes, tokens_of(200), "other key")
         assert shelf.fetch(prefixes, tokens_of(200), "key")
-        source = prefixes.source(tokens_of(200), "key", 0)
+        source = prefixes.source(tokens_of(200), "key", 0, ROOM)
         assert source is not None
         assert source.state.tolist() == [0] * 5000
         assert [(one.name, one.hits) for one in prefixes.status()] == [("ram", 0), ("disk", 1)]
@@ -214,7 +214,7 @@ def test_the_files_of_a_key_go_with_it(tmp_path: Path) -> None:
             keep(shelf.of(), tokens_of(200), scope=scope)
         shelf.settle()
         assert shelf.cache.drop_where(lambda stored: stored.owner == "gone") == 1
-        assert shelf.of().source(tokens_of(200), "gone", 0) is None
+        assert shelf.of().source(tokens_of(200), "gone", 0, ROOM) is None
     [path] = state_file.files_of(tmp_path)
     assert path.parent == state_file.folder_of(tmp_path, "stays")
 
@@ -255,7 +255,7 @@ def test_a_state_damaged_on_disk_is_computed_again(
     with caplog.at_level(logging.WARNING, "llm_api"), library(tmp_path) as shelf:
         prefixes = shelf.of()
         assert shelf.fetch(prefixes, tokens_of(200))
-        assert prefixes.source(tokens_of(200), "", 0) is None
+        assert prefixes.source(tokens_of(200), "", 0, ROOM) is None
         assert not shelf.fetch(prefixes, tokens_of(200)), "once is enough"
     assert len(caplog.records) == 1
 
@@ -272,7 +272,7 @@ def test_a_full_disk_is_one_line_of_log_and_ram_serves_on(
         for seed in range(3):
             keep(prefixes, tokens_of(200, seed))
             shelf.settle()
-        assert prefixes.source(tokens_of(200, 1), "", 0) is not None
+        assert prefixes.source(tokens_of(200, 1), "", 0, ROOM) is not None
     assert len(caplog.records) == 1
 
 
