@@ -24,7 +24,7 @@ CHECKS = (
 ENDLESS = "/v1/engine/stream"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_answers_are_what_the_documentation_says(tmp_path: Path, openapi: dict[str, Any]) -> None:
     """Values at the edges of every parameter; by hand with `fuzzing` among the phases."""
     asked = [

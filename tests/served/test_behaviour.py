@@ -165,6 +165,7 @@ NOT_HERE = {
     *("/api/pull", "/v1/models/pull"),  # from the hub
     *("/api/copy", "/api/delete", "/v1/models/load", "/v1/models/unload"),  # for administrators
     "/infill",  # for models with fill-in tokens
+    *("/v1/keys", "/v1/keys/{name}"),  # for a server with a file of keys
     "/v1/rag/urls",  # of hosts that nobody has allowed
     *(f"/v1/vector_stores/{{vector_store_id}}{rest}" for rest in OF_STORES),
 }
