@@ -95,15 +95,15 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "app": "lazy terminal",
         "rag": "in_process options remote_server terminal",
         "talk": "options remote_server terminal",
-        "models": "terminal",
+        "models": "options remote_server terminal",
         "in_process": "remote_server",
         "serve": "remote_server terminal",
         "optimize": "optimize_auto terminal",
         "optimize_auto": "terminal",
         "cache": "terminal",
-        "keys": "terminal",
-        "functions": "terminal",
-        "doctor": "terminal",
+        "keys": "options terminal",
+        "functions": "options terminal",
+        "doctor": "options terminal",
         "remote_server": "",
         "options": "",
         "embed": "options remote_server terminal",
@@ -484,6 +484,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.core.llm.files": {
         "installed": "download gguf parts tuned",
         "tuned": "",
+        "hub_search": "download hub_names parts",
         "pull_worker": "download",
         "pull_process": "hub_names",
         "download": "gguf hub_names parts",
@@ -705,7 +706,11 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "llama_cpp": frozenset(f"llm_api.core.llm.engine.{name}" for name in ("llama_library",)),
     "aiohttp": frozenset({"llm_api.core.aiohttp_transport"}),
     "huggingface_hub": frozenset(
-        {"llm_api.core.llm.files.download", "llm_api.core.embeddings.model_files"}
+        {
+            "llm_api.core.embeddings.model_files",
+            "llm_api.core.llm.files.download",
+            "llm_api.core.llm.files.hub_search",
+        }
     ),
     "torch": frozenset(
         {

@@ -43,14 +43,20 @@ _RAG: Final = Noun(
     'Begin: **llm-api ingest docs/**, then **llm-api rag ask "What is it about?"**',
 )
 _MODELS: Final = Noun(
-    "See, fetch and delete the models on this machine.",
+    "Find, fetch, see and delete models.",
     {
         "list": Verb(
             "llm_api.cli.models.installed:list_models",
             "Show the installed models; the arrow marks what the settings or the file choose.",
         ),
+        "show": Verb(
+            "llm_api.cli.models.installed:show", "Show what is known of an installed model."
+        ),
+        "search": Verb(
+            "llm_api.cli.models.hub:search", "Find repositories with GGUF files on the hub."
+        ),
         "pull": Verb(
-            "llm_api.cli.models.installed:pull",
+            "llm_api.cli.models.hub:pull",
             "Fetch a model. An interrupted download goes on where it stopped when you pull again.",
         ),
         "delete": Verb(
@@ -63,8 +69,7 @@ _MODELS: Final = Noun(
             "Measure which quantisation of a model is fastest on this machine, and what it costs.",
         ),
     },
-    "Fetch one: **llm-api models pull Qwen/Qwen2.5-0.5B-Instruct-GGUF "
-    "qwen2.5-0.5b-instruct-q4_k_m.gguf**",
+    "Fetch one: **llm-api models pull Qwen/Qwen2.5-0.5B-Instruct-GGUF**",
 )
 _FUNCTIONS: Final = Noun(
     "See and run the functions that models can call. Needs no server.",
@@ -73,6 +78,7 @@ _FUNCTIONS: Final = Noun(
             "llm_api.cli.functions:list_functions",
             "Show the functions: built in, from `FUNCTIONS_DIR`, from packages, from MCP servers.",
         ),
+        "show": Verb("llm_api.cli.functions:show", "Show a function: what a model is told of it."),
         "call": Verb(
             "llm_api.cli.functions:call",
             "Run a function, and print its result as JSON. Exit code 2: the arguments do not fit.",
@@ -91,6 +97,7 @@ _KEYS: Final = Noun(
             "llm_api.cli.keys:list_keys",
             "Show the keys: who has them, and what they permit; not the keys themselves.",
         ),
+        "show": Verb("llm_api.cli.keys:show", "Show what a key permits; not the key itself."),
         "delete": Verb(
             "llm_api.cli.keys:delete",
             "Delete a key. Requests that are being answered go on; the next one is refused.",

@@ -1,13 +1,15 @@
 """`llm-api doctor`: what this machine and this build can do, and what to change for more."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from llm_api.cli.terminal import harmless, output
+from llm_api.cli.options import JSONOption
+from llm_api.cli.terminal import harmless, output, print_json
 
 if TYPE_CHECKING:
     from llm_api.config.chosen_models import ChosenModel
@@ -19,6 +21,8 @@ EXAMPLES = """Examples:
 - `llm-api doctor`
 
 - `MODEL_PATH=big.gguf CONTEXT_LENGTH=8192 llm-api doctor`
+
+- `llm-api doctor --json`
 """
 
 _STYLES = {"ok": "green", "hint": "yellow", "problem": "bold red"}
@@ -31,15 +35,16 @@ def doctor(
     config: Annotated[
         Path | None, typer.Option(help="A YAML file of several models [CONFIG_FILE].")
     ] = None,
+    as_json: JSONOption = False,
 ) -> None:
     """Say what llama.cpp uses of this machine, whether the model fits, and what to change.
 
-    Each line is ok, a hint with the exact change to make, or a problem that prevents serving: the
-    exit code is then 1. Nothing is loaded, fetched or changed.
+    Each line is a problem that prevents serving (the exit code is then 1), a hint with the exact
+    change to make, or ok: the most useful first. Nothing is loaded, fetched or changed.
     """
     from llm_api.config.chosen_models import choose_models
     from llm_api.config.settings import load_settings
-    from llm_api.core.llm.tuning.doctor import Finding, diagnose
+    from llm_api.core.llm.tuning.doctor import Finding, diagnose, most_useful_first
 
     settings = load_settings(model_path=model_path, config_file=config)
     chosen = choose_models(settings)
@@ -53,7 +58,11 @@ def doctor(
         found += [one for one in examined if isinstance(one, Finding)]
     found += [_elsewhere(one) for one in chosen.models if one not in chosen.gguf]
     embedding = _embedding(settings)
-    _print([*found, embedding] if embedding else found)
+    found = most_useful_first([*found, embedding] if embedding else found)
+    if as_json:
+        print_json([asdict(one) for one in found])
+    else:
+        _print(found)
     if any(finding.level == "problem" for finding in found):
         sys.exit(1)
 
@@ -143,6 +152,7 @@ def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
         uses_mmap=settings.mmap,
         gpu_layers=settings.gpu_layers,
         told=None if tuned is None else tuned[1].told,
+        trained_length=read.context_length,
     )
 
 

@@ -8,20 +8,19 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from llm_api.cli.terminal import fail, harmless, notes, output
+from llm_api.cli.options import JSONOption
+from llm_api.cli.terminal import fail, note, print_json, print_table, say
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from llm_api.core.functions.catalog import FunctionCatalog
     from llm_api.core.functions.runner import Functions
-    from llm_api.core.functions.types import FunctionResult
+    from llm_api.core.functions.types import Function, FunctionResult
 
 
-def list_functions() -> None:
+def list_functions(as_json: JSONOption = False) -> None:
     """Show the functions: built in, from `FUNCTIONS_DIR`, from packages, from MCP servers.
 
     What could not be loaded is told on stderr.
@@ -29,20 +28,47 @@ def list_functions() -> None:
     Example: `FUNCTIONS_DIR=my_functions llm-api functions list`
     """
     catalog = asyncio.run(_catalog())
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "parameters", "from", "what it does"):
-        table.add_column(column)
-    for function in catalog.functions():
-        cells = (
-            function.spec.name,
-            _parameters(function.spec.parameters),
-            function.origin.name,
-            function.spec.description.partition("\n")[0],
+    if as_json:
+        print_json([_facts(function) for function in catalog.functions()])
+    else:
+        rows = (
+            (
+                function.spec.name,
+                _parameters(function.spec.parameters),
+                function.origin.name,
+                function.spec.description.partition("\n")[0],
+            )
+            for function in catalog.functions()
         )
-        table.add_row(*(Text(harmless(cell)) for cell in cells))
-    output().print(table)
+        print_table(("name", "parameters", "from", "what it does"), rows)
     for problem in catalog.problems():
-        notes().print(f"Not loaded: {harmless(str(problem))}", markup=False, soft_wrap=True)
+        note(f"Not loaded: {problem}")
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="The name that `functions list` shows.")],
+    as_json: JSONOption = False,
+) -> None:
+    """Show a function: what a model is told of it.
+
+    Example: `llm-api functions show get_weekday`
+    """
+    facts = _facts(asyncio.run(_catalog()).get(name))
+    if as_json:
+        print_json(facts)
+        return
+    for field, value in facts.items():
+        say(f"{field}: {value if isinstance(value, str) else json.dumps(value, indent=2)}")
+
+
+def _facts(function: "Function") -> dict[str, object]:
+    spec = function.spec
+    return {
+        "name": spec.name,
+        "from": function.origin.name,
+        "description": spec.description,
+        "parameters": dict(spec.parameters),
+    }
 
 
 def call(
@@ -66,8 +92,7 @@ def call(
     if result.error is not None:
         fail(result.error.message)
         sys.exit(2 if isinstance(result.error, InvalidArgumentsError) else 1)
-    text = json.dumps(json.loads(result.content), indent=2, ensure_ascii=False)
-    output().print(harmless(text), markup=False, soft_wrap=True)
+    print_json(json.loads(result.content))
 
 
 async def _catalog() -> "FunctionCatalog":

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from llm_api.cli.terminal import harmless, notes, output
+from llm_api.cli.options import JSONOption
+from llm_api.cli.terminal import note, print_json, print_table, say
 
 if TYPE_CHECKING:
     from llm_api.config.keys_file import KeyEntry
@@ -47,6 +46,7 @@ def create(  # noqa: PLR0913, PLR0917 - the options of a command
     tokens_per_day: Amount = None,
     concurrency: Amount = None,
     file: FileOption = None,
+    as_json: JSONOption = False,
 ) -> None:
     """Make a key, and show it this once: the file keeps its hash alone.
 
@@ -73,26 +73,26 @@ def create(  # noqa: PLR0913, PLR0917 - the options of a command
         concurrency=concurrency,
         created=datetime.now(UTC).date(),
     )
-    output().print(secret, markup=False, soft_wrap=True)
-    notes().print(
-        f"The key of {name} is in {path}, as a hash: this is the only time it is shown.",
-        markup=False,
-        soft_wrap=True,
-    )
+    if as_json:
+        print_json({"name": name, "key": secret, "file": str(path)})
+        return
+    say(secret)
+    note(f"The key of {name} is in {path}, as a hash: this is the only time it is shown.")
 
 
-def list_keys(file: FileOption = None) -> None:
+def list_keys(file: FileOption = None, as_json: JSONOption = False) -> None:
     """Show the keys: who has them, and what they permit; not the keys themselves.
 
     Example: `API_KEYS_FILE=keys.yaml llm-api keys list`
     """
     from llm_api.config.keys_file import read_keys
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "created", "scopes", "models", "documents", "limits"):
-        table.add_column(column)
-    for entry in read_keys(_path(file)):
-        cells = (
+    entries = read_keys(_path(file))
+    if as_json:
+        print_json([_facts(entry) for entry in entries])
+        return
+    rows = (
+        (
             entry.name,
             "" if entry.created is None else entry.created.isoformat(),
             " ".join(entry.scopes),
@@ -100,8 +100,32 @@ def list_keys(file: FileOption = None) -> None:
             _documents(entry),
             _limits(entry),
         )
-        table.add_row(*(Text(harmless(cell)) for cell in cells))
-    output().print(table)
+        for entry in entries
+    )
+    print_table(("name", "created", "scopes", "models", "documents", "limits"), rows)
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="The name that `keys list` shows.")],
+    file: FileOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Show what a key permits; not the key itself.
+
+    Example: `llm-api keys show alice --file keys.yaml`
+    """
+    from llm_api.config.keys_file import read_keys
+    from llm_api.core.errors import InvalidRequestError
+
+    found = [_facts(entry) for entry in read_keys(_path(file)) if entry.name == name]
+    if not found:
+        raise InvalidRequestError(f"There is no key of {name}; see `llm-api keys list`.")
+    if as_json:
+        print_json(found[0])
+        return
+    for field, value in found[0].items():
+        if value is not None:
+            say(f"{field}: {value if isinstance(value, str | int) else json.dumps(value)}")
 
 
 def delete(
@@ -116,7 +140,13 @@ def delete(
 
     path = _path(file)
     remove_key(path, name)
-    notes().print(f"The key of {name} is no longer in {path}.", markup=False, soft_wrap=True)
+    note(f"The key of {name} is no longer in {path}.")
+
+
+def _facts(entry: "KeyEntry") -> dict[str, object]:
+    """All but the hash. Pure."""
+    facts: dict[str, object] = entry.model_dump(mode="json", exclude={"hash"})
+    return facts
 
 
 def _path(file: Path | None) -> Path:

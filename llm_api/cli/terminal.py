@@ -48,15 +48,19 @@ def print_json(value: object) -> None:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Collection[str] = ()
 ) -> None:
-    """A row a line; in a narrow terminal the first column folds, then the others."""
+    """A row a line; in a narrow terminal texts fold, and nothing of them is cut off."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for column in columns:
         is_number = column in numbers
-        table.add_column(column, justify="right" if is_number else "left", no_wrap=is_number)
-    table.columns[0].overflow = "fold"
+        table.add_column(
+            column,
+            justify="right" if is_number else "left",
+            no_wrap=is_number,
+            overflow="fold",
+        )
     for row in rows:
         table.add_row(*(Text(harmless(str(cell))) for cell in row))
     output().print(table)

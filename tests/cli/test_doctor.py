@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 from tests.cli.command import llm_api
@@ -13,6 +14,15 @@ def test_the_doctor_names_what_could_be_faster_and_how(tmp_path: Path) -> None:
     } - {"load"}  # told while other work holds the cores
     (threads,) = [line for line in lines if line.startswith("hint    threads ")]
     assert "change: N_THREADS=" in threads
+    levels = [line.split()[0] for line in lines]
+    assert levels == sorted(levels, key=["problem", "hint", "ok"].index)
+
+
+def test_absurd_context_is_the_first_advice_with_the_exact_setting(tmp_path: Path) -> None:
+    done = llm_api(tmp_path, "doctor", "--json", CONTEXT_LENGTH="65536", PARALLEL="1")
+    (first, *_) = [one for one in json.loads(done.stdout) if one["level"] != "problem"]
+    assert (first["topic"], first["level"]) == ("context", "hint")
+    assert first["change"] == "CONTEXT_LENGTH=8192"
 
 
 def test_a_model_that_cannot_be_served_is_a_problem(tmp_path: Path) -> None:

@@ -61,6 +61,14 @@ def test_the_list_tells_parameters_origins_and_purposes(folder: Path) -> None:
     )
 
 
+def test_a_function_is_shown_as_a_model_is_told_of_it(folder: Path) -> None:
+    done = llm_api(folder, "functions", "show", "echo", "--json", FUNCTIONS_DIR="mine")
+    facts = json.loads(done.stdout)
+    assert (facts["name"], facts["from"]) == ("echo", "tools.py")
+    assert facts["parameters"]["required"] == ["value"]
+    assert llm_api(folder, "functions", "show", "absent").returncode == 1
+
+
 def test_a_function_is_called_with_pairs_or_with_json(folder: Path) -> None:
     expected = '{\n  "date": "2026-02-28",\n  "weekday": "Saturday"\n}\n'
     for arguments in (

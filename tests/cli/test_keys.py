@@ -1,5 +1,6 @@
 """`llm-api keys`: a key is shown once, and a running server knows it at once."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,11 @@ def test_a_key_is_shown_once_kept_as_a_hash_and_revoked(tmp_path: Path) -> None:
     assert secret not in listed.stdout
     assert digest_of(secret) not in listed.stdout
 
+    told = llm_api(tmp_path, "keys", "show", "alice", "--json", "--file", "keys.yaml")
+    facts = json.loads(told.stdout)
+    assert (facts["name"], facts["scopes"]) == ("alice", ["generate", "embed"])
+    assert "hash" not in facts
+
     revoked = llm_api(tmp_path, "keys", "revoke", "alice", "--file", "keys.yaml")
     assert (revoked.returncode, revoked.stdout) == (0, "")
     assert read_keys(file) == ()
@@ -56,6 +62,7 @@ def test_a_key_is_shown_once_kept_as_a_hash_and_revoked(tmp_path: Path) -> None:
             "x: must map",
         ),
         (["revoke", "alice", "--file", "k.yaml"], 2, "k.yaml: cannot be read: No such file"),
+        (["show", "alice", "--file", "k.yaml"], 2, "k.yaml: cannot be read: No such file"),
         (["list", "--file", "k.yaml"], 2, "k.yaml: cannot be read: No such file"),
     ],
 )

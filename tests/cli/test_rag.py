@@ -69,6 +69,25 @@ def test_apply_needs_a_collection(tmp_path: Path) -> None:
     assert "--apply needs --collection" in done.stderr
 
 
+def test_eval_asks_a_collection_and_keeps_what_is_better(tmp_path: Path) -> None:
+    write_beir(tmp_path / "beir")
+    (tmp_path / "docs").mkdir()
+    for name, text in CORPUS.items():
+        (tmp_path / "docs" / f"{name}.txt").write_text(text)
+    judged = "q\td\ts\n1\tdocs/rivers.txt\t1\n2\tdocs/bread.txt\t1\n"
+    (tmp_path / "beir" / "qrels" / "test.tsv").write_text(judged)
+    assert llm_api(tmp_path, "ingest", "docs", "--local").returncode == 0
+    options = ("--collection", "default", "--apply")
+    done = llm_api(tmp_path, "rag", "eval", "beir", *options)
+    assert done.returncode == 0, done.stderr
+    # Two questions are too few to be sure of anything.
+    assert done.stdout.splitlines()[-1] == "default is searched as any other."
+    found = json.loads(llm_api(tmp_path, "rag", "eval", "beir", *options, "--json").stdout)
+    assert (found["best"], found["tuning"], found["applied"]) == ("sparse", None, False)
+    assert found["modes"]["dense"]["ndcg"] == 1.0
+    assert llm_api(tmp_path, "rag", "eval", "beir", "--apply").returncode == 2
+
+
 def test_folder_that_is_no_beir_folder_ends_with_one_line(tmp_path: Path) -> None:
     done = llm_api(tmp_path, "rag", "eval", ".")
     assert (done.returncode, done.stderr) == (1, "Error: There is no test.tsv in the folder.\n")

@@ -1,68 +1,89 @@
-"""`llm-api models list|pull|delete`: the model files of this machine."""
+"""`llm-api models list|show|delete`: the model files of this machine."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from llm_api.cli.terminal import harmless, notes, output
+from llm_api.cli.options import JSONOption, URLOption
+from llm_api.cli.terminal import note, print_json, print_table, say
 
 if TYPE_CHECKING:
     from llm_api.config.settings import Settings
     from llm_api.core.llm.files.installed import InstalledModel
 
 
+EXAMPLES: Final = {
+    "list_models": """Examples:
+
+- `llm-api models list`
+
+- `llm-api models list --config models.yaml --json`
+""",
+    "show": """Examples:
+
+- `llm-api models show owner--name/model.gguf`
+""",
+}
+_SERVER_SECONDS: Final = 0.5
+
+ConfigOption = Annotated[
+    Path | None, typer.Option(help="A YAML file of several models [CONFIG_FILE].")
+]
+
+
 def list_models(
-    config: Annotated[
-        Path | None, typer.Option(help="A YAML file of several models [CONFIG_FILE].")
-    ] = None,
+    config: ConfigOption = None, url: URLOption = None, as_json: JSONOption = False
 ) -> None:
     """Show the installed models; the arrow marks what the settings or the file choose.
 
-    Example: `llm-api models list`
+    `loaded` are those in the memory of a server that runs on this machine, or at --url.
     """
     from llm_api.config.settings import load_settings
     from llm_api.core.llm.files.installed import installed_models
 
     settings = load_settings(config_file=config)
     in_use = _in_use(settings)
-    table = Table(box=None, pad_edge=False)
-    for column in ("", "name", "size", "quantisation", "parameters", "context", "where"):
-        table.add_column(column, justify="right" if column in _NUMBERS else "left")
     installed = installed_models(settings.models_dir)
-    for model in installed:
-        table.add_row(*_row(model, in_use))
-    output().print(table)
+    loaded = _loaded(settings, url)
+    if as_json:
+        print_json([_facts(one, in_use, loaded) for one in installed])
+        return
+    columns = ("", "name", "size", "quantisation", "parameters", "context", "server", "where")
+    rows = [_row(one, in_use, loaded) for one in installed]
+    print_table(columns, rows, numbers=("size", "parameters", "context"))
     if not installed:
-        notes().print("No model is installed; `make setup` brings the default one.", markup=False)
+        note("No model is installed; `make setup` brings the default one.")
         return
     for path in in_use:
         if not any(_same(model.path, path) for model in installed):
-            notes().print(f"In use, elsewhere or not fetched yet: {path}", markup=False)
+            note(f"In use, elsewhere or not fetched yet: {path}")
 
 
-def pull(
-    repository: Annotated[str, typer.Argument(help="Repository on the hub, as owner/name.")],
-    file: Annotated[str, typer.Argument(help="A .gguf file in it; of a split model the first.")],
+def show(
+    name: Annotated[str, typer.Argument(help="The name that `models list` shows.")],
+    config: ConfigOption = None,
+    url: URLOption = None,
+    as_json: JSONOption = False,
 ) -> None:
-    """Fetch a model. An interrupted download goes on where it stopped when you pull again.
-
-    `HF_TOKEN` opens gated repositories, `HF_ENDPOINT` names another hub.
-
-    Example: `llm-api models pull Qwen/Qwen2.5-0.5B-Instruct-GGUF qwen2.5-0.5b-instruct-q4_k_m.gguf`
-    """
+    """Show what is known of an installed model."""
     from llm_api.config.settings import load_settings
-    from llm_api.core.llm.files.download import pull_model
+    from llm_api.core.errors import ModelNotFoundError
+    from llm_api.core.llm.files.installed import installed_models
 
-    try:
-        path = pull_model(repository, file, load_settings().models_dir)
-    except KeyboardInterrupt:
-        notes().print("Interrupted. Pull again, and it goes on where it stopped.", markup=False)
-        raise
-    output().print(path, markup=False, soft_wrap=True)
-    notes().print(f"Serve it with: llm-api serve --model-path {path}", markup=False, soft_wrap=True)
+    settings = load_settings(config_file=config)
+    found = [
+        one for one in installed_models(settings.models_dir) if name in (one.name, one.path.stem)
+    ]
+    if not found:
+        raise ModelNotFoundError(f"There is no model {name}; see `llm-api models list`.")
+    facts = _facts(found[0], _in_use(settings), _loaded(settings, url))
+    if as_json:
+        print_json(facts)
+        return
+    for key, value in facts.items():
+        if value not in (None, ""):
+            say(f"{key}: {value}")
 
 
 def delete(
@@ -76,30 +97,64 @@ def delete(
     from llm_api.core.llm.files.installed import remove_model
 
     for path in remove_model(name, load_settings().models_dir):
-        output().print(f"Removed {path}", markup=False, soft_wrap=True)
+        say(f"Removed {path}")
 
 
-_NUMBERS = {"size", "parameters", "context"}
-
-
-def _row(model: "InstalledModel", in_use: list[Path]) -> list[Text]:
+def _row(model: "InstalledModel", in_use: list[Path], loaded: frozenset[str]) -> list[str]:
     from llm_api.core.utils.machine import format_bytes
 
     mark = "→" if any(_same(model.path, path) for path in in_use) else ""
     if model.model is None:
         size = format_bytes(model.path.stat().st_size) if model.path.is_file() else "?"
-        cells = [mark, model.name, size, "broken", "", "", model.problem or ""]
-    else:
-        cells = [
-            mark,
-            model.name,
-            format_bytes(model.model.size_bytes),
-            model.model.quantisation,
-            _short(model.model.parameter_count),
-            str(model.model.context_length or "?"),
-            "installed package" if model.is_default else str(model.path.parent),
-        ]
-    return [Text(harmless(cell)) for cell in cells]
+        return [mark, model.name, size, "broken", "", "", "", model.problem or ""]
+    return [
+        mark,
+        model.name,
+        format_bytes(model.model.size_bytes),
+        model.model.quantisation,
+        _short(model.model.parameter_count),
+        str(model.model.context_length or "?"),
+        "loaded" if model.path.stem in loaded else "",
+        "installed package" if model.is_default else str(model.path.parent),
+    ]
+
+
+def _facts(
+    model: "InstalledModel", in_use: list[Path], loaded: frozenset[str]
+) -> dict[str, str | int | bool | None]:
+    read = model.model
+    return {
+        "name": model.name,
+        "path": str(model.path),
+        "chosen": any(_same(model.path, path) for path in in_use),
+        "loaded": model.path.stem in loaded,
+        "problem": model.problem,
+        "architecture": None if read is None else read.architecture,
+        "quantisation": None if read is None else read.quantisation,
+        "size_bytes": None if read is None else read.size_bytes,
+        "parameters": None if read is None else read.parameter_count,
+        "context_length": None if read is None else read.context_length,
+    }
+
+
+def _loaded(settings: "Settings", url: str | None) -> frozenset[str]:
+    """Ids of the models that a server has in memory; none where no server answers at once."""
+    import httpx2
+
+    from llm_api.cli.remote_server import checked_url, default_url, key_for, key_headers
+
+    base = checked_url(url or default_url(settings))
+    try:
+        answer = httpx2.get(
+            f"{base}/v1/models".replace("//v1", "/v1"),
+            headers=key_headers(key_for(settings, url, None)),
+            timeout=_SERVER_SECONDS,
+            trust_env=False,
+        )
+        found = answer.json()["data"] if answer.is_success else []
+        return frozenset(str(one["id"]) for one in found if one.get("loaded"))
+    except (httpx2.HTTPError, ValueError, KeyError, TypeError, AttributeError):
+        return frozenset()
 
 
 def _in_use(settings: "Settings") -> list[Path]:

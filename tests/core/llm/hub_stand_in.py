@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import sleep
 from typing import cast
+from urllib.parse import parse_qs, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_of_the_test"
@@ -92,6 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._transfer(hub.files[found["repo"], found["file"]])
         elif found := _RESOLVE.fullmatch(path):
             self._resolve(found["repo"], found["file"])
+        elif path == "/api/models":
+            self._search(parse_qs(urlsplit(self.path).query).get("search", [""])[0])
         elif found := _TREE.fullmatch(path):
             self._tree(found["repo"])
         elif found := _INFO.fullmatch(path):
@@ -131,6 +134,13 @@ class _Handler(BaseHTTPRequestHandler):
             siblings = [{"rfilename": name} for name in names]
             body = json.dumps({"id": repo, "sha": COMMIT, "siblings": siblings}).encode()
             self._answer(200, {"Content-Type": "application/json"}, body)
+
+    def _search(self, words: str) -> None:
+        names = sorted({name for name, _ in self.hub.files})
+        wanted = words.lower().split()
+        found = [one for one in names if all(word in one.lower() for word in wanted)]
+        listed = [{"id": one, "downloads": 1000 - n, "likes": n} for n, one in enumerate(found)]
+        self._answer(200, {"Content-Type": "application/json"}, json.dumps(listed).encode())
 
     def _tree(self, repo: str) -> None:
         entries = [

@@ -123,7 +123,8 @@ def what_fits(model: GGUFModel, wishes: Wishes, free: int) -> str:
         for parallel in (wishes.parallel, 1):
             tokens = _tokens(model, kv_cache_type, free) // parallel
             if wishes.context_length is not None:
-                tokens = min(tokens, wishes.context_length)
+                longest = min(wishes.context_length, model.context_length or tokens)
+                tokens = min(tokens, longest)
             if tokens >= LEAST_TOKENS:
                 said = [f"CONTEXT_LENGTH={tokens // 64 * 64}"]
                 said += [f"PARALLEL={parallel}"] if parallel != wishes.parallel else []

@@ -48,6 +48,9 @@ _FAST_ON_ARM: Final = (*_FAST_ANYWHERE, "Q5_K", "Q6_K")
 BUSY: Final = 0.5
 """Cores held by others from which on it is worth a line."""
 
+_BY_USE: Final = ("context", "memory", "GPU", "threads", "load", "model", "CPU", "embedding")
+"""Topics of hints by what following them brings."""
+
 Level: TypeAlias = Literal["ok", "hint", "problem"]
 
 
@@ -99,7 +102,8 @@ class ModelFacts:
     """The configured model and the room the settings give it. `gpu_layers` -1 is all.
 
     `what_fits` are settings with which it fits the memory that is available. `told` is what was
-    found out of the weights that are run instead of its own, if any are.
+    found out of the weights that are run instead of its own, if any are. `trained_length` is the
+    context that it was made for.
     """
 
     name: str
@@ -110,6 +114,7 @@ class ModelFacts:
     uses_mmap: bool = True
     gpu_layers: int = -1
     told: str | None = None
+    trained_length: int | None = None
 
 
 def diagnose(
@@ -120,13 +125,12 @@ def diagnose(
 ) -> list[Finding]:
     """Everything worth a line. `threads` is the setting; without `library` less is said. Pure."""
     found = [] if library is None else [_instructions(machine, library)]
-    found.append(_threads(machine, threads))
-    if machine.busy_cores >= BUSY:
-        found.append(_other_work(machine, threads))
+    found += _computing(machine, threads)
     if library is not None:
         found += _gpu(machine, library)
     for model in models:
         found.append(_memory(machine, library, model))
+        found += _context(model)
         if library is not None and not (library.gpus and model.gpu_layers):
             found.append(_quantisation(library, model))
     return found
@@ -152,6 +156,15 @@ def _offers(flags: frozenset[str], feature: str) -> bool:
     return bool(needed & flags) if feature == "AVX512_VBMI" else needed <= flags
 
 
+def _computing(machine: MachineFacts, threads: int | None) -> list[Finding]:
+    """On threads and who else computes. Threads that spin for others are not called right."""
+    found = [_threads(machine, threads)]
+    if machine.busy_cores >= BUSY:
+        load = _other_work(machine, threads)
+        found = [load] if (found[0].level, load.level) == ("ok", "hint") else [*found, load]
+    return found
+
+
 def _threads(machine: MachineFacts, threads: int | None) -> Finding:
     used = threads or machine.cores
     said = f"{_count(used, 'thread')} on {_count(machine.cores, 'physical core')}"
@@ -175,7 +188,7 @@ def _other_work(machine: MachineFacts, threads: int | None) -> Finding:
         return Finding("load", "ok", text)
     if threads == 1:
         return Finding("load", "ok", said)
-    text = f"{said}; with N_THREADS set, no fewer threads compute where cores are short"
+    text = f"{said}; with N_THREADS={threads}, no fewer threads compute: they spin for each other"
     return Finding("load", "hint", text, "unset N_THREADS")
 
 
@@ -212,7 +225,7 @@ def _memory(machine: MachineFacts, library: LibraryFacts | None, model: ModelFac
         free = sum(gpu.free_memory for gpu in library.gpus)
         if needed.total > free:
             text = f"{said} the GPUs have {format_bytes(free)} free, so layers stay on the CPU"
-            return Finding("memory", "hint", text, "KV_CACHE_TYPE=q8_0")
+            return Finding("memory", "hint", text, model.what_fits)
         return Finding("memory", "ok", f"{said} the GPUs have {format_bytes(free)} free")
     total, available = machine.total_memory, machine.available_memory
     said = f"{said} {format_bytes(available)} of {format_bytes(total)} are available"
@@ -221,6 +234,25 @@ def _memory(machine: MachineFacts, library: LibraryFacts | None, model: ModelFac
     if needed.total > available:
         return Finding("memory", "hint", f"{said}: end other programs, or save", model.what_fits)
     return Finding("memory", "ok", said)
+
+
+def _context(model: ModelFacts) -> list[Finding]:
+    """That more was asked for than the model can make use of."""
+    trained, asked = model.trained_length, model.room.context_length
+    if trained is None or asked <= trained:
+        return []
+    text = (
+        f"{model.name}: a context of {asked} tokens, and the model was made for {trained}: beyond"
+        " that it talks nonsense, and the room is taken all the same"
+    )
+    return [Finding("context", "hint", text, f"CONTEXT_LENGTH={trained}")]
+
+
+def most_useful_first(findings: Sequence[Finding]) -> list[Finding]:
+    """Problems, then hints: settings that are wrong before what would be faster. Pure."""
+    order = {"problem": 0, "hint": 1, "ok": 2}
+    topics = {topic: number for number, topic in enumerate(_BY_USE)}
+    return sorted(findings, key=lambda one: (order[one.level], topics.get(one.topic, len(topics))))
 
 
 def _quantisation(library: LibraryFacts, model: ModelFacts) -> Finding:

@@ -10,6 +10,7 @@ from llm_api.core.llm.tuning.doctor import (
     MachineFacts,
     ModelFacts,
     diagnose,
+    most_useful_first,
 )
 
 GB = 1_000_000_000
@@ -185,3 +186,29 @@ def test_weights_that_are_run_instead_of_the_file_are_told() -> None:
     found = finding("model", model=tuned)
     assert (found.level, found.change) == ("ok", None)
     assert "the weights run are Q8_0; Q8_0 reads prompts 2.25 times" in found.text
+
+
+def test_threads_that_spin_for_others_are_not_called_right() -> None:
+    busy = replace(MACHINE, busy_cores=2.0)
+    found = diagnose(busy, LIBRARY, [MODEL], 4)
+    assert "threads" not in {one.topic for one in found}
+    (load,) = [one for one in found if one.topic == "load"]
+    assert (load.level, load.change) == ("hint", "unset N_THREADS")
+    assert {"threads", "load"} <= {one.topic for one in diagnose(busy, LIBRARY, [MODEL], None)}
+
+
+def test_context_beyond_what_the_model_was_made_for_is_advised_against() -> None:
+    absurd = replace(MODEL, trained_length=1000)
+    assert finding("context", model=absurd).change == "CONTEXT_LENGTH=1000"
+    assert "context" not in {one.topic for one in diagnose(MACHINE, LIBRARY, [MODEL], None)}
+
+
+def test_problems_come_first_and_settings_before_speed() -> None:
+    found = [
+        Finding("CPU", "hint", "a"),
+        Finding("model", "hint", "b"),
+        Finding("embedding", "ok", "c"),
+        Finding("context", "hint", "d"),
+        Finding("memory", "problem", "e"),
+    ]
+    assert "".join(one.text for one in most_useful_first(found)) == "edbac"
