@@ -156,7 +156,9 @@ class _Teller:
         """Raises what the library does, with what is stored until then."""
         self._wanted = {file.id: file for file in files}
         try:
-            async with self._bar.storing({file.id: file.size for file in files}):
+            # A picture may become a few words, or none: its bytes tell nothing of what is to come.
+            sizes = {file.id: 0 if file.is_picture() else file.size for file in files}
+            async with self._bar.storing(sizes):
                 await library.store(files, self._stored)
         except asyncio.CancelledError:
             self._say(f"Interrupted. {self._so_far(len(files))}")

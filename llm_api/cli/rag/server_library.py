@@ -15,7 +15,7 @@ from llm_api.config.settings import Settings
 from llm_api.core.rag.reports import DocumentOutcome, Report
 from llm_api.core.rag.sync import Deletion, SourceListing, SyncOutcome
 
-FIRST_BYTES: Final = 64_000
+FIRST_BYTES: Final = 16_000
 TOGETHER_BYTES: Final = 2_000_000
 TOGETHER_FILES: Final = 32
 REQUEST_SECONDS: Final = 4.0
