@@ -128,6 +128,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "ignored": "",
         "pace": "",
     },
+    "llm_api.cli.models": {"hub installed": ""},
     "llm_api.cli.talk": {
         "chat": "commands conversation local_talker server_talker typed_lines",
         "typed_lines": "commands",

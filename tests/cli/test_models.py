@@ -117,7 +117,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             hub.files["owner/Qwen3-4B-GGUF", f"{name}.gguf"] = gguf_bytes()
         hub.files["owner/Qwen3-4B-GGUF", "README.md"] = b"words"
         hub.files["other/Smol-GGUF", "smol.gguf"] = gguf_bytes()
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
+        for module in ("download", "hub_search"):
+            place = f"llm_api.core.llm.files.{module}.hub_endpoint"
+            monkeypatch.setattr(place, lambda _: hub.endpoint)
         yield hub
 
 
