@@ -38,7 +38,7 @@ def test_ctrl_c_says_what_is_stored_and_that_a_rerun_goes_on(
         with terminal(
             folder.parent, "ingest", "docs", *named, width=width, term="xterm-256color"
         ) as person:
-            seen = plain(person.until("about 3 chunks"))
+            seen = plain(person.until(" chunks, 0 of 3 files"))
             assert "storing" in seen
             person.process.send_signal(signal.SIGINT)
             assert f"Interrupted. 0 of 3 files are stored; {GOES_ON}" in plain(person.rest())

@@ -97,7 +97,7 @@ def test_threads_match_cores_and_quota(
     [
         (None, "ok", "fewer threads compute while cores are short", None),
         (1, "ok", "1.9 cores", None),
-        (4, "hint", "with N_THREADS set", "unset N_THREADS"),
+        (4, "hint", "with N_THREADS=4", "unset N_THREADS"),
     ],
 )
 def test_other_work_is_told_with_what_the_server_does_about_it(
