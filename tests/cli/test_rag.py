@@ -44,24 +44,29 @@ def test_eval_shows_each_mode_and_the_best(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_eval_asks_a_collection_and_keeps_what_is_better(tmp_path: Path) -> None:
-    write_beir(tmp_path / "beir")
-    (tmp_path / "docs").mkdir()
-    for name, text in CORPUS.items():
-        (tmp_path / "docs" / f"{name}.txt").write_text(text)
-    topics = [("long river", "rivers"), ("yeast in bread", "bread")] * 5
-    asked = [json.dumps({"_id": str(n), "text": f"{one} {n}"}) for n, (one, _) in enumerate(topics)]
-    judged = [f"{n}\tdocs/{document}.txt\t1" for n, (_, document) in enumerate(topics)]
-    (tmp_path / "beir" / "queries.jsonl").write_text("\n".join(asked))
-    (tmp_path / "beir" / "qrels" / "test.tsv").write_text("\n".join(["q\td\ts", *judged]))
-    assert llm_api(tmp_path, "ingest", "docs", "--local").returncode == 0
-    options = ("--collection", "default", "--apply", "--json")
-    done = llm_api(tmp_path, "rag", "eval", "beir", *options)
+def test_eval_asks_a_collection_and_keeps_what_is_better_of_it(tmp_path: Path) -> None:
+    write_beir(tmp_path / "beir", more=10)
+    for line in (tmp_path / "beir" / "corpus.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        (tmp_path / record["_id"]).write_text(record["text"])
+    names = [*CORPUS, *(f"place{number}" for number in range(10))]
+    assert llm_api(tmp_path, "ingest", *names, "--local", "--collection", "c").returncode == 0
+    asked = ("rag", "eval", "beir", "--collection", "c")
+    done = llm_api(tmp_path, *asked, "--apply")
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["modes"]["dense"]["ndcg"] == 1.0
-    assert found["applied"] is False  # nothing is better than all that is right
-    assert llm_api(tmp_path, "rag", "eval", "beir", "--apply").returncode == 2
+    *_, tuned, kept = done.stdout.splitlines()
+    assert tuned.startswith("Tuned: ")
+    is_better = tuned.endswith(" surely better.") and "not surely" not in tuned
+    assert kept == f"c is searched {'so from now on' if is_better else 'as any other'}."
+    gone = llm_api(tmp_path, "rag", "eval", "beir", "--collection", "none")
+    assert (gone.returncode, "There is no collection 'none'" in gone.stderr) == (1, True)
+
+
+def test_apply_needs_a_collection(tmp_path: Path) -> None:
+    write_beir(tmp_path / "beir")
+    done = llm_api(tmp_path, "rag", "eval", "beir", "--apply")
+    assert done.returncode == 2
+    assert "--apply needs --collection" in done.stderr
 
 
 def test_folder_that_is_no_beir_folder_ends_with_one_line(tmp_path: Path) -> None:
