@@ -26,8 +26,8 @@ from scripts.bench.contestants import Command
 from scripts.bench.process import Server, free_port
 
 ROUTINGS = ("prefix", "least_busy")
-SENTENCES = 8
-"""Of the first question: about 150 tokens. Later ones have one."""
+SENTENCES = 5
+"""Of each question: about 100 tokens."""
 
 ANSWER_TOKENS = 4
 NO_DOCUMENTS = {"EMBEDDING_BACKEND": "none", "LOG_FILE": "/dev/null", "DATA_DIR": "data"}
@@ -94,7 +94,7 @@ async def _ask(
 def _question(number: int, turn: int) -> str:
     return " ".join(
         f"Note {line} of talk {number}, turn {turn}: item {number * 31 + line} is ready."
-        for line in range(1 if turn else SENTENCES)
+        for line in range(SENTENCES)
     )
 
 
