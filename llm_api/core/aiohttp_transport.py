@@ -8,6 +8,8 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import aiohttp
 import httpx2
@@ -32,16 +34,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         async with self.waiting(request):
-            answer = await self._opened().request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                headers=[
-                    (name.decode(), value.decode("latin-1")) for name, value in request.headers.raw
-                ],
-                data=await request.aread(),
-                allow_redirects=False,
-                timeout=_timeout(request),
-            )
+            answer = await self._answered(request)
         body = _Body(self, request, answer)
         return httpx2.Response(
             answer.status, headers=answer.raw_headers, stream=body, request=request
@@ -70,19 +63,59 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         finally:
             self._waits.discard(wait)
 
+    async def _answered(self, request: httpx2.Request) -> aiohttp.ClientResponse:
+        """The beginning of an answer.
+
+        A kept connection may be closed over there just when it is taken: llama-server says that it
+        keeps it, and closes it a millisecond after a stream. So what nobody has answered there is
+        asked again, which harms nothing: a model or an embedding is asked.
+        """
+        while True:
+            connection = _Connection()
+            try:
+                return await self._opened().request(
+                    request.method,
+                    URL(str(request.url), encoded=True),
+                    headers=[
+                        (name.decode(), value.decode("latin-1"))
+                        for name, value in request.headers.raw
+                    ],
+                    data=await request.aread(),
+                    allow_redirects=False,
+                    timeout=_timeout(request),
+                    trace_request_ctx=connection,
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                if not connection.was_kept:
+                    raise
+
     def _opened(self) -> aiohttp.ClientSession:
         """The session, which has to be made on the event loop that uses it."""
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 limit=0, keepalive_timeout=_KEPT_SECONDS, ssl=self._tls or True
             )
+            reuse = aiohttp.TraceConfig()
+            reuse.on_connection_reuseconn.append(_note_reuse)
             self._session = aiohttp.ClientSession(
                 connector=connector,
+                trace_configs=[reuse],
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=self._trust_env,
             )
         return self._session
+
+
+@dataclass(slots=True)
+class _Connection:
+    """What one attempt was sent over."""
+
+    was_kept: bool = False
+
+
+async def _note_reuse(_session: object, context: SimpleNamespace, _what: object) -> None:
+    context.trace_request_ctx.was_kept = True
 
 
 class _Body(httpx2.AsyncByteStream):

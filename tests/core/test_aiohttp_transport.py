@@ -62,6 +62,36 @@ async def test_a_connection_is_used_again_while_it_is_open() -> None:
     assert connections == 2
 
 
+async def test_a_kept_connection_that_the_server_closes_meanwhile_costs_no_request() -> None:
+    """As llama-server does: it closes when the next request is already on its way."""
+    requests = 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        await reader.readuntil(b"\r\n\r\n")
+        requests += 1
+        writer.write(WHOLE)
+        await reader.read(1)
+
+    async with server(handle) as url, open_http(url, {}, PATIENT) as http:
+        answers = [await http.post("/x", json={}) for _ in range(4)]
+    assert ([answer.text for answer in answers], requests) == (["ok"] * 4, 4)
+
+
+async def test_a_new_connection_that_is_closed_unanswered_is_a_failure_at_once() -> None:
+    connections = 0
+
+    async def handle(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with server(handle) as url, open_http(url, {}, PATIENT) as http:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await http.post("/x", json={})
+    assert connections == 1
+
+
 async def test_what_is_sent_and_read_is_httpx2_s() -> None:
     seen: list[bytes] = []
     body = gzip.compress(b'{"a": 1}')
