@@ -291,6 +291,20 @@ async def test_a_strict_tool_that_cannot_be_held_is_refused_by_its_name(
     assert refusal.value.param == "tools[1].function.parameters"
 
 
+async def test_a_tuple_in_the_words_of_an_older_draft_is_held(backend: EngineBackend) -> None:
+    parameters, _ = CLIENTS_SCHEMAS["zod 3 references"]
+    prompt = ChatPrompt((Message("user", "Call it."),), tools=(ToolSpec("act", "", parameters),))
+    choice = ToolChoice("required", frozenset({"act"}), is_parallel=False)
+    asked = GenerationRequest(prompt, 200, tool_choice=choice)
+    answers = await complete(
+        backend, *(replace(asked, sampling=replace(WILD, seed=seed)) for seed in (2, 9, 12, 14, 18))
+    )
+    finished = [one for one in answers if one.finished.reason == "tool_calls"]
+    assert finished
+    for answer in finished:
+        jsonschema.Draft7Validator(parameters).validate(json.loads(answer.tool_calls[0].arguments))
+
+
 @pytest.mark.parametrize("name", CLIENTS_SCHEMAS)
 async def test_tools_of_clients_libraries_are_called(backend: EngineBackend, name: str) -> None:
     parameters, _ = CLIENTS_SCHEMAS[name]

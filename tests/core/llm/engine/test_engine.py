@@ -295,7 +295,8 @@ async def test_closing_one_engine_leaves_the_others_alone(compute: ComputeThread
         waiting = asyncio.create_task(answer(lasting, [2], 50))
         await asyncio.to_thread(gate.reached.wait)
         closing = asyncio.create_task(closed.aclose())
-        await asyncio.sleep(0)
+        for _ in range(5):  # until it stands in the compute thread's queue
+            await asyncio.sleep(0)
         gate.opened.set()
         await closing
         assert runner.is_shut_down

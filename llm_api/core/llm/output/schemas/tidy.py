@@ -19,6 +19,9 @@ _MAY_BE_NULL: Final = frozenset({"const", "default"})
 _ANCHORS: Final = frozenset({"$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$vocabulary"})
 """What references lead to that leave the schema, which are refused."""
 
+_DROPPED: Final = _ANCHORS | {"$schema"}
+"""A schema that still said that it is of an older draft would be read by that one's keywords."""
+
 _ANNOTATIONS: Final = frozenset({"title", "description", "$comment", "default", "examples"})
 _APPLYING: Final = frozenset(
     {"$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "if", "dependentSchemas"}
@@ -86,7 +89,7 @@ def _tidied(schema: JSON) -> JSON:
     said = {
         name: value
         for name, value in schema.items()
-        if (value is not None or name in _MAY_BE_NULL) and name not in _ANCHORS
+        if (value is not None or name in _MAY_BE_NULL) and name not in _DROPPED
     }
     for step in _BEFORE_PARTS:
         step(said)

@@ -107,6 +107,8 @@ def test_the_same_values_are_valid(schema: dict[str, Any], tidied: dict[str, Any
 def test_older_drafts_are_put_in_new_words(old: dict[str, Any], new: dict[str, Any]) -> None:
     assert tidy(old) == new
     assert tidy({"properties": {"a": old}}) == {"properties": {"a": new}}
+    # An older draft's name would have the new words not heeded.
+    assert tidy({"$schema": "http://json-schema.org/draft-07/schema#", **old}) == new
 
 
 def test_references_lead_to_definitions_wherever_they_led() -> None:
