@@ -2,6 +2,7 @@
 
 import { batch, signal } from '@preact/signals'
 import { ApiError, get, remove, request, told } from '../../api/client'
+import { models } from '../../api/models'
 import { hasEnded, take, type Item, type Progress, type ResponseBody, type ResponseEvent, type Turn } from '../../api/responses'
 import { readEvents } from '../../api/sse'
 import { rename } from '../../app/router'
@@ -282,6 +283,7 @@ async function finish(turn: Turn): Promise<void> {
   live.delete(id)
   draw()
   void listThreads()
+  void models.refresh() // the answer may have loaded its model
 }
 
 export async function stop(id: string): Promise<void> {
