@@ -9,7 +9,6 @@ answers in which an equal call was run twice, and those without any call.
 """
 
 import argparse
-import asyncio
 import json
 import re
 import sys
@@ -25,7 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 
 from scripts.bench.contestants import Command
-from scripts.bench.process import Server, free_port
+from scripts.bench.process import free_port, running_server
 from scripts.clients.loopback import HOST, Handler, serving
 
 MAX_TOKENS: Final = 200
@@ -132,10 +131,7 @@ def _served(model: Path | None, folder: Path) -> Iterator[httpx2.Client]:
         command = Command(
             (sys.executable, "-m", "llm_api"), "/health/ready", tuple(variables.items())
         )
-        server = Server("the server", command, folder / "server.log", port)
-        stack.callback(server.stop)
-        server.start()
-        asyncio.run(server.wait_until_ready())
+        stack.enter_context(running_server("the server", command, folder / "server.log", port))
         base = f"http://{HOST}:{port}/v1"
         yield stack.enter_context(httpx2.Client(base_url=base, timeout=REQUEST_SECONDS))
 

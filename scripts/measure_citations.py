@@ -42,7 +42,7 @@ from llm_api.core.rag.answering.support import (
 )
 from llm_api.core.rag.types import Chunk, Span
 from scripts.bench.contestants import Command
-from scripts.bench.process import Server, free_port
+from scripts.bench.process import free_port, running_server
 from scripts.clients.loopback import HOST
 
 FOLDER: Final = Path(__file__).parent / "citations"
@@ -91,10 +91,7 @@ def _served(model: Path | None, folder: Path) -> Iterator[httpx2.Client]:
         command = Command(
             (sys.executable, "-m", "llm_api"), "/health/ready", tuple(variables.items())
         )
-        server = Server("the server", command, folder / "server.log", port)
-        stack.callback(server.stop)
-        server.start()
-        asyncio.run(server.wait_until_ready())
+        stack.enter_context(running_server("the server", command, folder / "server.log", port))
         base = f"http://{HOST}:{port}/v1"
         yield stack.enter_context(httpx2.Client(base_url=base, timeout=REQUEST_SECONDS))
 

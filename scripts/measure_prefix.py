@@ -8,7 +8,6 @@ without those that were cached. The same is done with `VOLATILE_LINES=none`.
 """
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,9 +19,8 @@ from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from llm_api.core.llm.files.installed import default_model_path
-from scripts.bench.client import HOST
 from scripts.bench.contestants import Command
-from scripts.bench.process import Server, free_port
+from scripts.bench.process import free_port, running_server
 
 SENTENCES = 230
 TOOLS = 12
@@ -119,13 +117,8 @@ def _server(folder: Path, model: Path, volatile_lines: str | None) -> Iterator[s
         ready_path="/health/ready",
         environment=tuple(environment.items()),
     )
-    server = Server("the server", command, folder / "server.log", port)
-    server.start()
-    try:
-        asyncio.run(server.wait_until_ready())
-        yield f"http://{HOST}:{port}"
-    finally:
-        server.stop()
+    with running_server("the server", command, folder / "server.log", port) as url:
+        yield url
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ its first turn. Computing is measured once, what is restored three times: the me
 """
 
 import argparse
-import asyncio
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -24,9 +23,8 @@ from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
 from llm_api.core.llm.files.installed import default_model_path
-from scripts.bench.client import HOST
 from scripts.bench.contestants import Command
-from scripts.bench.process import Server, free_port
+from scripts.bench.process import free_port, running_server
 
 TRIES = 3
 
@@ -159,14 +157,11 @@ def _server(folder: Path, model: Path, kept: Path | None) -> Iterator[OpenAI]:
         ready_path="/health/ready",
         environment=tuple(environment.items()),
     )
-    server = Server("the server", command, folder / "server.log", port)
-    server.start()
-    try:
-        asyncio.run(server.wait_until_ready())
-        with OpenAI(base_url=f"http://{HOST}:{port}/v1", api_key="unused", timeout=900) as client:
-            yield client
-    finally:
-        server.stop()
+    with (
+        running_server("the server", command, folder / "server.log", port) as url,
+        OpenAI(base_url=f"{url}/v1", api_key="unused", timeout=900) as client,
+    ):
+        yield client
 
 
 if __name__ == "__main__":

@@ -21,9 +21,8 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
 from llm_api.core.llm.files.installed import default_model_path
-from scripts.bench.client import HOST
 from scripts.bench.contestants import Command
-from scripts.bench.process import Server, free_port
+from scripts.bench.process import free_port, running_server
 
 ROUTINGS = ("prefix", "least_busy")
 SENTENCES = 5
@@ -134,13 +133,10 @@ def _served(folder: Path, settings: dict[str, str], *words: str) -> Iterator[str
     own_folder.mkdir()
     for file in folder.glob("*.yaml"):
         file.rename(own_folder / file.name)
-    server = Server(f"the server on port {port}", command, own_folder / "server.log", port)
-    server.start()
-    try:
-        asyncio.run(server.wait_until_ready())
-        yield f"http://{HOST}:{port}"
-    finally:
-        server.stop()
+    with running_server(
+        f"the server on port {port}", command, own_folder / "server.log", port
+    ) as url:
+        yield url
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -109,6 +111,20 @@ class Server(Contestant):
         """What it calls its model."""
         _, body = await get(self.port, "/v1/models")
         return str(json.loads(body)["data"][0]["id"])
+
+
+@contextmanager
+def running_server(
+    name: str, command: Command, log_path: Path, port: int, seconds: float = START_SECONDS
+) -> Iterator[str]:
+    """A server until the block ends, as its URL. Raises StartError."""
+    server = Server(name, command, log_path, port)
+    server.start()
+    try:
+        asyncio.run(server.wait_until_ready(seconds))
+        yield f"http://{HOST}:{port}"
+    finally:
+        server.stop()
 
 
 def free_port() -> int:

@@ -1,6 +1,5 @@
 """The server that the clients talk to: this one, in a process, over the script or a real model."""
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts.bench.contestants import Command
-from scripts.bench.process import Server, free_port
+from scripts.bench.process import free_port, running_server
 from scripts.clients.loopback import HOST, serving
 from scripts.clients.script import MODEL
 from scripts.clients.scripted import ScriptedModel
@@ -38,10 +37,7 @@ def served(folder: Path, model: Path | None) -> Iterator[Served]:
         command = Command(
             (sys.executable, "-m", "llm_api"), "/health/ready", tuple(variables.items())
         )
-        server = Server("the server", command, folder / "server.log", port)
-        stack.callback(server.stop)
-        server.start()
-        asyncio.run(server.wait_until_ready())
+        stack.enter_context(running_server("the server", command, folder / "server.log", port))
         yield Served(port, name)
 
 

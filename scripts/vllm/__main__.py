@@ -8,7 +8,6 @@ replica that nobody runs stands beside the first. Takes some three minutes on tw
 """
 
 import argparse
-import asyncio
 import json
 import sys
 import time
@@ -24,7 +23,7 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 
 from scripts.bench.client import HOST
 from scripts.bench.contestants import Command
-from scripts.bench.process import Server, free_port
+from scripts.bench.process import free_port, running_server
 from scripts.vllm import environment
 
 MODEL = "tiny"
@@ -216,7 +215,7 @@ def _vllm(folder: Path, logs: Path, *words: str) -> Iterator[str]:
         ),
         environment=tuple(SETTINGS.items()),
     )
-    with _served("vLLM", command, logs, port, START_SECONDS) as url:
+    with running_server("vLLM", command, logs / f"{port}.log", port, START_SECONDS) as url:
         yield url
 
 
@@ -238,21 +237,8 @@ def _gateway(logs: Path, generating: str, embedding: str) -> Iterator[str]:
         "/health",
         tuple(settings.items()),
     )
-    with _served("the gateway", command, logs, port) as url:
+    with running_server("the gateway", command, logs / f"{port}.log", port) as url:
         yield url
-
-
-@contextmanager
-def _served(
-    name: str, command: Command, logs: Path, port: int, seconds: float = 120.0
-) -> Iterator[str]:
-    server = Server(name, command, logs / f"{port}.log", port)
-    server.start()
-    try:
-        asyncio.run(server.wait_until_ready(seconds))
-        yield f"http://{HOST}:{port}"
-    finally:
-        server.stop()
 
 
 if __name__ == "__main__":

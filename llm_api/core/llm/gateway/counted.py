@@ -1,7 +1,7 @@
 """A backend whose requests are counted, so that idle work gives way to them."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 
 from llm_api.core.llm.backend import Backend, BorrowingBackend
 from llm_api.core.llm.types import Event, GenerationRequest
@@ -17,12 +17,8 @@ class CountedBackend(BorrowingBackend):
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """As `Backend.generate`."""
-        if request.context.is_idle:
-            async with aclosing(self._backend.generate(request)) as events:
-                async for event in events:
-                    yield event
-            return
-        with self._traffic.passing():
+        passing = nullcontext() if request.context.is_idle else self._traffic.passing()
+        with passing:
             async with aclosing(self._backend.generate(request)) as events:
                 async for event in events:
                     yield event
