@@ -463,7 +463,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "llama_pooling": "llama_library llama_model llama_runner plan runner",
         "draft_model": "draft_worth guesses llama_library llama_model llama_runner plan sampling"
         " slots",
-        "scheduler": "drafting fair_queue guesses outlook plan planner sequence slots step_costs",
+        "scheduler": "drafting fair_queue guesses kv_moves outlook plan planner sequence slots"
+        " step_costs",
+        "kv_moves": "plan sequence slots",
         "engine": "compute_thread job outlook pace plan planner runner sequence",
         "outlook": "job pace sequence slots",
         "pace": "plan",

@@ -26,24 +26,15 @@ from dataclasses import dataclass, replace
 from llm_api.core.llm.engine.drafting import PromptLookup
 from llm_api.core.llm.engine.fair_queue import FairQueue
 from llm_api.core.llm.engine.guesses import Drafter, Guesses
+from llm_api.core.llm.engine.kv_moves import KvMoves
 from llm_api.core.llm.engine.outlook import slot_status
-from llm_api.core.llm.engine.plan import (
-    AdapterScales,
-    CopyPrefix,
-    KvOperation,
-    RestoreSlot,
-    SaveSlot,
-    StepPlan,
-    TokenSpan,
-    TrimSlot,
-)
+from llm_api.core.llm.engine.plan import AdapterScales, CopyPrefix, StepPlan, TokenSpan
 from llm_api.core.llm.engine.planner import Occupancy, StepOutcome
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import PrefixMatch, Slot, SlotTable, common_prefix_length
 from llm_api.core.llm.engine.step_costs import NO_GAIN, StepCosts
 from llm_api.core.llm.observation import SlotStatus
-from llm_api.core.llm.prefix_cache.model_prefixes import WORTH_KEEPING, ModelPrefixes
-from llm_api.core.llm.prefix_cache.prefix_cache import PrefixCache
+from llm_api.core.llm.prefix_cache.model_prefixes import ModelPrefixes
 
 DRAFTING_STEP_TOKENS = 32
 """Rows of a step up to which drafts are added: beyond, a row costs more than it may save."""
@@ -96,11 +87,10 @@ class Scheduler:
         self._guesses = Guesses(
             limits.costs, drafter if limits.can_trim else None, limits.model_tokens
         )
-        self._stored = stored or ModelPrefixes(PrefixCache(), "", slots.cell_count)
-        self._stored.can_cut = limits.can_trim and limits.can_cut_restored
+        self._kv = KvMoves(slots, stored, can_cut_restored=limits.can_cut_restored)
+        self._kv.stored.can_cut = limits.can_trim and limits.can_cut_restored
         self._waiting = FairQueue()
         self._running: dict[int, Sequence] = {}
-        self._operations: list[KvOperation] = []
         self._is_admission_held = False
         self._turns = _AdapterTurns()
         self._chunk_tokens = LEAST_CHUNK
@@ -115,30 +105,18 @@ class Scheduler:
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence. Its limit must fit the KV buffer: refusing is the caller's part."""
         self._waiting.append(sequence)
-        self._stored.cache.hurry(is_hurried=False)
+        self._kv.stored.cache.hurry(is_hurried=False)
 
     def fetch(self, sequence: Sequence, then: Callable[[], None]) -> bool:
         """Have a stored prefix of it read from disk, and call `then`; False where none is worth it.
 
         The sequence is added afterwards.
         """
-        match = self._resident(sequence)
-        beyond = match.length if match else 0
-        wanted = self._stored.on_disk(sequence.tokens[:-1], sequence.prefix_scope, beyond)
-        if wanted is None:
-            return False
-        self._stored.fetch(wanted, then)
-        return True
+        return self._kv.fetch(sequence, self._resident(sequence), then)
 
     def plan_saves(self) -> Iterator[StepPlan]:
         """Plans without spans: each keeps what one idle slot holds. Not valid after an `add`."""
-        self._stored.cache.hurry(is_hurried=True)
-        self._stored.cache.expire()
-        for slot in self._slots:
-            if slot.is_idle:
-                self._save(slot, 0)
-            if operations := self._take_operations():
-                yield StepPlan(operations)
+        return self._kv.plan_saves()
 
     def abort(self, sequence: Sequence) -> None:
         """Forget a sequence. Its slot is free for the next plan and stays reusable."""
@@ -151,7 +129,7 @@ class Scheduler:
         """The next step, short where others wait for its end. No spans only without work."""
         self._admit()
         spans = self._spans(with_drafts=True, is_awaited=is_awaited)
-        while not self._make_room(sum(len(span.tokens) for span in spans)):
+        while not self._kv.make_room(sum(len(span.tokens) for span in spans)):
             if not any(span.drafted for span in spans):
                 self._preempt_youngest()
             spans = self._spans(with_drafts=False, is_awaited=is_awaited)
@@ -161,7 +139,7 @@ class Scheduler:
             self._slots.append(self._slots[span.slot], span.tokens)
         adapters = self._turns.current
         self._turns.take(is_prefill=not any(span.samples for span in spans))
-        return StepPlan(self._take_operations(), tuple(spans), adapters)
+        return StepPlan(self._kv.take(), tuple(spans), adapters)
 
     def commit(self, plan: StepPlan, drawn: Mapping[int, list[int]]) -> list[StepOutcome]:
         """Take in the tokens drawn for the spans that sample, by sequence id.
@@ -195,8 +173,7 @@ class Scheduler:
             fitting = int(self._limits.stall_seconds * rows / seconds)
             wanted = min(max(fitting, LEAST_CHUNK), self._limits.step_tokens)
             self._chunk_tokens = (self._chunk_tokens + wanted) // 2
-            if not any(isinstance(one, (SaveSlot, RestoreSlot)) for one in plan.kv_operations):
-                self._stored.speeds.learn_computing(rows, seconds)
+            self._kv.learn_computing(plan, rows, seconds)
 
     def fail(self, plan: StepPlan) -> list[Sequence]:
         """End the sequences of a plan whose decode failed; their slots are emptied.
@@ -207,7 +184,7 @@ class Scheduler:
         failed = [self._running[span.sequence_id] for span in plan.spans]
         for sequence in failed:
             slot = self._stop(sequence)
-            self._trim(slot, 0, keeps=False)  # what it holds is undefined
+            self._kv.trim(slot, 0, keeps=False)  # what it holds is undefined
         return failed
 
     def begin_anew(self, plan: StepPlan, slots: frozenset[int]) -> None:
@@ -225,7 +202,7 @@ class Scheduler:
             if _owned(sequence) in broken:
                 sequence.computed = sequence.cached = sequence.forced = 0
         for index in broken:
-            self._trim(self._slots[index], 0, keeps=False)
+            self._kv.trim(self._slots[index], 0, keeps=False)
 
     def retry(self, plan: StepPlan) -> bool:
         """Take back a plan for which llama.cpp found no room; the next plan wants less.
@@ -235,7 +212,7 @@ class Scheduler:
         """
         for span in plan.spans:
             self._slots.trim(self._slots[span.slot], span.start)  # llama.cpp has done the same
-        if self._evict_one():
+        if self._kv.evict_one():
             return True
         if len(self._running) < 2:
             return False
@@ -259,7 +236,7 @@ class Scheduler:
             len(self._running),
             self.preemption_count,
             self._slots.kv_tokens(),
-            self._stored.status(),
+            self._kv.stored.status(),
         )
 
     def waiting(self) -> list[Sequence]:
@@ -319,7 +296,7 @@ class Scheduler:
         return self._slots.pinned_cell_count() + promised + wanted <= self._slots.cell_count
 
     def _place(self, sequence: Sequence, match: PrefixMatch | None) -> None:
-        slot, length = self._restored(sequence, match) or self._prepare_slot(match)
+        slot, length = self._kv.restored(sequence, match) or self._prepare_slot(match)
         self._slots.claim(
             slot, sequence.id, sequence.prefix_scope, sequence.prompt_length, sequence.retention
         )
@@ -330,38 +307,19 @@ class Scheduler:
             sequence.lookup = PromptLookup(sequence.tokens, self._limits.draft_tokens)
         self._running[sequence.id] = sequence
 
-    def _restored(self, sequence: Sequence, match: PrefixMatch | None) -> tuple[Slot, int] | None:
-        """A slot that a longer stored prefix is restored into; None where nothing is gained."""
-        beyond = match.length if match else 0
-        room = self._slots.cell_count - self._slots.pinned_cell_count()
-        source = self._stored.source(sequence.tokens[:-1], sequence.prefix_scope, beyond, room)
-        if source is None:
-            return None
-        spare = next(self._slots.idle())
-        self._trim(spare, 0)
-        self._make_room(source.length)
-        self._operations.append(RestoreSlot(spare.index, source))
-        self._slots.append(spare, source.tokens)
-        spare.retention = source.retention
-        self._trim(spare, source.useful, keeps=False)
-        if not self._limits.can_cut_restored:
-            spare.least_length = source.useful
-        return spare, source.useful
-
     def _prepare_slot(self, match: PrefixMatch | None) -> tuple[Slot, int]:
         """A slot that holds the prefix, or as much of it as can be had, and nothing else."""
         source, length = (match.slot, match.length) if match else (None, 0)
         if source is not None and source.is_idle and self._may_take_over(source, length):
-            self._trim(source, length)  # 2; nothing to do in case 1
+            self._kv.trim(source, length)  # 2; nothing to do in case 1
             return source, length
         spare = next(self._slots.idle())
         if spare is source:
-            self._trim(spare, length)  # 4, the source itself
+            self._kv.trim(spare, length)  # 4, the source itself
             return spare, length
-        self._trim(spare, 0)  # 4; nothing to do in case 3
+        self._kv.trim(spare, 0)  # 4; nothing to do in case 3
         if source is not None:
-            self._operations.append(CopyPrefix(source.index, spare.index, length))
-            self._slots.share(source, spare, length)
+            self._kv.share(source, spare, length)
         return spare, length
 
     def _may_take_over(self, source: Slot, length: int) -> bool:
@@ -408,7 +366,7 @@ class Scheduler:
         """Drop the KV of drafted tokens that were not drawn."""
         if rejected:
             sequence.computed -= rejected
-            self._trim(self._slots[_owned(sequence)], sequence.computed)
+            self._kv.trim(self._slots[_owned(sequence)], sequence.computed)
 
     def _extend(self, sequence: Sequence, tokens: list[int]) -> Iterator[StepOutcome]:
         for token in tokens:
@@ -429,20 +387,6 @@ class Scheduler:
 
     # Room
 
-    def _make_room(self, cells: int) -> bool:
-        """Evict idle prefixes, least recently used first, until `cells` are free."""
-        while self._slots.free_cell_count < cells:
-            if not self._evict_one():
-                return False
-        return True
-
-    def _evict_one(self) -> bool:
-        for slot in self._slots.idle():
-            if slot.tokens:
-                self._trim(slot, 0)
-                return True
-        return False
-
     def _preempt_youngest(self) -> None:
         """Send the sequence that came last back to the queue; it is computed again later."""
         youngest = max(self._running.values(), key=lambda sequence: sequence.id)
@@ -457,26 +401,6 @@ class Scheduler:
         sequence.slot = None
         self._slots.release(slot)
         return slot
-
-    def _trim(self, slot: Slot, length: int, *, keeps: bool = True) -> None:
-        """Cut a slot. What an idle one loses is kept first, if that is worth it."""
-        if len(slot.tokens) > length:
-            if keeps and slot.is_idle:
-                self._save(slot, length)
-            self._operations.append(TrimSlot(slot.index, length))
-            self._slots.trim(slot, length)
-
-    def _save(self, slot: Slot, length: int) -> None:
-        """Have what an idle slot holds behind `length` kept, unless it is already."""
-        if len(slot.tokens) - length < WORTH_KEEPING:
-            return
-        place = self._stored.place(slot.tokens, slot.scope, slot.retention)
-        if place is not None:
-            self._operations.append(SaveSlot(slot.index, place))
-
-    def _take_operations(self) -> tuple[KvOperation, ...]:
-        operations, self._operations = tuple(self._operations), []
-        return operations
 
 
 def _chunks(prefills: list[Sequence], budget: int) -> list[TokenSpan]:
