@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -48,6 +49,16 @@ def pytest_configure() -> None:
     os.environ.setdefault("RUST_LIB_BACKTRACE", "0")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_unconfigure() -> None:
+    """Close what `llama_cpp` opens when it is imported (`/dev/null`, twice), and never closes.
+
+    It would be found open when the interpreter ends, where no test is blamed.
+    """
+    if (utils := sys.modules.get("llama_cpp._utils")) is not None:
+        utils.outnull_file.close()
+        utils.errnull_file.close()
 
 
 @pytest.hookimpl(trylast=True)

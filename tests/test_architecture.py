@@ -52,7 +52,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "residency": "gateway backend observation types",
         "gateway": "output prompt backend capabilities collect observation progress types",
         "backends": "engine output prefix_cache prompt backend capabilities collect observation"
-        " types",
+        " progress types",
         "tuning": "engine files",
         "engine": "output prefix_cache observation progress types",
         "prefix_cache": "observation types",
@@ -443,7 +443,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.llm.backends": {
         "transformers": "drawing engine_backend transformers_loading transformers_runner",
-        "openai": "openai_answers openai_flavours openai_requests upstream_backend",
+        "openai": "openai_answers openai_flavours openai_requests told_progress upstream_backend",
+        "openai_answers": "told_progress upstream_backend",
         "llama": "engine_backend",
         "claude": "claude_answers claude_requests upstream_backend",
         "ollama": "ollama_answers ollama_requests upstream_backend",
@@ -454,8 +455,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "markov": "drawing words",
         "engine_backend": "resampling",
         "claude_requests": "claude_schema",
-        "openai_answers ollama_answers claude_answers": "upstream_backend",
-        "claude_schema drawing ollama_requests openai_flavours resampling"
+        "ollama_answers claude_answers": "upstream_backend",
+        "claude_schema drawing ollama_requests openai_flavours resampling told_progress"
         " transformers_vocabulary upstream_backend words": "",
     },
     "llm_api.core.llm.engine": {

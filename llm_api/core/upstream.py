@@ -3,10 +3,12 @@
 Knows HTTP as a client. Knows neither what is asked nor in which dialect.
 """
 
+import asyncio
+import json
 import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
@@ -32,6 +34,15 @@ outgoing_trace: Final[ContextVar[Mapping[str, str]]] = ContextVar(
 
 MESSAGE_CHARACTERS = 300
 """As much of another server's words as is handed on."""
+
+ERROR_BYTES = 64 * 1024
+"""As much of what it says of a failure as is read."""
+
+DOCUMENT_BYTES = 4 * 1024 * 1024
+"""A list of models, what is told of a server."""
+
+BODY_SECONDS = 60.0
+"""How long a body may come that is read as a whole, from its beginning."""
 
 RETRY_SECONDS = 1.0
 """What a server that is busy and does not say for how long is given."""
@@ -124,7 +135,7 @@ def understood(server: UpstreamServer) -> Iterator[None]:
     """Turn what reading an answer of another form raises into UpstreamError."""
     try:
         yield
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise _odd(server) from error
 
 
@@ -132,17 +143,31 @@ def _odd(server: UpstreamServer) -> UpstreamError:
     return UpstreamError(f"{server} answered in a form that is not understood.")
 
 
-def refusal(
+async def whole_body(
+    server: UpstreamServer, response: httpx2.Response, most_bytes: int = DOCUMENT_BYTES
+) -> bytes:
+    """The body of an answer that is read as a whole. Raises UpstreamError for more than that."""
+    body, is_whole = await _body(response, most_bytes)
+    if not is_whole:
+        raise UpstreamError(
+            f"{server} answered with more than {most_bytes} bytes, or for more than"
+            f" {BODY_SECONDS:.0f} s."
+        )
+    return body
+
+
+async def refusal(
     server: UpstreamServer, response: httpx2.Response, param: str | None = None
 ) -> LLMAPIError:
-    """The error that an answer without success is to our caller. Its body must have been read.
+    """The error that an answer without success is to our caller. Reads the beginning of its body.
 
     `param` is to be blamed for a request that the server does not take, if it blames none itself.
     """
+    body, _ = await _body(response, ERROR_BYTES)
     try:
-        said = complaint(response.json())
-    except ValueError:
-        said = Complaint(response.text)
+        said = complaint(json.loads(body))
+    except (ValueError, RecursionError):
+        said = Complaint(body.decode("utf-8", "replace"))
     said = replace(said, param=said.param or param)
     wait = retry_after_seconds(response.headers, time.time())
     return failure(server, response.status_code, said, wait)
@@ -215,6 +240,20 @@ def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
         except ValueError:
             return None
     return seconds if math.isfinite(seconds) and seconds > 0 else None
+
+
+async def _body(response: httpx2.Response, most_bytes: int) -> tuple[bytes, bool]:
+    """As much of a body as may be, in the time that it may take; whether that is all of it."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS), aclosing(response.aiter_bytes()) as parts:
+            async for part in parts:
+                body += part
+                if len(body) > most_bytes:
+                    return bytes(body[:most_bytes]), False
+    except TimeoutError:
+        return bytes(body), False
+    return bytes(body), True
 
 
 def _presentable(message: str, api_key: str | None) -> str:

@@ -14,10 +14,12 @@ import openai
 import pytest
 
 from llm_api.api.progress_frames import ASKED, Telling, progress_note, with_progress
+from llm_api.core.llm.gateway.routing.replica import Replica
+from llm_api.core.llm.gateway.routing.routed import RoutedBackend, RoutingLimits
 from llm_api.core.llm.progress import Journey, Progress
 from llm_api.core.llm.types import Event, GenerationRequest
 from tests.api.bodies import chat, completion
-from tests.fakes import MODEL_ID, FakeBackend, hello
+from tests.fakes import CARD, MODEL_ID, FakeBackend, FakeServices, hello
 
 START = Progress(1, "reading", 900, 100, 100, 0, 64, read_seconds=1.5, tokens_per_second=50.04)
 DONE = replace(START, state="writing", read_tokens=900, read_seconds=16.0)
@@ -173,6 +175,29 @@ async def test_other_doors_tell_it_by_themselves_after_a_second(
     assert read[0]["message"]["content"] == ""
     assert read[0]["prompt_progress"]["cache"] == 100
     assert "".join(one["message"]["content"] for one in read) == SAID
+
+
+async def test_a_routed_model_tells_at_every_door(
+    client: httpx2.AsyncClient, services: FakeServices
+) -> None:
+    routed = RoutedBackend(CARD, [Replica("one", SlowReader())], RoutingLimits(60, 60))
+    services.models.backends = [routed]
+    asked = {"stream": True, "return_progress": True}
+    talk = {"model": MODEL_ID, "messages": TALK}
+    answers = await asyncio.gather(
+        client.post("/v1/chat/completions", json=chat(**asked)),
+        client.post("/v1/completions", json=completion(**asked)),
+        client.post("/infill", json={"input_prefix": "a", "input_suffix": "b", **asked}),
+        client.post("/v1/responses", json={"model": MODEL_ID, "input": "Hi", "stream": True}),
+        client.post("/v1/messages", json={**talk, "max_tokens": 9, "stream": True}),
+        client.post("/api/chat", json=talk),
+        client.post("/api/generate", json={"model": MODEL_ID, "prompt": "Hi"}),
+        client.post("/v1/chat/completions", json=chat(stream=True)),
+    )
+    *told, commented = (answer.text for answer in answers)
+    for text in told:
+        assert '"prompt_progress":{"total":900,"cache":100,' in text
+    assert "00 of 900 tokens are read" in commented
 
 
 async def test_a_stored_stream_is_not_told_twice(client: httpx2.AsyncClient) -> None:

@@ -1,9 +1,15 @@
 """What another server's failures mean: the tables, and what the network does."""
 
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator
+
 import httpx2
 import pytest
 
 from llm_api.api.errors import describe
+from llm_api.core import upstream
 from llm_api.core.errors import (
     ContextLengthExceededError,
     InvalidRequestError,
@@ -14,6 +20,7 @@ from llm_api.core.errors import (
     UpstreamTimeoutError,
 )
 from llm_api.core.upstream import (
+    ERROR_BYTES,
     Complaint,
     UpstreamServer,
     complaint,
@@ -24,6 +31,7 @@ from llm_api.core.upstream import (
     refusal,
     retry_after_seconds,
     understood,
+    whole_body,
 )
 
 KEY = "sk-secret"
@@ -130,19 +138,77 @@ def test_the_time_to_wait_is_seconds_or_a_date(said: str, seconds: float | None)
     assert retry_after_seconds({"retry-after": said}, now=60.0) == seconds
 
 
-def test_the_time_to_wait_is_handed_on() -> None:
-    busy = refusal(ORIGIN, httpx2.Response(429, headers={"Retry-After": "7"}))
+async def test_the_time_to_wait_is_handed_on() -> None:
+    busy = await refusal(ORIGIN, httpx2.Response(429, headers={"Retry-After": "7"}))
     assert isinstance(busy, OverloadedError)
     assert busy.retry_after_seconds == 7.0
-    gone = refusal(ORIGIN, httpx2.Response(503, headers={"Retry-After": "9"}, text="loading"))
+    gone = await refusal(ORIGIN, httpx2.Response(503, headers={"Retry-After": "9"}, text="loading"))
     assert isinstance(gone, UnavailableError)
     assert gone.retry_after_seconds == 9.0
 
 
-def test_the_blame_is_theirs_first() -> None:
+async def test_the_blame_is_theirs_first() -> None:
     theirs = httpx2.Response(400, json={"error": {"message": "m", "param": "messages"}})
-    assert refusal(ORIGIN, theirs, "input").param == "messages"
-    assert refusal(ORIGIN, httpx2.Response(400, text="no"), "input").param == "input"
+    assert (await refusal(ORIGIN, theirs, "input")).param == "messages"
+    assert (await refusal(ORIGIN, httpx2.Response(400, text="no"), "input")).param == "input"
+
+
+class Flood:
+    """A body without end. Counts what was taken of it."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.parts = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            self.parts += 1
+            yield b"water " * 1000
+            await asyncio.sleep(self.seconds)
+
+
+async def test_of_a_failure_no_more_is_read_than_may_be_said() -> None:
+    flood = Flood()
+    error = await refusal(ORIGIN, httpx2.Response(500, content=flood))
+    assert error.message.startswith("http://elsewhere/v1 answered 500: water water")
+    assert flood.parts <= ERROR_BYTES // 6000 + 1
+
+
+async def test_a_failure_that_takes_too_long_to_say_is_not_heard_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(upstream, "BODY_SECONDS", 0.05)
+    error = await refusal(ORIGIN, httpx2.Response(400, content=Flood(60.0)))
+    assert isinstance(error, InvalidRequestError)
+    assert "water water" in error.message
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+async def test_a_document_without_end_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(upstream, "BODY_SECONDS", 0.05 if seconds else 60.0)
+    with pytest.raises(UpstreamError, match="more than"):
+        await whole_body(ORIGIN, httpx2.Response(200, content=Flood(seconds)), 20_000)
+
+
+async def test_a_compressed_document_is_bounded_as_what_it_is_unpacked() -> None:
+    packed = gzip.compress(bytes(10_000_000))
+    answer = httpx2.Response(200, content=each(packed), headers={"content-encoding": "gzip"})
+    with pytest.raises(UpstreamError, match="more than 5000000 bytes"):
+        await whole_body(ORIGIN, answer, 5_000_000)
+
+
+async def each(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def test_a_failure_that_is_nested_beyond_reading_is_its_own_message() -> None:
+    error = await refusal(ORIGIN, httpx2.Response(500, text="[" * 50_000))
+    assert "answered 500: [[[" in error.message
+    with pytest.raises(UpstreamError, match="not understood"), understood(ORIGIN):
+        json.loads("[" * 50_000)
 
 
 @pytest.mark.parametrize(

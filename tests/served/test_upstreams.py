@@ -18,6 +18,7 @@ from llm_api.core.llm.backends.upstream_backend import UpstreamOptions
 from llm_api.core.llm.choices import ChoiceEvent
 from llm_api.core.llm.collect import Completion, collect
 from llm_api.core.llm.files.installed import default_model_path
+from llm_api.core.llm.progress import Journey
 from llm_api.core.llm.types import (
     ChatPrompt,
     GenerationRequest,
@@ -111,6 +112,18 @@ async def test_a_conversation_is_streamed_and_counted(backend: OpenAIBackend) ->
     assert finished.usage.completion_tokens <= 12
     assert finished.usage.prompt_tokens > 5
     assert finished.usage.cached_tokens > 5  # it was asked the same before
+
+
+async def test_it_tells_how_far_it_has_read(backend: OpenAIBackend) -> None:
+    words = " ".join(f"word{number}" for number in range(100))
+    prompt = ChatPrompt((Message("user", words),))
+    await completed(backend, CHAT)  # one of ourselves is asked once it is known as such
+    request = replace(CHAT, prompt=prompt, max_tokens=2, journey=Journey())
+    usage = (await completed(backend, request)).finished.usage
+    progress = request.journey.progress()
+    assert progress is not None
+    assert (progress.state, progress.prompt_tokens) == ("writing", usage.prompt_tokens)
+    assert progress.cached_tokens <= progress.read_tokens == progress.prompt_tokens
 
 
 async def test_an_answer_of_full_length_says_so(backend: OpenAIBackend) -> None:

@@ -5,7 +5,8 @@ Knows HTTP as a client. Does not know the other model's vocabulary, so it refuse
 """
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -20,13 +21,16 @@ from llm_api.core.embeddings.embedder import (
     Vectors,
 )
 from llm_api.core.errors import EmbeddingError, InvalidRequestError, UnsupportedParameterError
-from llm_api.core.upstream import UpstreamServer, explained, open_http, refusal
+from llm_api.core.upstream import UpstreamServer, explained, open_http, refusal, whole_body
 from llm_api.core.utils.tokens import TokenMeter, estimate_tokens
 
 TEXTS_AT_ONCE = 32
 """Inputs of one request: what TEI takes if it is not told otherwise."""
 
 REQUESTS_AT_ONCE = 4
+
+ANSWER_BYTES = 32 * 1024 * 1024
+"""32 vectors of 16,384 numbers are 12 MB of JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ class UpstreamEmbedder:
         async with self._places:
             try:
                 answer = await self._dialect.ask(self._client, part)
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, RecursionError, TypeError, ValueError) as error:
                 raise _odd(self._options.url) from error
             except asyncio.CancelledError:
                 # It may be computed there all the same; nobody will tell how much it was.
@@ -160,12 +164,14 @@ class _Client:
     http: httpx2.AsyncClient
     server: UpstreamServer
 
-    async def post(self, path: str, body: dict[str, Any]) -> httpx2.Response:
+    async def post(self, path: str, body: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
+        """The JSON that answers, and the headers. Raises ValueError where it is none."""
         with explained(self.server):
-            response = await self.http.post(path, json=body)
-        if not response.is_success:
-            raise refusal(self.server, response, "input")
-        return response
+            async with self.http.stream("POST", path, json=body) as response:
+                if not response.is_success:
+                    raise await refusal(self.server, response, "input")
+                answer = await whole_body(self.server, response, ANSWER_BYTES)
+        return json.loads(answer), response.headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +189,7 @@ class _OpenAI:
         body: dict[str, Any] = {"model": self.model, "input": list(part.texts)}
         if part.dimensions is not None:
             body["dimensions"] = part.dimensions
-        answer = (await client.post("embeddings", body | {"encoding_format": "float"})).json()
+        answer, _ = await client.post("embeddings", body | {"encoding_format": "float"})
         data = sorted(answer["data"], key=lambda item: int(item["index"]))
         if [item["index"] for item in data] != list(range(len(part.texts))):
             raise ValueError("not one vector for each text")
@@ -202,12 +208,12 @@ class _TEI:
         body: dict[str, Any] = {"inputs": list(part.texts), "truncate": part.truncates}
         if part.dimensions is not None:
             body["dimensions"] = part.dimensions
-        response = await client.post("../embed", body)
-        vectors = np.array(response.json(), dtype=np.float32)
-        return _Answer(vectors, int(response.headers.get("x-compute-tokens", 0)), truncated)
+        answer, headers = await client.post("../embed", body)
+        vectors = np.array(answer, dtype=np.float32)
+        return _Answer(vectors, int(headers.get("x-compute-tokens", 0)), truncated)
 
     async def _too_long(self, client: _Client, texts: Sequence[str]) -> list[int]:
-        tokens = (await client.post("../tokenize", {"inputs": list(texts)})).json()
+        tokens, _ = await client.post("../tokenize", {"inputs": list(texts)})
         return [position for position, one in enumerate(tokens) if len(one) > self.max_tokens]
 
 
@@ -223,8 +229,9 @@ async def open_upstream(card: EmbedderCard, options: UpstreamEmbedderOptions) ->
     client = _Client(http, UpstreamServer(url, "EMBEDDING_API_KEY", options.api_key))
     try:
         with explained(client.server):
-            answer = await http.get("../info")
-        limit = _tei_limit(answer)
+            async with http.stream("GET", "../info") as answer:
+                info = await whole_body(client.server, answer)
+        limit = _tei_limit(info) if answer.is_success else None
     except BaseException:
         await http.aclose()
         raise
@@ -233,12 +240,12 @@ async def open_upstream(card: EmbedderCard, options: UpstreamEmbedderOptions) ->
     return UpstreamEmbedder(known, client, dialect, options)
 
 
-def _tei_limit(info: httpx2.Response) -> int | None:
+def _tei_limit(info: bytes) -> int | None:
     """The tokens that TEI takes of a text; None where it is not TEI that answered."""
     try:
-        said = info.json()
-        return int(said["max_input_length"]) if info.is_success and "model_id" in said else None
-    except (KeyError, TypeError, ValueError):
+        said = json.loads(info)
+        return int(said["max_input_length"]) if "model_id" in said else None
+    except (KeyError, RecursionError, TypeError, ValueError):
         return None
 
 

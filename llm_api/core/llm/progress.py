@@ -15,9 +15,10 @@ class Progress:
     """One generation at one moment. `sequence` is its number in the engine.
 
     `read_tokens` are those of the prompt whose KV is there, the `cached_tokens` among them;
-    `most_tokens` bounds the answer. `place_in_queue` 1 is admitted next, 0 does not wait.
-    `tokens_per_second` is its own speed, or the engine's before it has one; `seconds_left` counts
-    to the beginning of its answer. None is what cannot be said (yet).
+    `most_tokens` bounds the answer, None where only the context does. `place_in_queue` 1 is
+    admitted next, 0 does not wait. `tokens_per_second` is its own speed, or the engine's before it
+    has one; `seconds_left` counts to the beginning of its answer. None is what cannot be said
+    (yet). The `sequence` of another server's engine is -1.
     """
 
     sequence: int
@@ -26,7 +27,7 @@ class Progress:
     cached_tokens: int
     read_tokens: int
     written_tokens: int
-    most_tokens: int
+    most_tokens: int | None
     place_in_queue: int = 0
     waited_seconds: float = 0.0
     read_seconds: float = 0.0

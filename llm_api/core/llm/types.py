@@ -264,12 +264,15 @@ class RequestContext:
     Where `is_whole`, no part of the answer is sent before all of it is there: until then the
     backend may begin anew. Where it `may_be_cached`, the answer may be kept, and be a kept one.
     Where it `is_idle`, it gives way to every other request (`utils/traffic`).
+    Where it `has_stand_in`, another model answers if this one fails before its first token: until
+    then nothing of an answer is shown, not even whose it is.
     """
 
     scope: str = ""
     is_whole: bool = False
     may_be_cached: bool = False
     is_idle: bool = False
+    has_stand_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,18 @@
 """A model on another server that speaks OpenAI's protocol. Knows neither routing nor retries."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 import httpx2
 
-from llm_api.core.errors import UnsupportedParameterError
+from llm_api.core.errors import InvalidRequestError, UnsupportedParameterError
 from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.openai_answers import AnswerReader
-from llm_api.core.llm.backends.openai_flavours import FLAVOURS, FlavourName
+from llm_api.core.llm.backends.openai_flavours import FLAVOURS, Fields, FlavourName
 from llm_api.core.llm.backends.openai_requests import to_wire
+from llm_api.core.llm.backends.told_progress import PARAMETER, ToldProgress
 from llm_api.core.llm.backends.upstream_backend import (
     UpstreamBackend,
     UpstreamClient,
@@ -46,35 +48,64 @@ class OpenAIBackend(UpstreamBackend):
         self._model = options.upstream.model
         self._new_id = new_id
         self._takes_tools: bool | None = None
+        self._tells_progress: bool | None = self._flavour.tells_progress or None
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
-        """`Started` comes with the first chunk: until then nothing was said of the answer."""
+        """`Started` comes with the first word on the answer, or on how far the prompt is read."""
         self._card.capabilities.check(request)
         request, ignored = read_alone(request, self._flavour.reads_variable)
         if isinstance(request.prompt, ChatPrompt) and request.prompt.tools:
             await self._check_tools()
         path, body = to_wire(request, self._model, self._flavour)
+        told = ToldProgress(request.journey, request.max_tokens)
         reader = AnswerReader(
-            self._client.server, request.top_logprobs or 0, self._new_id, _must_call(request)
+            self._client.server, request.top_logprobs or 0, self._new_id, _must_call(request), told
         )
         is_started = False
-        async with self._client.events(path, body) as events:
+        async with AsyncExitStack() as stack:
+            stack.callback(request.journey.leave)
+            events = await self._asked(stack, path, body)
             async for event in events:
                 if event.data == "[DONE]":
                     continue  # to the end of the body: only then is the connection free again
                 with self._client.understood():
                     deltas = reader.read(event.data)
-                if not is_started:
+                if not is_started and (deltas or told.has_begun):
                     is_started = True
                     yield Started(None, ignored=ignored)
+                told.write(len(deltas))
                 for delta in deltas:
                     yield delta
         finished = reader.finished()
+        if not is_started:
+            yield Started(None, ignored=ignored)
         if reader.usage is None:
             log.warning("%s tells no usage: 0 tokens are reported", self._client.server)
         for delta in reader.end():
             yield delta
         yield finished
+
+    async def _asked(
+        self, stack: AsyncExitStack, path: str, body: Fields
+    ) -> AsyncIterator[httpx2.ServerSentEvent]:
+        """The answer, which ends with `stack`. It tells progress where the server can.
+
+        That is known of its kind; of one of ourselves by the first answer, as an older one may
+        refuse to be asked.
+        """
+        if self._tells_progress:
+            try:
+                return await stack.enter_async_context(
+                    self._client.events(path, body | {PARAMETER: True})
+                )
+            except InvalidRequestError as error:
+                if error.param != PARAMETER:
+                    raise
+                self._tells_progress = False
+        events = await stack.enter_async_context(self._client.events(path, body))
+        if self._tells_progress is None and self._client.is_ours:
+            self._tells_progress = True
+        return events
 
     async def _check_tools(self) -> None:
         """Raises UnsupportedParameterError where tools would be left out without a word.

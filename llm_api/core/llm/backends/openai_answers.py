@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from llm_api.core.errors import UpstreamError
+from llm_api.core.llm.backends.told_progress import ToldProgress
 from llm_api.core.llm.backends.upstream_backend import text_of
 from llm_api.core.llm.types import (
     AnswerDelta,
@@ -97,13 +98,15 @@ class CallNumbers:
 class AnswerReader:
     """Reads one answer, chunk by chunk. Candidates beyond `top_logprobs` are dropped.
 
-    With `must_call` an answer that ends by itself without a call is a failure.
+    With `must_call` an answer that ends by itself without a call is a failure. `told` takes in how
+    far the prompt is read, where the server says that.
     """
 
     server: UpstreamServer
     top_logprobs: int
     new_id: Callable[[], str]
     must_call: bool = False
+    told: ToldProgress | None = None
     usage: Usage | None = None
     """None until the server reports it: at the end, or never."""
     _reason: str | None = None
@@ -118,6 +121,8 @@ class AnswerReader:
         chunk: dict[str, Any] = json.loads(data)
         if chunk.get("error"):
             raise failure_in_stream(self.server, chunk)
+        if self.told is not None and "prompt_progress" in chunk:
+            self.told.take(chunk["prompt_progress"])
         if chunk.get("usage"):
             self.usage = _usage(chunk["usage"])
         # The chunk with the usage has no choices; one choice is all that was asked for.

@@ -28,8 +28,9 @@ class Flavour:
     chat template that takes variables and earlier reasoning, and has defaults of its own, so that
     every value is said. `key_name` is where its key is set, `health_path` what `check` asks for;
     at `template_path` it tells what its template has a place for, if it tells.
-    `reasoning_budget` is its name for the tokens of thinking. One that `follows_strict_tools` holds
-    calls to the schema of a function that is said to be strict, and lets anything pass elsewhere.
+    `reasoning_budget` is its name for the tokens of thinking. One that `tells_progress` says how
+    far a prompt is read, if it is asked. One that `follows_strict_tools` holds calls to the schema
+    of a function that is said to be strict, and lets anything pass elsewhere.
     """
 
     abilities: frozenset[Ability]
@@ -43,6 +44,7 @@ class Flavour:
     health_path: str = "models"
     template_path: str | None = None
     reasoning_budget: str | None = None
+    tells_progress: bool = False
 
     def reads_variable(self, name: str, value: JSON) -> bool:
         """Whether its models are told; an engine's template alone knows what it reads."""
@@ -169,5 +171,6 @@ FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {
         health_path="health",
         template_path="../props",
         reasoning_budget="thinking_budget_tokens",
+        tells_progress=True,
     ),
 }

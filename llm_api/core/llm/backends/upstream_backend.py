@@ -4,6 +4,7 @@ Knows no dialect: each backend gives paths, headers and bodies, and reads the ev
 request once: the router decides whether to try again.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import (
     AsyncGenerator,
@@ -16,7 +17,7 @@ from collections.abc import (
 )
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import httpx2
 
@@ -29,10 +30,23 @@ from llm_api.core.errors import (
 from llm_api.core.llm.backend import ModelCard, WithoutVocabulary
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.types import JSON, Event, Finished, GenerationRequest
-from llm_api.core.upstream import UpstreamServer, explained, open_http, refusal, understood
+from llm_api.core.upstream import (
+    UpstreamServer,
+    explained,
+    open_http,
+    refusal,
+    understood,
+    whole_body,
+)
 from llm_api.core.utils.tokens import estimate_tokens
 
 Part = TypeVar("Part")
+
+OUR_HEADER: Final = "x-llm-api-backend"
+"""By which an answer of a server like this one is known."""
+
+LINE_BYTES: Final = 16 * 1024 * 1024
+"""Of one line of an answer. An event of server-sent events is bounded by who reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,7 @@ class UpstreamClient:
         """
         self._server = UpstreamServer(url, key_name, options.api_key, advice)
         self._quick = options.connect_seconds
+        self._is_ours = False
         timeout = httpx2.Timeout(options.silence_seconds, connect=options.connect_seconds)
         self._http = open_http(url, headers, timeout)
 
@@ -77,6 +92,11 @@ class UpstreamClient:
     def server(self) -> UpstreamServer:
         """The server as errors name it."""
         return self._server
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether an answer has shown that the server is one like this one."""
+        return self._is_ours
 
     @asynccontextmanager
     async def events(
@@ -92,16 +112,17 @@ class UpstreamClient:
     ) -> AsyncGenerator[AsyncIterator[bytes], None]:
         """POST, answered by lines that are not empty. Leaving ends the request."""
         async with self._answer(path, body) as response:
-            yield _lines(response)
+            yield _lines(self._server, response)
 
     async def get(self, path: str) -> JSON:
         """The JSON there, which must come about as quickly as a connection."""
         with self._explained():
-            response = await self._http.get(path, timeout=self._quick)
-        if not response.is_success:
-            raise refusal(self._server, response)
+            async with self._http.stream("GET", path, timeout=self._quick) as response:
+                if not response.is_success:
+                    raise await refusal(self._server, response)
+                body = await whole_body(self._server, response)
         with self.understood():
-            said: JSON = response.json()
+            said: JSON = json.loads(body)
             return said
 
     async def check(self, path: str) -> None:
@@ -126,8 +147,8 @@ class UpstreamClient:
         with self._explained():
             async with self._http.stream("POST", path, json=body) as response:
                 if not response.is_success:
-                    await response.aread()
-                    raise refusal(self._server, response)
+                    raise await refusal(self._server, response)
+                self._is_ours = OUR_HEADER in response.headers
                 yield response
 
     @contextmanager
@@ -179,16 +200,24 @@ def _stopping() -> UnavailableError:
     return UnavailableError("The server is stopping.")
 
 
-async def _lines(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    """Split at newlines alone: JSON text may hold what Unicode calls a line's end as well."""
-    rest = b""
+async def _lines(server: UpstreamServer, response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+    """Split at newlines alone: JSON text may hold what Unicode calls a line's end as well.
+
+    Raises UpstreamError for a line without end.
+    """
+    line = bytearray()
     async for part in response.aiter_bytes():
-        *lines, rest = (rest + part).split(b"\n")
-        for line in lines:
+        *ends, rest = part.split(b"\n")
+        for end in ends:
+            line += end
             if line.strip():
-                yield line
-    if rest.strip():
-        yield rest
+                yield bytes(line)
+            line.clear()
+        line += rest
+        if len(line) > LINE_BYTES:
+            raise UpstreamError(f"{server} sent a line of more than {LINE_BYTES} bytes.")
+    if line.strip():
+        yield bytes(line)
 
 
 async def answer_events(

@@ -5,6 +5,7 @@ import itertools
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.backends.openai import OpenAIBackend, OpenAIOptions, open_openai
 from llm_api.core.llm.backends.openai_flavours import FLAVOURS, FlavourName
 from llm_api.core.llm.backends.upstream_backend import UpstreamOptions
+from llm_api.core.llm.progress import Journey, Progress
 from llm_api.core.llm.types import (
     ChatPrompt,
     Event,
@@ -112,6 +114,80 @@ async def test_text_is_handed_on_while_the_rest_is_awaited(
     upstream.reply = lambda _: events(chunk(content="Hel"), 60.0)
     async with aclosing(backend.generate(REQUEST)) as given:
         assert [await anext(given), await anext(given)] == [Started(None), TextDelta("Hel")]
+
+
+TOLD = {"total": 900, "cache": 100, "processed": 300, "time_ms": 2000}
+READS = {**chunk(), "prompt_progress": TOLD}
+OURS = {"x-llm-api-backend": "llama"}
+
+
+async def reads(backend: Backend) -> Progress | None:
+    """How far a request is when its answer has begun; it is then heard out."""
+    request = replace(REQUEST, journey=Journey())
+    async with aclosing(backend.generate(request)) as given:
+        assert isinstance(await anext(given), Started)
+        progress = request.journey.progress()
+        assert [event async for event in given] == HELLO_EVENTS[1:]
+    last = request.journey.progress()
+    assert last is None or (last.state, last.written_tokens) == ("writing", 1)
+    return progress
+
+
+async def test_llama_server_is_asked_how_far_it_is(upstream: StandIn) -> None:
+    backend = await opened(upstream.url, "llama-server")
+    upstream.reply = lambda _: events(READS, *HELLO, "[DONE]")
+    progress = await reads(backend)
+    assert progress is not None
+    assert (progress.state, progress.read_tokens) == ("reading", 300)
+    assert upstream.asked[0].body["return_progress"] is True
+    upstream.reply = hello
+    assert await reads(backend) is None
+    await backend.aclose()
+
+
+@pytest.mark.parametrize("flavour", ["openai", "vllm", "huggingface"])
+async def test_others_are_not_asked_how_far_they_are(
+    upstream: StandIn, flavour: FlavourName
+) -> None:
+    backend = await opened(upstream.url, flavour)
+    for _ in range(2):
+        assert await reads(backend) is None
+    assert not any("return_progress" in asked.body for asked in upstream.asked)
+    await backend.aclose()
+
+
+async def test_one_like_this_is_asked_once_it_is_known(
+    upstream: StandIn, backend: OpenAIBackend
+) -> None:
+    def ours(asked: Asked) -> Reply:
+        opening, *rest = HELLO
+        told = [READS] if "return_progress" in asked.body else []
+        return replace(events(opening, *told, *rest, "[DONE]"), headers=OURS)
+
+    upstream.reply = ours
+    assert await reads(backend) is None
+    assert await reads(backend) is not None
+
+
+async def test_one_that_refuses_to_be_asked_answers_all_the_same(
+    upstream: StandIn, backend: OpenAIBackend
+) -> None:
+    refused = {"error": {"message": "unknown", "param": "return_progress"}}
+
+    def older(asked: Asked) -> Reply:
+        if "return_progress" in asked.body:
+            return answer(refused, 400)
+        return replace(hello(asked), headers=OURS)
+
+    upstream.reply = older
+    for _ in range(3):
+        assert await reads(backend) is None
+    assert ["return_progress" in asked.body for asked in upstream.asked] == [
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 async def test_a_connection_is_used_again(upstream: StandIn, backend: OpenAIBackend) -> None:

@@ -5,6 +5,7 @@ import itertools
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -159,6 +160,34 @@ async def test_lines_that_are_cut_are_no_answer(upstream: StandIn, client: Upstr
     upstream.reply = lambda _: lines({"n": 1}, is_cut=True)
     with pytest.raises(UpstreamError, match="broke off"):
         await read_lines(client)
+
+
+async def test_a_line_without_end_is_no_answer(upstream: StandIn, client: UpstreamClient) -> None:
+    upstream.reply = lambda _: lines({"n": 1}, *itertools.repeat(b"x" * 500_000, 100))
+    with pytest.raises(UpstreamError, match="a line of more than"):
+        await read_lines(client)
+    await until(upstream.left)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_document_without_end_is_not_read(
+    upstream: StandIn, client: UpstreamClient, status: int
+) -> None:
+    upstream.reply = lambda _: Reply(itertools.repeat(b"x" * 500_000, 1000), status)
+    with pytest.raises(UpstreamError):
+        await client.get("health")
+    await until(upstream.left)
+
+
+async def test_a_server_like_this_one_is_known_by_its_answers(
+    upstream: StandIn, client: UpstreamClient
+) -> None:
+    await everything(client)
+    assert not client.is_ours
+    headers = {"x-llm-api-backend": "llama"}
+    upstream.reply = lambda _: replace(events("one"), headers=headers)
+    await everything(client)
+    assert client.is_ours
 
 
 async def test_a_server_that_is_not_there_is_unavailable_until_it_is() -> None:

@@ -48,9 +48,10 @@ _KINDS: Final[Mapping[str, Callable[..., object]]] = {
 def key_of(request: GenerationRequest, model: str, version: str) -> str:
     """A hash of all that decides the answer, and of whom it is for (`scope`).
 
-    Whether the answer is streamed does not count: that decides no word of it.
+    Whether the answer is streamed does not count, nor who else could give it: that decides no word
+    of it.
     """
-    context = replace(request.context, is_whole=False)
+    context = replace(request.context, is_whole=False, has_stand_in=False)
     asked = replace(request, context=context, meter=TokenMeter(), journey=Journey())
     return sha256(_json([version, model, asked]).encode()).hexdigest()
 

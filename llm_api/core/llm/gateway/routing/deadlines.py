@@ -3,22 +3,33 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 
 from llm_api.core.errors import UpstreamError, UpstreamTimeoutError
 from llm_api.core.llm.types import Event
 
 
-async def opening(events: AsyncIterator[Event], seconds: float | None) -> tuple[Event, Event]:
-    """The first two events: `Started`, and what it started with.
+@dataclass(slots=True)
+class Opening:
+    """The first two events of an answer: `Started`, and what it started with."""
 
-    Raises UpstreamTimeoutError if they take longer, UpstreamError if there is no second.
-    """
-    try:
-        with _explained("No token came in time; try again."):
-            async with asyncio.timeout(seconds):
-                return await anext(events), await anext(events)
-    except StopAsyncIteration as error:
-        raise UpstreamError("The answer ended before it began; try again.") from error
+    events: AsyncIterator[Event]
+    deadline: float | None
+
+    async def next(self) -> Event:
+        """Raises UpstreamTimeoutError if it comes too late, UpstreamError if there is none."""
+        try:
+            with _explained("No token came in time; try again."):
+                async with asyncio.timeout_at(self.deadline):
+                    return await anext(self.events)
+        except StopAsyncIteration as error:
+            raise UpstreamError("The answer ended before it began; try again.") from error
+
+
+def opening(events: AsyncIterator[Event], seconds: float | None) -> Opening:
+    """Both must have come in so many seconds from now."""
+    now = asyncio.get_running_loop().time()
+    return Opening(events, None if seconds is None else now + seconds)
 
 
 async def within(

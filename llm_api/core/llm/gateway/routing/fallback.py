@@ -26,10 +26,12 @@ class FallbackBackend(BorrowingBackend):
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         failure: LLMAPIError | None = None  # of `backend`
-        for backend in (self._backend, *self._fallbacks):
+        backends = (self._backend, *self._fallbacks)
+        for backend in backends:
             has_begun = False
+            asked = request if backend is backends[-1] else _with_stand_in(request)
             try:
-                async with aclosing(backend.generate(request)) as events:
+                async with aclosing(backend.generate(asked)) as events:
                     async for event in events:
                         has_begun = True
                         yield event if failure is None else _marked(event, backend.card)
@@ -46,6 +48,12 @@ class FallbackBackend(BorrowingBackend):
                 failure = failure or error
         if failure is not None:
             raise failure
+
+
+def _with_stand_in(request: GenerationRequest) -> GenerationRequest:
+    if _speaks_in_tokens(request):
+        return request
+    return replace(request, context=replace(request.context, has_stand_in=True))
 
 
 def _speaks_in_tokens(request: GenerationRequest) -> bool:

@@ -47,9 +47,10 @@ class RoutedBackend:
 
     It can do what all of them can.
 
-    `Started` is held back until the first token is there, or all of an answer that is wanted as a
-    whole: until then another replica may take over, and the caller has seen nothing. After it a
-    failure is the caller's to know.
+    Until the first token is there, or all of an answer that is wanted as a whole, another replica
+    may take over. After it a failure is the caller's to know. `Started` is held back until then,
+    but where the replica tells how far it is, for a caller who may see it: all replicas would say
+    the same in it.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class RoutedBackend:
         tried: list[Replica] = []
         failure: Exception | None = None
         beginning = self._beginning(request)
+        has_started = False
         while (replica := self._choose(tried, beginning)) is not None:
             tried.append(replica)
             has_begun = False
@@ -125,7 +127,11 @@ class RoutedBackend:
             try:
                 async with aclosing(answer) as events:
                     async for event in events:
-                        has_begun = True
+                        if not isinstance(event, Started):
+                            has_begun = True
+                        elif has_started:
+                            continue
+                        has_started = True
                         yield event
                 return
             except PASSED_ON as error:
@@ -157,9 +163,14 @@ class RoutedBackend:
     ) -> AsyncGenerator[Event, None]:
         with replica.attempt(self._clock) as attempt:
             async with aclosing(replica.backend.generate(request)) as events:
-                started, first = await opening(events, self._limits.first_token_seconds)
+                begin = opening(events, self._limits.first_token_seconds)
+                started = _served_by(replica, await begin.next())
+                if is_shown := _may_be_shown(request):
+                    yield started
+                first = await begin.next()
                 replica.breaker.answered(attempt)
-                yield _served_by(replica, started)
+                if not is_shown:
+                    yield started
                 yield first
                 last = first
                 async for last in events:
@@ -187,6 +198,12 @@ async def _complete(
             complete.append(event)
     for event in complete:
         yield event
+
+
+def _may_be_shown(request: GenerationRequest) -> bool:
+    """Whether the caller is to see that an answer begins which has no token yet."""
+    is_held = request.context.is_whole or request.context.has_stand_in
+    return not is_held and request.journey.progress() is not None
 
 
 def _served_by(replica: Replica, event: Event) -> Event:

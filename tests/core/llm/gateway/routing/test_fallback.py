@@ -43,6 +43,23 @@ async def test_an_answer_of_its_own_is_passed_on_as_it_is() -> None:
     assert (backend.card, other.requests) == (source.card, [])
 
 
+async def test_all_but_the_last_know_that_another_stands_in() -> None:
+    backends = [plan(name, [GONE]) for name in "abc"]
+    backends.append(plan("d"))
+    inner = FallbackBackend(backends[1], [backends[2]])
+    await events_of(FallbackBackend(backends[0], [inner, backends[3]]))
+    known = [one.requests[0].context.has_stand_in for one in backends]
+    assert known == [True, True, True, False]
+
+
+async def test_who_asks_in_tokens_has_no_stand_in() -> None:
+    backend = plan("a")
+    await events_of(
+        FallbackBackend(backend, [plan("b")]), GenerationRequest(TokenPrompt((1, 2)), 5)
+    )
+    assert not backend.requests[0].context.has_stand_in
+
+
 async def test_fallbacks_are_asked_in_order_and_the_first_reason_is_told() -> None:
     backends = [plan(name, [UpstreamError(f"{name} is broken")]) for name in "abc"]
     with pytest.raises(UpstreamError, match="a is broken"):

@@ -2,7 +2,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -18,6 +18,7 @@ from llm_api.core.llm.capabilities import Capabilities
 from llm_api.core.llm.gateway.routing.replica import Replica
 from llm_api.core.llm.gateway.routing.routed import RoutedBackend, Routing, RoutingLimits
 from llm_api.core.llm.observation import EngineStatus, ReplicaStatus
+from llm_api.core.llm.progress import Journey, Progress
 from llm_api.core.llm.types import (
     ChatPrompt,
     Event,
@@ -107,6 +108,61 @@ async def test_what_fails_before_the_first_token_is_tried_on_another_replica(
         Started(5, ServedBy("kind-b"))
     ]
     assert text_of(events) == "Hello world!"
+
+
+READING = Progress(1, "reading", 900, 100, 300, 0, 64)
+
+
+@dataclass
+class Telling(Plan):
+    """A replica that says how far it is."""
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        request.journey.follow(lambda: READING)
+        async with aclosing(super().generate(request)) as events:
+            async for event in events:
+                yield event
+
+
+def telling(name: str, *steps: Sequence[Step]) -> Telling:
+    return Telling(card=plan(name).card, steps=list(steps))
+
+
+async def test_an_answer_that_was_shown_to_begin_goes_on_elsewhere() -> None:
+    first, second = telling("a", [Started(5), BROKEN]), telling("b", [Started(5), BROKEN])
+    both = [replica(first), replica(second), replica(plan("c"))]
+    async with routed(both) as backend:
+        events = await events_of(backend, replace(HELLO, journey=Journey()))
+    assert events[0] == Started(5, ServedBy("kind-a"))
+    assert not any(isinstance(event, Started) for event in events[1:])
+    assert text_of(events) == "Hello world!"
+
+
+async def test_an_answer_that_was_shown_to_begin_must_have_its_first_token_in_time() -> None:
+    limits = RoutingLimits(first_token_seconds=0.05)
+    async with routed([replica(telling("a", [Started(5), 60.0]))], limits=limits) as backend:
+        request = replace(HELLO, journey=Journey())
+        async with aclosing(backend.generate(request)) as events:
+            assert isinstance(await anext(events), Started)
+            with pytest.raises(UpstreamTimeoutError):
+                await anext(events)
+
+
+@pytest.mark.parametrize(
+    "context", [RequestContext(is_whole=True), RequestContext(has_stand_in=True)]
+)
+async def test_where_all_may_come_from_elsewhere_nothing_is_shown_before_the_first_token(
+    context: RequestContext,
+) -> None:
+    silent = telling("a", [Started(5), 60.0])
+    async with routed([replica(silent)]) as backend:
+        request = replace(HELLO, context=context, journey=Journey())
+        waiting = asyncio.create_task(anext(backend.generate(request)))
+        _, pending = await asyncio.wait((waiting,), timeout=0.05)
+        assert pending
+        assert request.journey.progress() == READING
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def test_each_replica_is_tried_once_and_the_last_failure_is_told() -> None:
