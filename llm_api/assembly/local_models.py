@@ -141,15 +141,13 @@ def _find_model(chosen: ChosenModel, total: int, free: int) -> FoundModel:
         adapters=tuple(Adapter(one.name, one.scale) for one in chosen.adapters),
         weights=path.name,
     )
-    needed = need(file, room, settings.kv_cache_type)
     loaded = sum(one.path.stat().st_size for one in chosen.adapters)
-    drafting = need(draft, room, settings.kv_cache_type).total if draft else 0
-    needed = replace(needed, adapters=loaded, draft=drafting)
+    needed = replace(need(file, room, settings.kv_cache_type, draft), adapters=loaded)
     is_on_gpu = settings.gpu_layers != 0 and gpu_vendors()
     if not is_on_gpu and not needed.fits(total, free, uses_mmap=settings.mmap):
         raise ConfigurationError(
             f"{chosen.place or card.id}: needs {in_words(needed, room)}; {format_bytes(free)} are"
-            f" free: set {what_fits(file, wishes_of(settings), free - drafting)}, or end other"
+            f" free: set {what_fits(file, wishes_of(settings), free - needed.draft)}, or end other"
             " programs"
         )
     return FoundModel(

@@ -133,22 +133,26 @@ def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
             change = f"llm-api models pull {settings.model_repo_id} {settings.model_filename}"
             return Finding("model", "hint", f"{path} is fetched at the start", change)
         read = read_model(path)
+        draft = None if settings.draft_model is None else read_model(settings.draft_model)
         if has_library:
             from llm_api.core.llm.engine.llama_model import check_known
 
-            check_known(path)
+            for one in (path, settings.draft_model):
+                if one is not None:
+                    check_known(one)
     except LLMAPIError as error:
         return Finding("model", "problem", error.message)
     tuned = find_tuned(path, settings.models_dir) if settings.weights == "fastest" else None
     read = read if tuned is None else read_model(tuned[0])
     wishes, (_, available) = wishes_of(settings), memory()
-    room = choose_room(read, wishes, available)
+    room = choose_room(read, wishes, available - (draft.size_bytes if draft else 0))
+    needed = need(read, room, settings.kv_cache_type, draft)
     return ModelFacts(
         name=path.stem,
         quantisation=read.quantisation,
-        needed=need(read, room, settings.kv_cache_type),
+        needed=needed,
         room=room,
-        what_fits=what_fits(read, wishes, available),
+        what_fits=what_fits(read, wishes, available - needed.draft),
         uses_mmap=settings.mmap,
         gpu_layers=settings.gpu_layers,
         told=None if tuned is None else tuned[1].told,

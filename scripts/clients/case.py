@@ -1,6 +1,6 @@
 """What a client is: how it is installed, what it is made to do, and what it must have sent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,6 +41,7 @@ class Client:
     """A client. `run` says what it did, or raises FailedError.
 
     `sends` are texts that its requests must hold with the scripted model: what it is here for.
+    `hears` are texts that answers to it must hold, whether its program can see them or not.
     Where its `records_are_short`, they hold only the beginnings of its long texts.
     """
 
@@ -48,6 +49,7 @@ class Client:
     kit: NodeKit | PythonKit
     run: Callable[[Visit], str]
     sends: tuple[str, ...] = ()
+    hears: tuple[str, ...] = ()
     runs_on_any_model: bool = False
     records_are_short: bool = False
 
@@ -56,11 +58,17 @@ class Client:
         return f"{self.kit.package} {self.kit.version}"
 
     def check(self, notes: Notes) -> None:
-        """Raises FailedError where it did not send what it is here for."""
+        """Raises FailedError where it did not send or get what it is here for."""
         sent = [one.path + one.body.decode(errors="replace") for one in notes.exchanges]
-        missing = [text for text in self.sends if not any(text in one for one in sent)]
-        if missing:
-            raise FailedError(f"it never sent {', '.join(missing)}")
+        if missing := _missing(self.sends, sent):
+            raise FailedError(f"it never sent {missing}")
+        heard = [one.answer.decode(errors="replace") for one in notes.exchanges]
+        if missing := _missing(self.hears, heard):
+            raise FailedError(f"it was never told {missing}")
+
+
+def _missing(wanted: Iterable[str], texts: Sequence[str]) -> str:
+    return ", ".join(one for one in wanted if not any(one in text for text in texts))
 
 
 def run_program(visit: Visit) -> str:
@@ -86,6 +94,7 @@ def python_client(folder: str, package: str, *sends: str) -> Client:
 
 
 def node_client(folder: str, package: str, *sends: str) -> Client:
-    """One whose `program.mjs` does everything."""
+    """One whose `program.mjs` does everything, and waits where it is told how far its prompt is."""
     kit = NodeKit(FOLDER / folder, package, "program.mjs")
-    return Client(folder.replace("_", "-"), kit, run_program, sends)
+    hears = ('"prompt_progress"',)
+    return Client(folder.replace("_", "-"), kit, run_program, sends, hears)

@@ -2,15 +2,24 @@
 
 The server under test has it as its upstream. So an answer goes the whole way that any answer goes:
 only the model is none.
+
+It says that it is another server like the one under test, which therefore asks how far it has read.
 """
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 
 from scripts.clients.loopback import Handler
 from scripts.clients.script import MODEL, Reply, Turn, reply
 
+SLOWLY: Final = "Read this slowly"
+"""In what the user says: then it takes `READING_SECONDS`, and tells how far it is."""
+
+READING_SECONDS: Final = 3.0
+_READING_STEPS: Final = 10
+_HEADERS: Final = {"content-type": "text/event-stream", "x-llm-api-backend": "scripted"}
 _HEAD: Final = {"id": "chatcmpl-0", "object": "chat.completion.chunk", "created": 1_700_000_000}
 
 
@@ -22,8 +31,10 @@ class ScriptedModel(Handler):
         self.answer(200, {"content-type": "application/json"}, json.dumps(models).encode())
 
     def do_POST(self) -> None:  # noqa: N802 - likewise
-        frames = (f"data: {frame}\n\n".encode() for frame in _frames(json.loads(self.body())))
-        self.answer(200, {"content-type": "text/event-stream"}, *frames)
+        frames = _frames(json.loads(self.body()))
+        self.begin(200, _HEADERS)
+        for frame in frames:
+            self.wfile.write(f"data: {frame}\n\n".encode())
 
 
 def _frames(body: dict[str, Any]) -> Iterator[str]:
@@ -31,6 +42,8 @@ def _frames(body: dict[str, Any]) -> Iterator[str]:
     tools = [tool["function"]["name"] for tool in body.get("tools") or []]
     said = reply(turns, tools)
     deltas = list(_deltas(said, sum(turn.calls for turn in turns)))
+    if body.get("return_progress") and SLOWLY in turns[-1].text:
+        yield from _reading()
     for delta in deltas:
         yield _chunk([{"index": 0, "delta": delta, "finish_reason": None}])
     reason = "tool_calls" if said.calls else "stop"
@@ -39,6 +52,14 @@ def _frames(body: dict[str, Any]) -> Iterator[str]:
     usage = {"prompt_tokens": read, "completion_tokens": len(deltas)}
     yield _chunk([], usage={**usage, "total_tokens": read + len(deltas)})
     yield "[DONE]"
+
+
+def _reading() -> Iterator[str]:
+    for step in range(_READING_STEPS + 1):
+        told = {"total": 1000, "cache": 0, "processed": 1000 * step // _READING_STEPS}
+        told["time_ms"] = round(1000 * READING_SECONDS * step / _READING_STEPS)
+        yield _chunk([{"index": 0, "delta": {}, "finish_reason": None}], prompt_progress=told)
+        time.sleep(READING_SECONDS / _READING_STEPS)
 
 
 def _chunk(choices: list[object], **fields: object) -> str:

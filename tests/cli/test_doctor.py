@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+from llm_api.core.llm.files.installed import default_model_path
 from tests.cli.command import llm_api
 
 
@@ -23,6 +24,16 @@ def test_absurd_context_is_the_first_advice_with_the_exact_setting(tmp_path: Pat
     (first, *_) = [one for one in json.loads(done.stdout) if one["level"] != "problem"]
     assert (first["topic"], first["level"]) == ("context", "hint")
     assert first["change"] == "CONTEXT_LENGTH=8192"
+
+
+def test_a_draft_model_is_counted_with_the_model_that_it_drafts_for(tmp_path: Path) -> None:
+    small = str(default_model_path())
+    done = llm_api(tmp_path, "doctor", "--model-path", small, DRAFT_MODEL=small)
+    [memory] = [line for line in done.stdout.splitlines() if line.split()[1] == "memory"]
+    assert ", draft model " in memory
+    done = llm_api(tmp_path, "doctor", "--model-path", small, DRAFT_MODEL="absent.gguf")
+    assert done.returncode == 1
+    assert "absent.gguf" in done.stdout + done.stderr
 
 
 def test_a_model_that_cannot_be_served_is_a_problem(tmp_path: Path) -> None:

@@ -38,6 +38,26 @@ const steps = {
     const usage = await stream.totalUsage;
     assert.ok(usage.inputTokens > 0 && usage.outputTokens > 0);
   },
+  async "a wait that is told"() {
+    const prompt = "Read this slowly. Name a river.";
+    const asking = createOpenAI({
+      baseURL: process.env.BASE_URL,
+      apiKey: process.env.API_KEY,
+      fetch: (url, init) =>
+        fetch(url, { ...init, body: JSON.stringify({ ...JSON.parse(init.body), return_progress: true }) }),
+    });
+    for (const one of [model, asking.chat(process.env.MODEL)]) {
+      const stream = streamText({
+        model: one,
+        prompt,
+        maxRetries: 0,
+        onError: ({ error }) => {
+          throw error;
+        },
+      });
+      assert.match(await stream.text, /user: Read this slowly\. Name a river\./);
+    }
+  },
   async "a search of files"() {
     await fetch(`${process.env.BASE_URL}/rag/documents`, {
       method: "POST",

@@ -39,6 +39,17 @@ const steps = {
     const usage = await stream.totalUsage;
     assert.ok(usage.inputTokens > 0 && usage.outputTokens > 0);
   },
+  async "a wait that is told"() {
+    const stream = streamText({
+      model,
+      prompt: "Read this slowly. Name a river.",
+      maxRetries: 0,
+      onError: ({ error }) => {
+        throw error;
+      },
+    });
+    assert.match(await stream.text, /user: Read this slowly\. Name a river\./);
+  },
   async "a schema"() {
     const output = Output.object({ schema: z.object({ city: z.string(), degrees: z.number() }) });
     const answer = await generateText({ model, prompt: "Oslo's weather as an object.", output, maxRetries: 0 });

@@ -65,6 +65,18 @@ const steps = {
     for await (const one of client.models.list()) names.push(one.id);
     assert.ok(names.includes(model));
   },
+  async "a wait that is told"() {
+    const messages = [{ role: "user", content: "Read this slowly. Name a river." }];
+    const kinds = [];
+    let text = "";
+    const stream = client.messages.stream({ model, max_tokens, messages });
+    stream.on("streamEvent", (event) => kinds.push(event.type));
+    stream.on("text", (delta) => (text += delta));
+    const final = await stream.finalMessage();
+    assert.match(text, /user: Read this slowly\. Name a river\./);
+    assert.deepEqual(final.content, [{ ...final.content[0], type: "text", text }]);
+    assert.deepEqual([kinds[0], kinds.at(-1)], ["message_start", "message_stop"]);
+  },
   async errors() {
     const request = client.messages.create({ model: "nobody", max_tokens, messages: river });
     await assert.rejects(request, (error) => {

@@ -60,6 +60,17 @@ const steps = {
     assert.ok((await client.version()).version);
     await client.ps();
   },
+  async "a wait that is told"() {
+    const messages = [{ role: "user", content: "Read this slowly. Name a river." }];
+    let told = 0;
+    let text = "";
+    for await (const part of await client.chat({ model, messages, stream: true })) {
+      told += "prompt_progress" in part;
+      text += part.message.content;
+    }
+    assert.match(text, /user: Read this slowly\. Name a river\./);
+    assert.ok(told > 0);
+  },
   async errors() {
     await assert.rejects(client.chat({ model: "nobody", messages: river }), (error) => {
       assert.equal(error.status_code, 404);

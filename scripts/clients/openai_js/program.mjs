@@ -64,6 +64,26 @@ const steps = {
     assert.equal(last.type, "response.completed");
     assert.match(last.response.output[0].content[0].text, /user: My name is Ada\./);
   },
+  async "a wait that is told"() {
+    const input = "Read this slowly. Name a river.";
+    const messages = [{ role: "user", content: input }];
+    const asked = { model, messages, stream: true, return_progress: true };
+    let told = 0;
+    let text = "";
+    for await (const chunk of await client.chat.completions.create(asked)) {
+      told += "prompt_progress" in chunk;
+      text += chunk.choices[0]?.delta.content ?? "";
+    }
+    assert.match(text, /user: Read this slowly\. Name a river\./);
+    assert.ok(told > 2, `${told} chunks tell how far it is`);
+    const final = await client.chat.completions.stream(asked).finalContent();
+    assert.equal(final, text);
+    const stream = client.responses.stream({ model, input, store: false });
+    let repeated = 0;
+    stream.on("response.in_progress", (event) => (repeated += "prompt_progress" in event));
+    assert.equal((await stream.finalResponse()).output_text, text);
+    assert.ok(repeated > 0);
+  },
 };
 
 for (const [name, step] of Object.entries(steps)) {

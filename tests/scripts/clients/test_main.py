@@ -54,6 +54,12 @@ def test_a_client_that_never_sent_what_it_is_here_for_has_failed(tmp_path: Path)
     assert (row.result, row.did) == ("FAILED", 'it never sent "item_reference"')
 
 
+def test_a_client_that_was_never_told_what_it_is_to_bear_has_failed(tmp_path: Path) -> None:
+    asked = client(tmp_path, hears=('"prompt_progress"',))
+    row = try_client(asked, SERVER, options(tmp_path), tmp_path)
+    assert (row.result, row.did) == ("FAILED", 'it was never told "prompt_progress"')
+
+
 def test_what_a_client_sent_is_recorded_whatever_became_of_it(tmp_path: Path) -> None:
     failing = client(tmp_path, FailedError("no"))
     assert try_client(failing, SERVER, options(tmp_path, record=tmp_path), tmp_path).result == (

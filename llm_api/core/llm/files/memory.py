@@ -99,11 +99,15 @@ def choose_room(model: GGUFModel, wishes: Wishes, free: int) -> Room:
     return Room(min(trained, pool), pool, True)
 
 
-def need(model: GGUFModel, room: Room, kv_cache_type: str) -> Need:
-    """What the model takes with this room."""
+def need(model: GGUFModel, room: Room, kv_cache_type: str, draft: GGUFModel | None = None) -> Need:
+    """What the model takes with this room, and one that drafts for it, which has as much."""
     longest = room.kv_tokens if room.is_shared else room.context_length
-    kv = model.kv_bytes(room.kv_tokens, kv_cache_type)
-    return Need(model.size_bytes, kv, _least_step(model) + STEP_BYTES_PER_TOKEN * longest)
+    return Need(
+        model.size_bytes,
+        model.kv_bytes(room.kv_tokens, kv_cache_type),
+        _least_step(model) + STEP_BYTES_PER_TOKEN * longest,
+        draft=0 if draft is None else need(draft, room, kv_cache_type).total,
+    )
 
 
 def in_words(needed: Need, room: Room) -> str:
