@@ -9,8 +9,9 @@ from starlette.types import Scope
 from llm_api.api.doors import Door, door_of
 from llm_api.api.errors import Failure, error_text
 from llm_api.core.access.keys import Limits
+from llm_api.core.errors import OverloadedError
 from tests.api.keyed import BEARER, api_key, keyed_app, talking_to
-from tests.fakes import FakeServices
+from tests.fakes import MODEL_ID, FakeBackend, FakeServices
 
 FOREIGN = ["/v1/messages", "/v1/messages/count_tokens", "/api/chat", "/v2/rerank"]
 
@@ -118,6 +119,29 @@ async def test_a_limited_key_is_told_its_limits_by_anthropics_names(
     assert named.headers["anthropic-ratelimit-requests-remaining"] == "1"
     assert named.headers["anthropic-ratelimit-requests-reset"].endswith("Z")
     assert named.headers["x-ratelimit-limit-requests"] == "3"
+
+
+TALK = {"model": MODEL_ID, "messages": [{"role": "user", "content": "Hi"}]}
+ASKED: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/chat/completions", TALK),
+    ("/v1/completions", {"model": MODEL_ID, "prompt": "Hi"}),
+    ("/v1/responses", {"model": MODEL_ID, "input": "Hi"}),
+    ("/v1/messages", {**TALK, "max_tokens": 9}),
+    ("/infill", {"input_prefix": "a", "input_suffix": "b"}),
+    ("/api/chat", TALK),
+    ("/api/generate", {"model": MODEL_ID, "prompt": "Hi"}),
+]
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_a_full_queue_says_at_every_door_when_to_come_again(
+    client: httpx2.AsyncClient, backend: FakeBackend, is_streamed: bool
+) -> None:
+    backend.script = lambda _: [OverloadedError("Full.", retry_after_seconds=7.2)]
+    for path, body in ASKED:
+        answer = await client.post(path, json={**body, "stream": is_streamed})
+        assert (answer.status_code, answer.headers.get("retry-after")) == (429, "8"), path
+        assert message_of(answer) == "Full."
 
 
 async def test_a_base_url_may_end_in_v1_or_not(client: httpx2.AsyncClient) -> None:
