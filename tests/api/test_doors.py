@@ -141,7 +141,7 @@ async def test_a_full_queue_says_at_every_door_when_to_come_again(
     for path, body in ASKED:
         answer = await client.post(path, json={**body, "stream": is_streamed})
         assert (answer.status_code, answer.headers.get("retry-after")) == (429, "8"), path
-        assert message_of(answer) == "Full."
+        assert '"Full."' in answer.text
 
 
 async def test_a_base_url_may_end_in_v1_or_not(client: httpx2.AsyncClient) -> None:
