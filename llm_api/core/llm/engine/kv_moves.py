@@ -48,7 +48,7 @@ class KvMoves:
         """Cut a slot. What an idle one loses is kept first, if that is worth it."""
         if len(slot.tokens) > length:
             if keeps and slot.is_idle:
-                self._save(slot, length)
+                self._save(slot, length, self._held_elsewhere(slot))
             self._operations.append(TrimSlot(slot.index, length))
             self._slots.trim(slot, length)
 
@@ -101,7 +101,7 @@ class KvMoves:
         self.stored.cache.expire()
         for slot in self._slots:
             if slot.is_idle:
-                self._save(slot, 0)
+                self._save(slot, 0, 0)
             if operations := self.take():
                 yield StepPlan(operations)
 
@@ -110,10 +110,17 @@ class KvMoves:
         if not any(isinstance(one, (SaveSlot, RestoreSlot)) for one in plan.kv_operations):
             self.stored.speeds.learn_computing(rows, seconds)
 
-    def _save(self, slot: Slot, length: int) -> None:
-        """Have what an idle slot holds behind `length` kept, unless it is already."""
+    def _held_elsewhere(self, slot: Slot) -> int:
+        """How much of a slot another one holds as well."""
+        match = self._slots.longest_prefix(
+            slot.tokens, slot.scope, can_cut=self.stored.can_cut, but=slot
+        )
+        return match.length if match else 0
+
+    def _save(self, slot: Slot, length: int, resident: int) -> None:
+        """Have what an idle slot holds behind `length` kept, unless most of it is already."""
         if len(slot.tokens) - length < WORTH_KEEPING:
             return
-        place = self.stored.place(slot.tokens, slot.scope, slot.retention)
+        place = self.stored.place(slot.tokens, slot.scope, slot.retention, resident)
         if place is not None:
             self._operations.append(SaveSlot(slot.index, place))

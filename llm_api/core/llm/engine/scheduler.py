@@ -344,12 +344,21 @@ class Scheduler:
             key=lambda item: item.id,
         )
         if prefills and not (decodes and self._turns.has_just_prefilled):
-            must_be_short = is_awaited or any(item.is_decoding for item in running)
-            return _chunks(
-                prefills, self._chunk_tokens if must_be_short else self._limits.step_tokens
-            )
+            return _chunks(prefills, *self._prompt_rows(len(prefills), is_awaited=is_awaited))
         spans = [_span(sequence, sequence.pending) for sequence in decodes]
         return self._with_drafts(decodes, spans) if with_drafts else spans
+
+    def _prompt_rows(self, prompts: int, *, is_awaited: bool) -> tuple[int, int]:
+        """Rows of a step for a part of a prompt, and in all for prompts that fit whole.
+
+        A running stream stalls no longer for a part than `stall_seconds` allow. Where more prompts
+        wait for their first token than streams for their next one, it waits for several at once.
+        """
+        streams = sum(item.is_decoding for item in self._running.values())
+        if not streams and not is_awaited:
+            return self._limits.step_tokens, self._limits.step_tokens
+        patience = 1 if is_awaited else max(prompts // streams, 1)
+        return self._chunk_tokens, min(patience * self._chunk_tokens, self._limits.step_tokens)
 
     def _with_drafts(self, decodes: list[Sequence], spans: list[TokenSpan]) -> list[TokenSpan]:
         """Add what each sequence has drafted, within a step that stays small."""
@@ -403,18 +412,19 @@ class Scheduler:
         return slot
 
 
-def _chunks(prefills: list[Sequence], budget: int) -> list[TokenSpan]:
-    """All but the last token of these prompts, in their order, within the budget.
+def _chunks(prefills: list[Sequence], part: int, whole: int) -> list[TokenSpan]:
+    """All but the last token of these prompts, in their order, in at most `whole` rows.
 
-    Only the first is cut where it does not fit: llama.cpp computes sequences of unequal length
-    piece by piece, and small pieces slowly.
+    Only the first is cut where it does not fit, to `part` rows: llama.cpp computes sequences of
+    unequal length piece by piece, and small pieces slowly.
     """
-    spans = [_span(prefills[0], min(prefills[0].pending - 1, budget))]
-    budget -= len(spans[0].tokens)
+    first = prefills[0].pending - 1
+    spans = [_span(prefills[0], first if first <= whole else part)]
+    room = whole - len(spans[0].tokens)
     for sequence in prefills[1:]:
-        if sequence.pending - 1 <= budget:
+        if sequence.pending - 1 <= room:
             spans.append(_span(sequence, sequence.pending - 1))
-            budget -= len(spans[-1].tokens)
+            room -= len(spans[-1].tokens)
     return spans
 
 

@@ -87,16 +87,16 @@ class SlotTable:
         return KVTokens(pinned, max(0, self.cell_count - free - pinned), free)
 
     def longest_prefix(
-        self, tokens: Sequence[int], scope: str, *, can_cut: bool = True
+        self, tokens: Sequence[int], scope: str, *, can_cut: bool = True, but: Slot | None = None
     ) -> PrefixMatch | None:
-        """The longest resident prefix of `tokens` within `scope`. Pure.
+        """The longest resident prefix of `tokens` within `scope`, in any slot `but` one. Pure.
 
         Prefers, at equal length, a slot that holds nothing else; without `can_cut` no other
         counts. None where nothing matches.
         """
         best: PrefixMatch | None = None
         for slot in self._slots:
-            if slot.scope != scope:
+            if slot.scope != scope or slot is but:
                 continue
             length = common_prefix_length(slot.tokens, tokens)
             if (not can_cut and length < len(slot.tokens)) or length < slot.least_length:

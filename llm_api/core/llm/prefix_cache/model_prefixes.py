@@ -25,6 +25,9 @@ from llm_api.core.llm.types import Retention
 WORTH_KEEPING: Final = 32
 """Tokens that must be new in a state that is kept, and that a stored one must have more."""
 
+LEAST_NEW_PART: Final = 1 / 8
+"""Of a state that is kept beside one it shares the rest with, so that this is not kept again."""
+
 
 class StateSource:
     """A stored state that goes back into a slot: `length` tokens, of which `useful` are wanted."""
@@ -134,16 +137,24 @@ class ModelPrefixes:
         self.cache.fetch(stored, then)
 
     def place(
-        self, tokens: Sequence[int], scope: str, retention: Retention | None
+        self, tokens: Sequence[int], scope: str, retention: Retention | None, resident: int = 0
     ) -> StatePlace | None:
-        """Where to keep the state behind these tokens; None where it is not worth it."""
+        """Where to keep the state behind these tokens; None where it is not worth it.
+
+        The first `resident` tokens stay in a slot.
+        """
         if not self.is_on or len(tokens) < BLOCK_TOKENS:
             return None
         wanted = as_tokens(tokens)
-        known = self.cache.index.longest(self._fingerprint, scope, wanted, self._covers)
-        if known is not None and len(wanted) - known.length < WORTH_KEEPING:
-            self.cache.touch(known.stored)
+        beside = max(WORTH_KEEPING, int(LEAST_NEW_PART * len(wanted)))
+        if len(wanted) - resident < beside:
             return None
+        known = self.cache.index.longest(self._fingerprint, scope, wanted, self._covers)
+        if known is not None:
+            is_replaced = known.length == len(known.stored.tokens)
+            if len(wanted) - known.length < (WORTH_KEEPING if is_replaced else beside):
+                self.cache.touch(known.stored)
+                return None
         stored = StoredPrefix(self._fingerprint, scope, wanted, 0, retention)
         return StatePlace(self, stored)
 

@@ -196,6 +196,19 @@ def test_a_prompt_is_cut_for_others_who_wait_for_the_thread() -> None:
     assert spans_of(bench.scheduler.plan(is_awaited=True)) == [(0, 0, 16, False)]
 
 
+def test_prompts_are_computed_together_where_more_wait_than_stream() -> None:
+    bench = Bench(parallel=8, slots=8, step_tokens=64)
+    bench.add(prompt_of(4), length=20)
+    bench.step()
+    bench.step()
+    for seed, length in enumerate((16, 16, 40, 14), start=1):
+        bench.add(prompt_of(length, seed))
+    # One stream stalls for four who wait: four times 16 rows, in prompts that fit whole.
+    assert spans_of(bench.step()) == [(1, 0, 15, False), (2, 0, 15, False), (4, 0, 13, False)]
+    assert spans_of(bench.step())[0] == (0, 4, 1, True)
+    assert spans_of(bench.step()) == [(3, 0, 16, False)], "several stream now, and one waits"
+
+
 def test_a_step_goes_through_the_slots_in_their_order() -> None:
     bench = Bench(parallel=3, slots=3)
     bench.add(prompt_of(10), length=1)
@@ -784,6 +797,22 @@ def test_another_conversation_that_cuts_a_slot_leaves_what_it_held_to_its_own() 
     bench.run()
     assert again.cached == 199
     assert bench.answers[2] == expected_answer(first, 4)
+
+
+def test_a_slot_is_not_copied_for_the_little_that_no_other_holds() -> None:
+    bench = Bench(parallel=3, slots=3, cells=2000, stored=tiered())
+    common = prompt_of(800)
+    for seed in (1, 2, 3):
+        bench.add([*common, *prompt_of(50, seed)])
+        bench.run()
+    bench.add(prompt_of(200, 4))
+    assert kinds(bench.step()) == ["TrimSlot"], "two others hold the 800"
+    bench.run()
+    saved = 0
+    for plan in bench.scheduler.plan_saves():
+        bench.runner.execute(plan)
+        saved += 1
+    assert saved == 2, "the 800 once, and the last prompt"
 
 
 def test_requests_for_one_stored_prefix_restore_it_once() -> None:

@@ -124,6 +124,14 @@ def test_a_conversation_that_goes_on_takes_the_place_of_its_beginning() -> None:
         assert [len(one.tokens) for one in shelf.cache.index] == [300]
 
 
+def test_what_shares_most_with_another_is_not_kept_beside_it() -> None:
+    with library() as shelf:
+        prefixes = shelf.of()
+        assert keep(prefixes, tokens_of(800))
+        assert not keep(prefixes, [*tokens_of(750), *range(50)])
+        assert keep(prefixes, [*tokens_of(700), *range(150)])
+
+
 def test_ram_is_never_exceeded_and_the_oldest_leave() -> None:
     clock = Clock()
     with library(clock=clock) as shelf:
