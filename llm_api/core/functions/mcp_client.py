@@ -7,12 +7,12 @@ import asyncio
 import logging
 import math
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Final, TextIO, assert_never
+from typing import Final, TextIO, assert_never, cast
 
 import anyio
 import httpx2
@@ -30,6 +30,11 @@ from llm_api.core.functions.one_line import describe
 from llm_api.core.functions.types import FunctionSpec
 
 log = logging.getLogger(__name__)
+
+ANSWER_BYTES: Final = 16 * 1024 * 1024
+"""Of an answer over HTTP: a result that is larger is of no use to a model."""
+
+MOST_TOOLS: Final = 1000
 
 _CLOSE_SECONDS: Final = 3
 _SESSION_LOST: Final = frozenset({CONNECTION_CLOSED, INVALID_REQUEST})
@@ -196,19 +201,52 @@ def _http(endpoint: Endpoint, session: _Session) -> httpx2.AsyncClient:
         session.last_status = response.status_code
 
     return httpx2.AsyncClient(
-        headers=dict(endpoint.headers),
+        headers={**endpoint.headers, "accept-encoding": "identity"},
         timeout=httpx2.Timeout(10, read=None),  # how long an answer may take, the caller says
-        event_hooks={"response": [remember_status]},
+        event_hooks={"response": [remember_status, _bound]},
     )
 
 
+async def _bound(response: httpx2.Response) -> None:
+    """Bound what the SDK reads as a whole. Events it bounds itself, one by one.
+
+    Raises ReadError for an answer that was not asked to be compressed, and is: it may be of any
+    size when it is unpacked.
+    """
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise httpx2.ReadError("a compressed answer", request=response.request)
+    if not response.headers.get("content-type", "").startswith("text/event-stream"):
+        response.stream = _Bounded(response)
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """The body of an answer, up to `ANSWER_BYTES`. Raises ReadError for more."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._request = response.request
+        self._body = cast(httpx2.AsyncByteStream, response.stream)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for part in self._body:
+            size += len(part)
+            if size > ANSWER_BYTES:
+                raise httpx2.ReadError(f"more than {ANSWER_BYTES} bytes", request=self._request)
+            yield part
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+
+
 async def _listed(client: Client) -> tuple[FunctionSpec, ...]:
-    """Every tool, page by page."""
+    """Every tool, page by page. Raises FunctionFailedError for more than anybody has."""
     page = await client.list_tools()
     tools = page.tools
     while page.next_cursor is not None:
         page = await client.list_tools(cursor=page.next_cursor)
         tools = [*tools, *page.tools]
+        if len(tools) > MOST_TOOLS or not page.tools:
+            raise FunctionFailedError(f"it lists more than {MOST_TOOLS} tools, or pages of none")
     return tuple(
         FunctionSpec(tool.name, tool.description or tool.title or "", tool.input_schema)
         for tool in tools

@@ -39,7 +39,7 @@ for line in sys.stdin:
             "capabilities": {"tools": {}},
             "serverInfo": {"name": "listing", "version": "1"},
         },
-        "tools/list": {"tools": json.loads(sys.argv[1])},
+        "tools/list": json.loads(sys.argv[1]),
         "tools/call": {"content": [{"type": "text", "text": "done"}]},
     }
     answer = {"jsonrpc": "2.0", "id": asked["id"]}
@@ -53,9 +53,13 @@ for line in sys.stdin:
 
 def listing(*tools: object) -> MCPServer:
     """A server that lists its tools in just these words, which the SDK's own would not write."""
-    return MCPServer(
-        "listing", Program(sys.executable, ("-c", _LISTING, json.dumps(tools))), start_seconds=30
-    )
+    return paging({"tools": tools})
+
+
+def paging(page: dict[str, object]) -> MCPServer:
+    """A server whose every page of tools is this one."""
+    program = Program(sys.executable, ("-c", _LISTING, json.dumps(page)))
+    return MCPServer("listing", program, start_seconds=30)
 
 
 def http_peer(url: str, headers: dict[str, str] = AUTHORIZATION) -> MCPServer:

@@ -1,4 +1,6 @@
 import asyncio
+import gzip
+import itertools
 import json
 import logging
 import os
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from llm_api.core.errors import FunctionFailedError
-from llm_api.core.functions.mcp_client import MCPClient
+from llm_api.core.functions.mcp_client import ANSWER_BYTES, MOST_TOOLS, MCPClient
 from llm_api.core.functions.mcp_servers import MCPServer, Program
 from tests.core.functions.mcp_fakes import (
     free_port,
@@ -19,11 +21,13 @@ from tests.core.functions.mcp_fakes import (
     is_gone,
     kill,
     listing,
+    paging,
     script,
     serving_peer,
     stdio_peer,
 )
 from tests.live import wait_until
+from tests.upstreams import Reply, stand_in
 
 
 @asynccontextmanager
@@ -261,6 +265,35 @@ async def test_an_endpoint_that_wants_another_key_says_so() -> None:
         async with connected(http_peer(url, {"Authorization": "Bearer wrong"})) as client:
             with pytest.raises(FunctionFailedError, match=r"\(HTTP 401\)$"):
                 await client.tools()
+
+
+FLOOD = itertools.repeat(b" " * 500_000, 1000)
+PACKED = gzip.compress(b" " * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (Reply(FLOOD), f"more than {ANSWER_BYTES} bytes"),
+        (Reply(FLOOD, 500), f"more than {ANSWER_BYTES} bytes"),
+        (Reply([PACKED], headers={"content-encoding": "gzip"}), "a compressed answer"),
+    ],
+)
+async def test_an_answer_without_end_is_not_read(
+    reply: Reply, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with stand_in(lambda _: reply) as server, connected(http_peer(server.url)) as client:
+        with pytest.raises(FunctionFailedError):
+            await client.tools()
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize("tools", [[], [{"name": "t", "inputSchema": {"type": "object"}}] * 300])
+async def test_a_list_of_tools_without_end_is_given_up(tools: list[object]) -> None:
+    async with connected(paging({"tools": tools, "nextCursor": "more"})) as client:
+        with pytest.raises(FunctionFailedError, match=f"more than {MOST_TOOLS} tools"):
+            await client.tools()
 
 
 GOOD = {"name": "good", "inputSchema": {"type": "object", "properties": {"a": {}}}}
