@@ -70,9 +70,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.llm.prefix_cache": {
         "model_prefixes": "prefix_cache speeds stored",
-        "prefix_cache": "index state_folder stored tier",
+        "prefix_cache": "buffers index state_folder stored tier",
         "state_folder": "state_file stored",
-        "state_file index tier": "stored",
+        "state_file index tier buffers": "stored",
         "stored speeds fingerprint": "",
     },
     "llm_api.assembly": {

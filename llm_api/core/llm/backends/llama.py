@@ -214,6 +214,8 @@ def _make_runner(
         if draft is not None:
             draft.close()
         raise
+    if runner.can_trim:
+        stored.bytes_per_token = runner.state_bytes
     drafter = None if draft is None else _make_drafter(draft, runner, size, options)
     limits = SchedulerLimits(
         options.parallel,

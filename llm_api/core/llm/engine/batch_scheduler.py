@@ -37,7 +37,7 @@ class BatchScheduler:
     def fetch(self, sequence: Sequence, then: Callable[[], None]) -> bool:
         return False
 
-    def plan_saves(self) -> Iterator[StepPlan]:
+    def plan_saves(self, *, may_wait: bool = False) -> Iterator[StepPlan]:
         return iter(())
 
     def abort(self, sequence: Sequence) -> None:

@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 1.0
 """After so long without a request the books are checked."""
 
+MEMORY_SECONDS = 0.02
+"""How often it is asked, at idle, whether there is memory for the next slot."""
+
 STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -183,6 +186,9 @@ class Engine:
         if not self._open_requests and not self._loop.is_closed():
             self._idle_check = self._loop.call_later(self._idle_seconds, self._post, self._check)
 
+    def _post_later(self, call: Callable[[], None]) -> None:
+        self._loop.call_later(MEMORY_SECONDS, self._post, call)
+
     def _end(self, jobs: list[TokenJob]) -> None:
         """Answer the requests that the stopped engine leaves behind, and take no more."""
         self._is_closed = True
@@ -246,14 +252,18 @@ class Engine:
         """At idle: look at the books, and keep what the slots hold, one slot at a time."""
         if self._is_running and not self._scheduler.has_work:
             self._scheduler.check_integrity()
-            self._save_next(self._scheduler.plan_saves())
+            self._save_next(self._scheduler.plan_saves(may_wait=True))
 
     def _save_next(self, plans: Iterator[StepPlan]) -> None:
         if not self._is_running or self._scheduler.has_work:
             return
         if (plan := next(plans, None)) is not None:
             self._runner.execute(plan)
-            self._post(partial(self._save_next, plans))
+            go_on = partial(self._save_next, plans)
+            if plan.kv_operations:
+                self._post(go_on)
+            else:
+                self._tell(partial(self._post_later, go_on))
 
     def _open(self, job: TokenJob, prompt: tuple[int, ...]) -> None:
         if not self._is_running:

@@ -16,7 +16,7 @@ from llm_api.core.llm.engine.plan import (
 )
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import PrefixMatch, Slot, SlotTable
-from llm_api.core.llm.prefix_cache.model_prefixes import WORTH_KEEPING, ModelPrefixes
+from llm_api.core.llm.prefix_cache.model_prefixes import WORTH_KEEPING, ModelPrefixes, StatePlace
 from llm_api.core.llm.prefix_cache.prefix_cache import PrefixCache
 
 
@@ -95,11 +95,19 @@ class KvMoves:
         self.stored.fetch(wanted, then)
         return True
 
-    def plan_saves(self) -> Iterator[StepPlan]:
+    def release(self, slot: Slot) -> None:
+        """Make a slot idle. Memory to save it to is made ready before anybody needs its room."""
+        self._slots.release(slot)
+        if len(slot.tokens) >= WORTH_KEEPING:
+            self.stored.expect(len(slot.tokens))
+
+    def plan_saves(self, *, may_wait: bool) -> Iterator[StepPlan]:
         """As `Planner.plan_saves`."""
         self.stored.cache.hurry(is_hurried=True)
         self.stored.cache.expire()
         for slot in self._slots:
+            while may_wait and self._wants_memory(slot):
+                yield StepPlan()
             if slot.is_idle:
                 self._save(slot, 0, 0)
             if operations := self.take():
@@ -117,10 +125,20 @@ class KvMoves:
         )
         return match.length if match else 0
 
+    def _wants_memory(self, slot: Slot) -> bool:
+        """Whether a slot is to be saved, and the memory for it is still being made ready."""
+        return (
+            slot.is_idle
+            and self._place(slot, 0, 0) is not None
+            and not self.stored.expect(len(slot.tokens))
+        )
+
     def _save(self, slot: Slot, length: int, resident: int) -> None:
         """Have what an idle slot holds behind `length` kept, unless most of it is already."""
-        if len(slot.tokens) - length < WORTH_KEEPING:
-            return
-        place = self.stored.place(slot.tokens, slot.scope, slot.retention, resident)
-        if place is not None:
+        if (place := self._place(slot, length, resident)) is not None:
             self._operations.append(SaveSlot(slot.index, place))
+
+    def _place(self, slot: Slot, length: int, resident: int) -> StatePlace | None:
+        if len(slot.tokens) - length < WORTH_KEEPING:
+            return None
+        return self.stored.place(slot.tokens, slot.scope, slot.retention, resident)

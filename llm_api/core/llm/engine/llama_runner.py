@@ -87,7 +87,8 @@ class ContextSize:
 class LlamaRunner:
     """Executes step plans. Every call comes from one thread, from `execute` on.
 
-    `can_trim`: whether this model's KV can be cut. `costs`: what steps take by their rows.
+    `can_trim`: whether this model's KV can be cut; then a state has about `state_bytes` a token.
+    `costs`: what steps take by their rows.
     """
 
     def __init__(self, model: LlamaModel, size: ContextSize, options: ContextOptions) -> None:
@@ -204,6 +205,7 @@ class LlamaRunner:
     def _can_trim(self) -> bool:
         """Whether a part of a sequence can be cut off: recurrent models refuse."""
         self._decode_for_nothing(rows=2)
+        self.state_bytes = self._library.llama_state_seq_get_size(self._context, 0) // 2
         can_trim: bool = self._library.llama_memory_seq_rm(self._memory, 0, 1, -1)
         self._forget()
         return can_trim

@@ -1,8 +1,9 @@
 """Moves the state of one slot between llama.cpp and a buffer, in one call of its.
 
-That copies at the speed of memory: 5,000 tokens of a model of 1.5B, 143 MB, in 10 to 45 ms, less
-than a step of it takes. llama.cpp empties a sequence before it reads a state into it, so there is
-no reading in parts.
+That copies at the speed of memory. Of a model of 1.5B, on two cores: 5,000 tokens (143 MB) are
+restored in 8 to 20 ms and saved in 8 to 17, 20,000 (574 MB) in 33 to 59 and 30 to 56, while a step
+of it takes 80 and more. So nothing is moved in parts. That holds for memory that was used before,
+which is why `prefix_cache/buffers.py` has it ready.
 """
 
 import ctypes

@@ -46,8 +46,11 @@ class Planner(Protocol):
         """
         ...
 
-    def plan_saves(self) -> Iterator[StepPlan]:
-        """Plans without spans, that keep what idle slots hold. Valid until the next sequence."""
+    def plan_saves(self, *, may_wait: bool = False) -> Iterator[StepPlan]:
+        """Plans without spans, that keep what idle slots hold. Go on while there is no work.
+
+        Where it may wait, an empty plan says that the next is better asked for a little later.
+        """
         ...
 
     def abort(self, sequence: Sequence) -> None:

@@ -114,9 +114,9 @@ class Scheduler:
         """
         return self._kv.fetch(sequence, self._resident(sequence), then)
 
-    def plan_saves(self) -> Iterator[StepPlan]:
-        """Plans without spans: each keeps what one idle slot holds. Not valid after an `add`."""
-        return self._kv.plan_saves()
+    def plan_saves(self, *, may_wait: bool = False) -> Iterator[StepPlan]:
+        """Plans without spans: each keeps what one idle slot holds."""
+        return self._kv.plan_saves(may_wait=may_wait)
 
     def abort(self, sequence: Sequence) -> None:
         """Forget a sequence. Its slot is free for the next plan and stays reusable."""
@@ -408,7 +408,7 @@ class Scheduler:
         del self._running[sequence.id]
         slot = self._slots[_owned(sequence)]
         sequence.slot = None
-        self._slots.release(slot)
+        self._kv.release(slot)
         return slot
 
 

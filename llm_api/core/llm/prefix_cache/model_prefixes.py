@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import numpy as np
-
 from llm_api.core.llm.observation import TierStatus
 from llm_api.core.llm.prefix_cache.prefix_cache import PrefixCache
 from llm_api.core.llm.prefix_cache.speeds import Speeds
@@ -64,7 +62,7 @@ class StatePlace:
         if not self._prefixes.cache.make_room(size, self._stored.owner):
             return None
         try:
-            return np.empty(size, dtype=np.uint8)
+            return self._prefixes.cache.buffers.take(size)
         except MemoryError:
             return None
 
@@ -72,6 +70,7 @@ class StatePlace:
         """Keep what was read into the room allotted."""
         self._stored.state, self._stored.size = state, len(state)
         self._prefixes.speeds.learn_copy(len(state), seconds)
+        self._prefixes.bytes_per_token = len(state) / len(self._stored.tokens)
         self._prefixes.cache.keep(self._stored, replaces=self._prefixes.can_cut)
 
 
@@ -86,6 +85,7 @@ class ModelPrefixes:
         self.cache = cache
         self.speeds = Speeds()
         self.can_cut = True
+        self.bytes_per_token = 0.0  # of a state, about; 0: not known
         self._fingerprint = fingerprint
         self._most_tokens = most_tokens
         self._hits: Counter[str] = Counter()
@@ -157,6 +157,14 @@ class ModelPrefixes:
                 return None
         stored = StoredPrefix(self._fingerprint, scope, wanted, 0, retention)
         return StatePlace(self, stored)
+
+    def expect(self, length: int) -> bool:
+        """Have memory made ready for a state of so many tokens. Whether it is, or never will be."""
+        size = int(length * self.bytes_per_token)
+        if not self.is_on or self.cache.buffers.is_ready(size):
+            return True
+        self.cache.buffers.expect(size)
+        return False
 
     def status(self) -> tuple[TierStatus, ...]:
         """How the tiers stand, for this model."""

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from llm_api.core.llm.prefix_cache.buffers import SPARE_PART, Buffers
 from llm_api.core.llm.prefix_cache.index import PrefixIndex
 from llm_api.core.llm.prefix_cache.state_folder import StateFolder
 from llm_api.core.llm.prefix_cache.stored import State, StoredPrefix
@@ -50,6 +51,7 @@ class PrefixCache:
         """`post` has a call done on the thread that owns this; it is thread-safe."""
         self.index = PrefixIndex()
         self.ram, self.disk = Tier(limits.ram), Tier(limits.disk if folder else 0)
+        self.buffers = Buffers(limits.ram // SPARE_PART)
         self._limits = limits
         self._folder = folder
         self._post = post
@@ -164,11 +166,13 @@ class PrefixCache:
 
     def hurry(self, *, is_hurried: bool) -> None:
         """Whether nothing computes that a write could slow down. On any thread."""
+        self.buffers.is_hurried = is_hurried
         if self._folder is not None:
             self._folder.hurry(is_hurried=is_hurried)
 
     def close(self) -> None:
         """Do what was asked of the folder. Blocks; on any thread, once nothing computes."""
+        self.buffers.close()
         if self._folder is not None:
             self._folder.close(CLOSING_SECONDS)
 

@@ -1,6 +1,7 @@
 """Events in, plans out; and a random walk that must never lose a cell, a sequence or a token."""
 
 import random
+import time
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +15,7 @@ from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import SlotTable
 from llm_api.core.llm.engine.step_costs import StepCosts, linear
 from llm_api.core.llm.observation import KVTokens
+from llm_api.core.llm.prefix_cache.buffers import LEAST_PREPARED
 from llm_api.core.llm.prefix_cache.model_prefixes import ModelPrefixes
 from llm_api.core.llm.prefix_cache.prefix_cache import CacheLimits, PrefixCache
 from tests.core.llm.engine.fake_runner import (
@@ -22,6 +24,7 @@ from tests.core.llm.engine.fake_runner import (
     next_token,
     sometimes_forced,
 )
+from tests.live import PATIENCE_SECONDS
 
 END = 55
 
@@ -875,6 +878,21 @@ def test_at_idle_every_slot_is_kept_once() -> None:
         assert bench.runner.execute(plan) == {}
     assert list(bench.scheduler.plan_saves()) == []
     assert stored.status()[0].prefixes == 3
+
+
+def test_at_idle_a_slot_waits_until_there_is_memory_for_it() -> None:
+    stored = tiered(100_000_000)
+    bench = Bench(stored=stored)
+    bench.add(prompt_of(200))
+    bench.run()
+    stored.bytes_per_token = LEAST_PREPARED / 200
+    plans = bench.scheduler.plan_saves(may_wait=True)
+    assert kinds(next(plans)) == []
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not kinds(plan := next(plans)):
+        assert time.monotonic() < until
+        time.sleep(0.001)
+    assert kinds(plan) == ["SaveSlot"]
 
 
 def test_a_preempted_sequence_comes_back_without_computing_again() -> None:
