@@ -39,11 +39,11 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "vector_stores": "errors files rag state utils",
         "files": "errors state utils",
         "state": "errors utils",
-        "embeddings": "errors llm upstream utils",
-        "llm": "errors upstream utils",
+        "embeddings": "errors llm upstream upstream_http utils",
+        "llm": "errors upstream upstream_http utils",
         "functions": "errors utils",
-        "upstream": "aiohttp_transport errors",
-        "aiohttp_transport": "",
+        "upstream_http": "errors upstream",
+        "upstream": "errors",
         "utils": "errors",
         "errors": "",
     },
@@ -315,7 +315,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.api.http": {
         "bounded_head": "connection",
         "connection": "answer_cycle framing",
-        "answer_cycle framing": "",
+        "answer_cycle": "framing",
+        "framing": "",
     },
     "llm_api.api.mapping": {
         "chat_answers": "generation rag",
@@ -443,7 +444,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.core.llm.backends": {
         "transformers": "drawing engine_backend transformers_loading transformers_runner",
-        "openai": "openai_answers openai_flavours openai_requests told_progress upstream_backend",
+        "openai": "openai_answers openai_flavours openai_requests server_sent told_progress"
+        " upstream_backend",
         "openai_answers": "told_progress upstream_backend",
         "llama": "engine_backend",
         "claude": "claude_answers claude_requests upstream_backend",
@@ -456,8 +458,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "engine_backend": "resampling",
         "claude_requests": "claude_schema",
         "ollama_answers claude_answers": "upstream_backend",
-        "claude_schema drawing ollama_requests openai_flavours resampling told_progress"
-        " transformers_vocabulary upstream_backend words": "",
+        "upstream_backend": "server_sent",
+        "claude_schema drawing ollama_requests openai_flavours resampling server_sent told_progress"
+        " transformers_vocabulary words": "",
     },
     "llm_api.core.llm.engine": {
         "llama_ranking": "llama_model llama_pooling",
@@ -708,7 +711,7 @@ WIRE: Final = "llm_api.api.models"
 # Heavy libraries, and the only modules that import them.
 DOORS: Final[Mapping[str, frozenset[str]]] = {
     "llama_cpp": frozenset(f"llm_api.core.llm.engine.{name}" for name in ("llama_library",)),
-    "aiohttp": frozenset({"llm_api.core.aiohttp_transport"}),
+    "aiohttp": frozenset({"llm_api.core.upstream_http"}),
     "huggingface_hub": frozenset(
         {
             "llm_api.core.embeddings.model_files",

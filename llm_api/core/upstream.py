@@ -1,21 +1,17 @@
-"""Another server, asked over HTTP: its connections, and what its failures mean for our caller.
+"""Another server that is asked over HTTP: what its failures mean for our caller.
 
-Knows HTTP as a client. Knows neither what is asked nor in which dialect.
+Knows neither what is asked nor in which dialect. `upstream_http` asks.
 """
 
-import asyncio
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
-from typing import Final
-
-import httpx2
+from typing import Any, Final
 
 from llm_api.core.errors import (
     ContextLengthExceededError,
@@ -38,12 +34,6 @@ MESSAGE_CHARACTERS = 300
 ERROR_BYTES = 64 * 1024
 """As much of what it says of a failure as is read."""
 
-DOCUMENT_BYTES = 4 * 1024 * 1024
-"""A list of models, what is told of a server."""
-
-BODY_SECONDS = 60.0
-"""How long a body may come that is read as a whole, from its beginning."""
-
 RETRY_SECONDS = 1.0
 """What a server that is busy and does not say for how long is given."""
 
@@ -60,6 +50,7 @@ _STATUSES = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
+_ODD = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _CONTEXT_LENGTH_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 
 
@@ -88,89 +79,55 @@ class Complaint:
     param: str | None = None
 
 
-def open_http(url: str, headers: Mapping[str, str], timeout: httpx2.Timeout) -> httpx2.AsyncClient:
-    """Connections to the server at `url`; follows no redirects, carries traces on."""
-    # It takes a tenth of a second to import: only for those who ask other servers.
-    from llm_api.core.aiohttp_transport import AiohttpTransport  # noqa: PLC0415
+@dataclass(frozen=True, slots=True)
+class WholeAnswer:
+    """What a server has answered; of a failure, the beginning of it.
 
-    place = httpx2.URL(url)
-    trust_env = place.host not in LOOPBACK
-    tls = httpx2.create_ssl_context(trust_env=trust_env) if place.scheme == "https" else None
-    return httpx2.AsyncClient(
-        base_url=url,
-        headers=dict(headers),
-        timeout=timeout,
-        transport=AiohttpTransport(tls, trust_env=trust_env),
-        event_hooks={"request": [_carry_trace]},
-    )
-
-
-async def _carry_trace(request: httpx2.Request) -> None:
-    request.headers.update(outgoing_trace.get())
-
-
-@contextmanager
-def explained(server: UpstreamServer) -> Iterator[None]:
-    """Turn what the network does inside into UnavailableError, UpstreamTimeoutError, UpstreamError.
-
-    What the HTTP library says stays in the chain: it may quote a header.
+    The names of `headers` are compared without their case.
     """
-    try:
-        yield
-    except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-        raise UnavailableError(f"{server} cannot be reached.") from error
-    except (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
-        message = f"{server} cannot be asked; check its URL and {server.key_name}."
-        raise UnavailableError(message) from error
-    except httpx2.TimeoutException as error:
-        raise UpstreamTimeoutError(f"{server} did not answer in time.") from error
-    except (httpx2.SSEError, httpx2.DecodingError) as error:
-        raise _odd(server) from error
-    except httpx2.HTTPError as error:
-        raise UpstreamError(f"{server} broke off its answer; try again.") from error
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """What the body says. Raises ValueError where it is no JSON."""
+        return json.loads(self.body)
 
 
-@contextmanager
-def understood(server: UpstreamServer) -> Iterator[None]:
-    """Turn what reading an answer of another form raises into UpstreamError."""
-    try:
-        yield
-    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise _odd(server) from error
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """A block that reads an answer: what another form raises there becomes UpstreamError.
+
+    It is entered for every event of a stream, so it is no generator.
+    """
+
+    server: UpstreamServer
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, _ODD):
+            words = f"{self.server} answered in a form that is not understood."
+            raise UpstreamError(words) from error
 
 
-def _odd(server: UpstreamServer) -> UpstreamError:
-    return UpstreamError(f"{server} answered in a form that is not understood.")
-
-
-async def whole_body(
-    server: UpstreamServer, response: httpx2.Response, most_bytes: int = DOCUMENT_BYTES
-) -> bytes:
-    """The body of an answer that is read as a whole. Raises UpstreamError for more than that."""
-    body, is_whole = await _body(response, most_bytes)
-    if not is_whole:
-        raise UpstreamError(
-            f"{server} answered with more than {most_bytes} bytes, or for more than"
-            f" {BODY_SECONDS:.0f} s."
-        )
-    return body
-
-
-async def refusal(
-    server: UpstreamServer, response: httpx2.Response, param: str | None = None
-) -> LLMAPIError:
-    """The error that an answer without success is to our caller. Reads the beginning of its body.
+def refusal(server: UpstreamServer, answer: WholeAnswer, param: str | None = None) -> LLMAPIError:
+    """The error that an answer without success is to our caller.
 
     `param` is to be blamed for a request that the server does not take, if it blames none itself.
     """
-    body, _ = await _body(response, ERROR_BYTES)
     try:
-        said = complaint(json.loads(body))
+        said = complaint(answer.json())
     except (ValueError, RecursionError):
-        said = Complaint(body.decode("utf-8", "replace"))
+        said = Complaint(answer.body.decode("utf-8", "replace"))
     said = replace(said, param=said.param or param)
-    wait = retry_after_seconds(response.headers, time.time())
-    return failure(server, response.status_code, said, wait)
+    wait = retry_after_seconds(answer.headers, time.time())
+    return failure(server, answer.status, said, wait)
 
 
 def failure_in_stream(server: UpstreamServer, body: object) -> LLMAPIError:
@@ -240,20 +197,6 @@ def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
         except ValueError:
             return None
     return seconds if math.isfinite(seconds) and seconds > 0 else None
-
-
-async def _body(response: httpx2.Response, most_bytes: int) -> tuple[bytes, bool]:
-    """As much of a body as may be, in the time that it may take; whether that is all of it."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS), aclosing(response.aiter_bytes()) as parts:
-            async for part in parts:
-                body += part
-                if len(body) > most_bytes:
-                    return bytes(body[:most_bytes]), False
-    except TimeoutError:
-        return bytes(body), False
-    return bytes(body), True
 
 
 def _presentable(message: str, api_key: str | None) -> str:

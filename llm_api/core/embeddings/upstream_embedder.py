@@ -5,12 +5,10 @@ Knows HTTP as a client. Does not know the other model's vocabulary, so it refuse
 """
 
 import asyncio
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import httpx2
 import numpy as np
 
 from llm_api.core.embeddings.embedder import (
@@ -21,8 +19,11 @@ from llm_api.core.embeddings.embedder import (
     Vectors,
 )
 from llm_api.core.errors import EmbeddingError, InvalidRequestError, UnsupportedParameterError
-from llm_api.core.upstream import UpstreamServer, explained, open_http, refusal, whole_body
+from llm_api.core.upstream import UpstreamServer, WholeAnswer, refusal
 from llm_api.core.utils.tokens import TokenMeter, estimate_tokens
+
+if TYPE_CHECKING:
+    from llm_api.core.upstream_http import UpstreamHTTP
 
 TEXTS_AT_ONCE = 32
 """Inputs of one request: what TEI takes if it is not told otherwise."""
@@ -161,17 +162,14 @@ class UpstreamEmbedder:
 class _Client:
     """A connection whose failures are errors of ours."""
 
-    http: httpx2.AsyncClient
+    http: "UpstreamHTTP"
     server: UpstreamServer
 
-    async def post(self, path: str, body: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
-        """The JSON that answers, and the headers. Raises ValueError where it is none."""
-        with explained(self.server):
-            async with self.http.stream("POST", path, json=body) as response:
-                if not response.is_success:
-                    raise await refusal(self.server, response, "input")
-                answer = await whole_body(self.server, response, ANSWER_BYTES)
-        return json.loads(answer), response.headers
+    async def post(self, path: str, body: dict[str, Any]) -> WholeAnswer:
+        answer = await self.http.post(path, body, ANSWER_BYTES)
+        if not answer.is_success:
+            raise refusal(self.server, answer, "input")
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +187,7 @@ class _OpenAI:
         body: dict[str, Any] = {"model": self.model, "input": list(part.texts)}
         if part.dimensions is not None:
             body["dimensions"] = part.dimensions
-        answer, _ = await client.post("embeddings", body | {"encoding_format": "float"})
+        answer = (await client.post("embeddings", body | {"encoding_format": "float"})).json()
         data = sorted(answer["data"], key=lambda item: int(item["index"]))
         if [item["index"] for item in data] != list(range(len(part.texts))):
             raise ValueError("not one vector for each text")
@@ -208,12 +206,12 @@ class _TEI:
         body: dict[str, Any] = {"inputs": list(part.texts), "truncate": part.truncates}
         if part.dimensions is not None:
             body["dimensions"] = part.dimensions
-        answer, headers = await client.post("../embed", body)
-        vectors = np.array(answer, dtype=np.float32)
-        return _Answer(vectors, int(headers.get("x-compute-tokens", 0)), truncated)
+        response = await client.post("../embed", body)
+        vectors = np.array(response.json(), dtype=np.float32)
+        return _Answer(vectors, int(response.headers.get("x-compute-tokens", 0)), truncated)
 
     async def _too_long(self, client: _Client, texts: Sequence[str]) -> list[int]:
-        tokens, _ = await client.post("../tokenize", {"inputs": list(texts)})
+        tokens = (await client.post("../tokenize", {"inputs": list(texts)})).json()
         return [position for position, one in enumerate(tokens) if len(one) > self.max_tokens]
 
 
@@ -222,16 +220,18 @@ async def open_upstream(card: EmbedderCard, options: UpstreamEmbedderOptions) ->
 
     Raises UpstreamError where what answers breaks off, or takes too long.
     """
+    # It takes a tenth of a second to import: only for those who ask other servers.
+    from llm_api.core.upstream_http import UpstreamHTTP  # noqa: PLC0415
+
     headers = {"authorization": f"Bearer {options.api_key}"} if options.api_key else {}
     url = options.url.rstrip("/")
     base = url if url.endswith("/v1") else f"{url}/v1"
-    http = open_http(base, headers, httpx2.Timeout(options.timeout_seconds))
-    client = _Client(http, UpstreamServer(url, "EMBEDDING_API_KEY", options.api_key))
+    server = UpstreamServer(url, "EMBEDDING_API_KEY", options.api_key)
+    seconds = options.timeout_seconds
+    http = UpstreamHTTP(server, base, headers, connect_seconds=seconds, silence_seconds=seconds)
+    client = _Client(http, server)
     try:
-        with explained(client.server):
-            async with http.stream("GET", "../info") as answer:
-                info = await whole_body(client.server, answer)
-        limit = _tei_limit(info) if answer.is_success else None
+        limit = _tei_limit(await http.get("../info"))
     except BaseException:
         await http.aclose()
         raise
@@ -240,11 +240,11 @@ async def open_upstream(card: EmbedderCard, options: UpstreamEmbedderOptions) ->
     return UpstreamEmbedder(known, client, dialect, options)
 
 
-def _tei_limit(info: bytes) -> int | None:
+def _tei_limit(info: WholeAnswer) -> int | None:
     """The tokens that TEI takes of a text; None where it is not TEI that answered."""
     try:
-        said = json.loads(info)
-        return int(said["max_input_length"]) if "model_id" in said else None
+        said = info.json()
+        return int(said["max_input_length"]) if info.is_success and "model_id" in said else None
     except (KeyError, RecursionError, TypeError, ValueError):
         return None
 

@@ -133,6 +133,8 @@ def text_size(value: object) -> int:
     """Characters of all texts in it. Pure."""
     if isinstance(value, str):
         return len(value)
+    if value is None or isinstance(value, int | float):  # most are: they need no look at more
+        return 0
     if isinstance(value, Mapping):
         return sum(map(text_size, value.values()))
     return sum(map(text_size, value)) if isinstance(value, Iterable) else 0

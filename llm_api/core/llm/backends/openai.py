@@ -12,6 +12,7 @@ from llm_api.core.llm.backend import ModelCard
 from llm_api.core.llm.backends.openai_answers import AnswerReader
 from llm_api.core.llm.backends.openai_flavours import FLAVOURS, Fields, FlavourName
 from llm_api.core.llm.backends.openai_requests import to_wire
+from llm_api.core.llm.backends.server_sent import ServerSentEvent
 from llm_api.core.llm.backends.told_progress import PARAMETER, ToldProgress
 from llm_api.core.llm.backends.upstream_backend import (
     UpstreamBackend,
@@ -68,7 +69,7 @@ class OpenAIBackend(UpstreamBackend):
             async for event in events:
                 if event.data == "[DONE]":
                     continue  # to the end of the body: only then is the connection free again
-                with self._client.understood():
+                with self._client.understood:
                     deltas = reader.read(event.data)
                 if not is_started and (deltas or told.has_begun):
                     is_started = True
@@ -87,7 +88,7 @@ class OpenAIBackend(UpstreamBackend):
 
     async def _asked(
         self, stack: AsyncExitStack, path: str, body: Fields
-    ) -> AsyncIterator[httpx2.ServerSentEvent]:
+    ) -> AsyncIterator[ServerSentEvent]:
         """The answer, which ends with `stack`. It tells progress where the server can.
 
         That is known of its kind; of one of ourselves by the first answer, as an older one may

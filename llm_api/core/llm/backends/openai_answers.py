@@ -3,10 +3,11 @@
 Raises AttributeError, LookupError, TypeError or ValueError for anything else.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from pydantic_core import from_json
 
 from llm_api.core.errors import UpstreamError
 from llm_api.core.llm.backends.told_progress import ToldProgress
@@ -118,7 +119,7 @@ class AnswerReader:
 
     def read(self, data: str) -> list[AnswerDelta]:
         """What one chunk adds. Raises the error that it says in place of an answer."""
-        chunk: dict[str, Any] = json.loads(data)
+        chunk: dict[str, Any] = from_json(data)
         if chunk.get("error"):
             raise failure_in_stream(self.server, chunk)
         if self.told is not None and "prompt_progress" in chunk:
@@ -155,7 +156,8 @@ class AnswerReader:
 
     def _choice(self, choice: dict[str, Any]) -> Iterator[AnswerDelta]:
         self._reason = choice.get("finish_reason") or self._reason
-        sampled = self._logprobs(choice.get("logprobs") or {})
+        said = choice.get("logprobs")
+        sampled = self._logprobs(said) if said else ()
         if "text" in choice:
             yield from _text(choice["text"], sampled)
             return

@@ -4,7 +4,6 @@ Knows no dialect: each backend gives paths, headers and bodies, and reads the ev
 request once: the router decides whether to try again.
 """
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import (
     AsyncGenerator,
@@ -15,11 +14,9 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
-
-import httpx2
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from llm_api.core.errors import (
     InvalidRequestError,
@@ -28,17 +25,14 @@ from llm_api.core.errors import (
     UpstreamError,
 )
 from llm_api.core.llm.backend import ModelCard, WithoutVocabulary
+from llm_api.core.llm.backends.server_sent import EventReader, ServerSentEvent
 from llm_api.core.llm.observation import Observation
 from llm_api.core.llm.types import JSON, Event, Finished, GenerationRequest
-from llm_api.core.upstream import (
-    UpstreamServer,
-    explained,
-    open_http,
-    refusal,
-    understood,
-    whole_body,
-)
+from llm_api.core.upstream import Understanding, UpstreamServer, refusal
 from llm_api.core.utils.tokens import estimate_tokens
+
+if TYPE_CHECKING:
+    from llm_api.core.upstream_http import OpenAnswer
 
 Part = TypeVar("Part")
 
@@ -82,11 +76,20 @@ class UpstreamClient:
 
         `advice` is what to do where the server does not have the model.
         """
+        # It takes a tenth of a second to import: only for those who ask other servers.
+        from llm_api.core.upstream_http import UpstreamHTTP  # noqa: PLC0415
+
         self._server = UpstreamServer(url, key_name, options.api_key, advice)
+        self._understood = Understanding(self._server)
         self._quick = options.connect_seconds
         self._is_ours = False
-        timeout = httpx2.Timeout(options.silence_seconds, connect=options.connect_seconds)
-        self._http = open_http(url, headers, timeout)
+        self._http = UpstreamHTTP(
+            self._server,
+            url,
+            headers,
+            connect_seconds=options.connect_seconds,
+            silence_seconds=options.silence_seconds,
+        )
 
     @property
     def server(self) -> UpstreamServer:
@@ -101,28 +104,27 @@ class UpstreamClient:
     @asynccontextmanager
     async def events(
         self, path: str, body: Mapping[str, JSON]
-    ) -> AsyncGenerator[AsyncIterator[httpx2.ServerSentEvent], None]:
-        """POST, answered by server-sent events; comments are left out. Leaving ends the request."""
-        async with self._answer(path, body) as response:
-            yield aiter(httpx2.EventSource(response))
+    ) -> AsyncGenerator[AsyncIterator[ServerSentEvent], None]:
+        """POST, answered by server-sent events. Leaving ends the request."""
+        async with self._http.stream(path, body) as answer:
+            self._is_ours = OUR_HEADER in answer.headers
+            yield self._events(answer)
 
     @asynccontextmanager
     async def lines(
         self, path: str, body: Mapping[str, JSON]
     ) -> AsyncGenerator[AsyncIterator[bytes], None]:
         """POST, answered by lines that are not empty. Leaving ends the request."""
-        async with self._answer(path, body) as response:
-            yield _lines(self._server, response)
+        async with self._http.stream(path, body) as answer:
+            yield _lines(self._server, answer)
 
     async def get(self, path: str) -> JSON:
         """The JSON there, which must come about as quickly as a connection."""
-        with self._explained():
-            async with self._http.stream("GET", path, timeout=self._quick) as response:
-                if not response.is_success:
-                    raise await refusal(self._server, response)
-                body = await whole_body(self._server, response)
-        with self.understood():
-            said: JSON = json.loads(body)
+        answer = await self._http.get(path, self._quick)
+        if not answer.is_success:
+            raise refusal(self._server, answer)
+        with self.understood:
+            said: JSON = answer.json()
             return said
 
     async def check(self, path: str) -> None:
@@ -132,37 +134,25 @@ class UpstreamClient:
         except (InvalidRequestError, OverloadedError, UpstreamError) as error:
             raise UnavailableError(error.message) from error
 
-    def understood(self) -> AbstractContextManager[None]:
-        """A block that reads an answer: what a wrong form raises there becomes UpstreamError."""
-        return understood(self._server)
+    @property
+    def understood(self) -> Understanding:
+        """A block that reads an answer of this server."""
+        return self._understood
 
     async def aclose(self) -> None:
         """Close every connection. Requests still running end with UnavailableError. Idempotent."""
         await self._http.aclose()
 
-    @asynccontextmanager
-    async def _answer(
-        self, path: str, body: Mapping[str, JSON]
-    ) -> AsyncGenerator[httpx2.Response, None]:
-        with self._explained():
-            async with self._http.stream("POST", path, json=body) as response:
-                if not response.is_success:
-                    raise await refusal(self._server, response)
-                self._is_ours = OUR_HEADER in response.headers
-                yield response
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """As `explained`; but what breaks because it was closed here is not the server's fault."""
-        if self._http.is_closed:
-            raise _stopping()
-        try:
-            with explained(self._server):
-                yield
-        except UpstreamError as error:
-            if self._http.is_closed:
-                raise _stopping() from error
-            raise
+    async def _events(self, answer: "OpenAnswer") -> AsyncIterator[ServerSentEvent]:
+        reader = EventReader()
+        with self.understood:
+            if answer.media_type != "text/event-stream":
+                raise ValueError("no stream of events")
+        async for part in answer.parts():
+            with self.understood:
+                events = reader.read(part)
+            for event in events:
+                yield event
 
 
 class UpstreamBackend(WithoutVocabulary, ABC):
@@ -196,17 +186,13 @@ class UpstreamBackend(WithoutVocabulary, ABC):
         await self._client.aclose()
 
 
-def _stopping() -> UnavailableError:
-    return UnavailableError("The server is stopping.")
-
-
-async def _lines(server: UpstreamServer, response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+async def _lines(server: UpstreamServer, answer: "OpenAnswer") -> AsyncGenerator[bytes, None]:
     """Split at newlines alone: JSON text may hold what Unicode calls a line's end as well.
 
     Raises UpstreamError for a line without end.
     """
     line = bytearray()
-    async for part in response.aiter_bytes():
+    async for part in answer.parts():
         *ends, rest = part.split(b"\n")
         for end in ends:
             line += end
@@ -229,7 +215,7 @@ async def answer_events(
     """
     finished: Finished | None = None
     async for part in parts:
-        with client.understood():
+        with client.understood:
             events = list(read(part))
         for event in events:
             if isinstance(event, Finished):
