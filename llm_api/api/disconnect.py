@@ -19,19 +19,22 @@ async def until_disconnect(request: Request, work: Coroutine[Any, Any, Result]) 
     Returns or raises only after `work` has come to its end, `finally` blocks included. The
     body of `request` must have been read: what is received after it can only be the goodbye.
     """
-    working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_left(request))
+    presence = asyncio.timeout(None)
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientLeftError
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        async with presence:
+            watching = asyncio.create_task(_watch(request, presence))
+            try:
+                return await work
+            finally:
+                watching.cancel()
+    except TimeoutError as error:
+        if presence.expired():
+            raise ClientLeftError from error
+        raise
 
 
-async def _left(request: Request) -> None:
+async def _watch(request: Request, presence: asyncio.Timeout) -> None:
+    """Ends the time of the work with the goodbye."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    presence.reschedule(0)

@@ -3,6 +3,8 @@
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from llm_api.api.http.framing import JoinedWrites
+
 _EVENTS = b"text/event-stream"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _COMMENT = b":\n"
@@ -12,8 +14,11 @@ class AnswerCycle(RequestResponseCycle):
     """Says `connection: close` where the answer begins before the body was whole.
 
     That connection is then its owner's to close (`more_body` is still true). A client of HTTP/1.0
-    is sent no chunks: an answer of unknown length ends with its connection.
+    is sent no chunks: an answer of unknown length ends with its connection. The head of one whose
+    length is known goes with its body.
     """
+
+    transport: JoinedWrites
 
     _ends_by_closing = False
     _is_event_stream = False
@@ -31,6 +36,8 @@ class AnswerCycle(RequestResponseCycle):
             if self._is_old and b"content-length" not in named:
                 self._ends_by_closing = True
                 self.chunked_encoding = False
+            if b"content-length" in named and self.scope["method"] != "HEAD":
+                self.transport.hold()
         elif message["type"] == "http.response.body":
             if self._ends_by_closing:
                 self.expected_content_length = len(message.get("body", b""))

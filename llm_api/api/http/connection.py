@@ -27,6 +27,7 @@ from llm_api.api.http.answer_cycle import AnswerCycle
 from llm_api.api.http.framing import (
     BodyOnly,
     HeldFlow,
+    JoinedWrites,
     content_length,
     has_body,
     head_of_body,
@@ -174,7 +175,7 @@ class HTTPConnection(HttpToolsProtocol):
         is_old = version != "1.1"
         self.cycle = AnswerCycle(
             scope=self.scope,
-            transport=self.transport,
+            transport=JoinedWrites(self.transport),
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,

@@ -189,15 +189,19 @@ class AnswerMessage(AnswerModel):
     reasoning_content: str = Field(
         default="", description="Extension. Present where the model thought before it answered."
     )
-    tool_calls: list[ToolCall] = Field(default=[], description="Present where there are calls.")
+    tool_calls: list[ToolCall] = Field(
+        default_factory=list, description="Present where there are calls."
+    )
     function_call: FunctionCall | None = Field(
         default=None, description="Present where `functions` were given and one is called."
     )
     server_tool_calls: list[ServerToolCall] = Field(
-        default=[], description="Extension. Present where the server has run functions."
+        default_factory=list, description="Extension. Present where the server has run functions."
     )
-    annotations: list[Annotation] = Field(default=[], description="Present with `rag`.")
-    rag: RagContext = Field(default=RagContext(), description="Extension. Present with `rag`.")
+    annotations: list[Annotation] = Field(default_factory=list, description="Present with `rag`.")
+    rag: RagContext = Field(
+        default_factory=RagContext, description="Extension. Present with `rag`."
+    )
 
 
 class ChatChoice(AnswerModel):
@@ -226,11 +230,11 @@ class Delta(AnswerModel):
     role: Literal["assistant"] = "assistant"
     content: str | None = ""
     reasoning_content: str = ""
-    tool_calls: list[ToolCallDelta] = Field(default=[])
+    tool_calls: list[ToolCallDelta] = Field(default_factory=list)
     function_call: FunctionCallDelta | None = None
-    server_tool_calls: list[ServerToolCall] = Field(default=[])
-    annotations: list[Annotation] = Field(default=[])
-    rag: RagContext = RagContext()
+    server_tool_calls: list[ServerToolCall] = Field(default_factory=list)
+    annotations: list[Annotation] = Field(default_factory=list)
+    rag: RagContext = Field(default_factory=RagContext)
 
 
 class ChunkChoice(AnswerModel):

@@ -37,13 +37,12 @@ async def create_chat_completion(
     if body.server_tools:
         services.caller.require("functions")
     body = await with_texts(body, GivenFiles(services.shared.loader, services.files))
-    defaults = services.models.card(body.model).defaults
-    own = services.functions
-    functions = to_server_functions(body.server_tools, own.catalog)
-    requests = to_chat_requests(body, defaults, functions)
+    own = services.functions if body.server_tools else None
+    functions = () if own is None else to_server_functions(body.server_tools, own.catalog)
     is_repeatable = body.rag is None and not functions
     context = services.context(is_streamed=body.is_streamed, is_repeatable=is_repeatable)
     backend = services.models.resolve(body.model, context)
+    requests = to_chat_requests(body, backend.card.defaults, functions)
     if body.rag is not None:
         services.caller.require("rag")
         retrieval = services.retrieval()
@@ -51,7 +50,7 @@ async def create_chat_completion(
         backend = RagBackend(
             backend, retrieval.retriever, retrieval.store, retrieval.embedder, options
         )
-    if functions:
+    if own is not None and functions:
         backend = FunctionLoop(backend, functions, own.runner, own.max_rounds)
     telling = ASKED if body.return_progress else None
     generation = Generation(context, backend, requests, body.choices_per_prompt, telling)
@@ -65,6 +64,8 @@ async def create_chat_completion(
 async def with_texts(body: ChatCompletionRequest, given: GivenFiles) -> ChatCompletionRequest:
     """The request with the texts of its files in their places. Raises as `GivenFiles.text`."""
     messages = list(body.messages)
+    if not any(isinstance(message.content, list) for message in messages):
+        return body
     for at, message in enumerate(messages):
         if isinstance(message.content, list):
             parts = [

@@ -200,6 +200,6 @@ class RagContext(AnswerModel):
     """Extension. What `rag` brought to this answer; in a stream, in parts."""
 
     question: str = ""
-    sources: list[Source] = Field(default=[])
-    omitted: list[Hit] = Field(default=[])
-    support: list[Support] = Field(default=[])
+    sources: list[Source] = Field(default_factory=list)
+    omitted: list[Hit] = Field(default_factory=list)
+    support: list[Support] = Field(default_factory=list)

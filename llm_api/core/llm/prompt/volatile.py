@@ -60,7 +60,8 @@ def settled(prompt: ChatPrompt, kinds: Sequence[VolatileLine]) -> Settled:
     A line that has to be moved stays where no turn of the user could take it, and where it is all
     that the system says.
     """
-    leading = _leading_systems(prompt.messages)
+    if not (leading := _leading_systems(prompt.messages)):
+        return Settled(prompt)
     texts = [turn.content for turn in prompt.messages[:leading]]
     if sum(map(len, texts)) > LONGEST_SYSTEM:
         return Settled(prompt)

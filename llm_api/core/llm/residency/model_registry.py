@@ -141,7 +141,8 @@ class ModelRegistry:
         self._given = given
 
     def cards(self) -> list[ModelCard]:
-        return [self._named(model_id).card for model_id in self._backends]
+        given = self._given()
+        return [self._named(model_id, given).card for model_id in self._backends]
 
     def state(self, model_id: str) -> ModelState:
         """Whether the model of this id, which exists, is in memory."""
@@ -157,7 +158,7 @@ class ModelRegistry:
             names = (*self._names, *chain.from_iterable(self._names.values()))
             names += (*self._added, *chain.from_iterable(self._added.values()), *given)
             raise unknown_model(name, names)
-        return self._named(model_id)
+        return self._named(model_id, given)
 
     def is_named(self, name: str) -> bool:
         """Whether a model has exactly this id or alias, apart from names given later."""
@@ -233,9 +234,9 @@ class ModelRegistry:
             return meant(name, self._added)
         return meant(name, self._names) or meant(name, self._added)
 
-    def _named(self, model_id: str) -> Backend:
+    def _named(self, model_id: str, given: Mapping[str, str]) -> Backend:
         backend = self._backends[model_id]
-        names = [name for name, meant_id in self._given().items() if meant_id == model_id]
+        names = [name for name, meant_id in given.items() if meant_id == model_id]
         return RenamedBackend(backend, names) if names else backend
 
     def _backend(self, model: KeptModel | OwnedBackend) -> Backend:

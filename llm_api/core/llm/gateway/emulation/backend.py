@@ -68,6 +68,7 @@ class EmulatingBackend:
         new_id: Callable[[], str] = new_call_id,
     ) -> None:
         self._backend = backend
+        self._card = _with_emulated(backend.card)
         self._attempts = attempts
         self._new_id = new_id
         self._threads = WorkThreads(CHECKERS, per_owner=CHECKERS_PER_SCOPE)
@@ -75,11 +76,7 @@ class EmulatingBackend:
     @property
     def card(self) -> ModelCard:
         """The inner backend's, which can do more where it can chat."""
-        card = self._backend.card
-        if "chat" not in card.capabilities.abilities:
-            return card
-        abilities = card.capabilities.abilities | EMULATED
-        return replace(card, capabilities=replace(card.capabilities, abilities=abilities))
+        return self._card
 
     def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         capabilities = self._backend.card.capabilities
@@ -145,6 +142,14 @@ class EmulatingBackend:
         end = partial(bearable.rest, bears=True)
         for event in await self._threads.run(end, request.context.scope):
             yield _with_end(event, spent)
+
+
+def _with_emulated(card: ModelCard) -> ModelCard:
+    """The inner backend's card, which can do more where it can chat."""
+    if "chat" not in card.capabilities.abilities:
+        return card
+    abilities = card.capabilities.abilities | EMULATED
+    return replace(card, capabilities=replace(card.capabilities, abilities=abilities))
 
 
 def _warned(event: Event, plan: EmulationPlan, request: GenerationRequest) -> Event:

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
+from itertools import chain, groupby
 from typing import Literal, TypeAlias
 
 from llm_api.core.errors import UnavailableError
@@ -25,6 +26,7 @@ from llm_api.core.llm.types import (
     MarkedText,
     ServedBy,
     Started,
+    TextDelta,
     Tokenized,
 )
 from llm_api.core.utils.tokens import TokenMeter
@@ -190,13 +192,13 @@ class RoutedBackend:
 async def _complete(
     events: AsyncGenerator[Event, None], meter: TokenMeter
 ) -> AsyncGenerator[Event, None]:
-    """The same events, once the last has come."""
+    """The same events, once the last has come; texts that follow one another come as one."""
     complete = []
     async with aclosing(events):
         async for event in events:
             meter.tokens = used_after(event, meter.tokens)
             complete.append(event)
-    for event in complete:
+    for event in _joined(complete):
         yield event
 
 
@@ -204,6 +206,16 @@ def _may_be_shown(request: GenerationRequest) -> bool:
     """Whether the caller is to see that an answer begins which has no token yet."""
     is_held = request.context.is_whole or request.context.has_stand_in
     return not is_held and request.journey.progress() is not None
+
+
+def _joined(events: Iterable[Event]) -> Iterator[Event]:
+    for kind, run in groupby(events, type):
+        if kind is TextDelta:
+            texts = [event for event in run if isinstance(event, TextDelta)]
+            logprobs = chain.from_iterable(one.logprobs for one in texts)
+            yield TextDelta("".join(one.text for one in texts), tuple(logprobs))
+        else:
+            yield from run
 
 
 def _served_by(replica: Replica, event: Event) -> Event:

@@ -25,11 +25,15 @@ from llm_api.core.llm.types import (
     Finished,
     GenerationRequest,
     Message,
+    ReasoningDelta,
     RequestContext,
+    SampledLogprob,
     ServedBy,
     Started,
     TextDelta,
     TextPrompt,
+    TokenLogprob,
+    ToolCallStarted,
     Usage,
 )
 from llm_api.core.utils.distribution import Distribution
@@ -206,6 +210,24 @@ async def test_an_answer_wanted_as_a_whole_is_begun_anew_whenever_it_fails() -> 
         events = await events_of(backend, replace(HELLO, context=RequestContext(is_whole=True)))
     assert events[0] == Started(5, ServedBy("kind-b"))
     assert text_of(events) == "Hello world!"
+
+
+async def test_the_texts_of_an_answer_wanted_as_a_whole_come_as_one() -> None:
+    candidates = [SampledLogprob(TokenLogprob(text, -0.5), ()) for text in (b"a", b"b", b"c")]
+    call = ToolCallStarted(0, "call_1", "look")
+    deltas: list[Event] = [
+        ReasoningDelta("why"),
+        *(TextDelta(one.chosen.data.decode(), (one,)) for one in candidates[:2]),
+        call,
+        TextDelta("c", (candidates[2],)),
+    ]
+    script = [Started(5), *deltas, Finished("stop", Usage(5, 4))]
+    whole = replace(HELLO, context=RequestContext(is_whole=True))
+    async with routed([replica(plan("a", script))]) as backend:
+        events = await events_of(backend, whole)
+    texts = [TextDelta("ab", tuple(candidates[:2])), TextDelta("c", (candidates[2],))]
+    assert events[1:] == [ReasoningDelta("why"), texts[0], call, texts[1], script[-1]]
+    assert whole.meter.tokens == 9
 
 
 async def test_leaving_an_answer_wanted_as_a_whole_ends_it() -> None:
