@@ -240,7 +240,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "arriving": "folder_storage",
         "s3_storage": "byte_storage options",
         "folder_storage": "byte_storage",
-        "byte_storage names options": "",
+        "byte_storage options": "",
     },
     "llm_api.core.functions": {
         "plugins": "catalog one_line python_function registry types",
@@ -688,8 +688,9 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "expiry paging views": "",
     },
     "llm_api.core.utils": {
-        "child_process distribution freed_memory isolation jsonl_log logs long_work machine recent"
-        " redis_client rotating_file sealing tokens traffic wildcards work_threads": "",
+        "background_loop child_process distribution freed_memory isolation jsonl_log logs long_work"
+        " machine recent redis_client rotating_file sealing tokens traffic wildcards"
+        " work_threads": "",
         "model_names": "wildcards",
     },
 }

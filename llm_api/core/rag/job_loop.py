@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from llm_api.core.errors import LLMAPIError
 from llm_api.core.state.records import JobEnd, StoredJob
 from llm_api.core.state.state import State
+from llm_api.core.utils.background_loop import looping
 from llm_api.core.utils.long_work import to_the_end
 
 if TYPE_CHECKING:
@@ -17,13 +18,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CLOSE_SECONDS: Final = 2.0
-"""How long a write under way may take at the end: the store, closed next, ends it then."""
 NOTE_SECONDS: Final = 0.25
 """How often it is stored how far a job is, and seen whether it is cancelled."""
 LOOK_SECONDS: Final = 1.0
 """How often it is seen whether a job waits that another process was given."""
-RETRY_SECONDS: Final = 3.0
 
 
 class Work(Protocol):
@@ -42,14 +40,8 @@ Begin: TypeAlias = Callable[["JobQueue", StoredJob], Work]
 @asynccontextmanager
 async def running(state: State, kind: str, begin: Begin) -> AsyncGenerator[None, None]:
     """Jobs are run inside; the one that runs at the end is left to who comes next."""
-    runner = asyncio.create_task(_Runner(state, kind, begin).run(), name=f"{kind}-jobs")
-    try:
+    async with looping(_Runner(state, kind, begin).turn, f"{kind}-jobs"):
         yield
-    finally:
-        runner.cancel()
-        done, _ = await asyncio.wait([runner], timeout=CLOSE_SECONDS)
-        if not done:
-            log.warning("a write did not end in time: it is left to the store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +50,14 @@ class _Runner:
     kind: str
     begin: Begin
 
-    async def run(self) -> None:
+    async def turn(self) -> None:
+        """One job, or a wait for it."""
         await self.state.used()
-        while True:
-            try:
-                queue = await self.state.queue(self.kind)
-                if (job := await queue.claim()) is None:
-                    await queue.changed(LOOK_SECONDS)
-                else:
-                    await self._run_job(queue, job)
-            except LLMAPIError as error:
-                log.debug("jobs of %s do not run now: %s", self.kind, error.message)
-                await asyncio.sleep(RETRY_SECONDS)
-            except Exception:
-                # The border of the task: what waits must not wait for ever.
-                log.exception("running a job of %s failed", self.kind)
-                await asyncio.sleep(RETRY_SECONDS)
+        queue = await self.state.queue(self.kind)
+        if (job := await queue.claim()) is None:
+            await queue.changed(LOOK_SECONDS)
+        else:
+            await self._run_job(queue, job)
 
     async def _run_job(self, queue: "JobQueue", job: StoredJob) -> None:
         """To its end, or to this process's: then it is left to another."""

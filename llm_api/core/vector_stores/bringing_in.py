@@ -28,6 +28,7 @@ from llm_api.core.rag.retrieval import Retrieval
 from llm_api.core.rag.types import Document
 from llm_api.core.state.state import State
 from llm_api.core.state.store_records import FileEnd, StoreFile
+from llm_api.core.utils.background_loop import looping
 from llm_api.core.utils.long_work import to_the_end
 from llm_api.core.vector_stores.access import stored_of
 from llm_api.core.vector_stores.views import chunks_from_json, document_metadata
@@ -37,13 +38,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CLOSE_SECONDS: Final = 2.0
-"""How long a write under way may take at the end: the store, closed next, ends it then."""
 NOTE_SECONDS: Final = 0.1
 """How often it is stored which files have ended."""
 LOOK_SECONDS: Final = 1.0
 """How often it is seen whether a file waits that another process was given."""
-RETRY_SECONDS: Final = 3.0
 MAX_BYTES: Final = FileLimits().file_bytes
 
 Fault: TypeAlias = Literal["server_error", "unsupported_file", "invalid_file"]
@@ -62,14 +60,8 @@ async def bringing_files_in(
     `retrieval` is the server's own.
     """
     bringing = _Bringing(state, files, retrieval, retrieval_of)
-    runner = asyncio.create_task(bringing.run(), name="store-files")
-    try:
+    async with looping(bringing.turn, "store-files"):
         yield
-    finally:
-        runner.cancel()
-        done, _ = await asyncio.wait([runner], timeout=CLOSE_SECONDS)
-        if not done:
-            log.warning("a write did not end in time: it is left to the store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +71,14 @@ class _Bringing:
     retrieval: Retrieval
     retrieval_of: RetrievalOf
 
-    async def run(self) -> None:
+    async def turn(self) -> None:
+        """One group of files, or a wait for it."""
         await self.state.used()
-        while True:
-            try:
-                queue = (await self.state.vector_stores()).queue
-                if group := await queue.claim():
-                    await _Group(self, queue, group).bring_in()
-                else:
-                    await queue.changed(LOOK_SECONDS)
-            except LLMAPIError as error:
-                log.debug("files are not brought in now: %s", error.message)
-                await asyncio.sleep(RETRY_SECONDS)
-            except Exception:
-                # The border of the task: what waits must not wait for ever.
-                log.exception("bringing files in failed")
-                await asyncio.sleep(RETRY_SECONDS)
+        queue = (await self.state.vector_stores()).queue
+        if group := await queue.claim():
+            await _Group(self, queue, group).bring_in()
+        else:
+            await queue.changed(LOOK_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from llm_api.core.errors import (
     UnavailableError,
 )
 from llm_api.core.rag import ingest as ingest_module
-from llm_api.core.rag import job_loop
 from llm_api.core.rag.files import FileToIngest
 from llm_api.core.rag.filters import parse_filter
 from llm_api.core.rag.ingest import each
@@ -28,6 +27,7 @@ from llm_api.core.rag.types import Document
 from llm_api.core.state.options import StateOptions
 from llm_api.core.state.records import JobInput
 from llm_api.core.state.state import State
+from llm_api.core.utils import background_loop
 from tests.core.rag.fakes import FakeEmbedder, FakeStore, retrieval_over
 from tests.live import PATIENCE_SECONDS
 
@@ -259,7 +259,7 @@ async def test_only_so_many_may_wait(library: Library) -> None:
 async def test_jobs_close_though_a_write_does_not_end(
     library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(job_loop, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(background_loop, "CLOSE_SECONDS", 0.05)
     library.store.seconds = 0.5
     async with library.process() as jobs:
         created = await submit(jobs, *documents(1))

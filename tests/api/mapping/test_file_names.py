@@ -2,8 +2,8 @@
 
 import pytest
 
+from llm_api.api.mapping.files import bare_name, known_type
 from llm_api.core.errors import InvalidRequestError
-from llm_api.core.files.names import bare_name, known_type
 
 
 @pytest.mark.parametrize(
