@@ -465,10 +465,10 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     "llm_api.core.llm.engine": {
         "llama_ranking": "llama_model llama_pooling",
         "llama_pooling": "llama_library llama_model llama_runner plan runner",
-        "draft_model": "draft_worth guesses llama_library llama_model llama_runner plan sampling"
-        " slots",
-        "scheduler": "drafting fair_queue guesses kv_moves outlook plan planner sequence slots"
-        " step_costs",
+        "draft_model": "llama_library llama_model llama_runner model_guesses plan sampling"
+        " slots step_costs",
+        "scheduler": "drafting fair_queue guesses kv_moves model_guesses outlook plan planner"
+        " sequence slots step_costs",
         "kv_moves": "plan sequence slots",
         "engine": "compute_thread job outlook pace plan planner runner sequence",
         "outlook": "job pace sequence slots",
@@ -482,7 +482,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "fair_queue": "sequence",
         "sampling": "llama_library runner",
         "llama_model": "llama_library",
-        "guesses": "draft_worth sequence step_costs",
+        "guesses": "model_guesses sequence step_costs",
+        "model_guesses": "draft_worth sequence slots step_costs",
         "sequence": "draft_worth drafting plan",
         "runner": "plan",
         "compute_thread draft_worth drafting llama_library llama_states plan slots": "",

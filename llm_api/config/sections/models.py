@@ -118,7 +118,7 @@ class ModelSettings(BaseModel):
         ge=0,
         le=16,
         description="Tokens guessed ahead, at most, where an answer repeats its context; 0 switches"
-        " that off. Unset: 15, where that pays by what this machine is measured to take for it.",
+        " that off. Unset: 15, where that pays by what steps take on this machine.",
     )
     draft_model: HomePath | None = Field(
         default=None,

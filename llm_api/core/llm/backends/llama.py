@@ -125,12 +125,14 @@ def _template(source: str, model: LlamaModel) -> ChatTemplate:
     )
 
 
-def _drafting(options: LlamaOptions, runner: LlamaRunner) -> tuple[int, StepCosts]:
-    """How many tokens are drafted at most, and what the rows of a step are taken to cost."""
+def _drafting(
+    options: LlamaOptions, runner: LlamaRunner
+) -> tuple[int, StepCosts, StepCosts | None]:
+    """How many tokens lookup drafts at most, what rows cost, and what it takes them to cost."""
     if options.draft_tokens is not None:
-        return options.draft_tokens, ASSUMED_COSTS
-    log.debug("steps take, by their rows: %s", runner.costs.points)
-    return DRAFT_TOKENS, runner.costs
+        assumed = replace(ASSUMED_COSTS, wants_equal=runner.costs.wants_equal)
+        return options.draft_tokens, runner.costs, assumed
+    return DRAFT_TOKENS, runner.costs, None
 
 
 def _load_all(
@@ -237,5 +239,4 @@ def _make_drafter(
         runner.shut_down()
         raise
     runner.at_shut_down(drafter.close)
-    log.info("drafts cost: %s", drafter.costs)
     return drafter

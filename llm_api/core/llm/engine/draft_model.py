@@ -9,13 +9,10 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
 
 import numpy as np
 
 from llm_api.core.errors import ModelFileError
-from llm_api.core.llm.engine.draft_worth import DraftCosts
-from llm_api.core.llm.engine.guesses import Guess, Wish
 from llm_api.core.llm.engine.llama_library import load_library
 from llm_api.core.llm.engine.llama_model import LlamaModel
 from llm_api.core.llm.engine.llama_runner import (
@@ -25,14 +22,16 @@ from llm_api.core.llm.engine.llama_runner import (
     LlamaRunner,
     context_params,
 )
+from llm_api.core.llm.engine.model_guesses import Guess, Text, Wish
 from llm_api.core.llm.engine.plan import TokenSpan
 from llm_api.core.llm.engine.sampling import logits_view
 from llm_api.core.llm.engine.slots import common_prefix_length
+from llm_api.core.llm.engine.step_costs import untried
 
 log = logging.getLogger(__name__)
 
-READ_ROWS = 64
-"""Rows of the step by which reading is measured."""
+FIRST_STEPS = 3
+"""Steps before the first guess; the shortest counts."""
 
 WORTH_COPYING = 32
 """Tokens that another slot must have read more than a slot itself."""
@@ -57,7 +56,7 @@ class DraftModel:
     def __init__(
         self, model: LlamaModel, runner: LlamaRunner, size: ContextSize, options: ContextOptions
     ) -> None:
-        """Allocate its KV buffer and measure. Takes the model over. Raises ModelFileError."""
+        """Allocate its KV buffer and warm up. Takes the model over. Raises ModelFileError."""
         self._library = load_library()
         self._model = model
         self._runner = runner
@@ -75,45 +74,45 @@ class DraftModel:
         self._memory = self._library.llama_get_memory(self._context)
         self._batch = Batch(self._library, size.step_tokens)
         self._slots = [_Slot() for _ in range(size.slots)]
+        self._weights = np.empty(model.vocabulary_size, dtype=np.float32)
         try:
             self._check_cuts()
-            self.costs = self._measure()
+            one = min(self._time(1) for _ in range(FIRST_STEPS))
+            self.costs = untried(one, wants_equal=not size.is_unified)
         except BaseException:
             self.close()
             raise
 
-    def unread(self, wish: Wish) -> int:
-        slot = self._slots[wish.slot]
-        if slot.sequence_id != wish.sequence_id:
-            self._adopt(slot, wish)
-        last = min(len(slot.tokens), len(wish.tokens) - 1)
-        while slot.agreed < last and slot.tokens[slot.agreed] == wish.tokens[slot.agreed]:
+    def unread(self, text: Text) -> int:
+        slot = self._slots[text.slot]
+        if slot.sequence_id != text.sequence_id:
+            self._adopt(slot, text)
+        last = min(len(slot.tokens), len(text.tokens) - 1)
+        while slot.agreed < last and slot.tokens[slot.agreed] == text.tokens[slot.agreed]:
             slot.agreed += 1
         slot.agreed = min(slot.agreed, last)
-        self._cut(wish.slot, slot.agreed)
-        return len(wish.tokens) - slot.agreed
+        self._cut(text.slot, slot.agreed)
+        return len(text.tokens) - slot.agreed
 
-    def read(self, wishes: Sequence[Wish], rows: int) -> None:
+    def read(self, texts: Sequence[Text], rows: int) -> None:
         rows = min(rows, self._step_tokens)
         spans = []
-        for wish in wishes:
-            start = len(self._slots[wish.slot].tokens)
-            tokens = tuple(wish.tokens[start : min(start + rows, len(wish.tokens) - 1)])
+        for text in texts:
+            start = len(self._slots[text.slot].tokens)
+            tokens = tuple(text.tokens[start : min(start + rows, len(text.tokens) - 1)])
             rows -= len(tokens)
             if tokens:
-                spans.append(TokenSpan(wish.sequence_id, wish.slot, start, tokens, samples=False))
-        self._decode(spans, kept={wish.slot for wish in wishes})
+                spans.append(TokenSpan(text.sequence_id, text.slot, start, tokens, samples=False))
+        self._decode(spans, kept={text.slot for text in texts})
 
     def guess(self, wishes: Sequence[Wish]) -> list[tuple[Guess, ...]]:
-        found: dict[int, list[Guess]] = {wish.slot: [] for wish in wishes}
-        going_on = {
-            wish.slot: tuple(wish.tokens[len(self._slots[wish.slot].tokens) :]) for wish in wishes
-        }
-        by_slot = {wish.slot: wish for wish in wishes}
+        found: dict[int, list[Guess]] = {wish.text.slot: [] for wish in wishes}
+        by_slot = {wish.text.slot: wish for wish in wishes}
+        going_on = self._level(wishes)
         while going_on:
             spans = [
                 TokenSpan(
-                    by_slot[slot].sequence_id,
+                    by_slot[slot].text.sequence_id,
                     slot,
                     len(self._slots[slot].tokens),
                     tokens,
@@ -121,9 +120,8 @@ class DraftModel:
                 )
                 for slot, tokens in going_on.items()
             ]
-            rows = self._decode(spans, kept=set(by_slot))
             going_on = {}
-            for span, row in rows:
+            for span, row in self._decode(spans, kept=set(by_slot)):
                 wish, guesses = by_slot[span.slot], found[span.slot]
                 guesses.append(self._likeliest(row, wish.trust, guesses))
                 last = guesses[-1]
@@ -133,7 +131,7 @@ class DraftModel:
                     and last.token not in self._model.end_tokens
                 ):
                     going_on[span.slot] = (last.token,)
-        return [tuple(found[wish.slot]) for wish in wishes]
+        return [tuple(found[wish.text.slot]) for wish in wishes]
 
     def close(self) -> None:
         """Free everything. Idempotent."""
@@ -145,23 +143,34 @@ class DraftModel:
     def _likeliest(self, row: int, trust: float, before: Sequence[Guess]) -> Guess:
         logits = logits_view(self._library, self._context, row, self._model.vocabulary_size)
         token = int(logits.argmax())
-        confidence = 1 / float(np.exp(logits - logits[token]).sum())
+        np.subtract(logits, logits[token], out=self._weights)
+        confidence = 1 / float(np.exp(self._weights, out=self._weights).sum())
         return Guess(token, confidence**trust * (before[-1].chance if before else 1.0))
 
-    def _adopt(self, slot: _Slot, wish: Wish) -> None:
+    def _level(self, wishes: Sequence[Wish]) -> dict[int, tuple[int, ...]]:
+        """What the first step reads of each text: of all as much, as they are computed together."""
+        texts = [wish.text for wish in wishes]
+        most = max(len(text.tokens) - len(self._slots[text.slot].tokens) for text in texts)
+        for text in texts:
+            self._cut(text.slot, max(len(text.tokens) - most, 0))
+        return {
+            text.slot: tuple(text.tokens[len(self._slots[text.slot].tokens) :]) for text in texts
+        }
+
+    def _adopt(self, slot: _Slot, text: Text) -> None:
         """Let a slot belong to another sequence: with what it has read of it, or another slot."""
         shared = [
-            common_prefix_length(one.tokens, wish.tokens) if one.scope == wish.scope else 0
+            common_prefix_length(one.tokens, text.tokens) if one.scope == text.scope else 0
             for one in self._slots
         ]
         source = max(range(len(shared)), key=lambda index: shared[index])
-        slot.agreed = shared[wish.slot]
+        slot.agreed = shared[text.slot]
         if shared[source] >= slot.agreed + WORTH_COPYING:
-            self._cut(wish.slot, 0)
-            self._copy(source, wish.slot, shared[source])
+            self._cut(text.slot, 0)
+            self._copy(source, text.slot, shared[source])
             slot.tokens = self._slots[source].tokens[: shared[source]]
             slot.agreed = shared[source]
-        slot.sequence_id, slot.scope = wish.sequence_id, wish.scope
+        slot.sequence_id, slot.scope = text.sequence_id, text.scope
 
     def _copy(self, source: int, target: int, length: int) -> None:
         end = length if self._is_unified else -1
@@ -183,6 +192,7 @@ class DraftModel:
         if not spans:
             return []
         spans = sorted(spans, key=lambda span: span.slot)
+        began = time.perf_counter()
         code = self._compute(spans)
         if code == 1:
             for index in set(range(len(self._slots))) - kept:
@@ -196,12 +206,16 @@ class DraftModel:
             return []
         for span in spans:
             self._slots[span.slot].tokens.extend(span.tokens)
+        lengths = [len(span.tokens) for span in spans]
+        if self._is_unified or len(set(lengths)) == 1:
+            self.costs = self.costs.learnt(sum(lengths), time.perf_counter() - began)
         return list(zip(spans, self._rows, strict=True))
 
     def _compute(self, spans: Sequence[TokenSpan]) -> int:
         self._rows = self._batch.fill(tuple(spans))
         self._runner.set_threads(self._context, self._batch.struct.n_tokens)
         code: int = self._library.llama_decode(self._context, self._batch.struct)
+        self._library.llama_synchronize(self._context)
         return code
 
     def _check_cuts(self) -> None:
@@ -215,27 +229,11 @@ class DraftModel:
             )
         self._library.llama_memory_clear(self._memory, False)
 
-    def _measure(self) -> DraftCosts:
-        """Medians of three, each of steps in turn: a busy machine slows both."""
-        more = min(8, len(self._slots)) - 1
-        ratios: list[tuple[float, float, float]] = []
-        for _ in range(3):
-            step = self._runner.step_seconds(1)
-            one = self._time(1)
-            several = self._time(1 + max(more, 1))
-            read = self._time(READ_ROWS)
-            ratios.append((one / step, (several - one) / max(more, 1) / step, read / step))
-        guess, guess_row, read = (median(column) for column in zip(*ratios, strict=True))
-        return DraftCosts(
-            max(self._runner.row_cost, 0.0), guess, max(guess_row, 0.0), read / READ_ROWS
-        )
-
     def _time(self, rows: int) -> float:
         """Seconds that a step of so many rows takes; its logits are those of the last alone."""
         began = time.perf_counter()
         if self._compute([TokenSpan(0, 0, 0, (0,) * rows, samples=False)]):
             raise ModelFileError("llama.cpp cannot compute the draft model.")
-        self._library.llama_synchronize(self._context)
         seconds = time.perf_counter() - began
         self._library.llama_memory_clear(self._memory, False)
         return seconds

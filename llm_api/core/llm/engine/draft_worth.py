@@ -1,127 +1,85 @@
-"""Whether a draft model's guesses pay: what they cost here, and what they have brought. Pure.
-
-The unit of time is a step of one row of the model itself; a cost is given in tokens that this time
-would have brought without guesses. A guess pays where its chance to be drawn is greater than that.
-"""
+"""What a draft model's guesses are worth for a sequence, by what has become of them. Pure."""
 
 import math
-from dataclasses import dataclass
 from typing import Final
-
-MOST: Final = 0.9
-"""A guess that costs so much of a token pays too seldom to be tried."""
 
 OWN_RATE: Final = 0.1
 COMMON_RATE: Final = 0.02
-"""Part that the latest attempt has in the mean: of its sequence's, and of that of all."""
+"""Part that the latest guess has in the mean: of its sequence's, and of that of all."""
 
 FIRST_PAUSE: Final = 8
 LONGEST_PAUSE: Final = 256
 COMMON_PAUSE: Final = 64
-"""Steps before a sequence guesses where guesses have not paid for others."""
+"""Steps before a sequence tries a guess where guesses do not pay; the first for a new one."""
 
 USUAL_ANSWER: Final = 64
 """An answer is taken to go on for so many tokens, or for as many as it has already."""
 
-LEAST_SAVING: Final = 0.05
+READING: Final = 0.5
+"""The part of what guesses are likely to save that may be spent on reading first."""
 
-
-@dataclass(frozen=True, slots=True)
-class DraftCosts:
-    """As measured: `row` is one more row in a step of the model itself.
-
-    `guess` is a step of the draft model for one sequence, `guess_row` the same for one more of
-    them, `read` a token of a longer text that it reads.
-    """
-
-    row: float
-    guess: float
-    guess_row: float
-    read: float
-
-    def checking(self, streams: int) -> float:
-        """What it costs to check a guess, where so many sequences decode together."""
-        return self.row * self._pace(streams)
-
-    def guessing(self, streams: int) -> float:
-        """What it costs to make a guess for each of them."""
-        return (self.guess + self.guess_row * (streams - 1)) * self._pace(streams) / streams
-
-    def reading(self, tokens: int, streams: int) -> float:
-        """What it costs to read a text, while they all wait."""
-        return self.read * tokens * self._pace(streams)
-
-    def _pace(self, streams: int) -> float:
-        """Tokens that a unit of time brings without guesses."""
-        return streams / (1 + self.row * (streams - 1))
-
-
-@dataclass(slots=True)
-class Balance:
-    """Means over attempts: tokens that guesses brought, and what they cost."""
-
-    gained: float
-    spent: float
-
-    @property
-    def is_positive(self) -> bool:
-        return self.gained > self.spent
-
-    @property
-    def saving(self) -> float:
-        """The part of the time that guesses save."""
-        return max((self.gained - self.spent) / (1 + self.gained), LEAST_SAVING)
-
-    def add(self, gained: float, spent: float, rate: float) -> None:
-        self.gained += rate * (gained - self.gained)
-        self.spent += rate * (spent - self.spent)
+LEAST_SAVING: Final = 0.04
+"""What they are taken to save where they do not pay: so a text may be read for a try."""
 
 
 class CommonWorth:
     """What the guesses for all sequences taught: where a new one begins."""
 
     def __init__(self) -> None:
-        self.balance = Balance(1.0, 0.5)
+        self.hold = 0.8
         self.trust = 0.5
 
 
 class Worth:
-    """What guesses are worth for one sequence. Asked once a step, told of each attempt."""
+    """What guesses are worth for one sequence.
+
+    `hold` is how likely a guess holds where those before it did; `trust` the exponent that makes a
+    chance of a draft model's confidence: 1 believes it.
+    """
 
     def __init__(self, common: CommonWorth) -> None:
         self._common = common
-        self._balance = Balance(common.balance.gained, common.balance.spent)
-        self._pause = 0
-        self._waiting = 0 if common.balance.is_positive else COMMON_PAUSE
+        self.hold = common.hold
         self.trust = common.trust
-        """The exponent that makes a chance of a draft model's confidence; 1 believes it."""
+        self._pause = self._waiting = COMMON_PAUSE
 
-    def may_guess(self) -> bool:
-        """Whether it is worth an attempt in this step."""
+    def expected(self, length: int) -> list[float]:
+        """How likely the first of so many guesses holds, the first two do, and so on."""
+        return [self.hold**count for count in range(1, length + 1)]
+
+    def go_on(self) -> None:
+        """Guesses pay in this step."""
+        self._pause = self._waiting = 0
+
+    def is_due(self) -> bool:
+        """Whether one is worth a try in a step in which they do not pay: more and more seldom."""
         if self._waiting:
             self._waiting -= 1
             return False
+        self._waiting = self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
         return True
 
-    def may_read(self, cost: float, answered: int, left: int) -> bool:
-        """Whether the rest of an answer is likely to be worth that its text is read first."""
-        return cost <= self._balance.saving * min(max(answered, USUAL_ANSWER), left)
+    def may_read(self, cost: float, gain: float, answered: int, left: int) -> bool:
+        """Whether the rest of an answer is likely to be worth that its text is read first.
 
-    def learn(self, chances: list[float], accepted: int, spent: float) -> None:
-        """Take in an attempt: the chances of the guesses that were checked, and how many held."""
-        self._common.balance.add(accepted, spent, COMMON_RATE)
-        self._balance.add(accepted, spent, OWN_RATE)
-        if chances:
-            surprise = (sum(chances) - accepted) / len(chances)
-            self.trust = _bounded(self.trust * math.exp(OWN_RATE * surprise))
-            self._common.trust = _bounded(self._common.trust * math.exp(COMMON_RATE * surprise))
-        if accepted > spent:
-            self._pause = 0
-        elif not self._balance.is_positive:
-            self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
-            self._waiting = self._pause
-            # One more failure is enough, and one success to go on.
-            self._balance = Balance(self._balance.spent, self._balance.spent)
+        `cost` is in tokens that this time would have brought, `gain` how much faster guesses are.
+        """
+        saving = max(1 - 1 / gain, LEAST_SAVING)
+        return cost <= READING * saving * min(max(answered, USUAL_ANSWER), left)
+
+    def learn(self, chances: list[float], held: int) -> None:
+        """Take in what became of guesses, by their chances: the first `held` of them held.
+
+        Of those that were not checked as many as are known.
+        """
+        if not chances:
+            return
+        for index in range(min(held + 1, len(chances))):
+            self.hold += OWN_RATE * ((index < held) - self.hold)
+            self._common.hold += COMMON_RATE * ((index < held) - self._common.hold)
+        surprise = (sum(chances) - held) / len(chances)
+        self.trust = _bounded(self.trust * math.exp(OWN_RATE * surprise))
+        self._common.trust = _bounded(self._common.trust * math.exp(COMMON_RATE * surprise))
 
 
 def _bounded(trust: float) -> float:

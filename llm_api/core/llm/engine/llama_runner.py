@@ -38,16 +38,12 @@ from llm_api.core.llm.engine.sampling import (
     logits_view,
     logprobs,
 )
-from llm_api.core.llm.engine.step_costs import MEASURED_ROWS, NO_GAIN, StepCosts, rising
+from llm_api.core.llm.engine.step_costs import untried
 from llm_api.core.llm.engine.thread_count import CpuWaits, StepThreads
 
 # Return values of llama_decode, from llama.h.
 _DECODED = 0
 _NO_KV_SLOT = 1
-
-
-DRAFT_ROWS = 8
-"""Rows beside the first over which the cost of one more is taken in the mean."""
 
 FlashAttention: TypeAlias = Literal["auto", "on", "off"]
 KvCacheType: TypeAlias = Literal["f16", "q8_0", "q4_0"]
@@ -88,7 +84,7 @@ class LlamaRunner:
     """Executes step plans. Every call comes from one thread, from `execute` on.
 
     `can_trim`: whether this model's KV can be cut; then a state has about `state_bytes` a token.
-    `costs`: what steps take by their rows.
+    `costs`: what its steps take, before the first.
     """
 
     def __init__(self, model: LlamaModel, size: ContextSize, options: ContextOptions) -> None:
@@ -119,16 +115,7 @@ class LlamaRunner:
         self._keeper_offset = size.slots if self.can_trim and self._needs_keepers() else 0
         self._batch.add_keepers(self._keeper_offset)
         self._states = SlotStates(self._library, self._context, self._keeper_offset)
-        self.costs = self._measure_costs()
-
-    @property
-    def row_cost(self) -> float:
-        """What one more row adds to a step, as a part of what a step of one row takes.
-
-        Near 0 where memory is the limit, near 1 where arithmetic is.
-        """
-        one, more = self.costs.seconds(1), self.costs.seconds(1 + DRAFT_ROWS)
-        return (more / one - 1) / DRAFT_ROWS
+        self.costs = untried(self.step_seconds(1), wants_equal=not self._is_unified)
 
     def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
         sampler = Sampler(rules, prompt, self._candidates, self._repetitions)
@@ -213,22 +200,6 @@ class LlamaRunner:
     def _forget(self) -> None:
         """Free all cells. What they hold stays: to write zeros over it took a third of a second."""
         self._library.llama_memory_clear(self._memory, False)
-
-    def _measure_costs(self) -> StepCosts:
-        """What steps take by their rows; of short ones the less of two, as others slow the rest.
-
-        Also warms up: the first request finds graphs and buffers in place.
-        """
-        most = min(self._size.outputs, self._size.step_tokens)
-        rows = [count for count in MEASURED_ROWS if count <= most]
-        if len(rows) < 2:
-            return NO_GAIN
-        self.step_seconds(rows[1])
-        points = [(count, self.step_seconds(count)) for count in rows]
-        again = [(count, self.step_seconds(count)) for count in rows if count <= DRAFT_ROWS]
-        least = [min(one, other) for one, other in zip(points, again, strict=False)]
-        costs = rising([*least, *points[len(least) :]])
-        return StepCosts(costs, wants_equal=not self._is_unified)
 
     def step_seconds(self, rows: int) -> float:
         """How long a step of so many rows takes. Only before the first plan."""

@@ -25,8 +25,9 @@ from dataclasses import dataclass, replace
 
 from llm_api.core.llm.engine.drafting import PromptLookup
 from llm_api.core.llm.engine.fair_queue import FairQueue
-from llm_api.core.llm.engine.guesses import Drafter, Guesses
+from llm_api.core.llm.engine.guesses import Guesses
 from llm_api.core.llm.engine.kv_moves import KvMoves
+from llm_api.core.llm.engine.model_guesses import Drafter
 from llm_api.core.llm.engine.outlook import slot_status
 from llm_api.core.llm.engine.plan import AdapterScales, CopyPrefix, StepPlan, TokenSpan
 from llm_api.core.llm.engine.planner import Occupancy, StepOutcome
@@ -56,8 +57,8 @@ class SchedulerLimits:
     `step_tokens` bounds its rows. `stall_seconds` bounds the time of those of prompts while other
     sequences decode and wait for them; the speed is learnt from the steps that were taken.
     `draft_tokens` bounds what prompt lookup drafts for one sequence, `model_tokens` what a draft
-    model does; 0 switches that off, `costs` say how far drafts pay. A KV that cannot be cut is not
-    drafted for.
+    model does; 0 switches that off, `costs` say how far drafts pay (`lookup_costs` those of lookup,
+    where they are not None). A KV that cannot be cut is not drafted for.
     `can_cut_restored`: whether a state that was restored holds all that it held when it was saved;
     that of a sliding window holds what its end sees.
     """
@@ -68,6 +69,7 @@ class SchedulerLimits:
     can_trim: bool = True
     draft_tokens: int = 0
     costs: StepCosts = NO_GAIN
+    lookup_costs: StepCosts | None = None
     model_tokens: int = 8
     can_cut_restored: bool = True
 
@@ -85,7 +87,10 @@ class Scheduler:
         self._slots = slots
         self._limits = limits
         self._guesses = Guesses(
-            limits.costs, drafter if limits.can_trim else None, limits.model_tokens
+            limits.costs,
+            drafter if limits.can_trim else None,
+            limits.model_tokens,
+            limits.lookup_costs,
         )
         self._kv = KvMoves(slots, stored, can_cut_restored=limits.can_cut_restored)
         self._kv.stored.can_cut = limits.can_trim and limits.can_cut_restored
@@ -155,7 +160,7 @@ class Scheduler:
             if span.samples and (tokens := drawn[sequence.id]):
                 accepted = common_prefix_length(span.draft, tokens[:-1])
                 self._take_back(sequence, span.drafted - accepted)
-                self._guesses.learn(sequence, span.drafted, accepted)
+                self._guesses.learn(sequence, tokens)
                 self.drafted_tokens += span.drafted
                 self.accepted_tokens += accepted
                 outcomes += self._extend(sequence, tokens)
@@ -166,8 +171,9 @@ class Scheduler:
 
         And as much is drafted as pays.
         """
-        if len({len(span.tokens) for span in plan.spans if span.samples}) == 1:  # of equal rows
-            self._guesses.learn_costs(sum(len(span.tokens) for span in plan.spans), seconds)
+        drawing = [len(span.tokens) for span in plan.spans if span.samples]
+        if drawing and (len(set(drawing)) == 1 or not self._guesses.costs.wants_equal):
+            self._guesses.learn_costs(sum(drawing), seconds)
         rows = sum(len(span.tokens) for span in plan.spans if not span.samples)
         if rows >= LEAST_CHUNK and seconds > 0:
             fitting = int(self._limits.stall_seconds * rows / seconds)

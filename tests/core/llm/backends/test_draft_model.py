@@ -15,9 +15,9 @@ from llm_api.core.llm.choices import fan_out
 from llm_api.core.llm.collect import collect
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.draft_model import DraftModel
-from llm_api.core.llm.engine.draft_worth import DraftCosts
 from llm_api.core.llm.engine.llama_runner import ContextOptions
 from llm_api.core.llm.engine.scheduler import Scheduler
+from llm_api.core.llm.engine.step_costs import StepCosts
 from llm_api.core.llm.files.installed import default_model_path
 from llm_api.core.llm.tuning.quantise import quantise
 from llm_api.core.llm.types import (
@@ -36,7 +36,8 @@ CONTEXT = 512
 OPTIONS = LlamaOptions(CONTEXT, 4, max_queue=64, context=ContextOptions(1, "off"), draft_tokens=0)
 BYTES_ONLY = tuple((token, -100.0) for token in range(len(CONTROL_TOKENS)))
 GREEDY = Sampling(temperature=0, logit_bias=BYTES_ONLY)
-FREE_OF_COST = DraftCosts(0.001, 0.001, 0.0, 0.0)
+FREE_OF_COST = StepCosts(((1, 1e-6), (2, 1e-6)), is_assumed=True)
+CHEAP_ROWS = StepCosts(((1, 1.0), (2, 1.001)), is_assumed=True)
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +64,10 @@ async def opened(
         aclosing(ComputeThread()) as compute,
         aclosing(await open_llama(model, card, options, compute)) as backend,
     ):
-        drafter = scheduler_of(backend)._guesses._drafter
-        if isinstance(drafter, DraftModel):
-            drafter.costs = FREE_OF_COST
+        guesses = scheduler_of(backend)._guesses
+        if guesses._modelled is not None:
+            guesses.costs = CHEAP_ROWS
+            drafter_of(backend).costs = FREE_OF_COST
         yield backend
 
 
@@ -73,6 +75,13 @@ def scheduler_of(backend: EngineBackend) -> Scheduler:
     scheduler = backend._engine._scheduler
     assert isinstance(scheduler, Scheduler)
     return scheduler
+
+
+def drafter_of(backend: EngineBackend) -> DraftModel:
+    modelled = scheduler_of(backend)._guesses._modelled
+    assert modelled is not None
+    assert isinstance(modelled._drafter, DraftModel)
+    return modelled._drafter
 
 
 def ask(text: str, sampling: Sampling = GREEDY, length: int = 60) -> GenerationRequest:
@@ -157,17 +166,19 @@ async def test_a_draft_model_that_cannot_take_back_what_it_read_is_refused(
             pass
 
 
-async def test_the_costs_of_drafting_are_measured_at_the_start(model: Path, draft: Path) -> None:
+async def test_what_steps_take_is_learnt_from_steps(model: Path, draft: Path) -> None:
     card = ModelCard("tiny", 0, "tests", CONTEXT)
     options = replace(OPTIONS, draft_model=draft)
     async with (
         aclosing(ComputeThread()) as compute,
         aclosing(await open_llama(model, card, options, compute)) as backend,
     ):
-        drafter = scheduler_of(backend)._guesses._drafter
-        assert drafter is not None
-        assert drafter.costs.guess > 0
-        assert drafter.costs.read > 0
+        guesses, drafter = scheduler_of(backend)._guesses, drafter_of(backend)
+        before, untried = guesses.costs, drafter.costs
+        drafter.costs = replace(untried, points=tuple((rows, 1e-9) for rows, _ in untried.points))
+        await answers_to(backend, ask("Some words"))
+        assert guesses.costs.trials[0] < before.trials[0], "of one row"
+        assert drafter.costs.trials != untried.trials
 
 
 SCHEMA: Mapping[str, JSON] = {

@@ -4,9 +4,10 @@ import random
 
 import pytest
 
-from llm_api.core.llm.engine.draft_worth import DraftCosts
+from llm_api.core.llm.engine.draft_worth import COMMON_PAUSE
 from llm_api.core.llm.engine.plan import AdapterScales
-from tests.core.llm.engine.fake_drafter import FakeDrafter
+from llm_api.core.llm.engine.step_costs import StepCosts
+from tests.core.llm.engine.fake_drafter import FakeDrafter, steps_of
 from tests.core.llm.engine.fake_runner import expected_answer, sometimes_forced
 from tests.core.llm.engine.test_scheduler import Bench, cyclic, prompt_of
 
@@ -41,7 +42,7 @@ def test_a_long_prompt_is_read_in_parts_beside_others() -> None:
 
 
 def test_a_long_prompt_is_not_read_for_a_short_answer() -> None:
-    drafter = FakeDrafter(costs=DraftCosts(0.01, 0.01, 0.0, read=1.0))
+    drafter = FakeDrafter(costs=steps_of(0.01, 1.0))
     bench = Bench(drafter=drafter)
     bench.add(prompt_of(500), length=30)
     bench.run()
@@ -58,9 +59,13 @@ def test_what_is_repeated_is_looked_up_and_not_guessed() -> None:
     assert bench.scheduler.accepted_tokens == 9
 
 
+DEAR = steps_of(1.0, 0.4)
+"""Of the model: a row to check a guess costs less than a half of a token."""
+
+
 def test_guesses_stop_where_rows_cost_more_than_they_bring() -> None:
-    drafter = FakeDrafter(costs=DraftCosts(row=0.4, guess=0.2, guess_row=0.2, read=0.0))
-    bench = Bench(drafter=drafter)
+    drafter = FakeDrafter(costs=steps_of(0.1, 0.1))
+    bench = Bench(drafter=drafter, costs=DEAR)
     bench.add([1, 2, 3], length=30)
     for _ in range(3):
         bench.step()
@@ -74,14 +79,48 @@ def test_guesses_stop_where_rows_cost_more_than_they_bring() -> None:
     assert not drafter.wishes, "for four they do not"
 
 
-def test_wrong_guesses_leave_nothing_behind_and_are_given_up() -> None:
-    drafter = FakeDrafter(errors=1.0, costs=DraftCosts(0.2, 0.1, 0.0, 0.0))
-    bench = Bench(drafter=drafter)
-    bench.add([1, 2, 3], length=100)
+def test_guesses_that_do_not_hold_are_given_up_and_leave_nothing_behind() -> None:
+    drafter = FakeDrafter(errors=1.0, costs=steps_of(0.1, 0.0))
+    bench = Bench(drafter=drafter, costs=DEAR)
+    bench.add([1, 2, 3], length=200)
     bench.run()
-    assert bench.answers[0] == expected_answer([1, 2, 3], 100)
+    assert bench.answers[0] == expected_answer([1, 2, 3], 200)
     assert bench.scheduler.accepted_tokens == 0
-    assert len(drafter.wishes) < 25, "a step of four at most"
+    assert len(drafter.wishes) < 15, "of two hundred steps"
+
+
+def test_a_new_sequence_waits_where_guesses_have_not_held_for_others() -> None:
+    drafter = FakeDrafter(errors=1.0, costs=steps_of(0.1, 0.0))
+    bench = Bench(drafter=drafter, costs=DEAR)
+    for scope in "abcdefgh":
+        bench.add([1, 2, 3], length=120, scope=scope)
+        bench.run()
+    drafter.wishes.clear()
+    bench.add([1, 2, 3], length=COMMON_PAUSE - 2, scope="z")
+    bench.run()
+    assert not drafter.wishes
+
+
+def test_more_is_guessed_the_more_often_guesses_hold() -> None:
+    most = []
+    for errors in (0.0, 0.35):
+        drafter = FakeDrafter(errors, costs=steps_of(0.2, 0.1))
+        bench = Bench(drafter=drafter, costs=steps_of(1.0, 0.2))
+        bench.add([1, 2, 3], length=200)
+        bench.run()
+        drafted = [span.drafted for plan in bench.runner.plans for span in plan.spans]
+        most.append(sum(drafted[-20:]) / 20)
+    assert most[0] > most[1]
+
+
+def test_of_a_divided_buffer_all_sequences_get_as_many_rows() -> None:
+    bench = Bench(drafter=FakeDrafter(), costs=StepCosts(((1, 1.0), (32, 1.5))))
+    bench.add([1, 2, 3], length=20)
+    bench.add([4, 5, 6], length=30, scope="b")
+    plans = [bench.step() for _ in range(3)]
+    assert [span.drafted for span in plans[-1].spans] == [8, 8]
+    bench.run()
+    assert bench.answers[1] == expected_answer([4, 5, 6], 30)
 
 
 def test_a_kv_that_cannot_be_cut_is_not_guessed_for() -> None:

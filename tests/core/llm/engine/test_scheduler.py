@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from llm_api.core.llm.engine.guesses import Drafter
+from llm_api.core.llm.engine.model_guesses import Drafter
 from llm_api.core.llm.engine.plan import AdapterScales, CopyPrefix, StepPlan, TrimSlot
 from llm_api.core.llm.engine.planner import Occupancy, StepOutcome
 from llm_api.core.llm.engine.runner import RestoreError
