@@ -98,7 +98,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "models": "options remote_server terminal",
         "in_process": "remote_server",
         "serve": "remote_server terminal",
-        "optimize": "optimize_auto terminal",
+        "optimize": "optimize_auto options terminal",
         "optimize_auto": "terminal",
         "cache": "terminal",
         "keys": "options terminal",
@@ -718,7 +718,6 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
         {
             "llm_api.core.embeddings.model_files",
             "llm_api.core.llm.files.download",
-            "llm_api.core.llm.files.hub_search",
         }
     ),
     "torch": frozenset(

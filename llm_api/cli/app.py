@@ -114,10 +114,11 @@ _CACHE: Final = Noun(
             "Show the prefixes on disk: whose they are, how long, how large, and when they were"
             " used.",
         ),
-        "clear": Verb(
+        "delete": Verb(
             "llm_api.cli.cache:clear",
             "Delete the prefixes on disk, or those of one key. A running server computes them"
             " again.",
+            aliases=("clear",),
         ),
     },
     "Begin: **llm-api cache list --dir FOLDER**",
@@ -194,7 +195,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Options without a command are those of `serve`. None means the arguments of this process. Ends
     the process.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        _run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run(arguments: Sequence[str]) -> None:
     if arguments and arguments[0].startswith("-") and arguments[0] not in _OWN_OPTIONS:
         arguments = ["serve", *arguments]
     try:
@@ -202,5 +209,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except LLMAPIError as error:
         fail(error.message)
         sys.exit(2 if error.code == _WRONG_SETTING else 1)
-    except KeyboardInterrupt:
-        sys.exit(130)

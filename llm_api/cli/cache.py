@@ -52,7 +52,7 @@ def clear(
 ) -> None:
     """Delete the prefixes on disk, or those of one key. A running server computes them again.
 
-    Example: `llm-api cache clear --key alice`
+    Example: `llm-api cache delete --key alice`
     """
     from llm_api.core.llm.prefix_cache import state_file
 

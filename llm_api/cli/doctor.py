@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from llm_api.cli.options import JSONOption
-from llm_api.cli.terminal import harmless, output, print_json
+from llm_api.cli.terminal import between_words, output, print_json
 
 if TYPE_CHECKING:
     from llm_api.config.chosen_models import ChosenModel
@@ -178,9 +178,9 @@ def _embedding(settings: "Settings") -> "Finding | None":
 def _print(findings: "list[Finding]") -> None:
     console = output()
     for finding in findings:
-        line = Text(f"{finding.level:<8}", style=_STYLES[finding.level])
-        line.append(f"{finding.topic:<10}", style="bold")
-        line.append(harmless(" ".join(finding.text.split())), style="not bold default")
-        if finding.change:
-            line.append(f"; change: {harmless(finding.change)}", style="not bold default")
+        change = f"; change: {finding.change}" if finding.change else ""
+        said = f"{finding.level:<8}{finding.topic:<10}{' '.join(finding.text.split())}{change}"
+        line = Text(between_words(console, said, " " * 18))
+        line.stylize(_STYLES[finding.level], 0, 8)
+        line.stylize("bold", 8, 18)
         console.print(line, soft_wrap=True)

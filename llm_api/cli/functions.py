@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from llm_api.core.functions.runner import Functions
     from llm_api.core.functions.types import Function, FunctionResult
 
+    _Opened: TypeAlias = AbstractAsyncContextManager[Functions]
+
 
 def list_functions(as_json: JSONOption = False) -> None:
     """Show the functions: built in, from `FUNCTIONS_DIR`, from packages, from MCP servers.
@@ -27,7 +29,7 @@ def list_functions(as_json: JSONOption = False) -> None:
 
     Example: `FUNCTIONS_DIR=my_functions llm-api functions list`
     """
-    catalog = asyncio.run(_catalog())
+    catalog = asyncio.run(_catalog(_opened()))
     if as_json:
         print_json([_facts(function) for function in catalog.functions()])
     else:
@@ -53,7 +55,7 @@ def show(
 
     Example: `llm-api functions show get_weekday`
     """
-    facts = _facts(asyncio.run(_catalog()).get(name))
+    facts = _facts(asyncio.run(_catalog(_opened())).get(name))
     if as_json:
         print_json(facts)
         return
@@ -88,24 +90,27 @@ def call(
     """
     from llm_api.core.errors import InvalidArgumentsError
 
-    result = asyncio.run(_run(name, _read(arguments or [])))
+    result = asyncio.run(_run(_opened(), name, _read(arguments or [])))
     if result.error is not None:
         fail(result.error.message)
         sys.exit(2 if isinstance(result.error, InvalidArgumentsError) else 1)
     print_json(json.loads(result.content))
 
 
-async def _catalog() -> "FunctionCatalog":
-    async with _opened() as functions:
+async def _catalog(opened: "_Opened") -> "FunctionCatalog":
+    async with opened as functions:
         return functions.catalog
 
 
-async def _run(name: str, arguments: "str | dict[str, JsonValue]") -> "FunctionResult":
-    async with _opened() as functions:
+async def _run(
+    opened: "_Opened", name: str, arguments: "str | dict[str, JsonValue]"
+) -> "FunctionResult":
+    async with opened as functions:
         return await functions.runner.run(functions.catalog.get(name), arguments)
 
 
-def _opened() -> AbstractAsyncContextManager["Functions"]:
+def _opened() -> "_Opened":
+    """Reads the settings outside of the event loop, where Ctrl-C ends it at once."""
     from llm_api.assembly.functions import function_options, open_functions
     from llm_api.config.config_file import configuration_of
     from llm_api.config.settings import load_settings

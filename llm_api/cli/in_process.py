@@ -9,9 +9,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from llm_api.cli.remote_server import ServerAPI, open_server
-
 if TYPE_CHECKING:
+    from llm_api.cli.remote_server import ServerAPI
     from llm_api.config.settings import Settings
 
 _ALONE: Final[Mapping[str, object]] = {
@@ -31,8 +30,9 @@ _ALONE: Final[Mapping[str, object]] = {
 
 def opened(
     url: str | None, api_key: str | None, local: bool
-) -> AbstractAsyncContextManager[ServerAPI]:
+) -> "AbstractAsyncContextManager[ServerAPI]":
     """The server that is meant; `local`: its API in this process, whatever the URL says."""
+    from llm_api.cli.remote_server import open_server
     from llm_api.config.settings import load_settings
 
     logging.basicConfig(level="ERROR")  # what goes wrong is raised, and said once
@@ -43,11 +43,12 @@ def opened(
 
 
 @asynccontextmanager
-async def _open_here(settings: "Settings") -> AsyncGenerator[ServerAPI, None]:
+async def _open_here(settings: "Settings") -> "AsyncGenerator[ServerAPI, None]":
     """Raises VectorStoreLockedError where a server has the documents open."""
     import httpx2
 
     from llm_api.assembly.retrieval import require_unlocked
+    from llm_api.cli.remote_server import ServerAPI
     from llm_api.main import create_app
 
     require_unlocked(settings)

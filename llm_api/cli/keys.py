@@ -114,16 +114,11 @@ def show(
 
     Example: `llm-api keys show alice --file keys.yaml`
     """
-    from llm_api.config.keys_file import read_keys
-    from llm_api.core.errors import InvalidRequestError
-
-    found = [_facts(entry) for entry in read_keys(_path(file)) if entry.name == name]
-    if not found:
-        raise InvalidRequestError(f"There is no key of {name}; see `llm-api keys list`.")
+    facts = _facts(_entry(_path(file), name))
     if as_json:
-        print_json(found[0])
+        print_json(facts)
         return
-    for field, value in found[0].items():
+    for field, value in facts.items():
         if value is not None:
             say(f"{field}: {value if isinstance(value, str | int) else json.dumps(value)}")
 
@@ -131,6 +126,7 @@ def show(
 def delete(
     name: Annotated[str, typer.Argument(help="The name that `keys list` shows.")],
     file: FileOption = None,
+    as_json: JSONOption = False,
 ) -> None:
     """Delete a key. Requests that are being answered go on; the next one is refused.
 
@@ -139,8 +135,22 @@ def delete(
     from llm_api.config.keys_file import remove_key
 
     path = _path(file)
-    remove_key(path, name)
-    note(f"The key of {name} is no longer in {path}.")
+    remove_key(path, _entry(path, name).name)
+    if as_json:
+        print_json({"deleted": name, "file": str(path)})
+    else:
+        note(f"The key of {name} is no longer in {path}.")
+
+
+def _entry(path: Path, name: str) -> "KeyEntry":
+    """Raises InvalidRequestError where there is none of this name."""
+    from llm_api.config.keys_file import read_keys
+    from llm_api.core.errors import InvalidRequestError
+
+    for entry in read_keys(path):
+        if entry.name == name:
+            return entry
+    raise InvalidRequestError(f"{path} has no key of {name}; see `llm-api keys list`.")
 
 
 def _facts(entry: "KeyEntry") -> dict[str, object]:

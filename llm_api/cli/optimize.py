@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.progress import Progress, TaskID
 from rich.prompt import Prompt
-from rich.table import Table
-from rich.text import Text
 
 from llm_api.cli.optimize_auto import optimize_by_itself, progress_with_time
-from llm_api.cli.terminal import notes, output
+from llm_api.cli.options import JSONOption
+from llm_api.cli.terminal import copyable, note, notes, print_json, print_table, say
 
 if TYPE_CHECKING:
     from llm_api.config.settings import Settings
@@ -33,6 +32,8 @@ EXAMPLES = """Examples:
 - `llm-api models optimize --types q4_0 --keep q4_0`
 
 - `llm-api models optimize --auto`
+
+- `llm-api models optimize --types q8_0 --keep q8_0 --json`
 """
 
 CURRENT = "as it is"
@@ -77,14 +78,15 @@ def optimize(  # noqa: PLR0913, PLR0917 - typer reads the options from the param
         bool,
         typer.Option("--auto", help="Keep what is faster and as good, to be served by itself."),
     ] = False,
+    as_json: JSONOption = False,
 ) -> None:
     """Measure which quantisation of a model is fastest on this machine, and what it costs.
 
     Writes each candidate to a temporary file, and tells its speed and its perplexity (lower is
     better) beside those of the file as it is. A candidate is kept only where you say so, with
-    --keep or when asked in a terminal. With --auto it measures Q8_0 alone, and keeps it beside
-    the file where it is faster at a perplexity of at most 0.5 % more; the server runs that from
-    then on, unless WEIGHTS=original. Let nothing else run meanwhile.
+    --keep or when asked in a terminal; with --json nothing is asked. With --auto it measures Q8_0
+    alone, and keeps it beside the file where it is faster at a perplexity of at most 0.5 % more;
+    the server runs that from then on, unless WEIGHTS=original. Let nothing else run meanwhile.
     """
     from llm_api.config.chosen_models import choose_models
     from llm_api.config.settings import load_settings
@@ -97,7 +99,7 @@ def optimize(  # noqa: PLR0913, PLR0917 - typer reads the options from the param
         raise typer.BadParameter("The chosen models run elsewhere; name a GGUF file.")
     if auto:
         with _ended_by_sigterm():
-            optimize_by_itself(settings, _source(settings, model))
+            optimize_by_itself(settings, _source(settings, model), as_json=as_json)
         return
     job = _job(settings, model, types, keep, folder)
     trial = _trial(job, text, rounds)
@@ -105,16 +107,21 @@ def optimize(  # noqa: PLR0913, PLR0917 - typer reads the options from the param
     with _folder(job.folder), _ended_by_sigterm(), ExitStack() as stack:
         written = _write(job, stack)
         results = _measure(job, written, trial, settings)
-        _print(results, job, written)
-        chosen = job.keep or _ask(job)
-        if chosen is None:
-            notes().print("Nothing is kept; --keep TYPE keeps that one.", markup=False)
-            return
-        target = job.target(chosen)
-        written[chosen].replace(target)
-    output().print(target, markup=False, soft_wrap=True)
-    line = f"Serve it with: MODEL_PATH={shlex.quote(str(target))} llm-api serve"
-    notes().print(line, markup=False, soft_wrap=True)
+        if not as_json:
+            _print(results, job, written)
+        chosen = job.keep or (None if as_json else _ask(job))
+        target = None if chosen is None else job.target(chosen)
+        if as_json:
+            print_json(_for_programs(results, job, written, target))
+        if chosen is not None and target is not None:
+            written[chosen].replace(target)
+    if as_json:
+        return
+    if target is None:
+        note("Nothing is kept; --keep TYPE keeps that one.")
+        return
+    say(str(target))
+    copyable(f"Serve it with: MODEL_PATH={shlex.quote(str(target))} llm-api serve")
 
 
 def _job(
@@ -178,11 +185,9 @@ def _warn(job: _Job) -> None:
     from llm_api.core.llm.tuning.quantise import UNROUNDED
 
     if job.model.quantisation not in UNROUNDED:
-        notes().print(
+        note(
             f"{job.source.name} is rounded to {job.model.quantisation} already: what is made of it"
-            " may be faster, never better. From an F16 or BF16 file less is lost.",
-            markup=False,
-            soft_wrap=True,
+            " may be faster, never better. From an F16 or BF16 file less is lost."
         )
 
 
@@ -232,24 +237,22 @@ def _print(results: "list[ComparedFile]", job: _Job, written: dict[str, Path]) -
     from llm_api.core.llm.tuning.comparison import fastest
     from llm_api.core.utils.machine import format_bytes
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("type")
-    for column in ("size", "prefill tok/s", "decode tok/s", "perplexity", "change"):
-        table.add_column(column, justify="right")
+    rows = []
     for result in results:
         is_current = result.name == CURRENT
-        path = written.get(result.name)
-        size = job.model.size_bytes if path is None else path.stat().st_size
         change = f"{result.perplexity_change:+.1%} ± {result.perplexity_error:.1%}"
-        table.add_row(
-            Text(f"{job.model.quantisation}, {CURRENT}" if is_current else result.name),
-            format_bytes(size),
-            f"{result.speed.prefill:.0f} ({result.prefill_ratio:.2f}x)",
-            f"{result.speed.decode:.1f} ({result.decode_ratio:.2f}x)",
-            f"{result.perplexity:.2f}",
-            "" if is_current else change,
+        rows.append(
+            (
+                f"{job.model.quantisation}, {CURRENT}" if is_current else result.name,
+                format_bytes(_size(result, job, written)),
+                f"{result.speed.prefill:.0f} ({result.prefill_ratio:.2f}x)",
+                f"{result.speed.decode:.1f} ({result.decode_ratio:.2f}x)",
+                f"{result.perplexity:.2f}",
+                "" if is_current else change,
+            )
         )
-    output().print(table)
+    figures = ("size", "prefill tok/s", "decode tok/s", "perplexity", "change")
+    print_table(("type", *figures), rows, numbers=figures)
     best = fastest(results)
     if best.name == CURRENT:
         verdict = f"None is faster than the file as it is ({job.model.quantisation})."
@@ -258,7 +261,37 @@ def _print(results: "list[ComparedFile]", job: _Job, written: dict[str, Path]) -
             f"Fastest: {best.name}, {best.request_ratio:.1f} times as fast on a request of 256"
             f" tokens with an answer of 128; perplexity {best.perplexity_change:+.1%}."
         )
-    output().print(verdict, markup=False, soft_wrap=True)
+    say(verdict)
+
+
+def _size(result: "ComparedFile", job: _Job, written: dict[str, Path]) -> int:
+    path = written.get(result.name)
+    return job.model.size_bytes if path is None else path.stat().st_size
+
+
+def _for_programs(
+    results: "list[ComparedFile]", job: _Job, written: dict[str, Path], kept: Path | None
+) -> dict[str, object]:
+    from llm_api.core.llm.tuning.comparison import fastest
+
+    def named(result: "ComparedFile") -> str:
+        return job.model.quantisation if result.name == CURRENT else result.name
+
+    measured = [
+        {
+            **asdict(result),
+            "name": named(result),
+            "is_current": result.name == CURRENT,
+            "size_bytes": _size(result, job, written),
+        }
+        for result in results
+    ]
+    return {
+        "model": str(job.source),
+        "measured": measured,
+        "fastest": named(fastest(results)),
+        "kept": None if kept is None else str(kept),
+    }
 
 
 def _ask(job: _Job) -> str | None:

@@ -22,7 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from llm_api.cli.terminal import notes, output
+from llm_api.cli.terminal import note, notes, print_json, say
 from llm_api.core.llm.files.tuned import (
     TunedRecord,
     describe,
@@ -66,7 +66,9 @@ class Measure(Protocol):
         ...
 
 
-def optimize_by_itself(settings: "Settings", source: Path, measure: Measure | None = None) -> None:
+def optimize_by_itself(
+    settings: "Settings", source: Path, measure: Measure | None = None, *, as_json: bool = False
+) -> None:
     """Keep what is faster and as good, and say so in one line. Blocks for half a minute or so.
 
     Raises ModelFileError where the file cannot be read, or something cannot be written.
@@ -79,7 +81,10 @@ def optimize_by_itself(settings: "Settings", source: Path, measure: Measure | No
     if said is None:
         with _no_empty_folders(tuned_folder(source, settings.models_dir)):
             said = _found(settings, original, measure or _measured)
-    output().print(f"{source.stem}: {said}", markup=False, soft_wrap=True)
+    if as_json:
+        print_json({"model": str(source), "said": said})
+    else:
+        say(f"{source.stem}: {said}")
 
 
 @contextmanager
@@ -144,11 +149,9 @@ def _measured(settings: "Settings", original: Original, written: Path) -> "list[
 
     size = estimated_bytes(original.model, CANDIDATE)
     require_space(written.parent, size)
-    notes().print(
+    note(
         f"Looking for faster weights of {original.path.stem}, once for this machine, about half a"
-        " minute (WEIGHTS=original leaves that out).",
-        markup=False,
-        soft_wrap=True,
+        " minute (WEIGHTS=original leaves that out)."
     )
     until = time.monotonic() + MOST_SECONDS
     with progress_with_time() as progress:
@@ -167,11 +170,11 @@ def progress_with_time() -> Progress:
     """A bar with what is done in percent, and the time that is left."""
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=None),
         TaskProgressColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=notes(), transient=True)
+    return Progress(*columns, console=notes(), transient=True, expand=True)
 
 
 def _show_written(progress: Progress, task: TaskID, until: float, size: int) -> None:

@@ -120,10 +120,13 @@ def broken_off(url: httpx2.URL, error: Exception) -> str:
 
 
 def answer_of(response: httpx2.Response) -> Any:
-    """Raises as `refusal`."""
-    if response.is_success:
+    """Raises as `refusal`, and GenerationError for what is no JSON."""
+    if not response.is_success:
+        raise refusal(response)
+    try:
         return response.json()
-    raise refusal(response)
+    except ValueError as error:
+        raise GenerationError(f"{response.url} gave no answer of llm-api: no JSON.") from error
 
 
 def refusal(response: httpx2.Response) -> InvalidRequestError | GenerationError:

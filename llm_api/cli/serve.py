@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llm_api.cli.terminal import harmless, note
+from llm_api.cli.terminal import copyable, harmless, note
 
 if TYPE_CHECKING:
     from llm_api.assembly.entrance import Entrance
@@ -148,7 +148,7 @@ def _greet(settings: "Settings", greeting: "Greeting") -> None:
     as_ollama = f", as Ollama on port {greeting.ollama_port}" if greeting.ollama_port else ""
     models = ", ".join(greeting.models)
     if not sys.stderr.isatty():
-        note(f"{greeting.url} serves {models}{as_ollama}. Say hello: {hello}")
+        copyable(f"{greeting.url} serves {models}{as_ollama}. Say hello: {hello}")
         return
     is_found = greeting.url == default_url(settings) and settings.port == _USUAL_PORT
     key = "" if settings.api_key is None else ' -H "Authorization: Bearer $API_KEY"'
@@ -163,7 +163,7 @@ def _greet(settings: "Settings", greeting: "Greeting") -> None:
     }
     note("")
     for name, said in lines.items():
-        note(f"  {name:<8}{said}")
+        copyable(f"  {name:<8}{said}")
     note("")
 
 

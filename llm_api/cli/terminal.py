@@ -1,6 +1,11 @@
-"""What the commands share about the terminal: where text goes, and what may reach it."""
+"""What the commands share about the terminal: where text goes, how wide, and what may reach it.
+
+Prose is broken between words on a terminal, and never in a pipe. A word is never broken, so that
+paths, ids and URLs can be copied; `copyable` lines are left to the terminal whole.
+"""
 
 import json
+import textwrap
 from collections.abc import Collection, Iterable, Sequence
 
 from rich.console import Console
@@ -10,6 +15,8 @@ from rich.console import Console
 _CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
 _PIPE_WIDTH = 10_000
 """A pipe has no width to fold tables at."""
+_LEAST_PROSE = 24
+"""Columns that the last one of a table needs at least, if it is broken between words."""
 
 
 def output() -> Console:
@@ -27,7 +34,12 @@ def notes() -> Console:
 
 def note(line: str, style: str | None = None) -> None:
     """A line for the person at the terminal, in its own words."""
-    notes().print(harmless(line), markup=False, soft_wrap=True, style=style)
+    print_prose(notes(), line, style)
+
+
+def copyable(line: str) -> None:
+    """The same for a line that is to be copied: nothing breaks it."""
+    notes().print(harmless(line), markup=False, soft_wrap=True)
 
 
 def fail(message: str) -> None:
@@ -37,7 +49,31 @@ def fail(message: str) -> None:
 
 def say(line: str) -> None:
     """A line of the answer."""
-    output().print(harmless(line), markup=False, soft_wrap=True)
+    print_prose(output(), line)
+
+
+def print_prose(console: Console, line: str, style: str | None = None) -> None:
+    """Broken between words on a terminal, whole in a pipe."""
+    console.print(between_words(console, line), markup=False, style=style, soft_wrap=True)
+
+
+def between_words(console: Console, text: str, indent: str = "") -> str:
+    """The text, harmless, with breaks where it is wider than the terminal; then comes an indent."""
+    lines = harmless(text).split("\n")
+    if not console.is_terminal or max(map(len, lines)) <= console.width:
+        return "\n".join(lines)
+    wrapped = (
+        textwrap.wrap(
+            line,
+            console.width,
+            subsequent_indent=indent,
+            replace_whitespace=False,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in lines
+    )
+    return "\n".join(part for parts in wrapped for part in parts or [""])
 
 
 def print_json(value: object) -> None:
@@ -48,22 +84,49 @@ def print_json(value: object) -> None:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Collection[str] = ()
 ) -> None:
-    """A row a line; in a narrow terminal texts fold, and nothing of them is cut off."""
+    """A row a line; of the last column, words go on in the next line.
+
+    Where the terminal is too narrow for that, a row is its name, and below it what is known.
+    """
+    console, known = output(), [[harmless(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *known, strict=True)]
+    last = min(widths[-1], _LEAST_PROSE)
+    if sum(widths[:-1]) + 2 * len(widths[1:]) + last > console.width:
+        _print_records(console, columns, known)
+    else:
+        _print_rows(console, columns, known, numbers)
+
+
+def _print_rows(
+    console: Console,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    numbers: Collection[str],
+) -> None:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for column in columns:
-        is_number = column in numbers
+    for number, column in enumerate(columns, 1):
         table.add_column(
             column,
-            justify="right" if is_number else "left",
-            no_wrap=is_number,
+            justify="right" if column in numbers else "left",
+            no_wrap=number < len(columns),
             overflow="fold",
         )
     for row in rows:
-        table.add_row(*(Text(harmless(str(cell))) for cell in row))
-    output().print(table)
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _print_records(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """The name is the first column that has one, with marks before it."""
+    name = next(place for place, column in enumerate(columns) if column)
+    for row in rows:
+        say(" ".join(filter(None, row[: name + 1])))
+        rest = zip(columns[name + 1 :], row[name + 1 :], strict=True)
+        said = ", ".join(f"{column} {cell}" for column, cell in rest if cell)
+        say(between_words(console, f"  {said}", "  "))
 
 
 def harmless(text: str) -> str:

@@ -19,11 +19,10 @@ from tests.cli.command import environment
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-class Terminal:
-    """What is typed and what is seen."""
+class Screen:
+    """What is typed and what is seen at the other end of a terminal."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", descriptor: int) -> None:
-        self.process = process
+    def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._seen = ""
 
@@ -52,6 +51,14 @@ class Terminal:
                     break
                 self._seen += data.decode(errors="replace")
         return text in self._seen
+
+
+class Terminal(Screen):
+    """That of a process."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", descriptor: int) -> None:
+        super().__init__(descriptor)
+        self.process = process
 
 
 @contextmanager

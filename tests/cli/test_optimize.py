@@ -1,3 +1,4 @@
+import json
 import signal
 import subprocess
 import sys
@@ -30,16 +31,23 @@ def test_the_kept_file_is_written_and_the_command_to_serve_it_said(
     assert "never better" in done.stderr
     assert [path.name for path in (tmp_path / kept).parent.iterdir()] == [Path(kept).name]
 
-    again = llm_api(tmp_path, *QUICK, "--keep", "q4_0")
+    again = llm_api(tmp_path, *QUICK, "--keep", "q4_0", "--json")
     assert again.returncode == 1
     assert "exists already" in again.stderr
 
 
-def test_in_a_pipe_nothing_is_kept_unasked(tmp_path: Path, text: Path) -> None:
-    done = llm_api(tmp_path, *QUICK, "--text", str(text), stdin="q4_0\n")
+def test_in_a_pipe_nothing_is_kept_unasked_and_programs_get_the_figures(
+    tmp_path: Path, text: Path
+) -> None:
+    done = llm_api(tmp_path, *QUICK, "--text", str(text), "--json", stdin="q4_0\n")
     assert done.returncode == 0, done.stderr
-    assert "Q4_0" in done.stdout
-    assert "Nothing is kept" in done.stderr
+    said = json.loads(done.stdout)
+    assert (said["kept"], said["fastest"] in {"Q4_1", "Q4_0"}) == (None, True)
+    current, other = said["measured"]
+    assert (current["name"], current["is_current"], current["decode_ratio"]) == ("Q4_1", True, 1)
+    assert (other["name"], other["is_current"]) == ("Q4_0", False)
+    assert other["size_bytes"] < current["size_bytes"]
+    assert other["speed"]["prefill"] > 0
     assert not (tmp_path / "models").exists()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from llm_api.cli.options import JSONOption
-from llm_api.cli.terminal import note, print_json, print_table, say
+from llm_api.cli.terminal import copyable, note, print_json, print_table, say
 
 if TYPE_CHECKING:
     from llm_api.core.llm.files.hub_names import HubName
@@ -31,6 +31,8 @@ EXAMPLES: Final = {
 - `llm-api models pull Qwen/Qwen2.5-0.5B-Instruct-GGUF qwen2.5-0.5b-instruct-q4_k_m.gguf`
 
 - `llm-api models pull "qwen3 4b" --dry-run`
+
+- `llm-api models pull Qwen/Qwen2.5-0.5B-Instruct-GGUF --dry-run --json`
 """,
 }
 _URL: Final = re.compile(
@@ -59,7 +61,7 @@ def search(
     elif found:
         rows = ((one.repo_id, one.downloads, one.likes) for one in found)
         print_table(("repository", "downloads", "likes"), rows, numbers=("downloads", "likes"))
-        note(f"Fetch one: llm-api models pull {found[0].repo_id}")
+        copyable(f"Fetch one: llm-api models pull {found[0].repo_id}")
     else:
         note("The hub has no GGUF model of that name.")
 
@@ -73,6 +75,7 @@ def pull(
         str | None, typer.Argument(help="A .gguf file in it; of a split model the first.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched.")] = False,
+    as_json: JSONOption = False,
 ) -> None:
     """Fetch a model. An interrupted download goes on where it stopped when you pull again.
 
@@ -92,15 +95,18 @@ def pull(
         why = "the usual one of what fits" if name.quantisation is None else "as you said"
         note(f"{filename}, {format_bytes(chosen.size)}: {why}.")
     if dry_run:
-        _tell(name.repo_id, filename, models_dir)
+        _tell(name.repo_id, filename, models_dir, as_json=as_json)
         return
     try:
         path = pull_model(name.repo_id, filename, models_dir)
     except KeyboardInterrupt:
         note("Interrupted. Pull again, and it goes on where it stopped.")
         raise
+    if as_json:
+        print_json({"path": str(path), "size_bytes": path.stat().st_size})
+        return
     say(str(path))
-    note(f"Serve it with: llm-api serve --model-path {shlex.quote(str(path))}")
+    copyable(f"Serve it with: llm-api serve --model-path {shlex.quote(str(path))}")
 
 
 def _named(text: str) -> "HubName":
@@ -154,7 +160,7 @@ def _chosen(name: "HubName") -> "OfferedFile":
     return chosen
 
 
-def _tell(repo_id: str, filename: str, models_dir: Path) -> None:
+def _tell(repo_id: str, filename: str, models_dir: Path, *, as_json: bool) -> None:
     """What a pull would do."""
     from llm_api.core.llm.files.download import download_path, find_model
     from llm_api.core.utils.machine import format_bytes
@@ -162,6 +168,11 @@ def _tell(repo_id: str, filename: str, models_dir: Path) -> None:
     _, files = find_model(repo_id, filename, None, models_dir)
     missing = sum(0 if one.destination.exists() else one.size - one.arrived() for one in files)
     place = download_path(repo_id, filename, models_dir)
-    size = format_bytes(sum(one.size for one in files))
+    total = sum(one.size for one in files)
+    if as_json:
+        said = {"repository": repo_id, "file": filename, "path": str(place)}
+        print_json({**said, "size_bytes": total, "missing_bytes": missing})
+        return
+    size = format_bytes(total)
     left = f"{format_bytes(missing)} to fetch" if missing else "here already"
     say(f"{repo_id}/{filename}: {size}, {left}, to {place}")

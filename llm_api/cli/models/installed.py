@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from llm_api.cli.options import JSONOption, URLOption
+from llm_api.cli.options import JSONOption, KeyOption, URLOption
 from llm_api.cli.terminal import note, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ ConfigOption = Annotated[
 
 
 def list_models(
-    config: ConfigOption = None, url: URLOption = None, as_json: JSONOption = False
+    config: ConfigOption = None,
+    url: URLOption = None,
+    api_key: KeyOption = None,
+    as_json: JSONOption = False,
 ) -> None:
     """Show the installed models; the arrow marks what the settings or the file choose.
 
@@ -45,7 +48,7 @@ def list_models(
     settings = load_settings(config_file=config)
     in_use = _in_use(settings)
     installed = installed_models(settings.models_dir)
-    loaded = _loaded(settings, url)
+    loaded = _loaded(settings, url, api_key)
     if as_json:
         print_json([_facts(one, in_use, loaded) for one in installed])
         return
@@ -64,6 +67,7 @@ def show(
     name: Annotated[str, typer.Argument(help="The name that `models list` shows.")],
     config: ConfigOption = None,
     url: URLOption = None,
+    api_key: KeyOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """Show what is known of an installed model."""
@@ -77,17 +81,18 @@ def show(
     ]
     if not found:
         raise ModelNotFoundError(f"There is no model {name}; see `llm-api models list`.")
-    facts = _facts(found[0], _in_use(settings), _loaded(settings, url))
+    facts = _facts(found[0], _in_use(settings), _loaded(settings, url, api_key))
     if as_json:
         print_json(facts)
         return
     for key, value in facts.items():
         if value not in (None, ""):
-            say(f"{key}: {value}")
+            say(f"{key}: {_said(value)}")
 
 
 def delete(
     name: Annotated[str, typer.Argument(help="The name that `models list` shows.")],
+    as_json: JSONOption = False,
 ) -> None:
     """Delete a model file. Only files in the models folder are ever deleted.
 
@@ -96,7 +101,11 @@ def delete(
     from llm_api.config.settings import load_settings
     from llm_api.core.llm.files.installed import remove_model
 
-    for path in remove_model(name, load_settings().models_dir):
+    removed = remove_model(name, load_settings().models_dir)
+    if as_json:
+        print_json({"deleted": [str(path) for path in removed]})
+        return
+    for path in removed:
         say(f"Removed {path}")
 
 
@@ -137,24 +146,38 @@ def _facts(
     }
 
 
-def _loaded(settings: "Settings", url: str | None) -> frozenset[str]:
-    """Ids of the models that a server has in memory; none where no server answers at once."""
+def _loaded(settings: "Settings", url: str | None, api_key: str | None) -> frozenset[str]:
+    """Ids of the models that a server has in memory; none where no server answers at once.
+
+    Of a server that was named, it is said.
+    """
     import httpx2
 
-    from llm_api.cli.remote_server import checked_url, default_url, key_for, key_headers
+    from llm_api.cli.remote_server import (
+        checked_url,
+        default_url,
+        key_for,
+        key_headers,
+        message_of,
+    )
 
     base = checked_url(url or default_url(settings))
     try:
         answer = httpx2.get(
             f"{base}/v1/models".replace("//v1", "/v1"),
-            headers=key_headers(key_for(settings, url, None)),
+            headers=key_headers(key_for(settings, url, api_key)),
             timeout=_SERVER_SECONDS,
             trust_env=False,
         )
-        found = answer.json()["data"] if answer.is_success else []
-        return frozenset(str(one["id"]) for one in found if one.get("loaded"))
+        if answer.is_success:
+            found = answer.json()["data"]
+            return frozenset(str(one["id"]) for one in found if one.get("loaded"))
+        why = message_of(answer)
     except (httpx2.HTTPError, ValueError, KeyError, TypeError, AttributeError):
-        return frozenset()
+        why = f"No server answers at {base} at once."
+    if url is not None:
+        note(f"What is loaded is not known. {why}")
+    return frozenset()
 
 
 def _in_use(settings: "Settings") -> list[Path]:
@@ -181,6 +204,15 @@ def _in_use(settings: "Settings") -> list[Path]:
 
 def _same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
+
+
+def _said(value: object) -> str:
+    """As people say it. Pure."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)
 
 
 def _short(count: int) -> str:

@@ -4,15 +4,17 @@ import asyncio
 import json
 import sys
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from llm_api.cli.in_process import opened
 from llm_api.cli.options import CollectionOption, JSONOption, KeyOption, LocalOption, URLOption
-from llm_api.cli.remote_server import ServerAPI
-from llm_api.cli.terminal import harmless, note, output, print_json, say
+from llm_api.cli.terminal import harmless, note, output, print_json, print_prose, say
 from llm_api.core.errors import GenerationError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from llm_api.cli.remote_server import ServerAPI
 
 EXAMPLES: Final = {
     "search": """Examples:
@@ -67,7 +69,7 @@ def search(  # noqa: PLR0913, PLR0917 - typer reads the options from the paramet
     if not found["data"]:
         note(f"Nothing in {collection} is like that.")
     for number, hit in enumerate(found["data"], 1):
-        output().print(harmless(f"{number}. {_place(hit)}"), markup=False, style="bold")
+        print_prose(output(), f"{number}. {_place(hit)}", "bold")
         say(_shortened(hit["text"]))
 
 
@@ -125,7 +127,7 @@ class _Answer:
                 note(f"[{source['number']}] {_place(source)}", "dim")
 
 
-async def _tell_answer(api: ServerAPI, body: dict[str, Any]) -> None:
+async def _tell_answer(api: "ServerAPI", body: dict[str, Any]) -> None:
     answer = _Answer()
     is_whole = False
     async with api.stream("/v1/rag/chat", body) as events:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from rich.progress import BarColumn, Progress, TextColumn
 
 from llm_api.cli.rag.pace import IngestPace, in_time
-from llm_api.cli.terminal import harmless, notes
+from llm_api.cli.terminal import notes, print_prose
 from llm_api.core.rag.reports import DocumentOutcome
 
 _TICK_SECONDS = 0.25
@@ -65,7 +65,7 @@ class ChunkBar:
 
     def say(self, line: str) -> None:
         """A line above the bar."""
-        self._progress.console.print(harmless(line), markup=False, soft_wrap=True)
+        print_prose(self._progress.console, line)
 
     async def _tick(self) -> None:
         while True:

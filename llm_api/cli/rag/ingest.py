@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import sys
-from contextlib import AbstractAsyncContextManager, ExitStack, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -107,8 +107,7 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads the options from the paramet
     choices = Choices(collection, deletion, retries_failed=retry_failed)
     logging.basicConfig(level="ERROR")  # what goes wrong is raised, and said once
     if watch:
-        with suppress(KeyboardInterrupt):  # which is how it ends
-            asyncio.run(_watch(places, opening, choices))
+        asyncio.run(_watch(places, opening, choices))
         return
     counts = asyncio.run(_once(places, opening, choices))
     if as_json:

@@ -1,8 +1,9 @@
 """How far an ingest is and how long the rest takes, by chunks. Pure.
 
-Files become chunks when they are stored, so the chunks to come are estimated from the bytes to
-come, by what files of that extension have given so far. Between two reports the bar goes on at the
-speed until then, and waits for the next before it would be full.
+Files become chunks when they are stored, so the chunks to come are estimated from the bytes of each
+file to come, by what files of that extension have given so far: one at least, so files of one chunk
+tell nothing of larger ones. Between two reports the bar goes on at the speed until then, and waits
+for the next before it would be full.
 """
 
 from collections import defaultdict
@@ -28,9 +29,8 @@ class Progressed:
 
 @dataclass(slots=True)
 class _Extension:
-    """Bytes that are to come, and what became of those that came."""
+    """What became of the files that gave several chunks."""
 
-    left: int = 0
     bytes: int = 0
     chunks: int = 0
 
@@ -41,49 +41,55 @@ class IngestPace:
     def __init__(self, sizes: Mapping[str, int], began: float) -> None:
         self._left = dict(sizes)
         self._extensions: defaultdict[str, _Extension] = defaultdict(_Extension)
-        for id, size in sizes.items():
-            self._of(id).left += size
         self._began = began
         self._reported = began
         self._chunks = 0
-        self._worked = 0
+        self._to_come: float | None = None
 
     def stored(self, id: str, chunks: int, now: float) -> None:
         """A document of so many chunks is stored; 0 for one that failed."""
         size = self._left.pop(id, 0)
-        extension = self._of(id)
-        extension.left -= size
-        if chunks:
+        if chunks > 1:
+            extension = self._extensions[_extension(id)]
             extension.bytes += size
             extension.chunks += chunks
         self._chunks += chunks
-        self._worked += chunks
         self._reported = now
+        self._to_come = None
 
     def at(self, now: float) -> Progressed:
         """What can be said now."""
-        to_come = sum(map(self._expected, self._extensions.values()))
+        if self._to_come is None:
+            self._to_come = self._expected()
+        to_come = self._to_come
         spent = self._reported - self._began
-        if not self._worked or spent <= 0:
+        if not self._chunks or spent <= 0:
             return Progressed(0, round(to_come), None)
-        speed = self._worked / spent
+        speed = self._chunks / spent
         ahead = min(speed * (now - self._reported), to_come * _MOST_AHEAD)
         total = self._chunks + to_come
         return Progressed(int(self._chunks + ahead), round(total), (to_come - ahead) / speed)
 
-    def _of(self, id: str) -> _Extension:
-        return self._extensions[PurePosixPath(id).suffix.lower()]
+    def _expected(self) -> float:
+        """Chunks to come: of each file by its extension, or by all where that is new."""
+        known = self._extensions.values()
+        every = _Extension(sum(one.bytes for one in known), sum(one.chunks for one in known))
+        ratios = {name: _ratio(one) for name, one in self._extensions.items()}
+        usual = _ratio(every)
+        return sum(
+            max(size * ratios.get(_extension(id), usual), 1.0)
+            for id, size in self._left.items()
+            if size
+        )
 
-    def _expected(self, extension: _Extension) -> float:
-        if not extension.left:
-            return 0.0
-        known = extension if extension.bytes else self._all()
-        ratio = known.chunks / known.bytes if known.bytes else 1 / BYTES_PER_CHUNK
-        return max(extension.left * ratio, 1.0)
 
-    def _all(self) -> _Extension:
-        there = self._extensions.values()
-        return _Extension(0, sum(one.bytes for one in there), sum(one.chunks for one in there))
+def _ratio(extension: _Extension) -> float:
+    """Chunks a byte. Pure."""
+    return extension.chunks / extension.bytes if extension.bytes else 1 / BYTES_PER_CHUNK
+
+
+def _extension(id: str) -> str:
+    return PurePosixPath(id).suffix.lower()
 
 
 def in_time(seconds: float) -> str:

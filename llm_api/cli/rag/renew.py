@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from llm_api.cli.terminal import note, say
+from llm_api.cli.options import JSONOption
+from llm_api.cli.terminal import note, print_json, say
 
 if TYPE_CHECKING:
     from llm_api.config.settings import Settings
@@ -30,6 +31,7 @@ def reindex_collection(
     keep: Annotated[
         bool, typer.Option("--keep", help="Ctrl-C leaves the copy; the next run goes on with it.")
     ] = False,
+    as_json: JSONOption = False,
 ) -> None:
     """Embed a collection with the model that the settings name now.
 
@@ -46,7 +48,9 @@ def reindex_collection(
         kept = "; the next run goes on where this one stopped" if keep else ""
         note(f"Interrupted. {collection} is as it was{kept}.")
         raise
-    if done is None:
+    if as_json:
+        print_json({"collection": collection, "documents": done or 0, "is_new": done is not None})
+    elif done is None:
         say(
             f"{collection} is embedded by this model already: nothing needs doing (--force does it"
             " all the same, as after a change of RAG_CHUNK_TOKENS)"

@@ -101,7 +101,12 @@ def chat(  # noqa: PLR0913, PLR0917 - typer reads the options from the parameter
     with talker as other_side:
         wishes = AnswerWishes(model or other_side.models()[0], docs, tools, wanted)
         conversation = Conversation(
-            other_side, wishes, system, renders=not raw and schema is None, as_json=as_json
+            other_side,
+            wishes,
+            system,
+            renders=not raw and schema is None,
+            as_json=as_json,
+            is_typed=prompt is None and _is_typed(),
         )
         _converse(conversation, prompt)
 
@@ -136,16 +141,20 @@ def _local(
     return local_talker(settings, model, options)
 
 
+def _is_typed() -> bool:
+    """Whether a person is there to type."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def _converse(conversation: "Conversation", prompt: str | None) -> None:
     from llm_api.cli.talk.commands import HINT, talk
     from llm_api.cli.talk.typed_lines import history, typed_lines
 
-    is_typed = sys.stdin is not None and sys.stdin.isatty()
     if prompt is not None:
-        if not is_typed and (piped := sys.stdin.read().strip("\n")):
+        if not _is_typed() and (piped := sys.stdin.read().strip("\n")):
             prompt = f"{prompt}\n\n{piped}"
         conversation.say(prompt)
-    elif is_typed:
+    elif conversation.is_typed:
         note(f"{conversation.wishes.model} answers, {conversation.talker.place}. {HINT}")
         with history():
             talk(conversation, typed_lines(), stop_at_error=False)

@@ -75,7 +75,8 @@ class Talker(Protocol):
 class Conversation:
     """The turns so far. A turn that got no answer at all leaves no trace in them.
 
-    `attached` are texts that go with the next question. `renders` Markdown on a terminal.
+    `attached` are texts that go with the next question. `renders` Markdown on a terminal. Where it
+    `is_typed`, Ctrl-C ends an answer, and no more.
     """
 
     talker: Talker
@@ -83,11 +84,12 @@ class Conversation:
     system: str | None = None
     renders: bool = True
     as_json: bool = False
+    is_typed: bool = False
     turns: list[Message] = field(default_factory=list)
     attached: list[str] = field(default_factory=list)
 
     def say(self, text: str) -> None:
-        """Print the answer while it grows. Raises LLMAPIError; Ctrl-C ends the answer, no more."""
+        """Print the answer while it grows. Raises LLMAPIError, and KeyboardInterrupt."""
         parts = [*self.attached, text]
         # Bytes that are no UTF-8 arrive as lone surrogates, which JSON cannot carry.
         question = Message("user", "\n\n".join(parts).encode(errors="replace").decode())
@@ -144,6 +146,8 @@ class Conversation:
                 self.turns += [question, Message("assistant", "".join(said))]
                 self.attached.clear()
         self._tell_end("".join(said), ending)
+        if ending.reason == "interrupted" and not self.is_typed:
+            raise KeyboardInterrupt
 
     def _tell_end(self, text: str, ending: AnswerEnding) -> None:
         if self.as_json:

@@ -41,7 +41,8 @@ def test_ctrl_c_says_what_is_stored_and_that_a_rerun_goes_on(
             seen = plain(person.until(" chunks, 0 of 3 files"))
             assert "storing" in seen
             person.process.send_signal(signal.SIGINT)
-            assert f"Interrupted. 0 of 3 files are stored; {GOES_ON}" in plain(person.rest())
+            said = " ".join(plain(person.rest()).split())
+            assert f"Interrupted. 0 of 3 files are stored; {GOES_ON}" in said
             assert person.process.wait(PATIENCE_SECONDS) == 130
     finally:
         served.embedder.seconds = 0

@@ -49,3 +49,19 @@ def test_file_that_failed_counts_as_gone_and_teaches_nothing() -> None:
 )
 def test_time_in_words(seconds: float, said: str) -> None:
     assert in_time(seconds) == said
+
+
+def test_each_file_to_come_is_a_chunk_at_least() -> None:
+    tiny = {f"{number}.md": 50 for number in range(100)}
+    pace = IngestPace({"large.md": 10_000, **tiny}, 0.0)
+    assert pace.at(0.0) == Progressed(0, 110, None)
+    pace.stored("large.md", 10, 1.0)
+    assert pace.at(1.0) == Progressed(10, 110, 10.0)
+
+
+def test_files_of_one_chunk_tell_nothing_of_larger_ones() -> None:
+    tiny = {f"{number}.md": 50 for number in range(10)}
+    pace = IngestPace({"large.md": 10_000, **tiny}, 0.0)
+    for number, id in enumerate(tiny, 1):
+        pace.stored(id, 1, float(number))
+    assert pace.at(10.0) == Progressed(10, 20, 10.0)

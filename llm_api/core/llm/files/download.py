@@ -19,10 +19,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import httpx2
 from filelock import FileLock
-from huggingface_hub import HfApi, constants, get_hf_file_metadata, get_token, hf_hub_url
+from huggingface_hub import constants, get_hf_file_metadata, get_token, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -32,6 +33,11 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 from huggingface_hub.file_download import http_get
+from huggingface_hub.utils import (  # type: ignore[attr-defined]  # public, though not to mypy
+    get_session,
+    hf_raise_for_status,
+    validate_repo_id,
+)
 
 from llm_api.core.errors import (
     DownloadError,
@@ -48,6 +54,8 @@ from llm_api.core.utils.machine import format_bytes
 _DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SHA256_DIGITS = 64
 _NAMES_SHOWN = 20
+_LIST_SECONDS = 10.0
+LISTING = "*"
 
 
 def download_path(repo_id: str, filename: str, models_dir: Path) -> Path:
@@ -107,7 +115,7 @@ def find_model(
     Without a `filename`, the one of that quantisation is meant (`hub_names`). Raises DownloadError.
     """
     hub = Hub(repo_id, hub_endpoint(None))
-    with explained(hub, filename or "*", models_dir):
+    with explained(hub, filename or LISTING, models_dir):
         if filename is None:
             filename = choose_file(repo_id, hub.known_files(), quantisation)
         names = part_names(filename)
@@ -158,9 +166,7 @@ class Hub:
         url = hf_hub_url(self.repo_id, filename, endpoint=self.endpoint)
         metadata = get_hf_file_metadata(url, endpoint=self.endpoint, library_name="llm_api")
         if metadata.etag is None or metadata.size is None or metadata.commit_hash is None:
-            raise DownloadError(
-                f"{self.endpoint} does not answer like a model hub; check HF_ENDPOINT and proxies."
-            )
+            raise DownloadError(self.no_hub())
         if metadata.size > constants.MAX_HTTP_DOWNLOAD_SIZE:
             raise DownloadError(
                 f"{filename} has {format_bytes(metadata.size)}, more than the hub sends over plain "
@@ -185,8 +191,35 @@ class Hub:
 
     def known_files(self) -> list[str]:
         """The models in the repository. Raises what the hub's library does."""
-        names = HfApi(endpoint=self.endpoint).list_repo_files(self.repo_id)
-        return sorted(name for name in names if name.endswith(".gguf"))
+        return sorted(name for name in self.sizes() if name.endswith(".gguf"))
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file in the repository. Raises what the hub's library does."""
+        validate_repo_id(self.repo_id)
+        tree = self.listed(f"/api/models/{self.repo_id}/tree/main", recursive="true")
+        return {str(one["path"]): int(one["size"]) for one in tree if one.get("type") == "file"}
+
+    def listed(self, path: str, **parameters: str | int) -> Iterator[dict[str, Any]]:
+        """What the hub lists there, page by page. Asks once: a person waits for it.
+
+        Raises DownloadError, and what the hub's library does.
+        """
+        url = f"{self.endpoint}{path}"
+        asked = dict(parameters)
+        while url:
+            answer = get_session().get(
+                url, params=asked or None, headers=_headers(), timeout=_LIST_SECONDS
+            )
+            hf_raise_for_status(answer)
+            try:
+                yield from answer.json()
+            except ValueError as error:
+                raise DownloadError(self.no_hub()) from error
+            url, asked = answer.links.get("next", {}).get("url", ""), {}
+
+    def no_hub(self) -> str:
+        """That another kind of server answers there."""
+        return f"{self.endpoint} does not answer like a model hub; check HF_ENDPOINT and proxies."
 
 
 def _is_sound(path: Path) -> bool:
@@ -266,8 +299,11 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def explained(hub: Hub, filename: str, folder: Path) -> Iterator[None]:
-    """Turn what the hub, the network or the disk did into one sentence of ours."""
-    label = f"{hub.repo_id}/{filename}"
+    """Turn what the hub, the network or the disk did into one sentence of ours.
+
+    The filename is LISTING where nothing is to be fetched yet.
+    """
+    label = hub.repo_id if filename == LISTING else f"{hub.repo_id}/{filename}"
     try:
         yield
     except HFValidationError as error:
@@ -289,6 +325,11 @@ def explained(hub: Hub, filename: str, folder: Path) -> Iterator[None]:
         raise _refused(hub, label, error.response.status_code) from error
     except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
         kind = DownloadError if isinstance(error, OfflineModeIsEnabled) else TransferEndedError
+        if filename == LISTING:
+            raise kind(
+                f"{hub.endpoint} could not be asked for {label}: {_one_line(error)}; check the"
+                " network; HF_ENDPOINT names another hub."
+            ) from error
         raise kind(
             f"{label} could not be fetched from {hub.endpoint}: {_one_line(error)}; check the "
             f"network and pull again (what arrived is kept), or set MODEL_PATH to a local file."

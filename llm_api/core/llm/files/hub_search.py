@@ -4,14 +4,12 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from huggingface_hub import HfApi
-from huggingface_hub.hf_api import RepoFile
-
 from llm_api.core.errors import NotOnHubError
-from llm_api.core.llm.files.download import Hub, explained, hub_endpoint
+from llm_api.core.llm.files.download import LISTING, Hub, explained, hub_endpoint
 from llm_api.core.llm.files.hub_names import USUAL
 from llm_api.core.llm.files.parts import is_later_part, part_names
 
@@ -53,19 +51,21 @@ def search_repositories(words: str, limit: int) -> list[OfferedRepository]:
     Raises DownloadError.
     """
     hub = Hub(words, hub_endpoint(None))
-    with explained(hub, "*", Path()):
-        found = HfApi(endpoint=hub.endpoint).list_models(
-            search=words, filter="gguf", sort="downloads", limit=limit
+    with explained(hub, LISTING, Path()):
+        found = hub.listed(
+            "/api/models", search=words, filter="gguf", sort="downloads", limit=limit
         )
-        return [OfferedRepository(one.id, one.downloads or 0, one.likes or 0) for one in found]
+        return [
+            OfferedRepository(str(one["id"]), one.get("downloads") or 0, one.get("likes") or 0)
+            for one in islice(found, limit)
+        ]
 
 
 def offered_files(repo_id: str) -> list[OfferedFile]:
     """The models of a repository, the smallest first. Blocks. Raises DownloadError."""
     hub = Hub(repo_id, hub_endpoint(None))
-    with explained(hub, "*", Path()):
-        tree = HfApi(endpoint=hub.endpoint).list_repo_tree(repo_id, recursive=True)
-        sizes = {one.path: one.size for one in tree if isinstance(one, RepoFile)}
+    with explained(hub, LISTING, Path()):
+        sizes = hub.sizes()
     models = [
         name
         for name in sizes
