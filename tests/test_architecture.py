@@ -467,8 +467,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "llama_pooling": "llama_library llama_model llama_runner plan runner",
         "draft_model": "llama_library llama_model llama_runner model_guesses plan sampling"
         " slots step_costs",
-        "scheduler": "drafting fair_queue guesses kv_moves model_guesses outlook plan planner"
-        " sequence slots step_costs",
+        "scheduler": "draft_counts drafting fair_queue guesses kv_moves model_guesses outlook plan"
+        " planner sequence slots step_costs",
         "kv_moves": "plan sequence slots",
         "engine": "compute_thread job outlook pace plan planner runner sequence",
         "outlook": "job pace sequence slots",
@@ -486,7 +486,8 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "model_guesses": "draft_worth sequence slots step_costs",
         "sequence": "draft_worth drafting plan",
         "runner": "plan",
-        "compute_thread draft_worth drafting llama_library llama_states plan slots": "",
+        "compute_thread draft_counts draft_worth drafting llama_library llama_states plan": "",
+        "slots": "",
         "step_costs thread_count": "",
     },
     "llm_api.core.llm.files": {

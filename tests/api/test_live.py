@@ -18,6 +18,7 @@ from llm_api.api.models.live import EngineSnapshot
 from llm_api.core.access.keys import SCOPES, USER_SCOPES
 from llm_api.core.errors import OverloadedError
 from llm_api.core.llm.observation import (
+    DraftStatus,
     EngineDetail,
     EngineSecond,
     EngineStatus,
@@ -180,7 +181,8 @@ def status() -> EngineStatus:
     empty = Distribution(())
     ram = TierStatus("ram", 5000, 1 << 20, 1 << 30, prefixes=3, hits=2, restored_tokens=900)
     kv = KVTokens(10, 20, 30)
-    return EngineStatus(1, 2, empty, empty, 3, kv, (ram,), look=lambda: detail)
+    drafts = (DraftStatus("lookup", 30, 20, is_on=True),)
+    return EngineStatus(1, 2, empty, empty, 3, kv, (ram,), drafts, look=lambda: detail)
 
 
 async def test_the_engine_is_shown_with_its_slots_and_what_is_in_them(
@@ -228,6 +230,7 @@ async def test_the_engine_is_shown_with_its_slots_and_what_is_in_them(
             "restored_tokens": 900,
         }
     ]
+    assert engine["drafts"] == [{"kind": "lookup", "drafted": 30, "accepted": 20, "is_on": True}]
     assert shown["queue"] == [{"key": None, "waiting": 0, "reading": 1, "writing": 0}]
     assert shown["recent"] == []
 

@@ -4,7 +4,7 @@ import { kindOf, sorted } from '../src/tryit/done'
 import { pythonValue, quoted, snippet } from '../src/tryit/snippets'
 import { niceTop, pathOf } from '../src/ui/chart'
 import { EMPTY, after, bodyOf, figuresOf } from '../src/views/compare/race'
-import { batchSizes, ended, lately, scaleOf, slotWords } from '../src/views/engine/snapshot'
+import { batchSizes, draftWords, ended, lately, scaleOf, slotWords } from '../src/views/engine/snapshot'
 import { barsOf, byModel, limitsOf, type UsageDay } from '../src/views/keys/keys'
 
 test('texts are quoted for a shell and for Python', () => {
@@ -33,6 +33,16 @@ test('requests that differ in an id are of one kind, and deeds come first', () =
 test('a chart ends at a round number, and its path at the right', () => {
   assert.deepEqual([1, 3, 12, 60, 2000].map(niceTop), [1, 5, 20, 100, 2000])
   assert.equal(pathOf([0, 10], 10), 'M0.0,120.0L600.0,0.0')
+})
+
+test('guesses are told in words, and not at all where there were none', () => {
+  const lookup = { kind: 'lookup' as const, drafted: 0, accepted: 0, is_on: true }
+  assert.equal(draftWords([lookup]), '')
+  const model = { kind: 'model' as const, drafted: 40, accepted: 30, is_on: false }
+  assert.equal(
+    draftWords([{ ...lookup, drafted: 8, accepted: 2 }, model]),
+    'by lookup 8 tokens, 25 % right; by the draft model 40 tokens, 75 % right (not at present)',
+  )
 })
 
 test('slots are told in words and share one scale', () => {

@@ -134,6 +134,12 @@ def _engine(status: EngineStatus, ids: dict[int, str]) -> wire.EngineState | Non
         if kv is None
         else wire.EngineKV(running=kv.running, reusable=kv.reusable, free=kv.free),
         tiers=[_tier(tier) for tier in status.tiers],
+        drafts=[
+            wire.EngineDrafts(
+                kind=one.kind, drafted=one.drafted, accepted=one.accepted, is_on=one.is_on
+            )
+            for one in status.drafts
+        ],
         slots=[_slot(slot, ids) for slot in detail.slots],
         history=_history(detail),
     )

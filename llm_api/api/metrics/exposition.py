@@ -171,6 +171,7 @@ def _of_engines(engines: Sequence[tuple[str, EngineStatus]]) -> Iterator[Metric]
     yield gauge("engine_requests", "Requests in an engine.", by_state, requests)
     yield gauge("engine_kv_tokens", "Cells of the KV buffer, by what holds them.", by_state, kv)
     yield from _of_tiers(engines)
+    yield from _of_drafts(engines)
     yield histogram(
         "engine_step_seconds",
         "Steps, by how long they took.",
@@ -218,6 +219,30 @@ def _of_tiers(engines: Sequence[tuple[str, EngineStatus]]) -> Iterator[Metric]:
         "Tokens restored instead of computed, by the tier they came from.",
         labels,
         {key: tier.restored_tokens for key, tier in tiers.items()},
+    )
+
+
+def _of_drafts(engines: Sequence[tuple[str, EngineStatus]]) -> Iterator[Metric]:
+    """Tokens that were guessed ahead."""
+    drafts = {(model, one.kind): one for model, engine in engines for one in engine.drafts}
+    labels = ["model", "kind"]
+    yield counter(
+        "engine_drafted_tokens",
+        "Tokens guessed ahead, by lookup or by a draft model.",
+        labels,
+        {key: one.drafted for key, one in drafts.items()},
+    )
+    yield counter(
+        "engine_accepted_tokens",
+        "Those of them that were right.",
+        labels,
+        {key: one.accepted for key, one in drafts.items()},
+    )
+    yield gauge(
+        "engine_drafting",
+        "Whether tokens are guessed at present.",
+        labels,
+        {key: one.is_on for key, one in drafts.items()},
     )
 
 

@@ -87,6 +87,17 @@ class EngineTier(AnswerModel):
     restored_tokens: int
 
 
+class EngineDrafts(AnswerModel):
+    """Tokens that are guessed ahead, which the model then checks."""
+
+    kind: str = Field(
+        examples=["lookup"], description="`lookup`: what an answer repeats; `model`: a draft model."
+    )
+    drafted: int = Field(description="Tokens that were guessed.")
+    accepted: int = Field(description="Those that were right.")
+    is_on: bool = Field(description="Whether it guesses at present.")
+
+
 class EngineHistory(AnswerModel):
     """The last minute, second by second: the oldest first, the running one last."""
 
@@ -110,6 +121,7 @@ class EngineState(AnswerModel):
     )
     kv: EngineKV | None
     tiers: list[EngineTier]
+    drafts: list[EngineDrafts] = Field(description="Those that settings allow.")
     slots: list[EngineSlot]
     history: EngineHistory
 

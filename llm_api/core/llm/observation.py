@@ -79,6 +79,21 @@ class TierStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftStatus:
+    """Tokens that were guessed ahead in one way, and those of them that were right.
+
+    `kind` is `lookup`, where an answer repeats its context, or `model`, a draft model. It `is_on`
+    while it guesses, which it does not where that does not pay. The counts are since the model was
+    loaded.
+    """
+
+    kind: str
+    drafted: int
+    accepted: int
+    is_on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStatus:
     """How an engine stands, and what it has done since its model was loaded.
 
@@ -94,6 +109,7 @@ class EngineStatus:
     preemptions: int
     kv: KVTokens | None
     tiers: tuple[TierStatus, ...] = ()
+    drafts: tuple[DraftStatus, ...] = ()
     look: Callable[[], EngineDetail] | None = field(default=None, compare=False)
 
 

@@ -16,6 +16,7 @@ from llm_api.api.wiring import create_api
 from llm_api.core.access.keys import USER_SCOPES, Limits
 from llm_api.core.errors import GenerationError, OverloadedError
 from llm_api.core.llm.observation import (
+    DraftStatus,
     EngineStatus,
     KVTokens,
     ReplicaStatus,
@@ -243,7 +244,9 @@ async def test_engines_show_how_they_stand(
     seconds.add(0.05)
     sizes.add(2)
     tiers = (TierStatus("ram", 300, 4000, 9000, 2, 5, 600), TierStatus("disk", 7, 8, 9, 1, 0, 0))
-    status = EngineStatus(2, 3, seconds, sizes, preemptions=4, kv=KVTokens(10, 20, 70), tiers=tiers)
+    drafts = (DraftStatus("lookup", 30, 20, False), DraftStatus("model", 8, 6, True))
+    kv = KVTokens(10, 20, 70)
+    status = EngineStatus(2, 3, seconds, sizes, preemptions=4, kv=kv, tiers=tiers, drafts=drafts)
     services.models.observations = [("m", status)]
     seen = await scrape(client)
     states: Mapping[str, Any] = {
@@ -266,6 +269,10 @@ async def test_engines_show_how_they_stand(
     assert seen.value("llm_api_engine_step_seconds_bucket", model="m", le="0.1") == 1
     assert seen.value("llm_api_engine_batch_size_sum", model="m") == 2
     assert seen.value("llm_api_engine_preemptions_total", model="m") == 4
+    assert seen.value("llm_api_engine_drafted_tokens_total", model="m", kind="lookup") == 30
+    assert seen.value("llm_api_engine_accepted_tokens_total", model="m", kind="model") == 6
+    assert seen.value("llm_api_engine_drafting", model="m", kind="lookup") == 0
+    assert seen.value("llm_api_engine_drafting", model="m", kind="model") == 1
 
 
 async def test_the_service_shows_whether_it_can_answer(

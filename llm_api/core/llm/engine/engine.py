@@ -135,6 +135,7 @@ class Engine:
             kv=occupancy.kv,
             look=self._detail,
             tiers=occupancy.tiers,
+            drafts=occupancy.drafts,
         )
 
     def _detail(self) -> EngineDetail:

@@ -27,6 +27,7 @@ class Guesses:
         self.costs = costs
         self._lookup_costs = lookup_costs
         self._modelled = ModelGuesses(drafter, longest) if drafter is not None else None
+        self._made: dict[int, int] = {}
 
     def make(self, decodes: Items[Sequence], room: int, read_rows: int) -> list[tuple[int, ...]]:
         """The drafts of these sequences, in order, `room` tokens at most together.
@@ -36,12 +37,21 @@ class Guesses:
         drafts = self._looked_up(decodes, room)
         if self._modelled is not None:
             drafts = self._modelled.add(drafts, decodes, self.costs, room, read_rows)
+        self._made = {key: len(made) for key, made in drafts.items()}
         longest = max(map(len, drafts.values()), default=0) if self.costs.wants_equal else 0
         return [_levelled(one, drafts.get(one.id, ()), longest) for one in decodes]
 
     def learn_costs(self, rows: int, seconds: float) -> None:
         """Take in how long a step of so many rows took, of sequences that decode."""
         self.costs = self.costs.learnt(rows, seconds)
+
+    def made(self, sequence: Sequence) -> int:
+        """How many guesses there are for it in this step, without what only fills rows."""
+        return self._made.get(sequence.id, 0)
+
+    def is_modelled(self, sequence: Sequence) -> bool:
+        """Whether they are those of a draft model."""
+        return self._modelled is not None and self._modelled.has_guessed(sequence)
 
     def learn(self, sequence: Sequence, drawn: Items[int]) -> None:
         """Take in what was drawn for a sequence in the step."""

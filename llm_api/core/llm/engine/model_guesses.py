@@ -160,6 +160,10 @@ class ModelGuesses:
         length = costs.best(chances, room, lambda _length: spent).length
         return {key: made[:length] for key, made in drafts.items() if made[:length]}
 
+    def has_guessed(self, sequence: Sequence) -> bool:
+        """Whether the drafter has guessed for it in this step."""
+        return sequence.id in self._attempts
+
     def learn(self, sequence: Sequence, drawn: Items[int]) -> None:
         """Take in what was drawn for a sequence: it tells of its guesses, checked or not."""
         guesses = self._attempts.get(sequence.id, ())

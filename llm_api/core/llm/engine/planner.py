@@ -6,7 +6,7 @@ from typing import Protocol
 
 from llm_api.core.llm.engine.plan import StepPlan
 from llm_api.core.llm.engine.sequence import Sequence
-from llm_api.core.llm.observation import KVTokens, SlotStatus, TierStatus
+from llm_api.core.llm.observation import DraftStatus, KVTokens, SlotStatus, TierStatus
 from llm_api.core.llm.types import FinishReason
 
 
@@ -27,6 +27,7 @@ class Occupancy:
     preemptions: int = 0
     kv: KVTokens | None = None
     tiers: tuple[TierStatus, ...] = ()
+    drafts: tuple[DraftStatus, ...] = ()
 
 
 class Planner(Protocol):

@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from llm_api.core.llm.engine.draft_counts import DraftCounts
 from llm_api.core.llm.engine.drafting import PromptLookup
 from llm_api.core.llm.engine.fair_queue import FairQueue
 from llm_api.core.llm.engine.guesses import Guesses
@@ -102,6 +103,10 @@ class Scheduler:
         self.preemption_count = 0
         self.drafted_tokens = 0
         self.accepted_tokens = 0
+        self._drafts = DraftCounts(
+            has_lookup=bool(limits.draft_tokens and limits.can_trim),
+            has_model=drafter is not None and limits.can_trim,
+        )
 
     @property
     def has_work(self) -> bool:
@@ -160,10 +165,15 @@ class Scheduler:
             if span.samples and (tokens := drawn[sequence.id]):
                 accepted = common_prefix_length(span.draft, tokens[:-1])
                 self._take_back(sequence, span.drafted - accepted)
+                guessed = min(span.drafted, self._guesses.made(sequence))
+                by_model = self._guesses.is_modelled(sequence)
+                self._drafts.add(guessed, min(accepted, guessed), by_model=by_model)
                 self._guesses.learn(sequence, tokens)
                 self.drafted_tokens += span.drafted
                 self.accepted_tokens += accepted
                 outcomes += self._extend(sequence, tokens)
+        if outcomes:
+            self._drafts.end_step()
         return outcomes
 
     def learn_speed(self, plan: StepPlan, seconds: float) -> None:
@@ -243,6 +253,7 @@ class Scheduler:
             self.preemption_count,
             self._slots.kv_tokens(),
             self._kv.stored.status(),
+            self._drafts.status(),
         )
 
     def waiting(self) -> list[Sequence]:

@@ -7,6 +7,7 @@ import pytest
 from llm_api.core.llm.engine.draft_worth import COMMON_PAUSE
 from llm_api.core.llm.engine.plan import AdapterScales
 from llm_api.core.llm.engine.step_costs import StepCosts
+from llm_api.core.llm.observation import DraftStatus
 from tests.core.llm.engine.fake_drafter import FakeDrafter, steps_of
 from tests.core.llm.engine.fake_runner import expected_answer, sometimes_forced
 from tests.core.llm.engine.test_scheduler import Bench, cyclic, prompt_of
@@ -19,6 +20,7 @@ def test_a_draft_model_guesses_what_the_model_then_checks_in_one_step() -> None:
     assert bench.answers[0] == expected_answer([1, 2, 3], 12)
     assert [span.drafted for plan in bench.runner.plans for span in plan.spans] == [0, 0, 8, 1]
     assert bench.scheduler.accepted_tokens == 9
+    assert bench.scheduler.occupancy().drafts == (DraftStatus("model", 9, 9, is_on=True),)
 
 
 def test_nothing_is_guessed_before_the_first_token_has_been_drawn() -> None:

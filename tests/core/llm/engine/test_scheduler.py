@@ -14,7 +14,7 @@ from llm_api.core.llm.engine.scheduler import TURN_STEPS, Scheduler, SchedulerLi
 from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import SlotTable
 from llm_api.core.llm.engine.step_costs import StepCosts, linear
-from llm_api.core.llm.observation import KVTokens
+from llm_api.core.llm.observation import DraftStatus, KVTokens
 from llm_api.core.llm.prefix_cache.buffers import LEAST_PREPARED
 from llm_api.core.llm.prefix_cache.model_prefixes import ModelPrefixes
 from llm_api.core.llm.prefix_cache.prefix_cache import CacheLimits, PrefixCache
@@ -541,6 +541,7 @@ def test_a_draft_is_verified_in_one_step() -> None:
     drafted = [span.drafted for plan in bench.runner.plans for span in plan.spans]
     assert drafted == [0, 4, 4, 1], "prefill, then drafts within the limit"
     assert (bench.scheduler.drafted_tokens, bench.scheduler.accepted_tokens) == (9, 9)
+    assert bench.scheduler.occupancy().drafts == (DraftStatus("lookup", 9, 9, is_on=True),)
 
 
 def test_where_rows_cost_much_a_guess_must_have_held_before_it_is_drafted() -> None:

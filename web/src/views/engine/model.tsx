@@ -4,7 +4,7 @@ import type { ComponentChildren } from 'preact'
 
 import { LineChart, rounded } from '../../ui/chart'
 import { bytes, count } from '../../ui/words'
-import { RUN_WORDS, batchSizes, cellsOf, ended, lately, scaleOf, slotWords, type EngineOfModel, type Run, type ServedModel, type Slot, type Tier } from './snapshot'
+import { RUN_WORDS, batchSizes, cellsOf, draftWords, ended, lately, scaleOf, slotWords, type EngineOfModel, type Run, type ServedModel, type Slot, type Tier } from './snapshot'
 
 const KINDS: Run['kind'][] = ['shared', 'prompt', 'answer', 'unread', 'kept']
 
@@ -13,6 +13,7 @@ export function EngineCard({ model }: { model: ServedModel }) {
   if (!engine) return null
   const written = ended(engine.history.written_tokens)
   const read = ended(engine.history.read_tokens)
+  const guessed = draftWords(engine.drafts)
   return (
     <section class="card engine-card" aria-label={`Engine of ${model.id}`}>
       <div class="engine-card-head">
@@ -38,6 +39,7 @@ export function EngineCard({ model }: { model: ServedModel }) {
         <LineChart label="Batch" unit="a step" top={engine.parallel} lines={[{ name: 'sequences', tone: 4, values: batchSizes(engine.history), filled: true }]} />
       </div>
       <Buffer engine={engine} />
+      {guessed && <p class="small soft numbers">Guessed ahead: {guessed}.</p>}
     </section>
   )
 }

@@ -1,1 +1,0 @@
-import{T as e}from"./index-1sHPW-k4.js";function t({parts:t,label:n}){let r=t.reduce((e,t)=>e+t.share,0);return e(`div`,{class:`bar`,role:`meter`,"aria-label":n,"aria-valuemin":0,"aria-valuemax":100,"aria-valuenow":Math.round(Math.min(r,1)*100),children:t.map(({share:t,tone:n=1},r)=>e(`span`,{class:`tone-${n}`,style:{width:`${Math.max(0,Math.min(t,1))*100}%`}},r))})}export{t};
