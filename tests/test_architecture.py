@@ -467,6 +467,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "llama_pooling": "llama_library llama_model llama_runner plan runner",
         "draft_model": "llama_library llama_model llama_runner model_guesses plan sampling"
         " slots step_costs",
+        "mtp": "llama_library llama_model llama_runner model_guesses plan sampling step_costs",
         "scheduler": "draft_counts drafting fair_queue guesses kv_moves model_guesses outlook plan"
         " planner sequence slots step_costs",
         "kv_moves": "plan sequence slots",

@@ -18,7 +18,7 @@ from llm_api.core.llm.capabilities import ADAPTABLE, EVERYTHING
 from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.llama_model import AdapterFile, ModelOptions
 from llm_api.core.llm.engine.llama_runner import ContextOptions
-from llm_api.core.llm.files.gguf import GGUFModel
+from llm_api.core.llm.files.gguf import MTP_UNUSED, GGUFModel
 from llm_api.core.llm.files.installed import resolve_model
 from llm_api.core.llm.files.memory import (
     Need,
@@ -150,9 +150,12 @@ def _find_model(chosen: ChosenModel, total: int, free: int) -> FoundModel:
             f" free: set {what_fits(file, wishes_of(settings), free - needed.draft)}, or end other"
             " programs"
         )
-    return FoundModel(
-        card, source, path, _llama_options(chosen, room), room, needed, chosen.loads_at_startup
-    )
+    options = _llama_options(chosen, room)
+    if settings.mtp and settings.draft_model is None and file.has_mtp:
+        options = replace(options, model=replace(options.model, has_mtp=file.can_use_mtp))
+        if file.has_unused_mtp:
+            log.info("%s: %s", card.id, MTP_UNUSED)
+    return FoundModel(card, source, path, options, room, needed, chosen.loads_at_startup)
 
 
 def _weights(

@@ -115,6 +115,7 @@ def _library() -> "tuple[LibraryFacts | None, Finding | None]":
 def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
     from llm_api.assembly.local_models import wishes_of
     from llm_api.core.errors import LLMAPIError
+    from llm_api.core.llm.files.gguf import MTP_UNUSED
     from llm_api.core.llm.files.installed import model_location
     from llm_api.core.llm.files.memory import choose_room, need, what_fits
     from llm_api.core.llm.files.parts import read_model
@@ -157,6 +158,7 @@ def _examine(settings: "Settings", has_library: bool) -> "ModelFacts | Finding":
         gpu_layers=settings.gpu_layers,
         told=None if tuned is None else tuned[1].told,
         trained_length=read.context_length,
+        unused=MTP_UNUSED if settings.mtp and draft is None and read.has_unused_mtp else None,
     )
 
 

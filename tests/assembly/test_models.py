@@ -26,6 +26,7 @@ from llm_api.core.llm.types import (
 )
 from tests.cli.command import environment
 from tests.core.llm.gateway.routing.fakes import text_of
+from tests.core.llm.tiny_models import GUESSING
 from tests.core.llm.tiny_transformers import make_llama
 
 HELLO = GenerationRequest(ChatPrompt((Message("user", "Hello there"),)), 20)
@@ -167,3 +168,24 @@ print(sorted(heavy & sys.modules.keys()))
         check=False,
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_layers_that_guess_ahead_are_used_where_they_are_known(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = GUESSING.write(tmp_path)
+    unknown = tmp_path / "unknown.gguf"
+    unknown.write_bytes(known.read_bytes().replace(b"glm4moe", b"glm5moe"))
+    settings = Settings(model_path=known, context_length=256, parallel=1)
+    for path, changes, is_used in (
+        (known, {}, True),
+        (known, {"mtp": False}, False),
+        (known, {"draft_model": default_model_path()}, False),
+        (unknown, {}, False),
+    ):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "llm_api.assembly"):
+            changed = settings.model_copy(update={"model_path": path, **changes})
+            [found] = find_models(choose_models(changed))
+        assert found.options.model.has_mtp is is_used
+        assert ("MTP layers" in caplog.text) is (path == unknown)

@@ -125,6 +125,11 @@ class ModelSettings(BaseModel):
         description="A small GGUF model of the same vocabulary that guesses ahead; the model checks"
         " its guesses, and writes what it would without, faster where that pays.",
     )
+    mtp: bool = Field(
+        default=True,
+        description="Where a model's file has layers that guess ahead (MTP) and no draft model is"
+        " named: let them guess, where that pays.",
+    )
     n_threads: int | None = Field(
         default=None,
         ge=1,

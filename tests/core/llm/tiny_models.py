@@ -6,7 +6,7 @@ floats, so that the order in which rows are added up decides no answer.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -41,6 +41,7 @@ class TinyModel:
     architecture: str
     hyperparameters: Hyperparameters
     shapes: Shapes
+    scales: Mapping[str, float] = field(default_factory=dict)
 
     def write(
         self,
@@ -59,7 +60,7 @@ class TinyModel:
             writer.add_chat_template(chat_template)
         generator = np.random.default_rng(1)
         for name, shape in (_OUTER_SHAPES | self.shapes).items():
-            writer.add_tensor(name, _weights(name, shape, generator))
+            writer.add_tensor(name, _weights(name, shape, generator, self.scales))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -102,7 +103,10 @@ def _add_vocabulary(writer: GGUFWriter) -> None:
 
 
 def _weights(
-    name: str, shape: tuple[int, ...], generator: np.random.Generator
+    name: str,
+    shape: tuple[int, ...],
+    generator: np.random.Generator,
+    scales: Mapping[str, float],
 ) -> NDArray[np.float32]:
     """Weights that let every token of a prompt matter for what follows."""
     if "norm" in name or name.endswith("ssm_d"):
@@ -110,12 +114,15 @@ def _weights(
     if name.endswith("ssm_a"):
         # A state decays by exp(time step x this): some of it lasts for hundreds of tokens.
         return np.broadcast_to(-np.geomspace(0.001, 1, shape[-1]), shape).astype(np.float32)
-    scale = _SCALES.get(name.rpartition("blk.")[2].partition(".")[2], 1.0)
+    if name.endswith("nextn.eh_proj.weight"):
+        return np.eye(*shape, dtype=np.float32)  # the token counts, not what is behind it
+    kind = name.rpartition("blk.")[2].partition(".")[2]
+    scale = (_SCALES | dict(scales)).get(kind, 1.0)
     deviation = scale / np.sqrt(shape[-1]) if len(shape) > 1 else scale
     return generator.normal(0.0, deviation, shape).astype(np.float32)
 
 
-_SCALES: Mapping[str, float] = {
+_SCALES: dict[str, float] = {
     "attn_q.weight": 2.0,  # a head looks at few places, not at the average of all
     "attn_output.weight": 3.0,
 }
@@ -177,6 +184,33 @@ def _gemma_norms(layer: int) -> Shapes:
         f"blk.{layer}.attn_k_norm.weight": (WIDTH // HEADS,),
         f"blk.{layer}.post_attention_norm.weight": (WIDTH,),
         f"blk.{layer}.post_ffw_norm.weight": (WIDTH,),
+    }
+
+
+def _post_norm(layer: int) -> Shapes:
+    return {f"blk.{layer}.post_attention_norm.weight": (WIDTH,)}
+
+
+def _experts(layer: int) -> Shapes:
+    """The feed-forward part of GLM-4.5: two experts, one of which is asked, and a shared one."""
+    return {
+        f"blk.{layer}.ffn_gate_inp.weight": (2, WIDTH),
+        f"blk.{layer}.exp_probs_b.bias": (2,),
+        f"blk.{layer}.ffn_gate_exps.weight": (2, FEED_FORWARD, WIDTH),
+        f"blk.{layer}.ffn_up_exps.weight": (2, FEED_FORWARD, WIDTH),
+        f"blk.{layer}.ffn_down_exps.weight": (2, WIDTH, FEED_FORWARD),
+        f"blk.{layer}.ffn_gate_shexp.weight": (FEED_FORWARD, WIDTH),
+        f"blk.{layer}.ffn_up_shexp.weight": (FEED_FORWARD, WIDTH),
+        f"blk.{layer}.ffn_down_shexp.weight": (WIDTH, FEED_FORWARD),
+    }
+
+
+def _next_token(layer: int) -> Shapes:
+    """What a layer that guesses ahead has besides."""
+    return {
+        f"blk.{layer}.nextn.eh_proj.weight": (WIDTH, 2 * WIDTH),
+        f"blk.{layer}.nextn.enorm.weight": (WIDTH,),
+        f"blk.{layer}.nextn.hnorm.weight": (WIDTH,),
     }
 
 
@@ -245,3 +279,30 @@ SLIDING_WINDOW = TinyModel(
     },
     _layers(4, _attention, _feed_forward, _gemma_norms),
 )
+
+_GLM_LAYER = (_attention, _post_norm, _experts)
+
+GUESSING = TinyModel(
+    "glm4moe",
+    {
+        "block_count": 3,
+        "nextn_predict_layers": 1,
+        "feed_forward_length": FEED_FORWARD,
+        "attention.head_count": HEADS,
+        "rope.dimension_count": WIDTH // HEADS,
+        "expert_count": 2,
+        "expert_used_count": 1,
+        "expert_shared_count": 1,
+        "expert_feed_forward_length": FEED_FORWARD,
+        "expert_gating_func": 2,
+        "expert_weights_scale": 1.0,
+    },
+    {**_layers(3, *_GLM_LAYER), **_next_token(2)},
+    # What comes next depends on the last token most of all: so it is guessed.
+    {
+        "attn_output.weight": 0.03,
+        "ffn_down_exps.weight": 0.01,
+        "ffn_down_shexp.weight": 0.01,
+    },
+)
+"""Its third layer guesses ahead (MTP), right more often than not."""

@@ -14,12 +14,15 @@ from llm_api.core.llm.engine.compute_thread import ComputeThread
 from llm_api.core.llm.engine.draft_model import DraftModel, check_vocabularies
 from llm_api.core.llm.engine.engine import Engine
 from llm_api.core.llm.engine.grammar import COMPILER_STACK_BYTES, GrammarCompiler
+from llm_api.core.llm.engine.llama_library import load_extension
 from llm_api.core.llm.engine.llama_model import LlamaModel, ModelOptions
 from llm_api.core.llm.engine.llama_runner import (
     ContextOptions,
     ContextSize,
     LlamaRunner,
 )
+from llm_api.core.llm.engine.model_guesses import Drafter
+from llm_api.core.llm.engine.mtp import MtpLayers
 from llm_api.core.llm.engine.scheduler import (
     DRAFTING_STEP_TOKENS,
     Scheduler,
@@ -65,7 +68,8 @@ class LlamaOptions:
     share `kv_tokens` of room, and take turns where it is short; None gives each its own.
     Prefixes are shared within one scope only, unless publicly. Up to `draft_tokens` are drafted
     ahead for an answer that repeats its context, where that pays on this machine.
-    `draft_model` is the file of a small model that drafts where nothing is repeated.
+    `draft_model` is the file of a small model that drafts where nothing is repeated; without it the
+    model's own MTP layers do (`model.has_mtp`).
     `context` and `model` are handed on whole. `pinned` are system prompts that are computed
     beforehand, and kept for every scope.
     """
@@ -143,7 +147,7 @@ def _load_all(
     if options.draft_model is None:
         return model, None
     try:
-        draft = LlamaModel(options.draft_model, replace(options.model, adapters=()))
+        draft = LlamaModel(options.draft_model, replace(options.model, adapters=(), has_mtp=False))
     except BaseException:
         model.close()
         raise
@@ -218,7 +222,7 @@ def _make_runner(
         raise
     if runner.can_trim:
         stored.bytes_per_token = runner.state_bytes
-    drafter = None if draft is None else _make_drafter(draft, runner, size, options)
+    drafter = _make_drafter(draft, runner, size, options)
     limits = SchedulerLimits(
         options.parallel,
         STEP_TOKENS,
@@ -231,10 +235,17 @@ def _make_runner(
 
 
 def _make_drafter(
-    draft: LlamaModel, runner: LlamaRunner, size: ContextSize, options: LlamaOptions
-) -> DraftModel:
+    draft: LlamaModel | None, runner: LlamaRunner, size: ContextSize, options: LlamaOptions
+) -> Drafter | None:
+    """What guesses ahead, if anything does. Ends the runner where it cannot be made."""
+    drafter: DraftModel | MtpLayers
     try:
-        drafter = DraftModel(draft, runner, size, options.context)
+        if draft is not None:
+            drafter = DraftModel(draft, runner, size, options.context)
+        elif options.model.has_mtp and runner.can_trim and load_extension() is not None:
+            drafter = MtpLayers(runner.model, runner, size, options.context)
+        else:
+            return None
     except BaseException:
         runner.shut_down()
         raise

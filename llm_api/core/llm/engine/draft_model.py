@@ -24,7 +24,7 @@ from llm_api.core.llm.engine.llama_runner import (
 )
 from llm_api.core.llm.engine.model_guesses import Guess, Text, Wish
 from llm_api.core.llm.engine.plan import TokenSpan
-from llm_api.core.llm.engine.sampling import logits_view
+from llm_api.core.llm.engine.sampling import likeliest, logits_view
 from llm_api.core.llm.engine.slots import common_prefix_length
 from llm_api.core.llm.engine.step_costs import untried
 
@@ -142,9 +142,7 @@ class DraftModel:
 
     def _likeliest(self, row: int, trust: float, before: Sequence[Guess]) -> Guess:
         logits = logits_view(self._library, self._context, row, self._model.vocabulary_size)
-        token = int(logits.argmax())
-        np.subtract(logits, logits[token], out=self._weights)
-        confidence = 1 / float(np.exp(self._weights, out=self._weights).sum())
+        token, confidence = likeliest(logits, self._weights)
         return Guess(token, confidence**trust * (before[-1].chance if before else 1.0))
 
     def _level(self, wishes: Sequence[Wish]) -> dict[int, tuple[int, ...]]:

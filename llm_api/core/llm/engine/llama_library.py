@@ -34,6 +34,17 @@ def load_library() -> ModuleType:
     return library
 
 
+@functools.cache
+def load_extension() -> ModuleType | None:
+    """What llama.cpp has for MTP layers, outside its stable API; None where this build lacks it."""
+    load_library()
+    try:
+        import llama_cpp.llama_cpp_ext as extension  # noqa: PLC0415 - with the library alone
+    except (ImportError, AttributeError):
+        return None
+    return extension
+
+
 def limit_spinning() -> None:
     """Let a thread of OpenMP that waits for others spin for less than a slice of the scheduler.
 

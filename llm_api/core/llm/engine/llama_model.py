@@ -24,7 +24,8 @@ class ModelOptions:
     """Where the weights go. The GPU options mean something where llama.cpp was built for one.
 
     `gpu_layers` -1 puts every layer that fits on a GPU. `tensor_split` are relative shares of
-    each GPU, empty for llama.cpp's own choice by memory.
+    each GPU, empty for llama.cpp's own choice by memory. `has_mtp`: whether layers that guess ahead
+    are read as well.
     """
 
     gpu_layers: int = -1
@@ -33,6 +34,7 @@ class ModelOptions:
     use_mmap: bool = True
     use_mlock: bool = False
     adapters: tuple[AdapterFile, ...] = ()
+    has_mtp: bool = False
 
 
 class LlamaModel:
@@ -171,6 +173,7 @@ def _params(library: Any, options: ModelOptions) -> Any:
     params = library.llama_model_default_params()
     params.n_gpu_layers = options.gpu_layers
     params.main_gpu = options.main_gpu
+    params.load_mtp = options.has_mtp
     if options.tensor_split:
         devices = library.llama_max_devices()
         if len(options.tensor_split) > devices:

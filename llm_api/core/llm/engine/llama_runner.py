@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_api.core.errors import ModelFileError
-from llm_api.core.llm.engine.llama_library import load_library
+from llm_api.core.llm.engine.llama_library import load_extension, load_library
 from llm_api.core.llm.engine.llama_model import LlamaModel
 from llm_api.core.llm.engine.llama_states import SlotStates
 from llm_api.core.llm.engine.plan import (
@@ -93,28 +93,29 @@ class LlamaRunner:
         self.model = model
         self._size = size
         self._is_unified = size.is_unified or self._needs_keepers()
-        self._context = self._library.llama_init_from_model(
+        self.context = self._library.llama_init_from_model(
             model.handle, self._params(size, options)
         )
-        if not self._context:
+        if not self.context:
             raise ModelFileError(
                 f"llama.cpp cannot make a context of {size.kv_tokens} tokens: lower"
                 " CONTEXT_LENGTH, PARALLEL or KV_TOKENS if memory is short; KV_CACHE_TYPE"
                 f" {options.kv_cache_type} may need FLASH_ATTENTION."
             )
         self._threads = StepThreads(options.threads, CpuWaits() if options.adapts_threads else None)
-        self._memory = self._library.llama_get_memory(self._context)
-        self.cell_count: int = self._library.llama_n_ctx(self._context)
+        self._memory = self._library.llama_get_memory(self.context)
+        self.cell_count: int = self._library.llama_n_ctx(self.context)
         self._batch = Batch(self._library, size.step_tokens)
         self._candidates = Candidates(model.vocabulary_size)
         self._repetitions = Repetitions(model.vocabulary, model.vocabulary_size, size.kv_tokens)
         self._adapters: AdapterScales = ()
         self._at_shut_down: list[Callable[[], None]] = []
         self._samplers: dict[int, tuple[Sampler, DrawingRules]] = {}
+        self._see: Callable[[Sequence[TokenSpan], NDArray[np.float32]], None] | None = None
         self.can_trim = self._can_trim()
         self._keeper_offset = size.slots if self.can_trim and self._needs_keepers() else 0
         self._batch.add_keepers(self._keeper_offset)
-        self._states = SlotStates(self._library, self._context, self._keeper_offset)
+        self._states = SlotStates(self._library, self.context, self._keeper_offset)
         self.costs = untried(self.step_seconds(1), wants_equal=not self._is_unified)
 
     def open(self, sequence_id: int, rules: DrawingRules, prompt: tuple[int, ...]) -> None:
@@ -134,13 +135,15 @@ class LlamaRunner:
         if plan.adapters != self._adapters:
             self._use(plan.adapters)
         first_rows = self._batch.fill(plan.spans)
-        self.set_threads(self._context, self._batch.struct.n_tokens)
+        self.set_threads(self.context, self._batch.struct.n_tokens)
         with self._threads.watch():
-            result = self._library.llama_decode(self._context, self._batch.struct)
+            result = self._library.llama_decode(self.context, self._batch.struct)
         if result == _NO_KV_SLOT:
             raise NoRoomError
         if result != _DECODED:
             raise DecodeError(f"llama_decode returned {result}")
+        if self._see is not None:
+            self._see(plan.spans, self._hidden())
         return {
             span.sequence_id: self._draw_along(span, row)
             for span, row in zip(plan.spans, first_rows, strict=True)
@@ -152,6 +155,23 @@ class LlamaRunner:
         count = self._threads.count_for(rows)
         self._library.llama_set_n_threads(context, count, count)
 
+    def show_hidden(self, see: Callable[[Sequence[TokenSpan], NDArray[np.float32]], None]) -> None:
+        """Have `see` called behind each step, with a view of the hidden state of each of its rows.
+
+        Where this llama.cpp has MTP layers; each row is what the model made of a token.
+        """
+        if (extension := load_extension()) is not None:
+            extension.llama_set_embeddings_nextn(self.context, True, False)
+            self._see = see
+
+    def _hidden(self) -> NDArray[np.float32]:
+        extension = load_extension()
+        if extension is None:
+            raise AssertionError("nothing is shown without the extension")
+        shape = self._batch.struct.n_tokens, self._library.llama_model_n_embd_out(self.model.handle)
+        pointer = extension.llama_get_embeddings_nextn(self.context)
+        return np.ctypeslib.as_array(pointer, shape=shape)
+
     def at_shut_down(self, call: Callable[[], None]) -> None:
         """Have `call` free what was made for this runner, before the runner itself is freed."""
         self._at_shut_down.append(call)
@@ -161,18 +181,18 @@ class LlamaRunner:
             self.close(sequence_id)
         while self._at_shut_down:
             self._at_shut_down.pop()()
-        if self._context:
+        if self.context:
             self._repetitions.close()
             self._threads.close()
-            self._library.llama_free(self._context)
-            self._context = None
+            self._library.llama_free(self.context)
+            self.context = None
             self.model.close()
 
     def _use(self, adapters: AdapterScales) -> None:
         """Let these adapters count from the next step on. Raises DecodeError."""
         handles = [self.model.adapters[name] for name, _ in adapters]
         result = self._library.llama_set_adapters_lora(
-            self._context,
+            self.context,
             (self._library.llama_adapter_lora_p_ctypes * len(handles))(*handles),
             len(handles),
             (ctypes.c_float * len(handles))(*(scale for _, scale in adapters)),
@@ -192,7 +212,7 @@ class LlamaRunner:
     def _can_trim(self) -> bool:
         """Whether a part of a sequence can be cut off: recurrent models refuse."""
         self._decode_for_nothing(rows=2)
-        self.state_bytes = self._library.llama_state_seq_get_size(self._context, 0) // 2
+        self.state_bytes = self._library.llama_state_seq_get_size(self.context, 0) // 2
         can_trim: bool = self._library.llama_memory_seq_rm(self._memory, 0, 1, -1)
         self._forget()
         return can_trim
@@ -212,9 +232,9 @@ class LlamaRunner:
     def _decode_for_nothing(self, rows: int) -> None:
         span = TokenSpan(0, slot=0, start=0, tokens=(0,) * rows, samples=True, drafted=rows - 1)
         self._batch.fill((span,))
-        if self._library.llama_decode(self._context, self._batch.struct) != _DECODED:
+        if self._library.llama_decode(self.context, self._batch.struct) != _DECODED:
             raise ModelFileError("llama.cpp cannot compute this model: it failed on two tokens.")
-        self._library.llama_synchronize(self._context)
+        self._library.llama_synchronize(self.context)
 
     def _needs_keepers(self) -> bool:
         """Whether llama.cpp would overwrite resident tokens: those behind a sliding window.
@@ -277,9 +297,9 @@ class LlamaRunner:
     def _draw(self, sequence_id: int, row: int) -> list[Drawn]:
         """One token, and those that must follow it; each alone where their logprobs are wanted."""
         sampler, rules = self._samplers[sequence_id]
-        token = sampler.draw(self._context, row)
+        token = sampler.draw(self.context, row)
         if rules.top_logprobs is not None:
-            logits = logits_view(self._library, self._context, row, self.model.vocabulary_size)
+            logits = logits_view(self._library, self.context, row, self.model.vocabulary_size)
             top = rules.top_logprobs
             drawn = [Drawn(token, logprobs(logits, token, top, self.model.token_bytes))]
         else:

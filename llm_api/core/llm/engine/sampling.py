@@ -310,6 +310,13 @@ def logprobs(
     return SampledLogprob(entry(chosen), tuple(entry(token) for token in ranked))
 
 
+def likeliest(logits: NDArray[np.float32], room: NDArray[np.float32]) -> tuple[int, float]:
+    """The likeliest token, and its probability. `room`, of the same shape, is written over."""
+    token = int(logits.argmax())
+    np.subtract(logits, logits[token], out=room)
+    return token, 1 / float(np.exp(room, out=room).sum())
+
+
 def logits_view(library: Any, context: Any, row: int, size: int) -> NDArray[np.float32]:
     """The logits of one row as llama.cpp holds them: valid until the next decode, not a copy."""
     pointer = library.llama_get_logits_ith(context, row)

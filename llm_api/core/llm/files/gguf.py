@@ -42,6 +42,15 @@ MAX_DIMENSIONS = 4
 DEFAULT_ALIGNMENT = 32
 UNKNOWN = "unknown"
 _TEMPLATE: Final = "tokenizer.chat_template"
+_MTP: Final = ".nextn.eh_proj.weight"
+
+MTP_ARCHITECTURES: Final = frozenset({"glm4moe"})
+"""Those whose layers that guess ahead are known to run."""
+
+MTP_UNUSED: Final = (
+    "the file has MTP layers, which are used of these architectures alone:"
+    f" {', '.join(sorted(MTP_ARCHITECTURES))}; a draft model can guess ahead instead"
+)
 
 # ggml's blocks of 32 elements: 32 numbers and, where quantised, two bytes of scale.
 BYTES_OF_32_ELEMENTS: Final[Mapping[str, int]] = {"f16": 64, "q8_0": 34, "q4_0": 18}
@@ -56,6 +65,7 @@ class GGUFModel:
     `quantisation` is llama.cpp's name for the mix ("Q4_K_M"), else that of the tensor type that
     fills most bytes. `context_length` is what the model was trained for, None if not said.
     `metadata` are the values of its header, without lists and long texts but the chat template.
+    `has_mtp`: whether it has layers that guess ahead.
     `kv_elements_per_token` is how many numbers its KV buffer holds for one token: at most, where
     layers differ; None where the header does not say, as with purely recurrent models.
     """
@@ -69,6 +79,7 @@ class GGUFModel:
     size_bytes: int
     split_count: int = 1
     kv_elements_per_token: int | None = None
+    has_mtp: bool = False
     metadata: Mapping[str, int | float | bool | str] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -77,6 +88,19 @@ class GGUFModel:
     def chat_template(self) -> str:
         """The template in the file; empty where it has none, or one that is absurdly long."""
         return str(self.metadata.get(_TEMPLATE, ""))
+
+    @property
+    def can_use_mtp(self) -> bool:
+        """Whether its layers that guess ahead can be used here: of architectures that were tried.
+
+        llama.cpp ends the process over a layer that is not as it expects. Hybrid models, whose
+        memory cannot be cut, are not drafted for.
+        """
+        return self.has_mtp and self.architecture in MTP_ARCHITECTURES
+
+    @property
+    def has_unused_mtp(self) -> bool:
+        return self.has_mtp and not self.can_use_mtp
 
     def kv_bytes(self, tokens: int, precision: str) -> int:
         """Bytes of a KV buffer of so many tokens, at most; 0 where the header has no layout."""
@@ -119,6 +143,7 @@ class _Header:
         self._items_left = MAX_ITEMS
         self._values: dict[str, int | float | bool | str] = {}
         self._keys: set[str] = set()
+        self._has_mtp = False
 
     def read(self) -> GGUFModel:
         tensor_count, key_count = self._preamble()
@@ -165,6 +190,7 @@ class _Header:
         alignment = self._alignment()
         for _ in range(count):
             name = self._name()
+            self._has_mtp = self._has_mtp or name.endswith(_MTP)
             dimension_count = self._number(_U32)
             if dimension_count > MAX_DIMENSIONS:
                 raise _InvalidError(f"is damaged: tensor {name!r} has {dimension_count} dimensions")
@@ -206,6 +232,7 @@ class _Header:
             size_bytes=self._size,
             split_count=split_count,
             kv_elements_per_token=self._kv_elements(architecture),
+            has_mtp=self._has_mtp,
             metadata=self._values,
         )
 

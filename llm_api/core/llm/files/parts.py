@@ -48,6 +48,7 @@ def read_model(path: Path) -> GGUFModel:
     return replace(
         first,
         parameter_count=sum(part.parameter_count for part in [first, *others]),
+        has_mtp=any(part.has_mtp for part in [first, *others]),
         size_bytes=sum(part.size_bytes for part in [first, *others]),
         quantisation=first.quantisation
         if first.quantisation != UNKNOWN or not others

@@ -103,7 +103,7 @@ class ModelFacts:
 
     `what_fits` are settings with which it fits the memory that is available. `told` is what was
     found out of the weights that are run instead of its own, if any are. `trained_length` is the
-    context that it was made for.
+    context that it was made for. `unused` is what of its file is not used, and why.
     """
 
     name: str
@@ -115,6 +115,7 @@ class ModelFacts:
     gpu_layers: int = -1
     told: str | None = None
     trained_length: int | None = None
+    unused: str | None = None
 
 
 def diagnose(
@@ -131,6 +132,8 @@ def diagnose(
     for model in models:
         found.append(_memory(machine, library, model))
         found += _context(model)
+        if model.unused is not None:
+            found.append(Finding("model", "hint", f"{model.name}: {model.unused}"))
         if library is not None and not (library.gpus and model.gpu_layers):
             found.append(_quantisation(library, model))
     return found

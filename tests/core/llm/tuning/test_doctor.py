@@ -203,6 +203,13 @@ def test_context_beyond_what_the_model_was_made_for_is_advised_against() -> None
     assert "context" not in {one.topic for one in diagnose(MACHINE, LIBRARY, [MODEL], None)}
 
 
+def test_what_of_a_file_is_not_used_is_told() -> None:
+    found = diagnose(MACHINE, LIBRARY, [replace(MODEL, unused="the file has more")], None)
+    assert [one.text for one in found if "the file has more" in one.text] == [
+        "m: the file has more"
+    ]
+
+
 def test_problems_come_first_and_settings_before_speed() -> None:
     found = [
         Finding("CPU", "hint", "a"),
