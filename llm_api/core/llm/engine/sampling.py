@@ -6,7 +6,8 @@ no stage. Log-probabilities are those of the model itself, before any of that, a
 them.
 
 The chain looks at every token of the vocabulary several times. It is not asked where the likeliest
-token is all that is wanted, and not about tokens that a low temperature leaves no chance.
+token is all that is wanted, nor where temperature and `top_p` are all there is (`plain_draw.py`),
+and not about tokens that a low temperature leaves no chance.
 
 Every token of the answer is accepted by the chain exactly once, in order, whether it was drawn, was
 drafted and then drawn, or was forced by a grammar; so what depends on tokens said, or on random
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_api.core.llm.engine.llama_library import load_library
+from llm_api.core.llm.engine.plain_draw import PlainDraw, is_plain, room_for
 from llm_api.core.llm.engine.runner import DrawingRules
 from llm_api.core.llm.types import SampledLogprob, Sampling, TokenLogprob
 
@@ -55,6 +57,7 @@ class Candidates:
     def __init__(self, vocabulary_size: int) -> None:
         self._library = load_library()
         self._room = np.zeros(vocabulary_size, dtype=_CANDIDATE)
+        self.weights = room_for(vocabulary_size)
 
     @property
     def vocabulary_size(self) -> int:
@@ -176,7 +179,13 @@ class Sampler:
         params = self._library.llama_sampler_chain_default_params()
         self._chain = self._library.llama_sampler_chain_init(params)
         looking_back = list(repetitions.stages(rules.sampling, prompt))
-        for stage in (*looking_back, *_choice(self._library, rules.sampling, size)):
+        self._plain: PlainDraw | None = None
+        stages = looking_back
+        if is_plain(rules.sampling) and not looking_back:
+            self._plain = PlainDraw(rules.sampling, candidates.weights)
+        else:
+            stages = [*looking_back, *_choice(self._library, rules.sampling, size)]
+        for stage in stages:
             self._library.llama_sampler_chain_add(self._chain, stage)
         self._is_greedy = not looking_back and rules.sampling.temperature == 0
         self._reach = math.inf if looking_back else _reach(rules.sampling)
@@ -197,6 +206,8 @@ class Sampler:
         with self._bias.added_to(logits):
             if self._is_greedy:
                 return int(logits.argmax())
+            if self._plain is not None:
+                return self._plain.choose(logits)
             if self._reach < math.inf:
                 return self._drawn(logits, np.flatnonzero(logits >= logits.max() - self._reach))
             token: int = self._library.llama_sampler_sample(self._chain, context, row)
@@ -207,6 +218,8 @@ class Sampler:
         with self._bias.added_to(logits):
             if self._is_greedy:
                 return int(allowed[logits[allowed].argmax()])
+            if self._plain is not None:
+                return int(allowed[self._plain.choose(logits[allowed])])
             if self._reach < math.inf:
                 among = logits[allowed]
                 allowed = allowed[among >= among.max() - self._reach]

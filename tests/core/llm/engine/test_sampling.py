@@ -76,8 +76,10 @@ CLOSE = row({A: 0.6, B: 0.4})
 
 
 def test_what_is_off_has_no_stage(bench: Bench) -> None:
-    with bench.sampler(GREEDY) as greedy, bench.sampler(Sampling()) as free:
-        assert (greedy.stage_count, free.stage_count) == (1, 2)  # arg-max; temperature and draw
+    with bench.sampler(GREEDY) as greedy, bench.sampler(Sampling(top_k=5)) as free:
+        assert (greedy.stage_count, free.stage_count) == (1, 3)  # arg-max; filter, heat and draw
+    with bench.sampler(Sampling(top_p=0.5)) as plain:
+        assert plain.stage_count == 0
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,7 @@ def test_what_is_off_has_no_stage(bench: Bench) -> None:
     ],
 )
 def test_what_is_on_has_one(bench: Bench, sampling: Sampling) -> None:
+    """Beside temperature and draw."""
     with bench.sampler(sampling) as sampler:
         assert sampler.stage_count == 3
 
@@ -160,7 +163,7 @@ def test_a_temperature_of_zero_stays_greedy(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.2, 0.5])
-@pytest.mark.parametrize("filters", [{}, {"top_k": 40, "top_p": 0.9}, {"min_p": 0.02}])
+@pytest.mark.parametrize("filters", [{"top_k": 40, "top_p": 0.9}, {"min_p": 0.02}])
 def test_tokens_without_a_chance_are_left_out_and_nothing_else_changes(
     bench: Bench, temperature: float, filters: dict[str, float]
 ) -> None:
@@ -170,6 +173,15 @@ def test_tokens_without_a_chance_are_left_out_and_nothing_else_changes(
     drawn = bench.draws(short, logits, 300)
     assert drawn == bench.draws(whole, logits, 300)
     assert temperature < 0.5 or len(set(drawn)) > 1
+
+
+def test_the_chain_leaves_the_same_tokens_as_a_plain_draw(bench: Bench) -> None:
+    logits = row({A: 0.4, B: 0.3, C: 0.2, D: 0.1})
+    for top_p, left in ((0.3, {A}), (0.6, {A, B}), (0.95, {A, B, C, D})):
+        plain = Sampling(top_p=top_p, temperature=1.5, seed=1)
+        chained = replace(plain, frequency_penalty=1e-9)
+        assert set(bench.draws(plain, logits, 300)) == left
+        assert set(bench.draws(chained, logits, 300)) == left
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.2, 1.0])
