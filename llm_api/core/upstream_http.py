@@ -1,8 +1,7 @@
 """Another server, asked with aiohttp, which reads HTTP in C. Knows neither what is asked nor why.
 
-A gateway's request, answered by a stream of nine events, took 550 microseconds of the processor
-with a client that reads HTTP in Python, 220 with aiohttp below that client's own layers, and takes
-130 without them.
+A stream of twelve events takes 115 microseconds of the processor, from the request to the last
+event. With aiohttp as the transport of httpx2 it took 280.
 """
 
 import asyncio

@@ -37,7 +37,7 @@ class HeldFlow(FlowControl):
 class JoinedWrites(Transport):
     """A connection's transport to one answer, whose head may wait for the body's beginning.
 
-    Each write wakes the client and takes 25 microseconds.
+    Each write wakes the client: one less is 60 microseconds less of what a gateway adds.
     """
 
     def __init__(self, transport: Transport) -> None:
