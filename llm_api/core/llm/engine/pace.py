@@ -13,6 +13,9 @@ MINUTE: Final = 60
 LEARNING: Final = 0.2
 """Weight of a step in what was learnt from those before it."""
 
+SERVICE_LEARNING: Final = 0.1
+"""Weight of a request in what was learnt from those before it; the first ones are a mean."""
+
 LEAST_ROWS: Final = 16
 """Rows of prompts below which a step says nothing of how fast prompts are read."""
 
@@ -29,6 +32,7 @@ class EnginePace:
     read_speed: float | None = None
     write_speed: float | None = None
     service_seconds: float = DEFAULT_SERVICE_SECONDS
+    _served: int = 0
     _stamps: list[int] = field(default_factory=lambda: [-1] * MINUTE)
     _seconds: list[list[int]] = field(default_factory=lambda: [[0] * 4 for _ in range(MINUTE)])
 
@@ -51,7 +55,9 @@ class EnginePace:
 
     def served(self, seconds: float) -> None:
         """Take in how long a request that has ended held its place."""
-        self.service_seconds += 0.1 * (seconds - self.service_seconds)
+        self._served += 1
+        weight = max(SERVICE_LEARNING, 1 / self._served)
+        self.service_seconds += weight * (seconds - self.service_seconds)
 
     def minute(self, now: float) -> tuple[EngineSecond, ...]:
         """The last seconds, the running one at the end."""

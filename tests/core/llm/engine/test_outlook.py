@@ -132,6 +132,17 @@ def test_the_last_minute_is_kept_second_by_second() -> None:
     assert set(pace.minute(11.0 + MINUTE)) == {EngineSecond()}
 
 
+def test_how_long_a_place_is_held_is_known_from_the_first_request_on() -> None:
+    pace = EnginePace()
+    pace.served(30.0)
+    assert pace.service_seconds == 30.0
+    pace.served(10.0)
+    assert pace.service_seconds == 20.0
+    for _ in range(100):
+        pace.served(5.0)
+    assert 5.0 <= pace.service_seconds < 5.1
+
+
 def test_a_journey_stays_where_it_was_left() -> None:
     journey = Journey()
     assert journey.progress() is None
