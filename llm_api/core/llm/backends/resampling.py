@@ -39,6 +39,9 @@ ATTEMPTS: Final = 3
 _LEAST_TEMPERATURE: Final = 0.7
 """Temperature of a further attempt: a greedy one would give the same answer again."""
 
+_SEEDS_APART: Final = 1_000
+"""Between attempts: the choices of a request have seeds that follow each other."""
+
 Generate = Callable[[GenerationRequest], AsyncGenerator[Event, None]]
 Judge = Callable[[Sequence[ToolCall]], Awaitable[Sequence["Verdict"]]]
 
@@ -168,6 +171,6 @@ def _varied(request: GenerationRequest, number: int) -> GenerationRequest:
         sampling=replace(
             sampling,
             temperature=max(sampling.temperature, _LEAST_TEMPERATURE),
-            seed=None if seed is None else seed + number,
+            seed=None if seed is None else seed + number * _SEEDS_APART,
         ),
     )
