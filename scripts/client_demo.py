@@ -142,6 +142,18 @@ def live_request(server: Server) -> str:
     return server.refusal("GET", "/v1/requests/req_none", 404)
 
 
+@tries("GET /v1/cache")
+def cache(server: Server) -> str:
+    return f"{len(server.get('/v1/cache')['data'])} prefixes are kept"
+
+
+@tries("DELETE /v1/cache")
+def cache_cleared(server: Server) -> str:
+    cleared = server.call("DELETE", "/v1/cache", params={"key": "nobody"}).json()
+    expect(cleared["object"] == "cache.deleted", "it is not said what was deleted")
+    return f"{cleared['deleted']} of nobody"
+
+
 @tries("GET /v1/engine")
 def engine(server: Server) -> str:
     models = server.get("/v1/engine")["models"]

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 from uuid import uuid4
 
 from cryptography.fernet import Fernet
@@ -30,6 +30,8 @@ from llm_api.core.llm.administration.administration import (
 from llm_api.core.llm.administration.book import ModelBook, PulledModel
 from llm_api.core.llm.backend import Backend, ModelCard
 from llm_api.core.llm.observation import Observation
+from llm_api.core.llm.prefix_cache.inventory import Inventory
+from llm_api.core.llm.prefix_cache.prefix_cache import PrefixCache
 from llm_api.core.llm.prompt.volatile import VolatileLine
 from llm_api.core.llm.residency.keeper import KeptModel
 from llm_api.core.llm.residency.model_registry import ModelRegistry
@@ -69,6 +71,7 @@ CARD = ModelCard(
 Step: TypeAlias = Event | float | Exception
 """An event to yield, seconds to wait, or an error to raise."""
 
+T = TypeVar("T")
 Script: TypeAlias = Callable[[GenerationRequest], Iterable[Step]]
 
 
@@ -238,6 +241,11 @@ class FakeServices:
     is_ready: bool = True
     models_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir(), uuid4().hex))
     may_pull: bool = True
+    prefix_cache: PrefixCache = field(default_factory=PrefixCache)
+
+    @cached_property
+    def prefixes(self) -> Inventory:
+        return Inventory(self.prefix_cache, _at_once)
 
     @cached_property
     def usage(self) -> UsageReport:
@@ -254,6 +262,10 @@ class FakeServices:
         book = ModelBook(self.models_dir / "models.json")
         options = AdministrationOptions(self.models_dir, {}, may_pull=self.may_pull)
         return ModelAdministration(ModelRegistry(owned), book, options, _kept)
+
+
+async def _at_once(function: Callable[[], T]) -> T:
+    return function()
 
 
 def _kept(model: PulledModel, _file: Path) -> KeptModel:

@@ -69,6 +69,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "progress": "",
     },
     "llm_api.core.llm.prefix_cache": {
+        "inventory": "prefix_cache stored tier",
         "model_prefixes": "prefix_cache speeds stored",
         "prefix_cache": "buffers index state_folder stored tier",
         "state_folder": "state_file stored",
@@ -100,7 +101,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "serve": "remote_server terminal",
         "optimize": "optimize_auto options terminal",
         "optimize_auto": "terminal",
-        "cache": "terminal",
+        "cache": "options remote_server terminal",
         "keys": "options terminal",
         "functions": "options terminal",
         "doctor": "options terminal",
@@ -330,7 +331,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "completions": "generation options",
         "file_search": "rag vector_stores",
         "tools plain infill reasoning options rerank": "generation",
-        "administration embeddings files functions generation keys live models": "",
+        "administration cache embeddings files functions generation keys live models": "",
     },
     "llm_api.api.mapping.anthropic": {
         "turns": "signatures",
@@ -380,7 +381,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "infill": "base foreign generation",
         "generation": "base foreign",
         "file_search": "base rag",
-        "administration keys server_info live models files functions rerank": "base",
+        "administration cache keys server_info live models files functions rerank": "base",
         "foreign": "",
         "base": "",
     },
@@ -411,7 +412,7 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "llm_api.api.routes": {
         "ollama": "embeddings",
-        "administration chat completions conversations embeddings files functions infill keys"
+        "administration cache chat completions conversations embeddings files functions infill keys"
         " live messages models page plain rag rerank responses server_info stored_responses"
         " threads tokens"
         " uploads vector_stores": "",

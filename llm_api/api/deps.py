@@ -28,7 +28,7 @@ from llm_api.core.files.uploads import OwnedUploads
 from llm_api.core.functions.runner import Functions
 from llm_api.core.llm.administration.administration import ModelAdministration
 from llm_api.core.llm.backend import Backend, ModelCard
-from llm_api.core.llm.observation import Observation
+from llm_api.core.llm.observation import ForgottenPrefixes, KeptPrefixes, Observation
 from llm_api.core.llm.prompt.volatile import VolatileLine
 from llm_api.core.llm.residency.plan import ModelState
 from llm_api.core.llm.types import JSON, RequestContext
@@ -65,6 +65,18 @@ class Models(Protocol):
 
     def observe(self) -> Iterable[tuple[str, Observation]]:
         """What the models show of themselves, each with its id."""
+        ...
+
+
+class KeptPrefixCache(Protocol):
+    """The computed prefixes that are kept outside the models."""
+
+    async def look(self, most: int) -> KeptPrefixes:
+        """What there is, at most so many, those used last first."""
+        ...
+
+    async def forget(self, key: str | None) -> ForgottenPrefixes:
+        """Delete those of one key, or of all; pinned ones stay."""
         ...
 
 
@@ -179,6 +191,9 @@ class WholeServices(SharedServices, Protocol):
     @property
     def usage(self) -> UsageReport: ...
 
+    @property
+    def prefixes(self) -> KeptPrefixCache: ...
+
 
 def set_services(app: FastAPI, services: WholeServices) -> None:
     """Give the application what its routes are served from."""
@@ -292,6 +307,11 @@ class CallerServices:
         """Every model, and what it shows of itself. Raises as `administration`."""
         self.caller.require("admin")
         return self._services.models
+
+    def kept_prefixes(self) -> KeptPrefixCache:
+        """The computed prefixes of all keys. Raises as `administration`."""
+        self.caller.require("admin")
+        return self._services.prefixes
 
     def keys(self) -> KeyAdministration:
         """What may be done to keys. Raises PermissionDeniedError without the scope `admin`."""

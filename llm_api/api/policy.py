@@ -91,6 +91,7 @@ POLICY: Final = (
     Rule("/v1/models"),  # deleting asks for `admin` in its route
     Rule("/v1/requests"),
     Rule("/v1/engine", ("admin",)),
+    Rule("/v1/cache", ("admin",)),
     Rule("/generate", ("generate",)),
     Rule("/chat", ("generate",)),
     Rule("/model-info"),

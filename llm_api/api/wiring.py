@@ -34,6 +34,7 @@ from llm_api.api.policy import Access
 from llm_api.api.responding.background import BackgroundResponses
 from llm_api.api.routes import (
     administration,
+    cache,
     chat,
     completions,
     conversations,
@@ -114,6 +115,7 @@ _RESOURCES = (  # in the order in which a path is looked for
     keys,
     plain,
     live,
+    cache,
     server_info,
 )
 

@@ -89,7 +89,7 @@ async def _drop_those_of(
     owners = await compute.run(lambda: {stored.owner for stored in cache.index})
     gone = set(filter(leaves, owners))
     if gone:
-        await compute.run(lambda: cache.drop_where(lambda stored: stored.owner in gone))
+        await compute.run(lambda: cache.forget(gone.__contains__))
 
 
 async def _finish(cache: PrefixCache, compute: ComputeThread) -> None:

@@ -43,6 +43,7 @@ from llm_api.core.llm.administration.administration import ModelAdministration
 from llm_api.core.llm.administration.book import ModelBook
 from llm_api.core.llm.backend import Backend
 from llm_api.core.llm.engine.compute_thread import ComputeThread
+from llm_api.core.llm.prefix_cache.inventory import Inventory
 from llm_api.core.llm.prompt.volatile import VolatileLine, volatile_lines
 from llm_api.core.llm.residency.model_registry import ModelRegistry
 from llm_api.core.llm.types import JSON, RequestContext
@@ -96,6 +97,7 @@ class Services:
     volatile_lines: tuple[VolatileLine, ...]
     started_at: float
     compute: ComputeThread
+    prefixes: Inventory
 
     @property
     def is_ready(self) -> bool:
@@ -159,6 +161,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
             volatile_lines(settings.volatile_lines),
             started_at=time.time(),
             compute=compute,
+            prefixes=Inventory(prefixes, compute.run),
         )
 
 

@@ -107,16 +107,16 @@ _KEYS: Final = Noun(
     "Make one: **llm-api keys create alice --file keys.yaml**",
 )
 _CACHE: Final = Noun(
-    "See and delete the computed prefixes that servers have written to `KV_CACHE_DIR`.",
+    "See and delete the computed prefixes that a server keeps, in memory and in `KV_CACHE_DIR`.",
     {
         "list": Verb(
             "llm_api.cli.cache:list_prefixes",
-            "Show the prefixes on disk: whose they are, how long, how large, and when they were"
+            "Show the prefixes that are kept: whose they are, how long, how large, where, and last"
             " used.",
         ),
         "delete": Verb(
             "llm_api.cli.cache:clear",
-            "Delete the prefixes on disk, or those of one key. A running server computes them"
+            "Delete the prefixes that are kept, or those of one key. What is needed is computed"
             " again.",
             aliases=("clear",),
         ),

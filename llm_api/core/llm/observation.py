@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from llm_api.core.utils.distribution import Distribution
 
@@ -61,6 +61,9 @@ class EngineDetail:
     seconds: tuple[EngineSecond, ...]
 
 
+TierName: TypeAlias = Literal["ram", "disk"]
+
+
 @dataclass(frozen=True, slots=True)
 class TierStatus:
     """A tier of stored prefixes below the KV buffer, `ram` or `disk`, as one model uses it.
@@ -91,6 +94,50 @@ class DraftStatus:
     drafted: int
     accepted: int
     is_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPrefix:
+    """A computed prefix outside the KV buffer. `key` is None for pinned ones, "" without keys.
+
+    `model` is None where no model was loaded that it belongs to. `last_used` in Unix seconds.
+    """
+
+    key: str | None
+    model: str | None
+    fingerprint: str
+    tokens: int
+    bytes: int
+    tiers: tuple[TierName, ...]
+    is_pinned: bool
+    retention: Literal["in_memory", "24h"] | None
+    last_used: float
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRoom:
+    """How much of a tier is taken."""
+
+    tier: TierName
+    used_bytes: int
+    room_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPrefixes:
+    """`count` prefixes are kept; `prefixes` are those of them that were used last."""
+
+    prefixes: tuple[KeptPrefix, ...]
+    count: int
+    rooms: tuple[CacheRoom, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ForgottenPrefixes:
+    """How many prefixes were deleted, and what room they took."""
+
+    prefixes: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)

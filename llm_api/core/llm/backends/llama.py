@@ -101,7 +101,7 @@ async def open_llama(
     model, draft = await asyncio.to_thread(_load_all, path, card, options)
     capacity = options.parallel + options.max_queue
     engine = Engine(compute, capacity=capacity, parallel=options.parallel)
-    stored = await asyncio.to_thread(_stored, prefixes or PrefixCache(), path, options)
+    stored = await asyncio.to_thread(_stored, prefixes or PrefixCache(), path, card.id, options)
     await engine.start(partial(_make_runner, model, draft, options, stored))
     source = model.chat_template or FALLBACK_TEMPLATE
     try:
@@ -183,7 +183,7 @@ def _slots(options: LlamaOptions) -> int:
     return options.parallel + (IDLE_SLOTS if options.kv_tokens is not None else 0)
 
 
-def _stored(prefixes: PrefixCache, path: Path, options: LlamaOptions) -> ModelPrefixes:
+def _stored(prefixes: PrefixCache, path: Path, name: str, options: LlamaOptions) -> ModelPrefixes:
     """The prefixes kept of this model, opened in this way. Blocks."""
     context = options.context
     print_ = fingerprint(
@@ -197,6 +197,7 @@ def _stored(prefixes: PrefixCache, path: Path, options: LlamaOptions) -> ModelPr
             _slots(options) if options.kv_tokens is None else "unified",
         ],
     )
+    prefixes.models[print_] = name
     return ModelPrefixes(prefixes, print_, options.context_length)
 
 

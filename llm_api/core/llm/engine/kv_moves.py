@@ -18,6 +18,7 @@ from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import PrefixMatch, Slot, SlotTable
 from llm_api.core.llm.prefix_cache.model_prefixes import WORTH_KEEPING, ModelPrefixes, StatePlace
 from llm_api.core.llm.prefix_cache.prefix_cache import PrefixCache
+from llm_api.core.llm.prefix_cache.stored import owner_of
 
 
 class KvMoves:
@@ -33,6 +34,7 @@ class KvMoves:
         self._slots = slots
         self._can_cut_restored = can_cut_restored
         self._operations: list[KvOperation] = []
+        self.stored.cache.holders.add(self)
 
     def take(self) -> tuple[KvOperation, ...]:
         """Hand over the operations, in their order: the next plan's."""
@@ -51,6 +53,12 @@ class KvMoves:
                 self._save(slot, length, self._held_elsewhere(slot))
             self._operations.append(TrimSlot(slot.index, length))
             self._slots.trim(slot, length)
+
+    def forget(self, leaves: Callable[[str], bool]) -> None:
+        """Empty the idle slots of the owners that `leaves` says; nothing of them is kept."""
+        for slot in self._slots:
+            if slot.is_idle and slot.tokens and leaves(owner_of(slot.scope)):
+                self.trim(slot, 0, keeps=False)
 
     def make_room(self, cells: int) -> bool:
         """Evict idle prefixes, least recently used first, until `cells` are free."""

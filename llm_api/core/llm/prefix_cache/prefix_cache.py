@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
+from weakref import WeakSet
 
+from llm_api.core.llm.observation import ForgottenPrefixes
 from llm_api.core.llm.prefix_cache.buffers import SPARE_PART, Buffers
 from llm_api.core.llm.prefix_cache.index import PrefixIndex
 from llm_api.core.llm.prefix_cache.state_folder import StateFolder
@@ -26,6 +28,14 @@ CLOSING_SECONDS: Final = 2.0
 """How long the end waits for the file that is being read or written."""
 
 Post = Callable[[Callable[[], None]], None]
+
+
+class SlotHolder(Protocol):
+    """What holds computed prefixes before they are stored."""
+
+    def forget(self, leaves: Callable[[str], bool]) -> None:
+        """Empty the idle slots of the owners that `leaves` says."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,9 @@ class PrefixCache:
         self.index = PrefixIndex()
         self.ram, self.disk = Tier(limits.ram), Tier(limits.disk if folder else 0)
         self.buffers = Buffers(limits.ram // SPARE_PART)
+        self.models: dict[str, str] = {}
+        """Names of models by the fingerprint of their prefixes. Written on any thread."""
+        self.holders: WeakSet[SlotHolder] = WeakSet()
         self._limits = limits
         self._folder = folder
         self._post = post
@@ -103,12 +116,14 @@ class PrefixCache:
             self._folder.remove(stored.path)
             stored.path = None
 
-    def drop_where(self, leaves: Callable[[StoredPrefix], bool]) -> int:
-        """Forget what `leaves` says. Returns how many prefixes that were."""
-        leaving = [stored for stored in self.index if leaves(stored)]
+    def forget(self, leaves: Callable[[str], bool]) -> ForgottenPrefixes:
+        """Forget what belongs to the owners that `leaves` says: stored, and in idle slots."""
+        for holder in list(self.holders):
+            holder.forget(leaves)
+        leaving = [stored for stored in self.index if leaves(stored.owner)]
         for stored in leaving:
             self.drop(stored)
-        return len(leaving)
+        return ForgottenPrefixes(len(leaving), sum(one.size for one in leaving))
 
     def expire(self) -> None:
         """Delete the files that nobody has used for as long as they may be kept."""

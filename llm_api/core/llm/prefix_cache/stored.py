@@ -47,7 +47,7 @@ class StoredPrefix:
     @property
     def owner(self) -> str:
         """Whose share it takes: the scope of a key, whatever adapters it asked for."""
-        return self.scope.partition("\0")[0]
+        return owner_of(self.scope)
 
     @property
     def is_pinned(self) -> bool:
@@ -56,6 +56,11 @@ class StoredPrefix:
     @property
     def may_be_written(self) -> bool:
         return self.retention != "in_memory"
+
+
+def owner_of(scope: str) -> str:
+    """A scope without the adapters. Pure."""
+    return scope.partition("\0")[0]
 
 
 def as_tokens(tokens: Sequence[int]) -> Tokens:

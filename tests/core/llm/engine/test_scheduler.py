@@ -881,6 +881,25 @@ def test_at_idle_every_slot_is_kept_once() -> None:
     assert stored.status()[0].prefixes == 3
 
 
+def test_what_is_forgotten_leaves_idle_slots_and_is_kept_nowhere() -> None:
+    stored = tiered()
+    bench = Bench(stored=stored)
+    for seed, scope in enumerate(("ruby", "azure")):
+        bench.add(prompt_of(200, seed), scope=scope)
+        bench.run()
+    running = bench.add(prompt_of(200, 7), scope="ruby")
+    bench.step()
+    stored.cache.forget(lambda owner: owner == "ruby")
+    bench.run()
+    held = [slot.scope for slot in bench.table if slot.tokens]
+    assert sorted(held) == ["azure", "ruby"], "what ran is not touched"
+    assert bench.answers[running.id] == expected_answer(prompt_of(200, 7), 4)
+    again = bench.add(prompt_of(200), scope="ruby")
+    bench.run()
+    assert again.cached == 0
+    assert bench.answers[again.id] == expected_answer(prompt_of(200), 4)
+
+
 def test_at_idle_a_slot_waits_until_there_is_memory_for_it() -> None:
     stored = tiered(100_000_000)
     bench = Bench(stored=stored)

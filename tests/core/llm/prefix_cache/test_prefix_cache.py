@@ -221,7 +221,7 @@ def test_the_files_of_a_key_go_with_it(tmp_path: Path) -> None:
         for scope in ("gone", "stays"):
             keep(shelf.of(), tokens_of(200), scope=scope)
         shelf.settle()
-        assert shelf.cache.drop_where(lambda stored: stored.owner == "gone") == 1
+        assert shelf.cache.forget(lambda owner: owner == "gone").prefixes == 1
         assert shelf.of().source(tokens_of(200), "gone", 0, ROOM) is None
     [path] = state_file.files_of(tmp_path)
     assert path.parent == state_file.folder_of(tmp_path, "stays")
@@ -230,7 +230,7 @@ def test_the_files_of_a_key_go_with_it(tmp_path: Path) -> None:
 def test_a_prefix_forgotten_while_it_is_written_leaves_no_file(tmp_path: Path) -> None:
     with library(tmp_path) as shelf:
         keep(shelf.of(), tokens_of(200))
-        shelf.cache.drop_where(lambda stored: True)
+        shelf.cache.forget(lambda owner: True)
         shelf.settle()
     assert state_file.files_of(tmp_path) == []
 
