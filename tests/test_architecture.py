@@ -77,17 +77,18 @@ ARROWS: Final[Mapping[str, Mapping[str, str]]] = {
         "stored speeds fingerprint": "",
     },
     "llm_api.assembly": {
-        "services": "administration embedders files functions models plan prefixes reranker"
-        " retrieval state",
+        "services": "administration embedders files functions local_models models pins plan"
+        " prefixes reranker retrieval state",
         "prefixes": "local_models",
         "administration": "embedders local_models plan",
         "plan": "functions local_models",
+        "pins": "",
         "models": "local_models",
         "retrieval": "",
         "reranker": "",
         "files": "",
         "state": "",
-        "local_models": "",
+        "local_models": "pins",
         "functions": "",
         "entrance": "",
         "embedders": "",

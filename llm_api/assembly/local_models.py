@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from llm_api.assembly.pins import pinned_prompts
 from llm_api.config.chosen_backends import ChosenBackend
 from llm_api.config.chosen_models import ChosenModel, ChosenModels
 from llm_api.config.settings import ConfigurationError, Settings
@@ -196,16 +197,6 @@ def _offer(source: Path, file: GGUFModel, settings: Settings) -> None:
     )
 
 
-def _pinned(settings: Settings) -> tuple[str, ...]:
-    """Blocks. Raises ConfigurationError for a file that cannot be read."""
-    try:
-        return tuple(
-            Path(name).expanduser().read_text(encoding="utf-8") for name in settings.pinned_prompts
-        )
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"PINNED_PROMPTS: {error}") from error
-
-
 def _llama_options(chosen: ChosenModel, room: Room) -> LlamaOptions:
     settings = chosen.settings
     adapters = tuple(AdapterFile(one.name, one.path) for one in chosen.adapters)
@@ -222,7 +213,7 @@ def _llama_options(chosen: ChosenModel, room: Room) -> LlamaOptions:
         kv_tokens=room.kv_tokens if room.is_shared else None,
         shares_prefixes_publicly=settings.public_prefixes,
         draft_tokens=settings.draft_tokens,
-        pinned=_pinned(settings),
+        pinned=pinned_prompts(settings),
         draft_model=settings.draft_model,
         model=replace(model_options(settings), adapters=adapters),
     )

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +15,9 @@ from llm_api.assembly.administration import open_administration
 from llm_api.assembly.embedders import embedder_kind, find_embedders
 from llm_api.assembly.files import file_options
 from llm_api.assembly.functions import open_functions
+from llm_api.assembly.local_models import FoundModel
 from llm_api.assembly.models import counted, open_models, open_response_cache
+from llm_api.assembly.pins import pinning_functions
 from llm_api.assembly.plan import Plan
 from llm_api.assembly.prefixes import open_prefixes
 from llm_api.assembly.reranker import open_reranker
@@ -135,6 +137,7 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
         _open_retrieval(settings, embedders, reranker, state, stored_files, access) as retrieval,
         _running_evals(state, retrieval, access, models, traffic),
         open_functions(planned.functions) as functions,
+        pinning_functions(_loaded_at_start(planned, files), models, functions),
     ):
         for problem in functions.catalog.problems():
             log.warning("functions: %s", problem)
@@ -163,6 +166,14 @@ async def open_services(planned: Plan, access: Access) -> AsyncGenerator[Service
             compute=compute,
             prefixes=Inventory(prefixes, compute.run),
         )
+
+
+def _loaded_at_start(planned: Plan, files: Sequence[FoundModel]) -> list[tuple[str, Settings]]:
+    return [
+        (found.card.id, model.settings)
+        for model, found in zip(planned.models.gguf, files, strict=True)
+        if model.loads_at_startup
+    ]
 
 
 def open_sealer(settings: Settings) -> Sealer:

@@ -98,8 +98,9 @@ class SamplingParameters(RequestModel):
 
     prompt_cache_retention: PromptCacheRetention | None = Field(
         default=None,
-        description="How long what was computed of the prompt may be kept beyond memory:"
-        " `in_memory`, not at all; `24h`, for a day. Without it, as the server's settings say.",
+        description="How long what was computed of the prompt is kept: `in_memory`, never on disk;"
+        " `24h`, up to a day without use, leaving after what else the key has. Without it, as the"
+        " server's settings say.",
     )
 
     seed: int | None = Field(

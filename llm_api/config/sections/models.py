@@ -171,8 +171,9 @@ class ModelSettings(BaseModel):
     )
     pinned_prompts: Names = Field(
         default=(),
-        description="Text files, separated by commas: system prompts or documents that are always"
-        " there. Each is computed once, kept for every key and given up for no other.",
+        description="Files, separated by commas: texts of system prompts or documents that are"
+        " always there, or `.json` with the `messages`, `tools` and `server_tools` of a chat. Each"
+        " is computed once, kept for every key and given up for no other.",
     )
     mmap: bool = Field(default=True, description="Map the model file instead of reading it.")
     mlock: bool = Field(default=False, description="Keep the model in memory, never swapped out.")

@@ -215,15 +215,15 @@ class EngineBackend:
         """The status of the one engine, as of now."""
         yield self._engine.status()
 
-    def pin(self, texts: Sequence[str]) -> None:
-        """Have these system prompts computed, beside requests, and kept for every scope."""
-        if texts:
-            self._pinning = asyncio.create_task(self._pin(texts))
+    def pin(self, prompts: Sequence[ChatPrompt]) -> None:
+        """Have these beginnings computed, beside requests, and kept for every scope."""
+        if prompts:
+            self._pinning = asyncio.create_task(self._pin(prompts))
 
-    async def _pin(self, texts: Sequence[str]) -> None:
-        for number, text in enumerate(texts, 1):
+    async def _pin(self, prompts: Sequence[ChatPrompt]) -> None:
+        for number, prompt in enumerate(prompts, 1):
             try:
-                tokens = await self._on_thread(partial(self._beginning, text))
+                tokens = await self._on_thread(partial(self._beginning, prompt))
                 rules = DrawingRules(Sampling())
                 length = len(tokens) + 1
                 request = TokenRequest(tokens, length, rules, frozenset(), PINNED_SCOPE)
@@ -233,14 +233,9 @@ class EngineBackend:
             except LLMAPIError as error:
                 log.warning("PINNED_PROMPTS: file %d is not kept: %s", number, error.message)
 
-    def _beginning(self, text: str) -> tuple[int, ...]:
-        """What every conversation with this system prompt begins with. Blocks."""
-        one, other = (
-            self._encoder.encode(
-                ChatPrompt((Message("system", text), Message("user", word)))
-            ).tokens
-            for word in ("1", "a")
-        )
+    def _beginning(self, prompt: ChatPrompt) -> tuple[int, ...]:
+        """What every conversation that goes on from this one begins with. Blocks."""
+        one, other = (self._encoder.encode(_going_on(prompt, word)).tokens for word in ("1", "a"))
         return one[: common_prefix_length(one, other)]
 
     async def aclose(self) -> None:
@@ -330,11 +325,15 @@ class EngineBackend:
             limit=limit,
             rules=rules,
             end_tokens=self._end_tokens(request),
-            scope="" if self._shares_prefixes_publicly else request.context.scope,
+            scope=self._scope(request),
             adapters=adapter_scales(request.adapters, self._card.adapters),
             journey=request.journey,
             retention=request.retention,
         )
+
+    def _scope(self, request: GenerationRequest) -> str:
+        scope = request.context.scope
+        return "" if self._shares_prefixes_publicly and scope != PINNED_SCOPE else scope
 
     def _limit(self, request: GenerationRequest, length: int) -> int:
         """Where the answer to a prompt of this length is cut, the prompt included."""
@@ -356,6 +355,14 @@ class EngineBackend:
                     f"Token {token} is not in the model's vocabulary of {size}.",
                     param="logit_bias",
                 )
+
+
+def _going_on(prompt: ChatPrompt, word: str) -> ChatPrompt:
+    """A conversation in which the user says something more. Pure."""
+    *before, last = prompt.messages
+    if last.role == "user":
+        return replace(prompt, messages=(*before, replace(last, content=last.content + word)))
+    return replace(prompt, messages=(*prompt.messages, Message("user", word)))
 
 
 def adapter_scales(asked: Sequence[Adapter], known: Sequence[Adapter]) -> AdapterScales:

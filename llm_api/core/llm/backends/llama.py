@@ -37,6 +37,7 @@ from llm_api.core.llm.prefix_cache.model_prefixes import ModelPrefixes
 from llm_api.core.llm.prefix_cache.prefix_cache import PrefixCache
 from llm_api.core.llm.prompt.encode import PromptEncoder
 from llm_api.core.llm.prompt.template import FALLBACK_TEMPLATE, ChatTemplate
+from llm_api.core.llm.types import ChatPrompt
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,8 @@ class LlamaOptions:
     ahead for an answer that repeats its context, where that pays on this machine.
     `draft_model` is the file of a small model that drafts where nothing is repeated; without it the
     model's own MTP layers do (`model.has_mtp`).
-    `context` and `model` are handed on whole. `pinned` are system prompts that are computed
-    beforehand, and kept for every scope.
+    `context` and `model` are handed on whole. `pinned` are beginnings of conversations that are
+    computed beforehand, and kept for every scope.
     """
 
     context_length: int
@@ -81,7 +82,7 @@ class LlamaOptions:
     kv_tokens: int | None = None
     shares_prefixes_publicly: bool = False
     draft_tokens: int | None = None
-    pinned: tuple[str, ...] = ()
+    pinned: tuple[ChatPrompt, ...] = ()
     draft_model: Path | None = None
     model: ModelOptions = field(default_factory=ModelOptions)
 

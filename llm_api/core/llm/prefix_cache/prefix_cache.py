@@ -126,8 +126,12 @@ class PrefixCache:
         return ForgottenPrefixes(len(leaving), sum(one.size for one in leaving))
 
     def expire(self) -> None:
-        """Delete the files that nobody has used for as long as they may be kept."""
+        """Delete what nobody has used for as long as it may be kept."""
         now = self.clock()
+        for stored in self.ram.members():
+            is_old = stored.retention == "24h" and now - stored.last_used > DAY_SECONDS
+            if is_old and not stored.is_moving:
+                self._leave_ram(stored)
         for stored in self.disk.members():
             most = self._limits.disk_seconds
             if stored.retention == "24h":

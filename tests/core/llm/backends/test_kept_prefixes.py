@@ -180,7 +180,7 @@ async def test_what_may_be_in_memory_only_does_not_outlive_the_server(
 async def test_a_pinned_prompt_is_there_before_anybody_has_asked(files: dict[str, Path]) -> None:
     text = "You answer in one word. " * 2
     conversation = ChatPrompt((Message("system", text), Message("user", "Hello?")))
-    options = replace(ONE_SLOT, pinned=(text,))
+    options = replace(ONE_SLOT, pinned=(ChatPrompt((Message("system", text),)),))
     async with serving(files["plain"], options) as backend:
         assert backend._pinning is not None
         await asyncio.wait_for(backend._pinning, PATIENCE_SECONDS)

@@ -62,6 +62,29 @@ def test_asking_for_other_adapters_is_no_second_share() -> None:
     assert tier.to_give_up(60, "loud") == [first, second]
 
 
+def test_what_is_to_stay_for_a_day_leaves_last_of_its_owner_s() -> None:
+    tier, (kept, other) = tier_with(100, ("a", 25, 1), ("a", 75, 2))
+    assert tier.to_give_up(25, "a") == [kept]
+    kept.retention = "24h"
+    assert tier.to_give_up(25, "a") == [other]
+    assert tier.to_give_up(80, "a") == [other, kept]
+
+
+def test_whoever_has_everything_stay_for_a_day_crowds_out_nobody_but_itself() -> None:
+    tier, (quiet, *loud) = tier_with(
+        100, ("quiet", 20, 0), ("loud", 20, 1), ("loud", 20, 2), ("loud", 20, 3), ("loud", 20, 4)
+    )
+    for one in loud:
+        one.retention = "24h"
+    plain, old, young, last = loud
+    plain.retention = None
+    plain.last_used = 9
+    assert tier.to_give_up(20, "loud") == [old], "a half of a share is one of them: the last used"
+    assert tier.to_give_up(60, "loud") == [old, young, plain]
+    assert tier.to_give_up(20, "quiet") == [old]
+    assert {quiet, last}.isdisjoint(tier.to_give_up(60, "loud") or [quiet])
+
+
 def test_pinned_prefixes_leave_for_pinned_ones_alone() -> None:
     tier, (pinned, other) = tier_with(100, (PINNED_SCOPE, 50, 0), ("a", 50, 1))
     assert tier.to_give_up(50, "a") == [other]
