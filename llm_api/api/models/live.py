@@ -91,7 +91,9 @@ class EngineDrafts(AnswerModel):
     """Tokens that are guessed ahead, which the model then checks."""
 
     kind: str = Field(
-        examples=["lookup"], description="`lookup`: what an answer repeats; `model`: a draft model."
+        examples=["lookup"],
+        description="`lookup`: what an answer repeats; `model`: a draft model, or a model's own MTP"
+        " layers.",
     )
     drafted: int = Field(description="Tokens that were guessed.")
     accepted: int = Field(description="Those that were right.")

@@ -85,9 +85,9 @@ class TierStatus:
 class DraftStatus:
     """Tokens that were guessed ahead in one way, and those of them that were right.
 
-    `kind` is `lookup`, where an answer repeats its context, or `model`, a draft model. It `is_on`
-    while it guesses, which it does not where that does not pay. The counts are since the model was
-    loaded.
+    `kind` is `lookup`, where an answer repeats its context, or `model`: a draft model, or MTP
+    layers of the model's own. It `is_on` while it guesses, which it does not where that does not
+    pay. The counts are since the model was loaded.
     """
 
     kind: str
