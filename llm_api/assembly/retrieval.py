@@ -119,7 +119,7 @@ def require_unlocked(settings: Settings) -> None:
     except Timeout:
         raise VectorStoreLockedError(
             f"A server has the documents in {str(folder)!r} open, and they belong to one process:"
-            " stop it first, or ask it (without --local)."
+            " stop it first, or leave out --local where you said it."
         ) from None
 
 

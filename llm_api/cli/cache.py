@@ -44,6 +44,9 @@ def list_prefixes(
     if as_json:
         print_json(found)
         return
+    if not found:
+        note("There are no prefixes.")
+        return
     print_table(
         ("key", "model", "tokens", "size", "where", "used"),
         [

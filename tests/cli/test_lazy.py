@@ -75,6 +75,20 @@ def test_one_grammar_of_verbs() -> None:
             assert isinstance(entry, Verb)
 
 
+def test_shell_completes_commands_and_options() -> None:
+    def completed(words: str, place: int) -> list[str]:
+        asked = {
+            "_LLM_API_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(place),
+        }
+        return CliRunner().invoke(app, prog_name="llm-api", env=asked).output.split()
+
+    assert completed("llm-api ", 1) == list(COMMANDS)
+    assert completed("llm-api rag re", 2) == ["report", "reindex"]
+    assert completed("llm-api rag search --j", 3) == ["--json"]
+
+
 def test_mistyped_command_is_a_usage_error_that_names_the_likely_one(run: Run) -> None:
     code, _, told = run("sevre")
     assert code == 2

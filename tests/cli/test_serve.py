@@ -4,16 +4,14 @@ import signal
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from tests.cli.terminal import terminal
 from tests.live import PATIENCE_SECONDS
 
 
-@pytest.mark.parametrize("width", [60, 120])
-def test_terminal_says_how_to_call_it_and_shows_requests(tmp_path: Path, width: int) -> None:
+def test_terminal_says_how_to_call_it_and_shows_requests(tmp_path: Path) -> None:
     with terminal(
-        tmp_path, "serve", "--port", "0", width=width, LLM_BACKEND="stub", EMBEDDING_BACKEND="none"
+        tmp_path, "serve", "--port", "0", width=60, LLM_BACKEND="stub", EMBEDDING_BACKEND="none"
     ) as person:
         person.until("serves  ")
         assert "stub" in person.until("page    ")

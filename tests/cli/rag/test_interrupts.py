@@ -28,15 +28,12 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("width", [60, 120])
-def test_ctrl_c_says_what_is_stored_and_that_a_rerun_goes_on(
-    served: Served, folder: Path, width: int
-) -> None:
+def test_ctrl_c_says_what_is_stored_and_that_a_rerun_goes_on(served: Served, folder: Path) -> None:
     named = ("--url", served.url, "--collection", f"cli-{next(numbers)}")
     served.embedder.seconds = 60
     try:
         with terminal(
-            folder.parent, "ingest", "docs", *named, width=width, term="xterm-256color"
+            folder.parent, "ingest", "docs", *named, width=60, term="xterm-256color"
         ) as person:
             seen = plain(person.until(" chunks, 0 of 3 files"))
             assert "storing" in seen

@@ -322,4 +322,5 @@ async def open_edge_process(
 
 async def _start(folder: Path | None) -> ChildProcess:
     module = f"{__package__}.edge_worker"
-    return await start_child(sys.executable, "-m", module, str(folder or ""))
+    # Ctrl-C in a terminal is for its owner: until it is imported, it would show a traceback.
+    return await start_child(sys.executable, "-m", module, str(folder or ""), has_own_session=True)
