@@ -23,7 +23,7 @@ from llm_api.cli.app import COMMANDS
 from llm_api.cli.lazy import every_verb, load
 from llm_api.core.embeddings.embedder_registry import EmbedderRegistry
 from llm_api.core.llm.prefix_cache import state_file
-from tests.cli.falling_server import Fall, FallingServer, falling_server
+from tests.cli.falling_server import BOTH, Fall, FallingServer, falling_server
 from tests.cli.forking import Commands, forked_commands
 from tests.cli.terminal import plain
 from tests.cli.test_rag import write_beir
@@ -134,10 +134,18 @@ class World:
     hub: Hub
     template: Path
 
-    def folder(self, place: Path) -> Path:
-        shutil.copytree(self.template, place, symlinks=True)
+    def folder(self, place: Path, command: str) -> Path:
+        shutil.copytree(self.template, place)
         os.mkfifo(place / "pipe")
+        if command == "rag reindex":  # not copied: a store has files of 200 MB, mostly holes
+            self.falling.answers = BOTH
+            self.run(place, f"{LOCAL}ingest docs --local")
         return place
+
+    def run(self, place: Path, text: str) -> None:
+        arguments, variables = self.typed("", text, self.server)
+        done = self.commands.ended(place, *arguments, **variables)
+        assert done.code == 0, done.errors
 
     def typed(self, command: str, text: str, url: str) -> tuple[list[str], dict[str, str]]:
         """Arguments and variables, of which those that are meant for a server name this one."""
@@ -184,14 +192,9 @@ def world(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wor
             hub.files[PULLED, f"{name}.gguf"] = gguf_bytes()
         world = World(commands, server, falling, hub, folder)
         _furnish(folder)
-        for typed in (
-            f"keys create alice --tokens-per-day 100000 --collection team-*:write{KEYS}",
-            "ingest docs",
-            f"{LOCAL}ingest docs --local",
-        ):
-            arguments, variables = world.typed("", typed, server)
-            done = commands.ended(folder, *arguments, **variables)
-            assert done.code == 0, done.errors
+        limits = "--tokens-per-day 100000 --collection team-*:write"
+        world.run(folder, f"keys create alice {limits}{KEYS}")
+        world.run(folder, "ingest docs")
         yield world
 
 
@@ -225,7 +228,7 @@ def test_nothing_is_wider_than_the_terminal_or_cut(
 ) -> None:
     typed = TABLE[command]
     arguments, variables = world.typed(command, typed.words, world.server)
-    folder = world.folder(tmp_path / "home")
+    folder = world.folder(tmp_path / "home", command)
     with world.commands.terminal(folder, width, *arguments, **variables) as (running, screen):
         seen = ""
         if typed.ready:
@@ -249,7 +252,7 @@ def test_pipe_gets_the_same_in_plain_words_and_programs_get_json(
     typed = TABLE[command]
     for number, wish in enumerate([[], ["--json"]][: 1 if command in NO_JSON else 2]):
         arguments, variables = world.typed(command, typed.words, world.server)
-        folder = world.folder(tmp_path / str(number))
+        folder = world.folder(tmp_path / str(number), command)
         with world.commands.pipe(folder, *arguments, *wish, **variables) as running:
             if typed.ready:
                 wait_until(lambda: "serves" in (folder / "errors").read_text())  # noqa: B023
@@ -265,10 +268,10 @@ def test_pipe_gets_the_same_in_plain_words_and_programs_get_json(
 @pytest.mark.parametrize("command", [name for name in TABLE if TABLE[name].waits is not None])
 def test_ctrl_c_ends_it_and_leaves_nothing(world: World, tmp_path: Path, command: str) -> None:
     world.falling.fall = "is silent"
+    arguments, variables = world.typed(command, TABLE[command].waits or "", world.falling.url)
+    folder = world.folder(tmp_path / "home", command)
     world.falling.answers = frozenset({"models"})
     world.falling.asked.clear()
-    arguments, variables = world.typed(command, TABLE[command].waits or "", world.falling.url)
-    folder = world.folder(tmp_path / "home")
     before = names(folder)
     with (
         world.commands.terminal(folder, 60, *arguments, **variables) as (running, screen),
@@ -306,10 +309,10 @@ def test_dying_server_is_one_sentence(
     world: World, tmp_path: Path, command: str, fall: Fall
 ) -> None:
     world.falling.fall = fall
-    world.falling.answers = frozenset() if command in ON_WITHOUT else frozenset({"models"})
     text = (TABLE[command].waits or "").replace(PIPE, "")
     arguments, variables = world.typed(command, text, world.falling.url)
-    folder = world.folder(tmp_path / "home")
+    folder = world.folder(tmp_path / "home", command)
+    world.falling.answers = frozenset() if command in ON_WITHOUT else frozenset({"models"})
     done = world.commands.ended(folder, *arguments, **variables)
     assert done.code == (0 if command in ON_WITHOUT else 1), done.errors
     (line,) = done.errors.splitlines()
