@@ -125,6 +125,7 @@ class ModelGuesses:
 
         `costs` are those of the model itself. The drafter reads `rows` tokens of a text at most.
         """
+        costs = costs.cautious()
         self._attempts = {}
         candidates = [
             self._candidate(one)
@@ -192,8 +193,8 @@ class ModelGuesses:
             one.sequence.id: one.worth.expected(min(self._longest, one.left)) for one in candidates
         } | {key: [guess.chance for guess in made] for key, made in drafts.items()}
         first = min(max((one.unread for one in candidates if one.is_near), default=1), UNREAD)
-        first_seconds = self._drafter.costs.seconds(first * len(candidates))
-        further = self._drafter.costs.seconds(len(candidates))
+        first_seconds = self._seconds(first * len(candidates))
+        further = self._seconds(len(candidates))
         plan = costs.best(
             [expected.get(one.id, ()) for one in decodes],
             room,
@@ -211,7 +212,7 @@ class ModelGuesses:
         length = max(plan.length, 1)
         none = costs.seconds(streams)
         row = (costs.seconds(streams + guessing * length) - none) / (guessing * length)
-        made = self._drafter.costs.seconds(guessing) / guessing
+        made = self._seconds(guessing) / guessing
         return (made + row) * streams * plan.gain / none
 
     def _read_on(
@@ -228,7 +229,7 @@ class ModelGuesses:
             one.text
             for one in behind
             if one.worth.may_read(
-                self._drafter.costs.seconds(one.unread) * a_second,
+                self._seconds(one.unread) * a_second,
                 plan.gain,
                 one.sequence.output_length,
                 one.left,
@@ -237,11 +238,15 @@ class ModelGuesses:
         if worth_it:
             self._drafter.read(worth_it, rows)
 
+    def _seconds(self, rows: int) -> float:
+        """What a step of the drafter takes."""
+        return self._drafter.costs.cautious().seconds(rows)
+
     def _spent(self, near: Items[_Candidate], found: Items[tuple[Guess, ...]]) -> float:
         """What making these guesses took."""
         counts = [sum(len(made) > index for made in found) for index in range(1, self._longest)]
         counts.append(max(one.unread for one in near) * len(near))
-        return sum(self._drafter.costs.seconds(count) for count in counts if count)
+        return sum(self._seconds(count) for count in counts if count)
 
 
 def left(sequence: Sequence) -> int:

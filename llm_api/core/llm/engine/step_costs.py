@@ -64,6 +64,20 @@ class StepCosts:
         (few, short), (many, long) = self.points[at - 1], self.points[at]
         return short + (long - short) * (rows - few) / (many - few)
 
+    def cautious(self) -> "StepCosts":
+        """These, with what no step has shown as dear as the rows before it: for a costly try."""
+        if not any(self.trials):
+            return self
+        points = [*self.points]
+        tried = [at for at, left in enumerate(self.trials) if left < TRIALS]
+        for at in range(2, len(points)):
+            before = [one for one in tried if one < at][-2:]
+            if at not in tried and len(before) > 1:
+                known = replace(self, points=tuple(self.points[one] for one in before))
+                rows, seconds = points[at]
+                points[at] = rows, max(seconds, known.seconds(rows))
+        return replace(self, points=tuple(points))
+
     def learnt(self, rows: int, seconds: float) -> "StepCosts":
         """These with what a step took: the nearest point moves a part of the way.
 

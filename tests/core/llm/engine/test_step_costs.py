@@ -72,6 +72,15 @@ def test_of_the_first_two_steps_the_shorter_counts() -> None:
     assert costs.learnt(2, 1.8).seconds(2) == pytest.approx(1.53), "then the mean moves"
 
 
+def test_for_a_costly_try_rows_that_no_step_has_had_are_as_dear_as_those_before() -> None:
+    costs = untried(1.0, wants_equal=True).learnt(1, 1.0)
+    assert costs.cautious() == costs, "one number of rows says nothing of more"
+    costs = costs.learnt(4, 2.5)
+    assert costs.cautious().seconds(8) == pytest.approx(4.5)
+    assert costs.seconds(8) == pytest.approx(2.5)
+    assert costs.learnt(8, 2.6).cautious().seconds(8) == pytest.approx(2.6)
+
+
 def test_what_it_takes_to_make_guesses_counts_as_what_it_takes_to_check_them() -> None:
     costs = linear(0.2)
     assert costs.best([SURE], 24, lambda length: 0.2 * length).length == 3
