@@ -1,6 +1,5 @@
 """Memory for states: what is used again, what is made ready, what is given back."""
 
-import threading
 import time
 
 import pytest
@@ -69,10 +68,10 @@ def test_what_is_expected_is_made_ready_beside(monkeypatch: pytest.MonkeyPatch) 
 
 def test_nobody_waits_for_what_will_not_be_made_ready() -> None:
     buffers = Buffers(10 * LEAST_PREPARED)
-    before = threading.active_count()
     for size in (LEAST_PREPARED - 1, 10 * LEAST_PREPARED):
         assert buffers.is_ready(size)
         buffers.expect(size)
+        assert not buffers._expected
     buffers.close()
     buffers.expect(LEAST_PREPARED)
-    assert threading.active_count() == before
+    assert not buffers._expected
