@@ -101,7 +101,7 @@ TABLE: Final[Mapping[str, Typed]] = {
     "keys show": Typed("alice" + KEYS, ("tokens_per_day: 100000",), "x" + KEYS_PIPE),
     "keys delete": Typed("alice" + KEYS, ("no longer in keys.yaml",), "x" + KEYS_PIPE),
     "cache list": Typed("--dir kv", ("alice", "2.0 kB")),
-    "cache delete": Typed("--dir kv", ("1 prefixes are deleted from kv",)),
+    "cache delete": Typed("--dir kv", ("1 prefixes are deleted",)),
     "doctor": Typed("-m models/cut.gguf", ("it has 895 bytes and its header",), PIPE, code=1),
 }
 VERBS: Final = {" ".join(words): verb for words, verb in every_verb(COMMANDS)}
