@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from llm_api.core.llm.observation import (
+    DraftStatus,
     EngineStatus,
     KVTokens,
     ReplicaStatus,
@@ -94,9 +95,8 @@ async def scrape(
 ) -> Scrape:
     """Of a server that has done everything once."""
     empty = Distribution(())
-    status = EngineStatus(
-        0, 0, empty, empty, 0, KVTokens(0, 0, 1), (TierStatus("ram", 0, 0, 1, 0, 0, 0),)
-    )
+    tiers, drafts = (TierStatus("ram", 0, 0, 1, 0, 0, 0),), (DraftStatus("lookup", 0, 0, True),)
+    status = EngineStatus(0, 0, empty, empty, 0, KVTokens(0, 0, 1), tiers, drafts)
     replica = ReplicaStatus("other:8000", is_well=True, running=0)
     services.models.observations = [(MODEL_ID, status), (MODEL_ID, replica)]
     times = StageTimes()
