@@ -31,6 +31,10 @@ def in_engine(http: httpx2.Client) -> float:
     return sum(number for _, number in seen.samples("llm_api_engine_requests"))
 
 
+def shown_engine(http: httpx2.Client) -> Any:
+    return http.get("/v1/engine").json()
+
+
 def test_health_answers_at_once_while_a_generation_runs(http: httpx2.Client) -> None:
     running = threading.Thread(target=lambda: http.post("/v1/completions", json=LONG))
     running.start()
@@ -64,8 +68,9 @@ def test_a_real_prompt_is_told_as_it_is_read_and_the_engine_shows_it(http: httpx
     told = [one["prompt_progress"] for one in frames if "prompt_progress" in one]
     assert told[-1]["processed"] == told[-1]["total"] == frames[-1]["usage"]["prompt_tokens"]
     assert told[-1]["tokens_per_second"] > 0
-    shown = http.get("/v1/engine").json()
-    assert request_id in {one["id"] for one in shown["recent"]}
+    # It is over a moment after its last byte.
+    wait_until(lambda: request_id in {one["id"] for one in shown_engine(http)["recent"]})
+    shown = shown_engine(http)
     engine = next(one["engine"] for one in shown["models"] if one["id"] == MODEL)
     assert any(run["kind"] == "kept" for slot in engine["slots"] for run in slot["runs"])
     assert sum(engine["history"]["written_tokens"]) >= 4
