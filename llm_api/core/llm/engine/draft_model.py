@@ -22,16 +22,13 @@ from llm_api.core.llm.engine.llama_runner import (
     LlamaRunner,
     context_params,
 )
-from llm_api.core.llm.engine.model_guesses import Guess, Text, Wish
+from llm_api.core.llm.engine.model_guesses import FIRST_STEPS, Guess, Text, Wish
 from llm_api.core.llm.engine.plan import TokenSpan
 from llm_api.core.llm.engine.sampling import likeliest, logits_view
 from llm_api.core.llm.engine.slots import common_prefix_length
 from llm_api.core.llm.engine.step_costs import untried
 
 log = logging.getLogger(__name__)
-
-FIRST_STEPS = 3
-"""Steps before the first guess; the shortest counts."""
 
 WORTH_COPYING = 32
 """Tokens that another slot must have read more than a slot itself."""
@@ -123,14 +120,10 @@ class DraftModel:
             going_on = {}
             for span, row in self._decode(spans, kept=set(by_slot)):
                 wish, guesses = by_slot[span.slot], found[span.slot]
-                guesses.append(self._likeliest(row, wish.trust, guesses))
-                last = guesses[-1]
-                if (
-                    len(guesses) < wish.most
-                    and last.chance >= wish.least_chance
-                    and last.token not in self._model.end_tokens
-                ):
-                    going_on[span.slot] = (last.token,)
+                guesses.append(wish.guess(*self._likeliest(row), guesses))
+                last = guesses[-1].token
+                if wish.wants_more(guesses) and last not in self._model.end_tokens:
+                    going_on[span.slot] = (last,)
         return [tuple(found[wish.text.slot]) for wish in wishes]
 
     def close(self) -> None:
@@ -140,10 +133,10 @@ class DraftModel:
             self._context = None
             self._model.close()
 
-    def _likeliest(self, row: int, trust: float, before: Sequence[Guess]) -> Guess:
+    def _likeliest(self, row: int) -> tuple[int, float]:
+        """The token to guess from a row, and how sure that is."""
         logits = logits_view(self._library, self._context, row, self._model.vocabulary_size)
-        token, confidence = likeliest(logits, self._weights)
-        return Guess(token, confidence**trust * (before[-1].chance if before else 1.0))
+        return likeliest(logits, self._weights)
 
     def _level(self, wishes: Sequence[Wish]) -> dict[int, tuple[int, ...]]:
         """What the first step reads of each text: of all as much, as they are computed together."""

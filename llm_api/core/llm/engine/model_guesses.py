@@ -15,6 +15,9 @@ from llm_api.core.llm.engine.sequence import Sequence
 from llm_api.core.llm.engine.slots import common_prefix_length
 from llm_api.core.llm.engine.step_costs import DraftLength, StepCosts
 
+FIRST_STEPS: Final = 3
+"""Steps of a drafter before its first guess; the shortest counts."""
+
 NEAR: Final = 16
 """Unread tokens that are computed together with the first guess: no more than two rows a step."""
 
@@ -42,6 +45,14 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Guess:
+    """A token, and how likely it and all guesses before it are what will be drawn."""
+
+    token: int
+    chance: float
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """Up to `most` guesses behind a text.
 
@@ -53,13 +64,13 @@ class Wish:
     trust: float
     least_chance: float
 
+    def guess(self, token: int, confidence: float, before: Items[Guess]) -> Guess:
+        """The guess behind those `before`, by how sure the drafter is of its token. Pure."""
+        return Guess(token, confidence**self.trust * (before[-1].chance if before else 1.0))
 
-@dataclass(frozen=True, slots=True)
-class Guess:
-    """A token, and how likely it and all guesses before it are what will be drawn."""
-
-    token: int
-    chance: float
+    def wants_more(self, guesses: Items[Guess]) -> bool:
+        """Whether one more is wanted behind these, of which there is at least one. Pure."""
+        return len(guesses) < self.most and guesses[-1].chance >= self.least_chance
 
 
 Drafts = Mapping[int, tuple[Guess, ...]]

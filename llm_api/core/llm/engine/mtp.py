@@ -26,7 +26,7 @@ from llm_api.core.llm.engine.llama_runner import (
     LlamaRunner,
     context_params,
 )
-from llm_api.core.llm.engine.model_guesses import NEAR, Guess, Text, Wish
+from llm_api.core.llm.engine.model_guesses import FIRST_STEPS, NEAR, Guess, Text, Wish
 from llm_api.core.llm.engine.plan import TokenSpan
 from llm_api.core.llm.engine.sampling import likeliest, logits_view
 from llm_api.core.llm.engine.step_costs import untried
@@ -35,9 +35,6 @@ log = logging.getLogger(__name__)
 
 WINDOW: Final = 256
 """Tokens of a slot for which the hidden states are kept, 4 bytes for each number."""
-
-FIRST_STEPS: Final = 3
-"""Steps before the first guess; the shortest counts."""
 
 Hidden = NDArray[np.float32]
 
@@ -166,14 +163,10 @@ class MtpLayers:
             going_on = []
             for wish, row in rows:
                 guesses = found[wish.text.slot]
-                guesses.append(self._likeliest(row, wish.trust, guesses))
-                last = guesses[-1]
-                if (
-                    len(guesses) < wish.most
-                    and last.chance >= wish.least_chance
-                    and last.token not in self._model.end_tokens
-                ):
-                    going_on.append((wish, last.token, self._hidden(row)))
+                guesses.append(wish.guess(*self._likeliest(row), guesses))
+                last = guesses[-1].token
+                if wish.wants_more(guesses) and last not in self._model.end_tokens:
+                    going_on.append((wish, last, self._hidden(row)))
             rows = [
                 (wish, self._add(wish.text.slot, self._slots[wish.text.slot].held, token, hidden))
                 for wish, token, hidden in going_on
@@ -197,10 +190,10 @@ class MtpLayers:
             self._slots[span.slot].see(start, tokens, list(hidden[kept:end].copy()))
             begin = end
 
-    def _likeliest(self, row: int, trust: float, before: Sequence[Guess]) -> Guess:
+    def _likeliest(self, row: int) -> tuple[int, float]:
+        """The token to guess from a row, and how sure that is."""
         logits = logits_view(self._library, self._context, row, self._model.vocabulary_size)
-        token, confidence = likeliest(logits, self._weights)
-        return Guess(token, confidence**trust * (before[-1].chance if before else 1.0))
+        return likeliest(logits, self._weights)
 
     def _hidden(self, row: int) -> Hidden:
         """What the layer itself has made of a token: a guess behind a guess is made of that."""

@@ -101,8 +101,6 @@ class Scheduler:
         self._turns = _AdapterTurns()
         self._chunk_tokens = LEAST_CHUNK
         self.preemption_count = 0
-        self.drafted_tokens = 0
-        self.accepted_tokens = 0
         self._drafts = DraftCounts(
             has_lookup=bool(limits.draft_tokens and limits.can_trim),
             has_model=drafter is not None and limits.can_trim,
@@ -169,8 +167,6 @@ class Scheduler:
                 by_model = self._guesses.is_modelled(sequence)
                 self._drafts.add(guessed, min(accepted, guessed), by_model=by_model)
                 self._guesses.learn(sequence, tokens)
-                self.drafted_tokens += span.drafted
-                self.accepted_tokens += accepted
                 outcomes += self._extend(sequence, tokens)
         if outcomes:
             self._drafts.end_step()

@@ -45,6 +45,7 @@ from llm_api.core.llm.types import (
     ToolChoice,
     ToolSpec,
 )
+from tests.core.llm.engine.draft_totals import accepted
 from tests.costs import least_seconds
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
@@ -477,14 +478,14 @@ async def test_drafting_changes_the_speed_and_not_the_text() -> None:
     words = "red, green, blue, yellow, white, black, orange, purple, "
     request = GenerationRequest(TextPrompt(words * 3), 40, GREEDY, ignore_eos=True, top_logprobs=1)
     answers = []
-    accepted = []
+    totals = []
     for draft_tokens in (0, 8):
         async with open_backend(replace(OPTIONS, draft_tokens=draft_tokens)) as backend:
             answers += await complete(backend, request)
             scheduler_of(backend).check_integrity()
-            accepted.append(scheduler_of(backend).accepted_tokens)
-    assert accepted[0] == 0
-    assert accepted[1] > 20
+            totals.append(accepted(scheduler_of(backend)))
+    assert totals[0] == 0
+    assert totals[1] > 20
     assert answers[0].text == answers[1].text
     assert answers[0].logprobs == answers[1].logprobs
     assert answers[0].finished.usage == answers[1].finished.usage

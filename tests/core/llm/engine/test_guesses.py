@@ -8,6 +8,7 @@ from llm_api.core.llm.engine.draft_worth import COMMON_PAUSE
 from llm_api.core.llm.engine.plan import AdapterScales
 from llm_api.core.llm.engine.step_costs import StepCosts
 from llm_api.core.llm.observation import DraftStatus
+from tests.core.llm.engine.draft_totals import accepted
 from tests.core.llm.engine.fake_drafter import FakeDrafter, steps_of
 from tests.core.llm.engine.fake_runner import expected_answer, sometimes_forced
 from tests.core.llm.engine.test_scheduler import Bench, cyclic, prompt_of
@@ -19,7 +20,7 @@ def test_a_draft_model_guesses_what_the_model_then_checks_in_one_step() -> None:
     bench.run()
     assert bench.answers[0] == expected_answer([1, 2, 3], 12)
     assert [span.drafted for plan in bench.runner.plans for span in plan.spans] == [0, 0, 8, 1]
-    assert bench.scheduler.accepted_tokens == 9
+    assert accepted(bench.scheduler) == 9
     assert bench.scheduler.occupancy().drafts == (DraftStatus("model", 9, 9, is_on=True),)
 
 
@@ -58,7 +59,7 @@ def test_what_is_repeated_is_looked_up_and_not_guessed() -> None:
     bench.add([1, 2, 3, 4, 5, 1, 2, 3, 4, 5], length=12)
     bench.run()
     assert not drafter.wishes
-    assert bench.scheduler.accepted_tokens == 9
+    assert accepted(bench.scheduler) == 9
 
 
 DEAR = steps_of(1.0, 0.4)
@@ -87,7 +88,7 @@ def test_guesses_that_do_not_hold_are_given_up_and_leave_nothing_behind() -> Non
     bench.add([1, 2, 3], length=200)
     bench.run()
     assert bench.answers[0] == expected_answer([1, 2, 3], 200)
-    assert bench.scheduler.accepted_tokens == 0
+    assert accepted(bench.scheduler) == 0
     assert len(drafter.wishes) < 15, "of two hundred steps"
 
 
@@ -155,4 +156,4 @@ def test_a_random_walk_gives_every_sequence_the_answer_it_has_without(seed: int)
                 bench.step()
     bench.run()
     assert {key: bench.answers[key] for key in expected} == expected
-    assert bench.scheduler.accepted_tokens > 0
+    assert accepted(bench.scheduler) > 0

@@ -18,6 +18,7 @@ from llm_api.core.llm.observation import DraftStatus, KVTokens
 from llm_api.core.llm.prefix_cache.buffers import LEAST_PREPARED
 from llm_api.core.llm.prefix_cache.model_prefixes import ModelPrefixes
 from llm_api.core.llm.prefix_cache.prefix_cache import CacheLimits, PrefixCache
+from tests.core.llm.engine.draft_totals import accepted, drafted
 from tests.core.llm.engine.fake_runner import (
     FakeRunner,
     expected_answer,
@@ -538,9 +539,9 @@ def test_a_draft_is_verified_in_one_step() -> None:
     bench.add([1, 2, 3, 4, 5, 1, 2, 3, 4, 5], length=12)
     bench.run()
     assert bench.answers[0] == [1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 2]
-    drafted = [span.drafted for plan in bench.runner.plans for span in plan.spans]
-    assert drafted == [0, 4, 4, 1], "prefill, then drafts within the limit"
-    assert (bench.scheduler.drafted_tokens, bench.scheduler.accepted_tokens) == (9, 9)
+    lengths = [span.drafted for plan in bench.runner.plans for span in plan.spans]
+    assert lengths == [0, 4, 4, 1], "prefill, then drafts within the limit"
+    assert (drafted(bench.scheduler), accepted(bench.scheduler)) == (9, 9)
     assert bench.scheduler.occupancy().drafts == (DraftStatus("lookup", 9, 9, is_on=True),)
 
 
@@ -578,7 +579,7 @@ def test_a_wrong_draft_leaves_nothing_behind() -> None:
     assert bench.step().spans[0].drafted == 4
     bench.run()
     assert bench.answers[0] == expected_answer(prompt, 6)
-    assert bench.scheduler.accepted_tokens == 0
+    assert accepted(bench.scheduler) == 0
 
 
 def test_forced_tokens_are_computed_with_the_one_drawn_before_them() -> None:
@@ -637,7 +638,7 @@ def test_a_kv_that_cannot_be_cut_is_not_drafted_for() -> None:
     bench.runner.draw = cyclic
     bench.add([1, 2, 3, 4, 5, 1, 2, 3, 4, 5], length=6)
     bench.run()
-    assert bench.scheduler.drafted_tokens == 0
+    assert drafted(bench.scheduler) == 0
 
 
 @pytest.mark.parametrize("seed", range(8))
