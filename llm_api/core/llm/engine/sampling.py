@@ -63,10 +63,10 @@ class Candidates:
     def vocabulary_size(self) -> int:
         return len(self._room)
 
-    def draw(self, chain: Any, logits: NDArray[np.float32], allowed: NDArray[np.int32]) -> int:
-        """What the chain chooses of the allowed tokens, as `llama_sampler_sample` of all."""
+    def draw(self, chain: Any, allowed: NDArray[Any], logits: NDArray[np.float32]) -> int:
+        """What the chain chooses of these tokens with their logits, as `llama_sampler_sample`."""
         candidates = self._room[: len(allowed)]
-        candidates["id"], candidates["logit"] = allowed, logits[allowed]
+        candidates["id"], candidates["logit"] = allowed, logits
         array = self._library.llama_token_data_array(
             data=ctypes.cast(candidates.ctypes.data, self._library.llama_token_data_p),
             size=len(allowed),
@@ -204,33 +204,37 @@ class Sampler:
         if self._constraint is not None:
             return self.choose(logits, self._constraint.allowed())
         with self._bias.added_to(logits):
-            if self._is_greedy:
-                return int(logits.argmax())
-            if self._plain is not None:
-                return self._plain.choose(logits)
+            if (place := self._chosen(logits)) is not None:
+                return place
             if self._reach < math.inf:
-                return self._drawn(logits, np.flatnonzero(logits >= logits.max() - self._reach))
+                near = np.flatnonzero(logits >= logits.max() - self._reach)
+                return self._drawn(near, logits[near])
             token: int = self._library.llama_sampler_sample(self._chain, context, row)
             return token
 
     def choose(self, logits: NDArray[np.float32], allowed: NDArray[np.int32]) -> int:
         """Choose one of the allowed tokens, and remember it."""
         with self._bias.added_to(logits):
-            if self._is_greedy:
-                return int(allowed[logits[allowed].argmax()])
-            if self._plain is not None:
-                return int(allowed[self._plain.choose(logits[allowed])])
+            among = logits[allowed]
+            if (place := self._chosen(among)) is not None:
+                return int(allowed[place])
             if self._reach < math.inf:
-                among = logits[allowed]
-                allowed = allowed[among >= among.max() - self._reach]
-            return self._drawn(logits, allowed)
+                is_near = among >= among.max() - self._reach
+                allowed, among = allowed[is_near], among[is_near]
+            return self._drawn(allowed, among)
 
     def remember(self, token: int) -> None:
         """Take note of a token that was not drawn, but must follow."""
         self._library.llama_sampler_accept(self._chain, token)
 
-    def _drawn(self, logits: NDArray[np.float32], allowed: NDArray[Any]) -> int:
-        token = self._candidates.draw(self._chain, logits, allowed)
+    def _chosen(self, logits: NDArray[np.float32]) -> int | None:
+        """The place in these where no chain is needed to choose; None where one is."""
+        if self._is_greedy:
+            return int(logits.argmax())
+        return None if self._plain is None else self._plain.choose(logits)
+
+    def _drawn(self, allowed: NDArray[Any], logits: NDArray[np.float32]) -> int:
+        token = self._candidates.draw(self._chain, allowed, logits)
         self.remember(token)
         return token
 
