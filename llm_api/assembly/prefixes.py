@@ -16,7 +16,7 @@ from llm_api.core.llm.files.memory import room_for_prefixes
 from llm_api.core.llm.prefix_cache.prefix_cache import CacheLimits, PrefixCache
 from llm_api.core.llm.prefix_cache.state_file import StateFileError
 from llm_api.core.llm.prefix_cache.state_folder import StateFolder
-from llm_api.core.llm.prefix_cache.stored import PINNED_SCOPE
+from llm_api.core.llm.prefix_cache.stored import PINNED_SCOPE, key_of
 from llm_api.core.utils.machine import memory
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def is_gone(access: Access, is_public: bool, owner: str) -> bool:
     """Whether the key of this owner has been revoked, or reaches other documents now."""
     if owner == PINNED_SCOPE or (is_public and not owner):
         return False
-    name = owner.partition("#")[0]
+    name = key_of(owner)
     try:
         return access.caller(name).key.sharing_scope != owner
     except PermissionDeniedError:

@@ -114,12 +114,13 @@ def _asked(
 def _deleted(folder: Path, key: str | None) -> tuple[int, int]:
     """How many files were deleted, and their bytes."""
     from llm_api.core.llm.prefix_cache import state_file
+    from llm_api.core.llm.prefix_cache.stored import key_of
 
     if key is None:
         paths = state_file.files_of(folder)
     else:
         found = _found(folder)
-        paths = [one.path for one in found if one.path and one.owner.partition("#")[0] == key]
+        paths = [one.path for one in found if one.path and key_of(one.owner) == key]
     size = sum(path.lstat().st_size for path in paths)
     for path in paths:
         state_file.remove(path)
@@ -152,8 +153,10 @@ def _found(folder: Path) -> "list[StoredPrefix]":
 
 
 def _of_file(stored: "StoredPrefix") -> dict[str, Any]:
+    from llm_api.core.llm.prefix_cache.stored import key_of
+
     return {
-        "key": None if stored.is_pinned else stored.owner.partition("#")[0] or None,
+        "key": None if stored.is_pinned else key_of(stored.owner) or None,
         "model": stored.fingerprint[:8],
         "tokens": len(stored.tokens),
         "bytes": stored.size,

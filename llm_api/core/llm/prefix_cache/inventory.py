@@ -12,7 +12,7 @@ from llm_api.core.llm.observation import (
     TierName,
 )
 from llm_api.core.llm.prefix_cache.prefix_cache import PrefixCache
-from llm_api.core.llm.prefix_cache.stored import PINNED_SCOPE, StoredPrefix
+from llm_api.core.llm.prefix_cache.stored import PINNED_SCOPE, StoredPrefix, key_of
 from llm_api.core.llm.prefix_cache.tier import Tier
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Inventory:
         """
 
         def leaves(owner: str) -> bool:
-            return owner != PINNED_SCOPE and key in (None, _key_of(owner))
+            return owner != PINNED_SCOPE and key in (None, key_of(owner))
 
         return await self._run(partial(self._cache.forget, leaves))
 
@@ -56,7 +56,7 @@ class Inventory:
 
     def _shown(self, stored: StoredPrefix) -> KeptPrefix:
         return KeptPrefix(
-            key=None if stored.is_pinned else _key_of(stored.owner),
+            key=None if stored.is_pinned else key_of(stored.owner),
             model=self._cache.models.get(stored.fingerprint),
             fingerprint=stored.fingerprint,
             tokens=len(stored.tokens),
@@ -66,8 +66,3 @@ class Inventory:
             retention=stored.retention,
             last_used=stored.last_used,
         )
-
-
-def _key_of(owner: str) -> str:
-    """The name of the key: behind it stands which documents it reaches."""
-    return owner.partition("#")[0]

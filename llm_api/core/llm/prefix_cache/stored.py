@@ -63,6 +63,11 @@ def owner_of(scope: str) -> str:
     return scope.partition("\0")[0]
 
 
+def key_of(owner: str) -> str:
+    """The name of the key: behind it stands which documents it reaches. Pure."""
+    return owner.partition("#")[0]
+
+
 def as_tokens(tokens: Sequence[int]) -> Tokens:
     return np.array(tokens, dtype=np.int32)
 
