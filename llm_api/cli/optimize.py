@@ -111,11 +111,11 @@ def optimize(  # noqa: PLR0913, PLR0917 - typer reads the options from the param
             _print(results, job, written)
         chosen = job.keep or (None if as_json else _ask(job))
         target = None if chosen is None else job.target(chosen)
-        if as_json:
-            print_json(_for_programs(results, job, written, target))
+        said = _for_programs(results, job, written, target)
         if chosen is not None and target is not None:
             written[chosen].replace(target)
     if as_json:
+        print_json(said)
         return
     if target is None:
         note("Nothing is kept; --keep TYPE keeps that one.")

@@ -53,9 +53,9 @@ class JoinedWrites(Transport):
     def write(self, data: bytes) -> None:  # type: ignore[override]
         if self._holds:
             self._holds, self._held = False, data
-        else:
-            self._transport.write(b"".join((self._held, data)))
-            self._held = b""
+            return
+        held, self._held = self._held, b""
+        self._transport.write(held + data if held else data)
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
